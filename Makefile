@@ -1,0 +1,240 @@
+# make            build the modules for $(LUA)
+# make test       everything that must pass     make check   everything that must be tidy
+# make demo       a real token, in two minutes  make help    the rest
+
+LUA     ?= lua5.4
+CC      ?= cc
+CFLAGS  ?= -O2 -g
+PREFIX  ?= /usr/local
+LUAS    := lua5.4 lua5.3 lua5.1 luajit
+
+$(if $(filter $(LUA),$(LUAS)),,$(error LUA=$(LUA) is not one of $(LUAS)))
+
+LUA_VERSION := $(if $(filter luajit,$(LUA)),5.1,$(LUA:lua%=%))
+LUA_PC      := $(if $(filter luajit,$(LUA)),luajit,$(LUA))
+LUA_CFLAGS   = $(if $(LUA_INCDIR),-I$(LUA_INCDIR),$(shell pkg-config --cflags $(LUA_PC)))
+LUA_LIBS     = $(shell pkg-config --libs $(LUA_PC))
+BUILD       := build/$(LUA)
+
+WARNINGS  := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes
+TC_CFLAGS := -std=gnu11 -fPIC -fvisibility=hidden -Isrc $(WARNINGS) $(WERROR)
+
+# make V=1 shows whole commands
+say = $(if $(V),,@printf '  %-5s %s\n' $(1) $@; )
+
+# One shared object per external library: only who uses a library needs it.
+MODULES := _core _json _http _redirect _browser _crypto _redis _memcached
+
+CORE := $(wildcard src/core/*.c)
+JSON := $(wildcard src/core/json_*.c)
+SHARED_LUA := src/lua/lbuf.c src/lua/lclass.c src/lua/lerror.c src/core/buf.c src/core/error.c \
+              src/core/secret.c src/core/utf8.c
+
+FILE := src/backend/file.c src/backend/file_error.c src/backend/filelock.c src/backend/tempfile.c \
+        src/lua/lfile.c src/lua/lfilelock.c src/lua/lpath.c
+
+SOURCES__core := $(filter-out $(JSON),$(CORE)) $(FILE) src/lua/lcore.c src/lua/lauthorization.c src/lua/lclient.c \
+                 src/lua/lengine.c src/lua/lgarbage.c src/lua/lint64.c src/lua/lmemory.c src/lua/lmemorylock.c \
+                 src/lua/lmemoryrun.c src/lua/ltoken.c
+LIBS__core    := -Wl,-z,nodelete # some libcs would go on calling its fork handlers
+SOURCES__json := $(JSON) src/lua/lint64.c src/lua/ljson.c
+SOURCES__http := $(wildcard src/backend/http*.c) src/backend/process.c src/backend/sigpipe.c src/core/url.c \
+                 src/lua/lhttp.c
+LIBS__http    := -lcurl -Wl,-z,nodelete # its resolver threads may outlive lua_close
+
+SOURCES__redirect := src/backend/redirect.c src/backend/redirect_pages.c src/backend/redirect_query.c \
+                     src/backend/loopback.c src/backend/sigpipe.c src/core/form.c src/lua/lredirect.c
+LIBS__redirect    := -lmicrohttpd
+SOURCES__browser  := src/backend/browser.c src/lua/lbrowser.c
+SOURCES__crypto   := src/backend/crypto.c src/lua/lcrypto.c
+LIBS__crypto      := -lcrypto
+
+SOURCES__redis := src/backend/redis.c src/backend/redis_codec.c src/backend/redis_error.c src/backend/stream.c \
+                  src/backend/dial.c src/backend/process.c src/backend/tls.c src/backend/sigpipe.c src/lua/lredis.c \
+                  src/lua/lrepeated.c
+LIBS__redis    := -lhiredis -lssl -lcrypto -Wl,-z,nodelete # process.c
+
+SOURCES__memcached := $(wildcard src/backend/memcached*.c) src/backend/process.c src/lua/lmemcached.c \
+                      src/lua/lrepeated.c
+LIBS__memcached    := -lmemcached -Wl,-z,nodelete # process.c
+
+objects = $(patsubst %.c,$(BUILD)/%.o,$(sort $(SOURCES_$(1)) $(SHARED_LUA)))
+
+.PHONY: all
+all: $(MODULES:%=$(BUILD)/tokencache/%.so)
+
+define link_module
+$(BUILD)/tokencache/$(1).so: $$(call objects,$(1))
+	@mkdir -p $$(@D)
+	$$(call say,ld)$$(CC) $$(CFLAGS) -shared $$(LDFLAGS) -o $$@ $$^ $$(LIBS_$(1)) $$(LIBS)
+endef
+$(foreach name,$(MODULES),$(eval $(call link_module,$(name))))
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,cc)$(CC) $(TC_CFLAGS) $(CPPFLAGS) $(CFLAGS) $(if $(filter src/lua/%,$<),$(LUA_CFLAGS)) -MMD -MP -c -o $@ $<
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+
+# --- everything below is for working on tokencache ---------------------------------------------
+
+# Plain C, for what has no Lua in it: BUILD=build/core
+CORE_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/core/test_*.c))
+PLAIN_C    := $(CORE) $(wildcard src/backend/*.c)
+
+.PHONY: core-tests
+core-tests: $(CORE_TESTS)
+
+$(BUILD)/libtokencache.a: $(PLAIN_C:%.c=$(BUILD)/%.o)
+	@rm -f $@
+	$(call say,ar)$(AR) rcs $@ $^
+
+$(BUILD)/tests/core/%: $(BUILD)/tests/core/%.o $(BUILD)/libtokencache.a
+	$(call say,ld)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -Wl,--as-needed -lcurl
+$(BUILD)/tests/core/test_no_memory: LDFLAGS += -Wl,--wrap=malloc
+
+# The allocation-failure run embeds Lua, one program for each.
+.PHONY: alloc
+alloc: all $(BUILD)/tests/alloc/alloc $(BUILD)/support/unix.so $(BUILD)/support/slow.so
+
+# What specs need and Lua lacks.
+$(BUILD)/tests/support/%.o: TC_CFLAGS += $(LUA_CFLAGS)
+$(BUILD)/support/%.so: $(BUILD)/tests/support/%.o
+	@mkdir -p $(@D)
+	$(call say,ld)$(CC) $(CFLAGS) -shared $(LDFLAGS) -o $@ $^
+
+# visible, or the modules would go on using libc's malloc
+$(BUILD)/tests/alloc/%.o: TC_CFLAGS += $(LUA_CFLAGS) -fvisibility=default
+$(BUILD)/tests/alloc/alloc: $(BUILD)/tests/alloc/alloc.o $(BUILD)/tests/alloc/counted.o
+	$(call say,ld)$(CC) $(CFLAGS) -rdynamic $(LDFLAGS) -o $@ $^ $(LUA_LIBS) -ldl
+
+SANITIZE := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+SUB      := +@$(MAKE) -s
+
+.PHONY: build-core build-asan build-asan-core $(LUAS:%=build-%) build-all
+build-core:
+	$(SUB) BUILD=build/core core-tests
+build-asan-core:
+	$(SUB) BUILD=build/asan-core CFLAGS='$(SANITIZE)' core-tests
+build-asan:
+	$(SUB) LUA=lua5.4 BUILD=build/asan-lua5.4 CFLAGS='$(SANITIZE)' alloc build/asan-lua5.4/no_dlclose.so
+	$(SUB) LUA=luajit BUILD=build/asan-luajit CFLAGS='$(SANITIZE)' all
+build/asan-lua5.4/no_dlclose.so: tests/asan/no_dlclose.c
+	@mkdir -p $(@D)
+	$(call say,ld)$(CC) -fPIC -shared -o $@ $<
+
+$(LUAS:%=build-%): build-%:
+	$(SUB) LUA=$* alloc
+build-all: build-core build-asan-core build-asan build-fuzz $(LUAS:%=build-%)
+
+JOBS := $(shell nproc 2>/dev/null || echo 2)
+
+# SUITES="lua5.4 core" runs some of them; tests/run.sh tells the names.
+.PHONY: test
+test:
+	@tools/dependencies.sh test
+	$(SUB) -j$(JOBS) build-all
+	@tests/run.sh $(SUITES)
+
+.PHONY: check
+check:
+	@tools/dependencies.sh check
+	@rm -rf build/check && mkdir -p build/check
+	@tests/suite.sh build/check check tools/check.sh
+	@tools/sum.sh build/check
+
+.PHONY: demo
+demo:
+	@tools/dependencies.sh demo
+	$(SUB) -j$(JOBS) LUA=lua5.4 all
+	@tools/demo.sh
+
+# What tokencache is compared with. FIGURES="memory file" measures some of them.
+FLOORS := $(patsubst bench/%.c,build/bench/%,$(filter-out %/call.c,$(wildcard bench/*/*.c)))
+
+build/bench/%: bench/%.c bench/contestant.h
+	@mkdir -p $(@D)
+	$(call say,cc)$(CC) -std=gnu11 $(WARNINGS) $(CFLAGS) -o $@ $< $(LIBS_$(*D))
+$(FLOORS): LIBS_fetch := -lcurl
+$(FLOORS): LIBS_redis := -lhiredis
+$(FLOORS): LIBS_memcached := -lmemcached
+
+build/bench/$(LUA)/call.so: bench/memory/call.c
+	@mkdir -p $(@D)
+	$(call say,ld)$(CC) $(TC_CFLAGS) $(CFLAGS) $(LUA_CFLAGS) -shared -o $@ $<
+
+.PHONY: bench
+bench:
+	@tools/dependencies.sh bench
+	$(SUB) -s -j$(JOBS) LUA=lua5.4 all build/bench/lua5.4/call.so \
+	  build/lua5.4/support/unix.so build/lua5.4/support/slow.so
+	$(SUB) -s -j$(JOBS) LUA=luajit all build/bench/luajit/call.so
+	$(SUB) -s -j$(JOBS) $(FLOORS)
+	@bench/run.sh $(FIGURES)
+
+# FUZZ_SECONDS for each target; new inputs are kept in build/fuzz/corpus.
+FUZZERS      := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_SECONDS ?= 600
+
+.PHONY: build-fuzz fuzz
+build-fuzz: $(FUZZERS)
+fuzz:
+	@tools/dependencies.sh fuzz
+	$(SUB) -j$(JOBS) build-fuzz
+	@tools/fuzz.sh $(FUZZ_SECONDS) $(FUZZERS)
+
+build/fuzz/%: tests/fuzz/%.c tests/fuzz/fuzz.h $(CORE) $(wildcard src/core/*.h)
+	@mkdir -p $(@D)
+	$(call say,clang)clang -g -O1 -Isrc -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
+	  -o $@ $< $(CORE)
+
+# ROTATIONS of a login in the hands of processes that die (ROTATION_SEED repeats a run),
+# STAMPEDES of 64 processes over one expired login in each cache,
+# LOAD_SECONDS of load on nginx, three times: tokens that expire, reloads, a worker killed;
+# LOAD_REQUESTS to one worker, whose memory must not grow; then
+# SOAK_MINUTES of flows, saves and kills; memory and descriptors must not grow.
+SOAK_MINUTES  ?= 10
+ROTATIONS     ?= 1000
+STAMPEDES     ?= 20
+LOAD_SECONDS  ?= 60
+LOAD_REQUESTS ?= 1000000
+
+.PHONY: soak
+soak:
+	@tools/dependencies.sh test
+	$(SUB) -j$(JOBS) build-lua5.4 build-luajit build-asan
+	@LUA_PATH='lua/?.lua;lua/?/init.lua;tests/?.lua;;' LUA_CPATH='build/lua5.4/?.so;;' \
+	  lua5.4 tests/rotation.lua $(ROTATIONS) $(ROTATION_SEED)
+	@LUA_PATH='lua/?.lua;lua/?/init.lua;tests/?.lua;;' LUA_CPATH='build/lua5.4/?.so;;' \
+	  lua5.4 tests/stampede.lua $(STAMPEDES)
+	@LOAD_SECONDS=$(LOAD_SECONDS) LOAD_REQUESTS=$(LOAD_REQUESTS) \
+	  busted --run=nginx tests/nginx/load_spec.lua tests/nginx/memory_spec.lua
+	@LUA_PATH='lua/?.lua;lua/?/init.lua;tests/?.lua;;' LUA_CPATH='build/lua5.4/?.so;;' \
+	  lua5.4 tests/soak.lua $(SOAK_MINUTES)
+
+LUADIR ?= $(PREFIX)/share/lua/$(LUA_VERSION)
+LIBDIR ?= $(PREFIX)/lib/lua/$(LUA_VERSION)
+
+.PHONY: install
+install: all
+	cd lua && find tokencache -name '*.lua' -exec \
+	  install -D -m 644 {} '$(abspath $(DESTDIR)$(LUADIR))/{}' \;
+	cd $(BUILD) && for module in $(MODULES:%=tokencache/%.so); do \
+	  install -D -m 755 $$module '$(abspath $(DESTDIR)$(LIBDIR))/'$$module || exit 1; done
+
+.PHONY: clean
+clean:
+	rm -rf build
+
+.PHONY: help
+help:
+	@echo 'make                   build the modules for LUA=$(LUA) into $(BUILD)'
+	@echo 'make install           copy them to PREFIX=$(PREFIX) (and DESTDIR), for that Lua'
+	@echo 'make demo              fetch a token, cache it, renew it; log in'
+	@echo 'make test              all suites; SUITES="core lua5.4" for some'
+	@echo 'make check             formatting, linters, warnings, rules of the house'
+	@echo 'make bench             medians and ratios; FIGURES="memory save" for some'
+	@echo 'make fuzz              FUZZ_SECONDS=600 for each fuzz target'
+	@echo 'make soak              SOAK_MINUTES=10 of everything at once'
+	@echo 'make clean             remove build/'
+	@echo 'LUA is one of $(LUAS).  CC, CFLAGS, LDFLAGS, LUA_INCDIR are honoured.'

@@ -1,0 +1,25 @@
+--- wrk, for a second at a time.
+
+local process = require "support.process"
+
+local wrk = {}
+
+---@param url string
+---@param connections integer
+---@return Child
+function wrk.start(url, connections)
+  return process.start { "wrk", "-t1", "-c" .. connections, "-d1s", url }
+end
+
+--- Every answer must be a success.
+---@param child Child  a wrk that was started
+---@return integer requests
+function wrk.finish(child)
+  child:wait()
+  local text = child:output()
+  child:stop()
+  assert(not text:find("Non-2xx", 1, true) and not text:find("errors", 1, true), text)
+  return assert(tonumber(text:match("(%d+) requests in")), text)
+end
+
+return wrk

@@ -1,0 +1,190 @@
+-- Logs users in and out, and puts the access token of each into their requests.
+--
+-- A browser holds one random id from the login on, in the cookie "session". Another one, in the
+-- cookie "login", binds a login that has begun to the browser in which it has.
+local json = require "tokencache.json"
+local random = require("tokencache.io").random
+local tokencache = require "tokencache"
+
+local cache, store = tokencache.cache, tokencache.store
+
+local public_url = os.getenv "PUBLIC_URL" or "http://127.0.0.1:8080"
+local token_url = os.getenv "TOKEN_URL"
+local provider = token_url and {
+  authorize_url = os.getenv "AUTHORIZE_URL", token_url = token_url, issuer = os.getenv "ISSUER",
+} or tokencache.provider.spotify
+
+local LOGIN_TIME = 600 -- seconds
+local LOCK_TIME = 10
+
+-- Tokens are kept in files and looked for in the shared dictionary. Redis in place of the files
+-- serves several machines, and forgets sessions by itself: store.redis { host = "..." }, and
+-- from_store(far, key, { ttl = 30 * 86400 }).
+local near = store.shared_dict(ngx.shared.tokens, { evict = true })
+local far = store.file { directory = ngx.config.prefix() .. "sessions" }
+local logins = store.shared_dict(ngx.shared.logins, { evict = true })
+
+local function cache_of(session)
+  local key = { "session", session }
+  return cache.tiered { front = cache.from_store(near, key), back = cache.from_store(far, key) }
+end
+
+local function flow_for(session)
+  return tokencache.flow.authorization_code {
+    provider = provider,
+    client_id = os.getenv "CLIENT_ID",
+    client_secret = os.getenv "CLIENT_SECRET",
+    redirect_uri = public_url .. "/callback",
+    scope = os.getenv "SCOPE",
+    pkce = true,
+    cache = cache_of(session),
+  }
+end
+
+local function new_id()
+  return (assert(random(32)):gsub(".", function(byte) return ("%02x"):format(byte:byte()) end))
+end
+
+local function cookie(name)
+  local id = ngx.var["cookie_" .. name]
+  return id and #id == 64 and not id:find("%X") and id or nil
+end
+
+-- Lax, not Strict: the cookie must come along when the provider sends the browser back.
+local ATTRIBUTES = "; HttpOnly; SameSite=Lax" .. (public_url:find("^https:") and "; Secure" or "")
+
+local function session_cookie(id)
+  return "session=" .. id .. "; Path=/" .. ATTRIBUTES
+end
+
+local function login_cookie(id)
+  return "login=" .. id .. "; Path=/callback; Max-Age=" .. (id == "" and 0 or LOGIN_TIME)
+    .. ATTRIBUTES
+end
+
+local ENDED = session_cookie "" .. "; Max-Age=0"
+
+-- Only to a page of ours: "//host" and "/\host" lead elsewhere, and browsers skip tabs.
+local function local_path(to)
+  return to and to:find("^/[^/\\]") and not to:find("%c") and to or "/"
+end
+
+local function redirect(to, cookies)
+  ngx.header["Set-Cookie"] = cookies
+  ngx.header["Cache-Control"] = "no-store"
+  return ngx.redirect(to, 303)
+end
+
+local function say(status, message)
+  ngx.status = status
+  ngx.header["Content-Type"] = "text/html; charset=utf-8"
+  ngx.header["Cache-Control"] = "no-store"
+  message = tostring(message):gsub("[&<>\"']", function(c) return ("&#%d;"):format(c:byte()) end)
+  ngx.say("<!DOCTYPE html><title>Login</title><p>", message, '<p><a href="/login">Log in</a>')
+end
+
+-- What is nobody's fault who sits at a browser.
+local function fail(err)
+  ngx.log(ngx.ERR, err.kind, ": ", err)
+  return say(503, "This does not work at the moment; try again later.")
+end
+
+-- A renewal under way would save its token after it was removed: its end is waited for.
+local function end_session(id)
+  local tokens = cache_of(id)
+  local handle, guard
+  repeat
+    handle, guard = tokens:try_lock(LOCK_TIME)
+    if handle == false then
+      ngx.sleep(0.05)
+    end
+  until handle ~= false
+  local ok, err = tokens:remove_cached_token()
+  if handle then
+    tokens:unlock(handle, guard) -- which must live until now
+  end
+  return ok, err
+end
+
+local login = {}
+
+-- GET /login?to=/page
+function login.begin()
+  local url, pending = flow_for("nobody yet"):get_authorize_url()
+  if not url then
+    return fail(pending)
+  end
+  local id = new_id()
+  local kept = json.encode { pending = pending, to = local_path(ngx.var.arg_to
+    and ngx.unescape_uri(ngx.var.arg_to)) }
+  local ok, err = logins:set(id, kept, LOGIN_TIME)
+  if not ok then
+    return fail(err)
+  end
+  return redirect(url, login_cookie(id))
+end
+
+-- GET /callback?code=...&state=...
+function login.finish()
+  local id = cookie "login"
+  local kept = id and logins:get(id)
+  if not kept then
+    return say(400, "No login was begun in this browser, or it was too long ago.")
+  end
+  logins:delete(id)
+  local begun = json.decode(kept)
+  local session = new_id() -- never one that somebody may have planted in the browser
+  local ok, err = flow_for(session):exchange(ngx.var.request_uri, begun.pending)
+  if ok then
+    ok, err = flow_for(session):get_access_token() -- what was not saved is no login
+  end
+  if not ok and (err.kind == "state" or err.kind == "denied" or err.kind == "protocol") then
+    return say(403, err)
+  elseif not ok then
+    return fail(err)
+  end
+  local former = cookie "session"
+  if former then
+    end_session(former)
+  end
+  return redirect(begun.to, { session_cookie(session), login_cookie "" })
+end
+
+-- POST /logout
+function login.log_out()
+  local session = cookie "session"
+  if session then
+    local ok, err = end_session(session)
+    if not ok then
+      return fail(err)
+    end
+  end
+  ngx.header["Set-Cookie"] = ENDED
+  return say(200, "You are logged out.")
+end
+
+-- A script cannot log in: only what fills the browser's window is sent to the provider.
+local function is_a_page()
+  return ngx.req.get_method() == "GET" and (ngx.var.http_sec_fetch_mode or "navigate") == "navigate"
+end
+
+-- For access_by_lua.
+function login.require_user()
+  local session = cookie "session"
+  local token, err
+  if session then
+    token, err = flow_for(session):get_access_token()
+  end
+  if token then
+    ngx.req.set_header("Authorization", "Bearer " .. token)
+  elseif err and err.kind ~= "reauthorize" then
+    ngx.log(ngx.ERR, err.kind, ": ", err)
+    return ngx.exit(503)
+  elseif is_a_page() then
+    return redirect("/login?to=" .. ngx.escape_uri(ngx.var.request_uri))
+  else
+    return ngx.exit(401)
+  end
+end
+
+return login

@@ -1,0 +1,70 @@
+#!/bin/sh
+# Usage: examples/nginx/run.sh gateway|login
+# Builds tokencache and runs the example until Ctrl-C, at http://127.0.0.1:8080/. The provider is
+# Spotify, with SPOTIPY_CLIENT_ID and SPOTIPY_CLIENT_SECRET set, or the one that TOKEN_URL names,
+# with CLIENT_ID and CLIENT_SECRET; without either an authorization server is started for the
+# purpose.
+#
+#   PORT           in place of 8080
+#   STATE          a directory for nginx.conf, tokens and sessions; build/nginx/NAME
+#   SCOPE          to ask for
+#   API            gateway: host:port of the API
+#   APPLICATION    login: host:port of the application
+#   AUTHORIZE_URL  login: beside TOKEN_URL, and ISSUER, where the provider sends iss
+#   USER_URL       login: tells the application that is in the example who the user is
+#   PUBLIC_URL     login: where browsers find the gateway; register PUBLIC_URL/callback
+cd "$(dirname "$0")/../.." || exit 1
+case ${1:-} in
+  gateway | login) name=$1 ;;
+  *) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0" >&2 && exit 2 ;;
+esac
+
+tools/dependencies.sh nginx || exit
+make -s LUA=luajit || exit
+
+root=$PWD
+work=${STATE:-build/nginx/$name}
+mkdir -p "$work" && (umask 077 && mkdir -p "$work/sessions") || exit
+work=$(cd "$work" && pwd)
+. tools/local_provider.sh
+nginx=""
+
+finish() {
+  [ -z "$nginx" ] || { kill "$nginx" && wait "$nginx"; } 2>/dev/null
+  stop_provider
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+if [ -z "${TOKEN_URL:-}${SPOTIPY_CLIENT_ID:-}" ]; then
+  rm -f "$work/ready"
+  start_provider "$0" || exit
+  export TOKEN_URL="$url/token" AUTHORIZE_URL="$url/auth" ISSUER="$url"
+  USER_URL="$url/me"
+  if [ "$name" = login ]; then
+    export CLIENT_ID=confidential CLIENT_SECRET=confidential-secret-51c9 SCOPE=openid
+  else
+    export CLIENT_ID=basic CLIENT_SECRET=basic-secret-8d1f SCOPE=read
+  fi
+fi
+PORT=${PORT:-8080}
+export PUBLIC_URL="${PUBLIC_URL:-http://127.0.0.1:$PORT}"
+export LUA_PATH="$root/lua/?.lua;$root/lua/?/init.lua;$root/examples/nginx/?.lua;;"
+export LUA_CPATH="$root/build/luajit/?.so;;"
+
+sed -e "s|127.0.0.1:8080|127.0.0.1:$PORT|" \
+  ${API:+-e "s|server unix:api.sock|server $API|"} \
+  ${APPLICATION:+-e "s|server unix:application.sock|server $APPLICATION|"} \
+  ${USER_URL:+-e "s|https://api.spotify.com/v1/me|$USER_URL|"} \
+  "examples/nginx/$name.conf" >"$work/nginx.conf" || exit
+
+# Its own sockets and files are all in $work; workers of root's must be able to write there.
+cd "$work" && rm -f ./*.sock
+globals="daemon off;"
+[ "$(id -u)" -ne 0 ] || globals="$globals user root;"
+echo "http://127.0.0.1:$PORT/ is the $name of examples/nginx/; Ctrl-C ends it"
+[ -n "$provider" ] || exec nginx -p "$work" -c nginx.conf -e stderr -g "$globals"
+nginx -p "$work" -c nginx.conf -e stderr -g "$globals" &
+nginx=$!
+wait "$nginx"

@@ -1,0 +1,153 @@
+-- A web application whose users log in at a provider: both halves of a login, in two requests.
+-- The provider is Spotify, with SPOTIPY_CLIENT_ID and SPOTIPY_CLIENT_SECRET set, or whoever
+-- AUTHORIZE_URL, TOKEN_URL and USER_URL name, with CLIENT_ID and CLIENT_SECRET. Register the
+-- redirect URI there: http://127.0.0.1:8080/callback
+--
+-- The server below does one request at a time, to stay short; take a real one.
+local json = require "tokencache.json"
+local random = require("tokencache.io.blocking").random
+local socket = require "socket"
+local tokencache = require "tokencache"
+local transport = require("tokencache.transport.curl").new()
+
+local server = assert(socket.bind("127.0.0.1", tonumber(os.getenv "PORT" or 8080)))
+local home = "http://127.0.0.1:" .. select(2, server:getsockname())
+
+local token_url = os.getenv "TOKEN_URL"
+local user_url = os.getenv "USER_URL" or "https://api.spotify.com/v1/me"
+
+-- What belongs to one browser stays here: it gets nothing but the key, in a cookie. An application
+-- would keep this in a database, and end what is old.
+local sessions = {}
+
+local function new_session(content)
+  local id = random(32):gsub(".", function(byte) return ("%02x"):format(byte:byte()) end)
+  sessions[id] = content
+  -- Lax, not Strict: the cookie must come along when the provider sends the browser back.
+  -- With https, which anything but loopback needs, add "; Secure".
+  return "session=" .. id .. "; Path=/; HttpOnly; SameSite=Lax"
+end
+
+local function flow_for(session)
+  return tokencache.flow.authorization_code {
+    provider = token_url and { authorize_url = os.getenv "AUTHORIZE_URL", token_url = token_url }
+      or tokencache.provider.spotify,
+    client_id = os.getenv "CLIENT_ID",
+    client_secret = os.getenv "CLIENT_SECRET",
+    redirect_uri = home .. "/callback",
+    scope = os.getenv "SCOPE",
+    pkce = true,
+    authorize = false, -- the users are elsewhere: nobody at this terminal can log in for them
+    cache = tokencache.cache.flask_session { session = session },
+  }
+end
+
+local function escape(text)
+  return (tostring(text):gsub("[&<>\"']", function(c) return ("&#%d;"):format(c:byte()) end))
+end
+
+local function page(status, html)
+  return { status = status, body = "<!DOCTYPE html><title>Example</title>" .. html }
+end
+
+local function redirect(url, cookie)
+  return { status = "303 See Other", location = url, cookie = cookie }
+end
+
+local function user_name(token)
+  local response, err = transport:request {
+    method = "GET", url = user_url, headers = { Authorization = "Bearer " .. token },
+  }
+  if not response or response.status ~= 200 then
+    return nil, err or ("the provider answered with status " .. response.status)
+  end
+  local user = json.decode(response.body) or {}
+  local name = user.id or user.sub -- as Spotify calls it, and as OpenID Connect does
+  return name, "the provider did not say who you are"
+end
+
+local LOG_IN = '<p><a href="/login">Log in</a>'
+
+local actions = {}
+
+actions["GET /"] = function(session)
+  local token, err = flow_for(session or {}):get_access_token()
+  if not token and err.kind == "reauthorize" then
+    return page("200 OK", "<p>You are not logged in." .. LOG_IN)
+  end
+  local name
+  if token then
+    name, err = user_name(token)
+  end
+  if not name then
+    return page("502 Bad Gateway", "<p>Not now: " .. escape(err))
+  end
+  return page("200 OK", "<p>You are logged in as " .. escape(name) .. "."
+    .. '<form method="post" action="/logout"><button>Log out</button></form>')
+end
+
+-- Without sessions on the server, give the flow a pending_key, and `pending` goes into a cookie of
+-- its own: sealed, HttpOnly and SameSite=Lax.
+actions["GET /login"] = function(session)
+  local url, pending = flow_for({}):get_authorize_url()
+  if not url then
+    return page("500 Internal Server Error", "<p>Not now: " .. escape(pending))
+  end
+  if session then
+    session.pending = pending
+    return redirect(url)
+  end
+  return redirect(url, new_session { pending = pending })
+end
+
+actions["GET /callback"] = function(session, id, target)
+  local pending = session and session.pending
+  if not pending then
+    return page("400 Bad Request", "<p>No login was begun in this browser." .. LOG_IN)
+  end
+  session.pending = nil
+  local login = {}
+  local info, err = flow_for(login):exchange(target, pending)
+  if not info then
+    return page("403 Forbidden", "<p>" .. escape(err) .. LOG_IN)
+  end
+  sessions[id] = nil -- a new id: whoever knew the old one must not be logged in with it
+  return redirect("/", new_session(login))
+end
+
+-- By POST: SameSite=Lax keeps the cookie out of those that other sites send.
+actions["POST /logout"] = function(_, id)
+  sessions[id] = nil
+  return redirect("/", "session=; Path=/; Max-Age=0")
+end
+
+local function read_request(client)
+  local method, target = (client:receive() or ""):match("^(%u+) (/%S*) HTTP/1")
+  local id
+  repeat
+    local header = client:receive()
+    id = id or (header or ""):match("^[Cc]ookie:.*session=(%x+)")
+  until not header or header == ""
+  return method or "", target or "", id or ""
+end
+
+local function write_response(client, response)
+  local body = response.body or ""
+  client:send("HTTP/1.1 " .. response.status .. "\r\n"
+    .. (response.location and "Location: " .. response.location .. "\r\n" or "")
+    .. (response.cookie and "Set-Cookie: " .. response.cookie .. "\r\n" or "")
+    .. "Content-Type: text/html; charset=utf-8\r\nContent-Length: " .. #body .. "\r\n"
+    .. "Cache-Control: no-store\r\nConnection: close\r\n\r\n" .. body)
+end
+
+print("Open " .. home .. "/ in a browser")
+io.stdout:flush()
+while true do
+  local client = assert(server:accept())
+  client:settimeout(5)
+  local method, target, id = read_request(client)
+  local action = actions[method .. " " .. target:match("^[^?]*")]
+  write_response(client, action and action(sessions[id], id, target)
+    or page("404 Not Found", "<p>There is nothing here."))
+  client:close()
+end

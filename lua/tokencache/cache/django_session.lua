@@ -1,0 +1,21 @@
+--- Keeps a token in the session of a request, in the manner of Django.
+
+local options = require "tokencache.options"
+local session_handler = require "tokencache.cache.session"
+
+local WHERE = "cache.django_session"
+local RULES = { request = { "object", required = true } }
+
+--- Makes a handler for `request.session["token_info"]`; the session is looked up at each call.
+---@param opts { request: table|userdata }
+---@return tokencache.SessionHandler
+return function(opts)
+  local request = options.check(WHERE, opts, RULES).request
+  return session_handler(WHERE, function()
+    local session = request.session
+    if session == nil then
+      error(WHERE .. ": request.session is nil; load the session before the token is asked for", 3)
+    end
+    return session
+  end)
+end

@@ -1,0 +1,98 @@
+--- Keeps a token in a file, as spotipy does and in the same format.
+
+local blocking = require "tokencache.blocking"
+local errors = require "tokencache.error"
+local file_lock = require "tokencache.file_lock"
+local from_store = require "tokencache.cache.from_store"
+local options = require "tokencache.options"
+
+local file = blocking.worker "file"
+
+--- A path mistaken for another must not cost the file that is there. What once held a token may be
+--- replaced even where it is damaged, and so may an empty file.
+local function holds_something_else(path)
+  local bytes, err = file.read(path)
+  if bytes and bytes ~= "" and not bytes:find('"access_token"', 1, true) then
+    err = errors.new("cache", path .. ": holds something other than a token and is left alone; "
+      .. "choose another cache_path, or remove the file")
+  end
+  return err
+end
+
+--- The store of one file: its key is the path.
+local store = {
+  get = function(_, path)
+    return file.read(path)
+  end,
+  set = function(_, path, bytes)
+    local err = holds_something_else(path)
+    if err then
+      return nil, err
+    end
+    return file.write(path, bytes)
+  end,
+  delete = function(_, path)
+    local err = holds_something_else(path)
+    if err then
+      return nil, err
+    end
+    return file.remove(path)
+  end,
+  try_lock = function(_, path)
+    return file_lock.try(path)
+  end,
+  unlock = function(_, handle)
+    return file_lock.release(handle)
+  end,
+}
+
+local RULES = {
+  cache_path = { "string" },
+  username = { "string" },
+}
+
+local function check_not_empty(name, value)
+  if value == "" then
+    error("cache.file: " .. name .. " is empty", 3)
+  end
+end
+
+--- A name from a user must not lead to another directory.
+local function check_username(name, value)
+  if value:find("[/%z]") then
+    error("cache.file: " .. name .. " holds a slash or a NUL byte; for a file elsewhere give "
+      .. "cache_path", 4)
+  end
+  return value
+end
+
+local function default_path(username)
+  if username then
+    return ".cache-" .. check_username("username", username)
+  end
+  local name = "SPOTIPY_CLIENT_USERNAME"
+  username = os.getenv(name)
+  if username and username ~= "" then
+    return ".cache-" .. check_username("the environment's " .. name, username)
+  end
+  return ".cache"
+end
+
+---@class tokencache.FileOptions
+---@field cache_path? string  the file; its directory must exist
+---@field username? string    the file is `.cache-<username>` in the working directory
+
+--- Makes a handler for `cache_path`; without one for `.cache-<username>`, the username being
+--- the option or the environment's SPOTIPY_CLIENT_USERNAME; without that for `.cache`.
+---@param opts? tokencache.FileOptions
+---@return tokencache.StoreHandler
+return function(opts)
+  local checked = options.check("cache.file", opts, RULES)
+  check_not_empty("cache_path", checked.cache_path)
+  check_not_empty("username", checked.username)
+  local path = checked.cache_path or default_path(checked.username)
+  if path:find("%z") then
+    error("cache.file: cache_path holds a NUL byte", 2)
+  end
+  return from_store(store, path)
+end

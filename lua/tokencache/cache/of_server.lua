@@ -1,0 +1,46 @@
+--- What the constructors of handlers for a server have in common: the handler is for a server that
+--- is named by options, or over a client object of the program's own.
+
+local client_store = require "tokencache.store.client"
+local from_store = require "tokencache.cache.from_store"
+local keys = require "tokencache.key"
+local options = require "tokencache.options"
+
+local KEY_RULES = {
+  key = { { "string", "table" }, default = "token_info" },
+  ttl = { "number>0" },
+}
+local CLIENT_RULES = options.merge(KEY_RULES, { client = { "object", required = true } })
+
+---@class tokencache.ServerKind
+---@field options table    with RULES and check(where, given, level): what names a server
+---@field new_store fun(checked: table): tokencache.Store
+---@field put function     sets an entry by a client; see tokencache.store.client
+---@field remover string   the name of a client's method that deletes a key
+---@field client_key? fun(key: string): string  where a client is given the key in another form
+
+---@param where string  the constructor's name, for messages
+---@param kind tokencache.ServerKind
+---@return fun(opts?: table): tokencache.StoreHandler
+return function(where, kind)
+  local server_rules = options.merge(KEY_RULES, kind.options.RULES)
+
+  local function server_store(checked)
+    local server = {}
+    for name in pairs(kind.options.RULES) do
+      server[name] = checked[name]
+    end
+    return kind.new_store(kind.options.check(where, server, 3))
+  end
+
+  return function(opts)
+    local has_client = type(opts) == "table" and opts.client ~= nil
+    local checked = options.check(where, opts, has_client and CLIENT_RULES or server_rules)
+    local key, opts_of_key = keys.check(where, checked.key), checked.ttl and { ttl = checked.ttl }
+    if not has_client then
+      return from_store(server_store(checked), key, opts_of_key)
+    end
+    local store = client_store(where, checked.client, kind.put, kind.remover)
+    return from_store(store, kind.client_key and kind.client_key(key) or key, opts_of_key)
+  end
+end

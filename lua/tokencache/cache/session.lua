@@ -1,0 +1,60 @@
+--- A token_info kept in the session of a web framework: what the session handlers share.
+---
+--- The session may be a table or a userdata, with __index and __newindex or without; what it raises
+--- goes through to the caller.
+
+local errors = require "tokencache.error"
+local log = require "tokencache.log"
+
+local KEY = "token_info"
+
+---@class tokencache.SessionHandler
+---@field private where string        the constructor's name, for messages
+---@field private session fun(): any  called each time: a request can get another session
+local Handler = {}
+Handler.__index = Handler
+
+local function failure(self, message)
+  return nil, errors.new("cache", self.where .. ": " .. message)
+end
+
+--- The cached token: the table that the session holds.
+---@return tokencache.TokenInfo?  nil without an error: nothing is cached
+---@return tokencache.Error?
+function Handler:get_cached_token()
+  local token_info = self.session()[KEY]
+  if token_info == nil then
+    log.debug(self.where, ": no token is cached")
+    return nil
+  end
+  if type(token_info) ~= "table" then
+    return failure(self, 'session["' .. KEY .. '"] holds a ' .. type(token_info)
+      .. " instead of a token_info table; remove it, or keep it under another key")
+  end
+  return token_info
+end
+
+--- Assigns even what is there already: sessions notice an assignment, not a change inside.
+---@param token_info tokencache.TokenInfo  kept itself, not copied
+---@return true?
+---@return tokencache.Error?
+function Handler:save_token_to_cache(token_info)
+  if type(token_info) ~= "table" then
+    return failure(self, "a token_info is a table, not a " .. type(token_info))
+  end
+  self.session()[KEY] = token_info
+  return true
+end
+
+---@return true
+function Handler:remove_cached_token()
+  self.session()[KEY] = nil
+  return true
+end
+
+---@param where string
+---@param session fun(): any
+---@return tokencache.SessionHandler
+return function(where, session)
+  return setmetatable({ where = where, session = session }, Handler)
+end

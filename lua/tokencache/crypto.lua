@@ -1,0 +1,17 @@
+--- Random bytes, digests and sealing. libcrypto is loaded at the first call.
+
+local library = require "tokencache.library"
+
+local crypto = {}
+
+for _, name in ipairs { "random", "sha256", "seal", "open" } do
+  crypto[name] = function(...)
+    local functions, err = library("tokencache._crypto", "libcrypto")
+    if not functions then
+      return nil, err
+    end
+    return functions[name](...)
+  end
+end
+
+return crypto

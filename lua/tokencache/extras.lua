@@ -1,0 +1,49 @@
+--- Metatables for objects that can do, beside what all of their kind can, only what the object they
+--- stand on can. There is one for each set of abilities, so that an object is no more than its
+--- fields, however many there are.
+
+---@class tokencache.Extra
+---@field needs string  a method of the object stood on
+---@field name string   the method that it makes possible
+---@field fn function
+
+local function copy_of(fields)
+  local copy = {}
+  for name, value in pairs(fields) do
+    copy[name] = value
+  end
+  return copy
+end
+
+local function with_extras(metatable, extras, other)
+  local made = copy_of(metatable)
+  made.__index = copy_of(metatable.__index)
+  for _, extra in ipairs(extras) do
+    if other[extra.needs] ~= nil then
+      made.__index[extra.name] = extra.fn
+    end
+  end
+  return made
+end
+
+---@param metatable table   what all have; its __index is a table
+---@param extras tokencache.Extra[]
+---@return fun(other: table|userdata): table  finds the metatable for what stands on `other`
+return function(metatable, extras)
+  local by_set, needs = {}, {}
+  for i, extra in ipairs(extras) do
+    needs[i] = extra.needs
+  end
+  return function(other)
+    local set = 0
+    for i = 1, #needs do
+      set = 2 * set + (other[needs[i]] ~= nil and 1 or 0)
+    end
+    local made = by_set[set]
+    if not made then
+      made = with_extras(metatable, extras, other)
+      by_set[set] = made
+    end
+    return made
+  end
+end

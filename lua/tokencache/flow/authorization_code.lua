@@ -1,0 +1,18 @@
+--- The authorization code grant (RFC 6749 §4.1), for clients that can keep a secret.
+
+local base = require "tokencache.flow.base"
+local options = require "tokencache.options"
+local user = require "tokencache.flow.user"
+
+---@class tokencache.AuthorizationCodeOptions: tokencache.UserFlowOptions
+---@field pkce? boolean  a proof key too (RFC 9700 §2.1.1); default false
+
+---@type fun(opts: tokencache.AuthorizationCodeOptions): tokencache.UserFlow
+return base.define {
+  name = "authorization_code",
+  rules = options.merge(user.rules, { pkce = { "boolean" } }),
+  methods = user.methods,
+  auth_method = "client_secret_basic",
+  required = { "redirect_uri" },
+  complete = user.complete { response_type = "code" },
+}

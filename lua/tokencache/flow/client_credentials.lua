@@ -1,0 +1,11 @@
+--- The client credentials grant (RFC 6749 §4.4): a program asks for itself, no user is involved.
+
+local base = require "tokencache.flow.base"
+local config = require "tokencache.flow.config"
+
+---@type fun(opts: tokencache.FlowOptions): tokencache.Flow
+return base.define {
+  name = "client_credentials",
+  rules = config.rules,
+  auth_method = "client_secret_basic",
+}

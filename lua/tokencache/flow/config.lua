@@ -1,0 +1,313 @@
+--- Reads the options of a flow: checks them, adds what the provider and the environment say, and
+--- makes of them the fields of the flow.
+
+local core = require "tokencache._core"
+local default_io = require "tokencache.io"
+local options = require "tokencache.options"
+local provider = require "tokencache.provider"
+
+local config = {}
+
+---@class tokencache.FlowOptions
+---@field provider tokencache.Provider
+---@field client_id? string        default: the provider's environment variable, if it has one
+---@field client_secret? string    likewise
+---@field scope? string|string[]   separated by spaces or commas
+---@field cache? table             a cache handler; default: the file `.cache`
+---@field token_endpoint_auth_method? "client_secret_basic"|"client_secret_post"|"none"
+---@field token_params? table<string, string>  sent with each token request, such as `audience`
+---@field leeway? number           seconds before its end at which a token is renewed; default 60
+---@field timeout? number          seconds for a whole call, a login not counted; default 30
+---@field connect_timeout? number  seconds; default 10
+---@field proxy? string            a URL; default: the environment's
+---@field ca_file? string          certificates to trust instead of the system's
+---@field http? tokencache.Transport  your own transport
+---@field clock? fun(): number     returns Unix seconds
+---@field io? tokencache.Io        how actions are carried out
+
+--- Options of every flow; a flow adds its own.
+config.rules = {
+  provider = { "table", required = true },
+  client_id = { "string" },
+  client_secret = { "string" },
+  scope = { { "string", "table" } },
+  cache = { "object" },
+  token_endpoint_auth_method = { "string" },
+  token_params = { "table" },
+  leeway = { "number>=0", default = 60 },
+  clock = { "callable" },
+  timeout = { "number>0", default = 30 },
+  http = { "object" },
+  proxy = { "string" },
+  ca_file = { "string" },
+  connect_timeout = { "number>0" },
+  io = { "table" },
+}
+
+--- Options of get_access_token and get_token_info; flows in which people log in have more.
+config.call_rules = {
+  check_cache = { "boolean" },
+  timeout = { "number>0" },
+}
+
+local io_rules = {
+  now = { "callable", default = default_io.now },
+  monotonic = { "callable", default = default_io.monotonic },
+  sleep = { "callable", default = default_io.sleep },
+  refusal = { "callable", default = default_io.refusal },
+  after = { "callable", default = default_io.after },
+  random = { "callable", default = default_io.random },
+  log_in = { "callable", default = default_io.log_in },
+  transport = { "callable", default = default_io.transport },
+}
+
+--- The engine sets these itself (RFC 6749, 7636).
+local reserved_token_params = {
+  grant_type = true, client_id = true, client_secret = true, scope = true, code = true,
+  redirect_uri = true, code_verifier = true, refresh_token = true,
+}
+
+--- What is wrong with the `self` of a method, if anything.
+---@return string?
+function config.misused(self)
+  if type(self) ~= "table" or not self.client then
+    return "call it on a flow, with a colon"
+  end
+end
+
+--- A table of strings by name as the list { name, value, ... } in the order of the names. None may
+--- be reserved: for the reason given there, or because the flow sets it itself.
+---@return string[]?
+---@return string? problem
+function config.params(name, given, reserved)
+  local names, list = {}, {}
+  for param, value in pairs(given or {}) do
+    if type(param) ~= "string" or type(value) ~= "string" then
+      return nil, name .. " must map names to strings"
+    end
+    local why = reserved[param]
+    if why then
+      return nil, name .. " must not set " .. param .. ", "
+        .. (why == true and "which the flow sets itself" or why)
+    end
+    names[#names + 1] = param
+  end
+  table.sort(names)
+  for _, param in ipairs(names) do
+    list[#list + 1] = param
+    list[#list + 1] = given[param]
+  end
+  return list
+end
+
+--- What the flow sends, over what the provider always wants.
+function config.merged(over, under)
+  return under and options.merge(under, over or {}) or over
+end
+
+--- A flow in the making.
+---@class tokencache.FlowDraft
+---@field definition tokencache.FlowDefinition
+---@field given table                   the options as they came
+---@field checked table                 the same, checked, with what the environment says
+---@field server tokencache.Provider
+---@field io tokencache.Io
+---@field flow table                    the fields of the flow so far
+
+local function read_tables(draft)
+  local problem
+  draft.checked, problem = options.read(draft.given, draft.definition.rules)
+  if problem then
+    return problem
+  end
+  draft.server, problem = options.read(draft.checked.provider, provider.rules)
+  if problem then
+    return "provider: " .. problem
+  end
+  draft.io, problem = options.read(draft.checked.io, io_rules)
+  return problem and "io: " .. problem
+end
+
+--- Fills in what the environment says; an empty variable counts as unset.
+local function read_environment(draft)
+  local checked, rules = draft.checked, draft.definition.rules
+  for name, variable in pairs(draft.server.environment or {}) do
+    local rule = rules[name] -- another flow's options have none here
+    if type(variable) ~= "string" or rule and not options.matches("", rule[1]) then
+      return "provider: environment must map options that are strings to names of variables; mend "
+        .. tostring(name)
+    end
+    local value = checked[name] == nil and os.getenv(variable)
+    if value and value ~= "" then
+      checked[name] = value
+    end
+  end
+end
+
+local function require_option(draft, name)
+  local value = draft.checked[name]
+  if value == nil or value == "" then
+    local variable = draft.server.environment and draft.server.environment[name]
+    return name .. " is required: pass " .. name .. "="
+      .. (variable and (" or set " .. variable) or "")
+  end
+end
+
+local function require_options(draft)
+  local problem = require_option(draft, "client_id")
+  for _, name in ipairs(draft.definition.required or {}) do
+    problem = problem or require_option(draft, name)
+  end
+  return problem
+end
+
+local function scope_text(scope)
+  if type(scope) ~= "table" then
+    return scope
+  end
+  local count = 0
+  for _ in pairs(scope) do
+    count = count + 1
+    if type(scope[count]) ~= "string" then
+      return nil, "scope must be a list of strings"
+    end
+  end
+  return table.concat(scope, " ")
+end
+
+local function make_client(draft)
+  local checked, server, definition = draft.checked, draft.server, draft.definition
+  local method = checked.token_endpoint_auth_method or server.token_endpoint_auth_method
+    or definition.auth_method
+  local problem = method ~= "none" and require_option(draft, "client_secret")
+  if problem then
+    return problem
+  end
+  local endpoint = definition.endpoint or "token_url"
+  if not server[endpoint] then
+    return "provider: " .. endpoint .. " is required"
+  end
+  local scope, params
+  scope, problem = scope_text(checked.scope)
+  if problem then
+    return problem
+  end
+  params, problem = config.params("token_params",
+    config.merged(checked.token_params, server.token_params), reserved_token_params)
+  if problem then
+    return problem
+  end
+  draft.flow.client, problem = core.new_client {
+    flow = definition.name,
+    auth_method = method,
+    token_url = server[endpoint],
+    client_id = checked.client_id,
+    client_secret = checked.client_secret,
+    scope = scope,
+    leeway = checked.leeway,
+    keeps_dead = checked.on_invalid_grant == "keep",
+    params = params,
+  }
+  return problem and problem:gsub("^token_url", endpoint)
+end
+
+local function require_method(name, object, method, remedy)
+  if object[method] == nil then
+    return name .. " has no method " .. method .. "; " .. remedy
+  end
+end
+
+local function take_cache(draft)
+  local cache = draft.checked.cache
+  if cache == nil then
+    draft.flow.cache = require("tokencache.cache.file") {}
+    return
+  end
+  draft.flow.cache = cache
+  local remedy = "use one of tokencache.cache, or give yours both methods"
+  return require_method("cache", cache, "get_cached_token", remedy)
+    or require_method("cache", cache, "save_token_to_cache", remedy)
+    or cache.try_lock
+    and require_method("cache", cache, "unlock", "what has try_lock must release it")
+end
+
+local function take_transport(draft)
+  local checked = draft.checked
+  if checked.http then
+    draft.flow.transport = checked.http
+    return require_method("http", checked.http, "request", "see docs/transports.md")
+  end
+  draft.flow.transport = draft.io.transport {
+    proxy = checked.proxy,
+    ca_file = checked.ca_file,
+    connect_timeout = checked.connect_timeout,
+  }
+end
+
+local LATEST = 253402300799 -- Unix seconds: the end of the year 9999
+
+--- What judges tokens; a clock that goes wrong is named at the call that it spoils.
+local function checked_clock(name, clock)
+  if clock == core.now then
+    return clock
+  end
+  return function()
+    local now = clock()
+    if type(now) ~= "number" or not (now >= 0 and now <= LATEST) then
+      error(name .. " must return Unix seconds, not " .. (type(now) == "number" and tostring(now)
+        or "a " .. type(now)), 0)
+    end
+    return now
+  end
+end
+
+--- Both at once; false for the system's, which the engine reads itself.
+local function clocks(now, monotonic)
+  if now == core.now and monotonic == core.monotonic then
+    return false
+  end
+  return function()
+    return now(), monotonic()
+  end
+end
+
+local function take_rest(draft)
+  local flow, checked = draft.flow, draft.checked
+  flow.client_id = checked.client_id
+  flow.io = draft.io
+  flow.now = checked.clock and checked_clock("clock", checked.clock)
+    or checked_clock("io.now", draft.io.now)
+  flow.clocks = clocks(flow.now, draft.io.monotonic)
+  flow.leeway = checked.leeway
+  flow.timeout = checked.timeout
+end
+
+--- Each adds to the draft, or returns what is wrong. Not by raising: some call what is the user's,
+--- which may yield, and so must not run under a pcall.
+local steps = {
+  read_tables, read_environment, require_options, make_client, take_cache, take_transport,
+  take_rest,
+}
+
+--- The fields of a flow, or what is wrong with its options.
+---@param definition tokencache.FlowDefinition
+---@param given table
+---@return table?
+---@return string? problem
+function config.read(definition, given)
+  local draft = { definition = definition, given = given, flow = {} }
+  for _, step in ipairs(steps) do
+    local problem = step(draft)
+    if problem then
+      return nil, problem
+    end
+  end
+  local problem = definition.complete
+    and definition.complete(draft.flow, draft.checked, draft.server)
+  if problem then
+    return nil, problem
+  end
+  return draft.flow
+end
+
+return config

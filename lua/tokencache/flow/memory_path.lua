@@ -1,0 +1,39 @@
+--- The shortest way to a token: one look into the memory handler, one check of the clock. Plain
+--- Lua, because it measured no slower than C on Lua 5.4 and three times as fast on LuaJIT.
+
+local flat = require("tokencache.token_info").flat
+
+local unix_time = os.time
+
+--- A `get_access_token` for one flow over a memory handler.
+---@param flow tokencache.Flow
+---@param box table       element 1 is the token_info that the handler holds
+---@param leeway number
+---@param slow fun(self: tokencache.Flow, opts?: table): tokencache.TokenInfo?, tokencache.Error?,
+---   string?  the last one is what is wrong with the call
+---@return fun(self: tokencache.Flow, opts?: table): string?, tokencache.Error?
+return function(flow, box, leeway, slow)
+  local margin = leeway + 1 -- the clock looked at here is cut to whole seconds
+  local checked = false     -- the token_info found to be of this client, with the scopes wanted
+  local expires_at, last    -- its own, a number, and the last second at which it serves
+
+  return function(self, opts)
+    local info = box[1]
+    if info == checked and info.expires_at == expires_at and opts == nil and self == flow then
+      if unix_time() <= last then
+        return info.access_token
+      end
+    elseif info and opts == nil and type(info.expires_at) == "number"
+      and flow.client:fits(unix_time(), flat(info)) then
+      checked, expires_at, last = info, info.expires_at, info.expires_at - margin
+    end
+    local err, problem
+    info, err, problem = slow(self, opts)
+    if info then
+      return info.access_token
+    elseif problem then
+      error("get_access_token: " .. problem, 2)
+    end
+    return nil, err
+  end
+end

@@ -1,0 +1,15 @@
+--- The authorization code grant with a proof key (RFC 7636), for clients that cannot keep a secret:
+--- scripts, desktop programs.
+
+local base = require "tokencache.flow.base"
+local user = require "tokencache.flow.user"
+
+---@type fun(opts: tokencache.UserFlowOptions): tokencache.UserFlow
+return base.define {
+  name = "pkce",
+  rules = user.rules,
+  methods = user.methods,
+  auth_method = "none",
+  required = { "redirect_uri" },
+  complete = user.complete { response_type = "code", pkce = true },
+}

@@ -1,0 +1,317 @@
+--- Flows in which a person logs in: authorization code, PKCE, implicit.
+
+local authorization = require "tokencache.authorization"
+local config = require "tokencache.flow.config"
+local core = require "tokencache._core"
+local driver = require "tokencache.driver"
+local errors = require "tokencache.error"
+local log = require "tokencache.log"
+local options = require "tokencache.options"
+local token_info = require "tokencache.token_info"
+
+---@class tokencache.UserFlow: tokencache.Flow
+---@field authorize_url string
+---@field redirect_uri string
+---@field response_type "code"|"token"
+---@field pkce boolean
+local UserFlow = {}
+
+UserFlow.call_rules = options.merge(config.call_rules, {
+  code = { "string" },
+  response_url = { "string" },
+})
+
+local user = {}
+
+---@class tokencache.UserFlowOptions: tokencache.FlowOptions
+---@field redirect_uri? string     default: the provider's environment variable, if it has one
+---@field open_browser? boolean    false: the user pastes the answer; default true
+---@field authorize? false|fun(url: string, redirect_uri: string): string?, any  lets the user log
+---                                in and returns the response URL, or nil and why not; false: the
+---                                user is never asked
+---@field login_timeout? number    seconds to wait for the browser; default 300
+---@field authorize_params? table<string, string>  sent with each authorization request
+---@field show_dialog? boolean     Spotify: ask for consent though it was given before
+---@field state? string            default: random for each login, and that is best
+---@field pending_key? string      16 bytes or more: seals what get_authorize_url returns
+---@field on_invalid_grant? "discard"|"keep"  what becomes of a dead token; default "discard"
+
+--- Options of these flows beside the common ones.
+user.rules = options.merge(config.rules, {
+  redirect_uri = { "string" },
+  state = { "string" },
+  show_dialog = { "boolean" },
+  open_browser = { "boolean", default = true },
+  authorize = { { "callable", "boolean" } },
+  authorize_params = { "table" },
+  pending_key = { "string" },
+  login_timeout = { "number>0", default = 300 },
+  on_invalid_grant = { "string", default = "discard" },
+})
+
+local function check_texts(checked)
+  if checked.on_invalid_grant ~= "discard" and checked.on_invalid_grant ~= "keep" then
+    return 'on_invalid_grant must be "discard" or "keep"'
+  elseif checked.pending_key and #checked.pending_key < 16 then
+    return "pending_key must have at least 16 bytes; make one with a random generator"
+  elseif checked.state == "" then
+    return "state must not be empty; left out, it is random for each login"
+  elseif checked.authorize == true then
+    return "authorize must be a function, or false for never"
+  end
+end
+
+local function read_redirect_uri(text)
+  local url, problem = core.parse_url((text:gsub(" ", "%%20"))) -- sent as it is, blanks and all
+  if not url then
+    return nil, "redirect_uri: " .. problem
+  elseif url.fragment then
+    return nil, "redirect_uri must not have a fragment (RFC 6749 §3.1.2)"
+  end
+  return url
+end
+
+local function check_authorize_url(text)
+  local url, problem = core.parse_url(text or "")
+  if not url then
+    return "provider: authorize_url: " .. problem
+  elseif not url.secure or url.fragment then
+    return "provider: authorize_url must be https, or http on a loopback address, without a "
+      .. "fragment"
+  end
+end
+
+--- What a user flow keeps beside what every flow does.
+---@param kind { pkce: boolean, response_type: "code"|"token" }
+function user.complete(kind)
+  return function(self, checked, server)
+    local problem = check_texts(checked) or check_authorize_url(server.authorize_url)
+    if problem then
+      return problem
+    end
+    self.redirect, problem = read_redirect_uri(checked.redirect_uri)
+    if problem then
+      return problem
+    end
+    self.authorize_params, problem = config.params("authorize_params",
+      config.merged(checked.authorize_params, server.authorize_params), authorization.reserved)
+    if problem then
+      return problem
+    end
+    self.any_port = self.redirect.port == "0"
+    self.redirect_uri = checked.redirect_uri
+    self.authorize_url = server.authorize_url
+    self.authorize = checked.authorize or nil
+    self.may_log_in = checked.authorize ~= false
+    self.response_type = kind.response_type
+    self.pkce = kind.pkce or checked.pkce or false
+    self.state = checked.state
+    self.show_dialog = checked.show_dialog
+    self.open_browser = checked.open_browser
+    self.login_timeout = checked.login_timeout
+    self.pending_key = checked.pending_key
+    self.keeps_dead = checked.on_invalid_grant == "keep"
+    self.issuer = server.issuer
+    self.iss_optional = server.authorization_response_iss_parameter_supported == false
+    self.refresh_token_lifetime = server.refresh_token_lifetime
+    local warning = server.check_redirect_uri and server.check_redirect_uri(self.redirect)
+    if warning then
+      log.warning("redirect_uri: ", warning)
+    end
+  end
+end
+
+--- The redirect URI with the port that is listened on in place of port 0.
+function UserFlow:_redirect_uri_at(port)
+  if not self.any_port then
+    return self.redirect_uri
+  end
+  return (self.redirect_uri:gsub(":0", ":" .. port, 1))
+end
+
+--- Blames the caller of the method.
+local function check_self(where, self)
+  local problem = config.misused(self)
+  if problem then
+    error(where .. ": " .. problem, 3)
+  end
+end
+
+local login_rules = { state = { "string" } }
+
+--- The first half of a login in a web application: where to send the user.
+---@param opts? { state?: string }
+---@return string? url
+---@return string|tokencache.Error pending  to be kept where only this user's browser leads to it,
+---                                        until the callback; without a url the error
+function UserFlow:get_authorize_url(opts)
+  check_self("get_authorize_url", self)
+  local checked = options.check("get_authorize_url", opts, login_rules)
+  if checked.state == "" then
+    error("get_authorize_url: state must not be empty; left out, it is random", 2)
+  end
+  local auth, pending, err
+  auth, err = authorization.new(self, self.redirect_uri, checked.state)
+  if auth then
+    pending, err = authorization.to_pending(self, auth)
+  end
+  if not pending then
+    return nil, err
+  end
+  self.pending = pending
+  return auth.url, pending
+end
+
+--- The user's answer, checked to be the first one to this pending login.
+local function read_response(self, response_url, pending)
+  local auth, err = authorization.from_pending(self, pending)
+  if not auth then
+    return nil, err
+  end
+  local response
+  response, err = authorization.read(self, auth, response_url)
+  if not response then
+    return nil, err
+  end
+  if not authorization.finish(auth) then
+    return nil, errors.new("state", "this login was finished before; start it again")
+  end
+  response.auth = auth
+  return response
+end
+
+--- Gets the token for a login that took place. Where the server certainly has not seen its code,
+--- the same answer may be brought again.
+---@param response table
+---@param timeout number
+---@return tokencache.TokenInfo?
+---@return tokencache.Error?
+function UserFlow:_redeem(response, timeout)
+  local info, err, code_is_unused = driver.run(self, timeout, { response = response })
+  if code_is_unused and response.auth then
+    authorization.reopen(response.auth)
+  end
+  return info, err
+end
+
+--- The second half: checks the user's answer and gets the token.
+---@param response_url string  the URL (or its query) that the browser was sent to
+---@param pending string       from get_authorize_url
+---@return tokencache.TokenInfo?
+---@return tokencache.Error?
+function UserFlow:exchange(response_url, pending)
+  check_self("exchange", self)
+  options.argument("exchange", "response_url", response_url, "string")
+  options.argument("exchange", "pending", pending, "string")
+  local response, err = read_response(self, response_url, pending)
+  if not response then
+    return nil, err
+  end
+  return self:_redeem(response, self.timeout)
+end
+
+local function take_code(self, code)
+  local auth, err = { redirect_uri = self.redirect_uri }, nil
+  if self.pkce then -- the verifier is needed, and only the pending login has it
+    auth, err = authorization.from_pending(self, self.pending)
+  end
+  if not auth then
+    return nil, err
+  end
+  return authorization.complete(self, auth, { code = code })
+end
+
+--- The login that the options of get_access_token bring.
+---@param opts tokencache.CallOptions
+---@return table? response
+---@return tokencache.Error?
+---@return string? problem  with the options themselves
+function UserFlow:_take_response(opts)
+  if opts.code and opts.response_url then
+    return nil, nil, "pass code or response_url, not both"
+  elseif opts.code and self.response_type == "token" then
+    return nil, nil, "this flow has no code; pass response_url"
+  elseif not self.pending and (opts.response_url or self.pkce) then
+    return nil, errors.new("state", "this flow has begun no login; call its get_authorize_url "
+      .. "first, or pass what that returned elsewhere to exchange")
+  elseif opts.code then
+    return take_code(self, opts.code)
+  end
+  return read_response(self, opts.response_url, self.pending)
+end
+
+--- Renews the token now, whatever time it has left, and saves it.
+---@param refresh_token? string  default: the cached one; another than that is a login of its own,
+---   whose token then replaces the cached one
+---@return tokencache.TokenInfo?
+---@return tokencache.Error?
+function UserFlow:refresh_access_token(refresh_token)
+  check_self("refresh_access_token", self)
+  if refresh_token ~= nil then
+    options.argument("refresh_access_token", "refresh_token", refresh_token, "string")
+    if refresh_token == "" then
+      error("refresh_access_token: refresh_token must not be empty; left out, it is the cached one",
+        2)
+    end
+  end
+  return driver.run(self, self.timeout, {
+    forced = true,
+    given = refresh_token and { refresh_token = refresh_token },
+    stays_out = true,
+  })
+end
+
+--- The token_info if it serves this flow, renewed where it has expired: that login then replaces
+--- the cached one. Where the cache holds a later token of the same login, that one counts: a
+--- refresh token may work only once.
+---@param info? tokencache.TokenInfo
+---@return tokencache.TokenInfo?
+---@return tokencache.Error?
+function UserFlow:validate_token(info)
+  check_self("validate_token", self)
+  if type(info) ~= "table" then
+    return nil
+  end
+  local now = self.now()
+  if self.client:fits(now, token_info.flat(info)) then
+    return info
+  end
+  if not token_info.has_refresh_token(info)
+    or self.client:judge(now, token_info.flat(info)) == "unfit" then
+    return nil
+  end
+  return driver.run(self, self.timeout, { given = info, stays_out = true })
+end
+
+--- What the address holds that the browser was sent to, unchecked: code=, state=, error= ...
+---@param url string
+---@return table?
+---@return tokencache.Error?
+function UserFlow:parse_auth_response_url(url)
+  check_self("parse_auth_response_url", self)
+  options.argument("parse_auth_response_url", "url", url, "string")
+  return core.read_callback(url)
+end
+
+--- Seconds until the user must log in again, where the provider ends refresh tokens after a time.
+---@return number?  nil: no such limit is known; negative: over
+---@return tokencache.Error?  the cache could not be read
+function UserFlow:reauthorization_due_in()
+  check_self("reauthorization_due_in", self)
+  if not self.refresh_token_lifetime then
+    return nil
+  end
+  local info, err = self.unsaved, nil
+  if not info then
+    info, err = driver.checked(self.cache:get_cached_token())
+  end
+  local authorized_at = info and tonumber(info.authorized_at)
+  if not authorized_at then
+    return nil, err
+  end
+  return authorized_at + self.refresh_token_lifetime - self.now()
+end
+
+user.methods = UserFlow
+
+return user

@@ -1,0 +1,45 @@
+--- How the flow engine's actions are carried out in a plain Lua program: by blocking.
+
+local core = require "tokencache._core"
+
+---@class tokencache.Io
+---@field now fun(): number              Unix seconds
+---@field monotonic fun(): number        seconds from some fixed point; deadlines are kept by it
+---@field sleep fun(seconds: number): any, any  nil, err where one may not wait
+---@field refusal? fun(): tokencache.Error?      why one may not wait now
+---@field after? fun(seconds: number, fn: fun()): boolean?, any  calls fn then, where it may yield;
+---                                   false: the process is about to end; nil, err: it cannot
+---@field random fun(count: integer): string?, any  bytes nobody can guess; or nil and why not
+---@field log_in? fun(flow: tokencache.UserFlow): table?, tokencache.Error?  lets a user log in
+---@field transport fun(options: table): tokencache.Transport
+
+local transports = setmetatable({}, { __mode = "v" })
+
+--- Flows with the same connection options share a transport, and with it the open connections.
+local function transport(options)
+  local key = table.concat({
+    tostring(options.proxy), tostring(options.ca_file), tostring(options.connect_timeout),
+  }, "\0")
+  if not transports[key] then
+    transports[key] = require("tokencache.transport.curl").new(options)
+  end
+  return transports[key]
+end
+
+local function random(count)
+  return require("tokencache.crypto").random(count)
+end
+
+local function log_in(flow)
+  return require("tokencache.login").run(flow)
+end
+
+---@type tokencache.Io
+return {
+  now = core.now,
+  monotonic = core.monotonic,
+  sleep = core.sleep,
+  random = random,
+  log_in = log_in,
+  transport = transport,
+}

@@ -1,0 +1,28 @@
+--- JSON for token_infos: what is stored comes back the same, or the call fails and says why.
+
+local json = require "tokencache._json"
+
+return {
+  --- Objects and arrays become tables, arrays marked as such (see `array`); `null` becomes
+  --- `json.null`. Integers stay exact: on Lua 5.1 and LuaJIT those beyond 2^53 become opaque values
+  --- that print, compare and encode as they should. The message never quotes the text.
+  ---@type fun(text: string): any, string?  value | nil, message
+  decode = json.decode,
+
+  --- Keys are sorted, the text is ASCII. A table is an array if it is marked as one or has exactly
+  --- the keys 1..n; else all its keys must be strings, and an empty one is an object.
+  ---@type fun(value: any): string?, string?  text | nil, message naming the field
+  encode = json.encode,
+
+  --- A copy of what `decode` returned; no table is shared.
+  ---@type fun(value: any): any
+  copy = json.copy,
+
+  --- Marks `t`, or a new table, as an array, so that it encodes as `[]` while empty.
+  ---@type fun(t?: table): table
+  array = json.array,
+
+  --- JSON's `null`; equal to lua-cjson's and to nginx's.
+  ---@type lightuserdata
+  null = json.null,
+}

@@ -1,0 +1,115 @@
+--- The lock on a cache handler that one run of the flow engine holds.
+---
+--- A lock that can be extended is taken for a short time and extended while work goes on under it:
+--- so the others need not wait long after its holder has died. One that cannot is taken for as long
+--- as the run may last. No pcall here: a handler may yield.
+
+local errors = require "tokencache.error"
+local log = require "tokencache.log"
+
+local LIFE = 10    -- seconds
+local INTERVAL = 3 -- seconds between two extensions
+
+---@class tokencache.Lock
+---@field extends boolean          it must be extended while it is held
+---@field private cache table
+---@field private handle? any      plain data
+---@field private guard? any       releases the lock when it is collected, if nothing else did
+---@field private whole? integer   seconds that outlast the run
+---@field private warned boolean
+---@field private lost boolean
+local Lock = {}
+Lock.__index = Lock
+
+local lock = {}
+
+---@param cache table  a cache handler that has locks
+---@return tokencache.Lock  not held yet; for one run at a time
+function lock.new(cache)
+  return setmetatable({ cache = cache, extends = false, handle = nil, guard = nil,
+    whole = nil, warned = false, lost = false }, Lock)
+end
+
+--- Tries once.
+---@param seconds number   that outlast the run
+---@return boolean?  false: another holds it; nil: there is none to be had
+function Lock:try(seconds)
+  local cache, whole = self.cache, math.ceil(seconds)
+  local extends = cache.extend_lock and true or false
+  local handle, other = cache:try_lock(extends and LIFE or whole)
+  if handle then
+    self.extends, self.handle, self.guard = extends, handle, other
+    self.whole, self.warned, self.lost = whole, false, false
+    return true
+  elseif other ~= nil then
+    log.warning("the cache's lock failed, going on without it: ", errors.wrap("cache", other))
+    return nil
+  end
+  return false
+end
+
+--- Work goes on either way: what is under way cannot be taken back.
+local function extend(self, seconds)
+  if self.lost then
+    return
+  end
+  local held, err = self.cache:extend_lock(self.handle, seconds)
+  if held then
+    return
+  end
+  self.lost = err == nil
+  if not self.warned then
+    self.warned = true
+    log.warning("the cache's lock could not be extended, another process may take it: ",
+      err ~= nil and errors.wrap("cache", err) or "it has ended")
+  end
+end
+
+--- Sees to it that the lock lasts while a request is under way.
+---@param transport tokencache.Transport
+---@param request tokencache.HttpRequest  gets a heartbeat where the transport can keep one
+function Lock:cover(transport, request)
+  if not self.extends then
+    return
+  end
+  if not transport.heartbeats then
+    extend(self, self.whole)
+    return
+  end
+  request.heartbeat_interval = INTERVAL
+  function request.heartbeat()
+    extend(self, LIFE)
+  end
+end
+
+--- Sleeps without losing the lock over it. At the end it is extended too: the request before had
+--- no heartbeat if it was quick, and another follows.
+---@param sleep fun(seconds: number): any, any
+---@param seconds number
+---@return any, any  what the last sleep returned
+function Lock:sleep(sleep, seconds)
+  if not self.extends then
+    return sleep(seconds)
+  end
+  while true do
+    local result, err = sleep(math.min(seconds, INTERVAL))
+    seconds = seconds - INTERVAL
+    if err ~= nil then
+      return result, err
+    end
+    extend(self, LIFE)
+    if seconds <= 0 then
+      return result
+    end
+  end
+end
+
+function Lock:release()
+  local _, err = self.cache:unlock(self.handle)
+  self.extends, self.handle, self.guard = false, nil, nil
+  if err ~= nil then
+    log.warning("the cache's lock could not be released: ", errors.wrap("cache", err))
+  end
+end
+
+return lock

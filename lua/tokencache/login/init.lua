@@ -1,0 +1,42 @@
+--- Lets the user log in, in the first way that there is: the program's own callback, the browser
+--- with a listener on the loopback redirect URI, or a URL to open and an answer to paste.
+
+local authorization = require "tokencache.authorization"
+local errors = require "tokencache.error"
+
+local login = {}
+
+local function by_callback(flow)
+  local auth, err = authorization.new(flow, flow.redirect_uri)
+  if not auth then
+    return nil, err
+  end
+  local text
+  text, err = flow.authorize(auth.url, flow.redirect_uri)
+  if type(text) ~= "string" then
+    return nil, errors.wrap("denied", err or "the authorize callback returned no response URL")
+  end
+  return authorization.read(flow, auth, text)
+end
+
+--- Whether the browser of this machine can be sent back to this process.
+local function can_listen(flow)
+  local url = flow.redirect
+  return flow.open_browser and url.scheme == "http"
+    and (url.host == "127.0.0.1" or url.host == "::1")
+end
+
+---@param flow tokencache.UserFlow
+---@return table? response  as from authorization.read
+---@return tokencache.Error?
+function login.run(flow)
+  if flow.authorize then
+    return by_callback(flow)
+  end
+  if can_listen(flow) then
+    return require("tokencache.login.listen")(flow)
+  end
+  return require("tokencache.login.paste")(flow)
+end
+
+return login

@@ -1,0 +1,82 @@
+--- Sends work that blocks to a thread pool of nginx, as data; only the coroutine that asked waits.
+
+local core = require "tokencache._core"
+local errors = require "tokencache.error"
+local ngx = require("tokencache.environment").nginx
+local phase = require "tokencache.nginx.phase"
+
+local NO_STATE = "no available Lua vm" -- as ngx_lua puts it: all of the pool's are at work
+local FIRST_PAUSE = 0.001 -- seconds before it is asked again; doubled each time
+local LONGEST_PAUSE = 0.05
+local LONGEST_WAIT = 30
+
+local pool = {
+  name = "tokencache", -- of the directive thread_pool
+}
+
+local function not_run(message)
+  if type(message) == "string" and message:find("not found", 1, true)
+    and message:find("thread pool", 1, true) then
+    message = ("nginx has no thread pool to wait in; add \"thread_pool %s threads=16;\" at the top "
+      .. "level of nginx.conf, outside of http {}"):format(pool.name)
+  elseif message == NO_STATE then
+    message = "all Lua states of nginx's thread pools stayed busy; give the pool " .. pool.name
+      .. " more threads, and set lua_worker_thread_vm_pool_size to no fewer than all pools have"
+  end
+  return errors.new("config", message, { sent = false })
+end
+
+--- A metatable stays behind on the way from the thread.
+local function received(ok, result, err, more)
+  if not ok then
+    error(result, 0)
+  end
+  if result == nil and type(err) == "table" then
+    return nil, core.as_error(err)
+  end
+  return result, err, more
+end
+
+--- Calls a function of `tokencache.worker.<worker>` in a thread.
+---@param worker string
+---@param name string
+---@param ... any  plain data
+---@return any ...  up to three results; nil, err also where no thread could be had
+function pool.call(worker, name, ...)
+  local refusal = phase.refusal()
+  if refusal then
+    return nil, refusal
+  elseif not ngx.run_worker_thread then
+    return nil, not_run("this nginx has no threads for Lua; it takes ngx_lua 0.10.23 or later, and "
+      .. "an nginx built with --with-threads")
+  end
+  local pause, waited = FIRST_PAUSE, 0
+  while true do
+    local ran, ok, result, err, more = ngx.run_worker_thread(pool.name, "tokencache.nginx.thread",
+      "call", worker, name, ...)
+    if ran then
+      return received(ok, result, err, more)
+    elseif ok ~= NO_STATE or waited >= LONGEST_WAIT then
+      return nil, not_run(ok)
+    end
+    ngx.sleep(pause)
+    waited, pause = waited + pause, math.min(2 * pause, LONGEST_PAUSE)
+  end
+end
+
+--- The functions of a worker module, each of which runs in a thread.
+---@param worker string
+---@return table<string, function>
+function pool.worker(worker)
+  return setmetatable({}, {
+    __index = function(self, name)
+      local function call(...)
+        return pool.call(worker, name, ...)
+      end
+      rawset(self, name, call)
+      return call
+    end,
+  })
+end
+
+return pool

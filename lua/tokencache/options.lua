@@ -1,0 +1,181 @@
+--- Checks the option tables of constructors. A wrong option is a mistake in the program, so it
+--- raises; an unknown name raises too, because a typo must not be silence.
+
+local options = {}
+
+---@class tokencache.OptionRule
+---@field [1] string|string[]  the type or types that are right: those of `type()`, "callable",
+---                            "object", "number>0" or "number>=0"
+---@field required? boolean
+---@field default? any
+
+local checks = {
+  ["number>0"] = function(value)
+    return type(value) == "number" and value > 0 and value < math.huge
+  end,
+  ["number>=0"] = function(value)
+    return type(value) == "number" and value >= 0 and value < math.huge
+  end,
+  callable = function(value)
+    local meta = type(value) ~= "function" and getmetatable(value)
+    return type(value) == "function" or (type(meta) == "table" and meta.__call ~= nil)
+  end,
+  --- anything whose methods can be looked up
+  object = function(value)
+    return type(value) == "table" or type(value) == "userdata"
+  end,
+}
+
+local descriptions = {
+  ["number>0"] = "a number above zero",
+  ["number>=0"] = "a number, zero or more",
+  callable = "a function",
+  object = "a table or userdata",
+}
+
+local function has_type(value, wanted)
+  local check = checks[wanted]
+  if check then
+    return check(value)
+  end
+  return type(value) == wanted
+end
+
+local function type_list(wanted)
+  local names = {}
+  for i, name in ipairs(type(wanted) == "table" and wanted or { wanted }) do
+    names[i] = descriptions[name] or ("a " .. name)
+  end
+  return table.concat(names, " or ")
+end
+
+--- Whether the value is of the type, or of one of the types, that a rule names.
+---@param value any
+---@param wanted string|string[]
+---@return boolean
+function options.matches(value, wanted)
+  if type(wanted) ~= "table" then
+    return has_type(value, wanted)
+  end
+  for _, name in ipairs(wanted) do
+    if has_type(value, name) then
+      return true
+    end
+  end
+  return false
+end
+
+local names_of = setmetatable({}, { __mode = "k" }) -- by rules
+
+local function sorted_names(rules)
+  local names = {}
+  for name, rule in pairs(rules) do
+    names[#names + 1] = name
+    names.some_required = names.some_required or rule.required
+  end
+  table.sort(names)
+  names_of[rules] = names
+  return names
+end
+
+--- What was given instead, in words. Only a number where another number was wanted is quoted:
+--- anything else may be a secret.
+local function shown(value, wanted)
+  if type(value) == "number" and type(wanted) == "string" and wanted:find("^number") then
+    return tostring(value)
+  end
+  return "a " .. type(value)
+end
+
+--- What is wrong with `given`, if anything.
+---@param given table
+---@param rules table<string, tokencache.OptionRule>
+---@return string? problem
+function options.problem(given, rules)
+  if type(given) ~= "table" then
+    return "a table of options expected, got " .. type(given)
+  end
+  local names, is_right = names_of[rules] or sorted_names(rules), true
+  for name, value in next, given do
+    local rule = rules[name]
+    if not rule then
+      return "unknown option " .. tostring(name) .. "; known are "
+        .. table.concat(names, ", ")
+    end
+    is_right = is_right and (type(value) == rule[1] or options.matches(value, rule[1]))
+  end
+  if is_right and not names.some_required then
+    return nil
+  end
+  for _, name in ipairs(names) do -- in their order, so that the same mistake is always named
+    local rule, value = rules[name], given[name]
+    if value == nil then
+      if rule.required then
+        return name .. " is required"
+      end
+    elseif not options.matches(value, rule[1]) then
+      return name .. " must be " .. type_list(rule[1]) .. ", not " .. shown(value, rule[1])
+    end
+  end
+end
+
+--- Returns a checked copy of `given`, defaults filled in, or what is wrong with it.
+---@param given table?
+---@param rules table<string, tokencache.OptionRule>
+---@return table?
+---@return string? problem
+function options.read(given, rules)
+  given = given == nil and {} or given
+  local problem = options.problem(given, rules)
+  if problem then
+    return nil, problem
+  end
+  local checked = {}
+  for name, rule in pairs(rules) do
+    local value = given[name]
+    if value == nil then
+      value = rule.default
+    end
+    checked[name] = value
+  end
+  return checked
+end
+
+--- The same, raising.
+---@param where string   the function's name, for messages: "cache.file"
+---@param given table?
+---@param rules table<string, tokencache.OptionRule>
+---@param level? integer  the stack level to blame, as for `error`, seen from the caller; default 2
+---@return table
+function options.check(where, given, rules, level)
+  local checked, problem = options.read(given, rules)
+  if not checked then
+    error(where .. ": " .. problem, (level or 2) + 1)
+  end
+  return checked
+end
+
+--- Checks one argument of the caller's caller.
+---@param where string
+---@param name string
+---@param value any
+---@param wanted string
+function options.argument(where, name, value, wanted)
+  if not has_type(value, wanted) then
+    error(where .. ": " .. name .. " must be a " .. wanted .. ", not a " .. type(value), 3)
+  end
+end
+
+--- Both sets of rules, or of methods, in one.
+function options.merge(rules, more)
+  local all = {}
+  for name, rule in pairs(rules) do
+    all[name] = rule
+  end
+  for name, rule in pairs(more) do
+    all[name] = rule
+  end
+  return all
+end
+
+return options

@@ -1,0 +1,193 @@
+--- A store over another, in which that other never sees a token. An entry looks like this:
+---
+---     tokencache-sealed:1:<key id>:<secret's mark>:<key's mark>:<base64url>
+---
+--- All before the last colon, and the key, are bound in as associated data. The marks only tell
+--- why an entry does not open.
+
+local check_store = require "tokencache.store.check"
+local core = require "tokencache._core"
+local crypto = require "tokencache.crypto"
+local errors = require "tokencache.error"
+local extras = require "tokencache.extras"
+local options = require "tokencache.options"
+local sealed = require "tokencache.sealed"
+
+local PREFIX = "tokencache-sealed:"
+local HEADER = PREFIX .. "1:%s:%s:%s:"
+local ENTRY = "^(" .. PREFIX:gsub("%-", "%%-") .. "1:([A-Za-z0-9_-]+):([A-Za-z0-9_-]+):"
+  .. "([A-Za-z0-9_-]+):)([A-Za-z0-9_-]+)$"
+local MARKS = ":([^:]+):([^:]+):$" -- of a header
+local KEY_ID = "^[A-Za-z0-9_-]+$"
+local LONGEST_KEY_ID = 64
+local SECRET_MIN = 16 -- bytes
+local MARK_SIZE = 6   -- bytes; enough to tell, and too few to tell more
+
+---@class tokencache.EncryptedStore: tokencache.Store
+---@field private store tokencache.Store
+local Store = {}
+
+local metatable = {
+  __index = Store,
+  __name = "tokencache.store",
+  __tostring = function(self)
+    return "tokencache.store.encrypted over " .. tostring(self.store)
+  end,
+}
+
+local metatable_over = extras(metatable, {
+  { needs = "delete", name = "delete", fn = function(self, key)
+    return self.store:delete(key)
+  end },
+  { needs = "try_lock", name = "try_lock", fn = function(self, name, ttl)
+    return self.store:try_lock(name, ttl)
+  end },
+  { needs = "extend_lock", name = "extend_lock", fn = function(self, handle, ttl)
+    return self.store:extend_lock(handle, ttl)
+  end },
+  { needs = "unlock", name = "unlock", fn = function(self, handle)
+    return self.store:unlock(handle)
+  end },
+})
+
+local function mark(of, bytes)
+  local digest, err = crypto.sha256("tokencache " .. of .. " " .. bytes)
+  if not digest then
+    return nil, err
+  end
+  return core.base64url_encode(digest:sub(1, MARK_SIZE))
+end
+
+local function failure(key, message)
+  return nil, errors.new("cache", key .. ": " .. message)
+end
+
+--- The secrets are in here and nowhere else: a store that is printed, field by field, shows none.
+local function methods(secrets, use, allows_plaintext)
+  local function header_for(key, id)
+    local of_secret, of_key, err
+    of_secret, err = mark("secret", secrets[id])
+    if of_secret then
+      of_key, err = mark("key", key)
+    end
+    return of_key and HEADER:format(id, of_secret, of_key), err
+  end
+
+  local function seal(key, text)
+    local header, err = header_for(key, use)
+    local body
+    if header then
+      body, err = sealed.seal(secrets[use], header .. key, text)
+    end
+    return body and header .. body, err
+  end
+
+  local function explain(key, id, of_secret, of_key)
+    local header, err = header_for(key, id)
+    if not header then
+      return nil, err
+    end
+    local own_secret, own_key = header:match(MARKS)
+    if of_secret ~= own_secret then
+      return failure(key, "the entry was sealed with another secret than the one given as key id "
+        .. id .. "; give that one, or remove the entry")
+    elseif of_key ~= own_key then
+      return failure(key, "the entry belongs to another key and was moved here; remove it")
+    end
+    return failure(key, "the entry was altered since it was sealed; remove it")
+  end
+
+  local function open(key, entry)
+    local header, id, of_secret, of_key, body = entry:match(ENTRY)
+    if not header then
+      return failure(key, "the sealed entry was altered; remove it")
+    elseif not secrets[id] then
+      return failure(key, "the entry was sealed with the key id " .. id:sub(1, LONGEST_KEY_ID)
+        .. ", which is not among keys; add its secret, or remove the entry")
+    end
+    local text, err = sealed.open(secrets[id], header .. key, body)
+    if not text and not err then
+      return explain(key, id, of_secret, of_key)
+    end
+    return text, err
+  end
+
+  local function get(self, key)
+    local entry, err = self.store:get(key)
+    if type(entry) ~= "string" then
+      return entry, err
+    end
+    if entry:sub(1, #PREFIX) == PREFIX then
+      return open(key, entry)
+    elseif entry:find("^%s*{") then
+      if allows_plaintext then
+        return entry
+      end
+      return failure(key, "the entry is not sealed; remove it, or read such entries with "
+        .. 'plaintext = "allow"')
+    end
+    return failure(key, "the entry is neither sealed nor a token; mend or remove it")
+  end
+
+  local function set(self, key, bytes, ttl)
+    local entry, err = seal(key, bytes)
+    if not entry then
+      return nil, err
+    end
+    return self.store:set(key, entry, ttl)
+  end
+
+  return get, set
+end
+
+--- No message tells what was given: an id may be a secret that was mistaken for one.
+local function check_keys(keys, use)
+  local copy = {}
+  for id, secret in pairs(keys) do
+    if type(id) ~= "string" or not id:find(KEY_ID) or #id > LONGEST_KEY_ID then
+      return nil, "keys: a table of secrets by id expected, whose ids must be strings of up to 64 "
+        .. 'letters, digits, "-" and "_"'
+    elseif type(secret) ~= "string" or #secret < SECRET_MIN then
+      return nil, "keys: a secret must be a string of 16 bytes at least; take 32 random ones"
+    end
+    copy[id] = secret
+  end
+  if not copy[use] then
+    return nil, "use must be one of the ids in keys"
+  end
+  return copy
+end
+
+local RULES = {
+  keys = { "table", required = true },
+  use = { "string", required = true },
+  plaintext = { { "string", "boolean" } },
+}
+
+---@class tokencache.EncryptionOptions
+---@field keys table<string, string>  secrets of 16 bytes or more by id, the old ones too
+---@field use string                  the id of the secret that seals new entries
+---@field plaintext? "allow"          also read entries that are not sealed
+
+--- Seals what is kept in `store`. Keys, TTL and locks are those of `store`.
+---@param store tokencache.Store
+---@param opts tokencache.EncryptionOptions
+---@return tokencache.EncryptedStore
+return function(store, opts)
+  local problem = check_store(store)
+  if problem then
+    error("store.encrypted: " .. problem, 2)
+  end
+  local checked = options.check("store.encrypted", opts, RULES)
+  if checked.plaintext and checked.plaintext ~= "allow" then
+    error('store.encrypted: plaintext must be "allow", or left out', 2)
+  end
+  local secrets
+  secrets, problem = check_keys(checked.keys, checked.use)
+  if not secrets then
+    error("store.encrypted: " .. problem, 2)
+  end
+  local self = { store = store }
+  self.get, self.set = methods(secrets, checked.use, checked.plaintext == "allow")
+  return setmetatable(self, metatable_over(store))
+end

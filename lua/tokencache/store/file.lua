@@ -1,0 +1,140 @@
+--- A store in a directory: a file for each key, replaced as a whole and private to this user.
+
+local blocking = require "tokencache.blocking"
+local crypto = require "tokencache.crypto"
+local errors = require "tokencache.error"
+local file_lock = require "tokencache.file_lock"
+local key_names = require "tokencache.key"
+local options = require "tokencache.options"
+
+local file = blocking.worker "file"
+
+--- Capitals are escaped too: some file systems do not tell them from small letters.
+local UNSAFE = "[^a-z0-9._-]"
+
+--- Temporary files and lock files lie beside a file and have other suffixes.
+local SUFFIX = ".token"
+
+--- A name of 255 bytes is the most; those of temporary files are up to 32 longer than the file's.
+local LONGEST = 255 - #SUFFIX - 32
+
+local function hex(bytes)
+  return (bytes:gsub(".", function(byte) return ("%02x"):format(byte:byte()) end))
+end
+
+--- A long key is known by its digest. Its "=" is in no other name, and no name begins with a dot.
+---@return string? name
+---@return tokencache.Error?
+local function name_of(key)
+  local name = key_names.escape(key, UNSAFE):gsub("^%.", "%%2e")
+  if #name <= LONGEST then
+    return name .. SUFFIX
+  end
+  local digest, err = crypto.sha256(key)
+  if not digest then
+    return nil, err
+  end
+  return "sha256=" .. hex(digest) .. SUFFIX
+end
+
+---@class tokencache.FileStore: tokencache.Store
+---@field private directory string
+local Store = {}
+
+local metatable = {
+  __index = Store,
+  __name = "tokencache.store",
+  __tostring = function(self)
+    return "tokencache.store.file: " .. self.directory
+  end,
+}
+
+local function path_of(self, key)
+  local name, err = name_of(key)
+  return name and self.directory .. "/" .. name, err
+end
+
+--- Nothing at all is to be found in a directory that is gone, or is not mounted yet.
+local function directory_failure(self)
+  local _, err = file.read(self.directory .. "/.") -- fails, but not where there is nothing
+  if not err then
+    return errors.new("cache", self.directory .. ": the directory does not exist; create it, or "
+      .. "mount what it is on", { code = "ENOENT" })
+  end
+end
+
+---@param key string
+---@return string? bytes  nil without an error: a miss
+---@return tokencache.Error?
+function Store:get(key)
+  local path, err = path_of(self, key)
+  if not path then
+    return nil, err
+  end
+  local bytes
+  bytes, err = file.read(path)
+  if bytes == nil and err == nil then
+    return nil, directory_failure(self)
+  end
+  return bytes, err
+end
+
+--- The entry stays until it is replaced or deleted: a file does not end by itself.
+---@param key string
+---@param bytes string
+---@return true?
+---@return tokencache.Error?
+function Store:set(key, bytes)
+  local path, err = path_of(self, key)
+  if not path then
+    return nil, err
+  end
+  return file.write(path, bytes)
+end
+
+---@param key string
+---@return true?
+---@return tokencache.Error?
+function Store:delete(key)
+  local path, err = path_of(self, key)
+  if not path then
+    return nil, err
+  end
+  return file.remove(path)
+end
+
+--- Ends with the process that holds it, or with the guard, and not by a time to live.
+---@param name string
+---@return any handle  false: another holds the lock
+---@return any guard   or a tokencache.Error
+function Store:try_lock(name)
+  local path, err = path_of(self, name)
+  if not path then
+    return nil, err
+  end
+  return file_lock.try(path)
+end
+
+---@param handle any  from try_lock
+---@return true?
+---@return tokencache.Error?
+function Store:unlock(handle) -- luacheck: ignore 212
+  return file_lock.release(handle)
+end
+
+local RULES = {
+  directory = { "string", required = true },
+}
+
+---@param opts { directory: string }  it must exist; nobody else should be able to write there
+---@return tokencache.FileStore
+return function(opts)
+  local directory = options.check("store.file", opts, RULES).directory
+  if directory == "" then
+    error("store.file: directory is empty", 2)
+  end
+  if directory:find("%z") then
+    error("store.file: directory holds a NUL byte", 2)
+  end
+  return setmetatable({ directory = directory }, metatable)
+end

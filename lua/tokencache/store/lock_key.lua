@@ -1,0 +1,26 @@
+--- Locks that a store keeps among its entries: their keys begin as no other key may.
+
+local errors = require "tokencache.error"
+
+local lock_key = {}
+
+local PREFIX = "tokencache-lock:"
+
+---@param name string
+---@return string
+function lock_key.of(name)
+  return PREFIX .. name
+end
+
+--- Why an entry cannot have this key, if it cannot.
+---@param place string  the store, for the message
+---@param key string
+---@return tokencache.Error?
+function lock_key.refusal(place, key)
+  if key:sub(1, #PREFIX) == PREFIX then
+    return errors.new("cache", ("%s: a key must not start with %q, as locks do; choose another")
+      :format(place, PREFIX))
+  end
+end
+
+return lock_key

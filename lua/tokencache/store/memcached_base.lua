@@ -1,0 +1,119 @@
+--- A store in memcached servers: everything but the way in which commands get there and replies
+--- back.
+
+local blocking = require "tokencache.blocking"
+local core = require "tokencache._core"
+local crypto = require "tokencache.crypto"
+local keys = require "tokencache.store.memcached_key"
+local log = require "tokencache.log"
+
+--- memcached counts in whole seconds of its own: one second may be over at once.
+local SHORTEST_LOCK = 2
+
+---@class tokencache.MemcachedStore: tokencache.Store
+---@field private worker table<string, function>  the functions of tokencache.worker.memcached
+---@field private options table  plain data
+local Store = {}
+
+local metatable = {
+  __index = Store,
+  __name = "tokencache.store",
+  __tostring = function(self)
+    return "tokencache.store.memcached: " .. self.options.place
+  end,
+}
+
+--- result; or nil, err
+local function noted(self, result, note)
+  if result == nil then
+    return nil, note
+  end
+  if note then
+    log.debug(self.options.place, ": the connection to memcached was lost; made a new one")
+  end
+  return result
+end
+
+---@param key string
+---@return string? bytes  nil without an error: there is no such entry
+---@return tokencache.Error?
+function Store:get(key)
+  local bytes, note = self.worker.get(self.options, key)
+  if note and noted(self, bytes, note) == nil then
+    return nil, note
+  end
+  return bytes or nil
+end
+
+---@param key string
+---@param bytes string
+---@param ttl? number  seconds; nil: as long as there is room
+---@return true?
+---@return tokencache.Error?
+function Store:set(key, bytes, ttl)
+  return noted(self, self.worker.set(self.options, key, bytes, ttl))
+end
+
+---@param key string
+---@return true?  also where there was no such entry
+---@return tokencache.Error?
+function Store:delete(key)
+  local deleted, err = noted(self, self.worker.delete(self.options, key))
+  if deleted == nil then
+    return nil, err
+  end
+  return true
+end
+
+local function lock_ttl(ttl)
+  return math.max(SHORTEST_LOCK, math.ceil(ttl))
+end
+
+--- Takes a lock that ends by itself after `ttl` seconds, two at least.
+---@param name string
+---@param ttl number
+---@return { name: string, owner: string }|false|nil handle  false: another holds it
+---@return tokencache.Error?
+function Store:try_lock(name, ttl)
+  local place, random, added, err
+  place, err = keys.lock(name)
+  if not place then
+    return nil, err
+  end
+  random, err = crypto.random(16)
+  if not random then
+    return nil, err
+  end
+  local handle = { name = place, owner = core.base64url_encode(random) }
+  added, err = noted(self, self.worker.add(self.options, place, handle.owner, lock_ttl(ttl)))
+  if added then
+    return handle
+  end
+  return added, err
+end
+
+--- Makes the lock end `ttl` seconds from now.
+---@return boolean?  false: it is no longer held
+---@return tokencache.Error?
+function Store:extend_lock(handle, ttl)
+  return self.worker.keep(self.options, handle.name, handle.owner, lock_ttl(ttl))
+end
+
+---@return true?  also where the lock has ended
+---@return tokencache.Error?
+function Store:unlock(handle)
+  local held, err = self.worker.keep(self.options, handle.name, handle.owner, 0)
+  if held == nil then
+    return nil, err
+  end
+  return true
+end
+
+local memcached = blocking.worker "memcached"
+
+---@param checked table  from tokencache.store.memcached_options: plain data
+---@param worker? table<string, function>  default: tokencache.worker.memcached
+---@return tokencache.MemcachedStore
+return function(checked, worker)
+  return setmetatable({ worker = worker or memcached, options = checked }, metatable)
+end

@@ -1,0 +1,39 @@
+--- What the options that name a server have in common, whatever it speaks.
+
+local options = require "tokencache.options"
+
+local TIMEOUTS = {
+  connect_timeout = { "number>0", default = 5 },
+  timeout = { "number>0", default = 5 },
+}
+
+local MOST_SECONDS = 1e6
+
+---@class tokencache.ServerOptions
+---@field RULES table<string, tokencache.OptionRule>
+---@field check fun(where: string, given?: table, level?: integer): table  checks the options, and
+---   raises; returns what the worker takes: plain data. `where` is the function's name, for
+---   messages; `level` the stack level to blame, seen from the caller; default 2
+
+---@param rules table<string, tokencache.OptionRule>  but for the timeouts
+---@param complete fun(checked: table): string?  fills in `place`, `identity` and the like; returns
+---   what is wrong between options that are right by themselves
+---@return tokencache.ServerOptions
+return function(rules, complete)
+  local all = options.merge(TIMEOUTS, rules)
+
+  local function check(where, given, level)
+    level = (level or 2) + 1
+    local checked = options.check(where, given, all, level)
+    for name in pairs(TIMEOUTS) do
+      checked[name] = math.min(checked[name], MOST_SECONDS)
+    end
+    local problem = complete(checked)
+    if problem then
+      error(where .. ": " .. problem, level)
+    end
+    return checked
+  end
+
+  return { RULES = all, check = check }
+end

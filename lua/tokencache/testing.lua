@@ -1,0 +1,5 @@
+--- For the tests of those who write cache handlers.
+
+return {
+  contract = require "tokencache.testing.contract",
+}

@@ -1,0 +1,154 @@
+--- The fields of a token_info that tokencache knows, in the types it counts on. Whatever else a
+--- provider put there is left as it is.
+
+local token_info = {}
+
+---@class tokencache.TokenInfo
+---@field access_token string
+---@field token_type? string
+---@field expires_in? number     seconds, counted from when the token was received
+---@field expires_at? number     Unix seconds
+---@field authorized_at? number  Unix seconds: when the user last logged in
+---@field refresh_token? string
+---@field scope? string          scopes joined by spaces
+---@field requested_scope? string  what was asked for, where it is not what was granted
+---@field client_id? string      whose token it is
+---@field [string] any
+
+local NUMBERS = { "expires_in", "expires_at", "authorized_at" }
+local TEXTS = { "token_type", "refresh_token", "scope" }
+
+local to_integer = math.tointeger or function(value)
+  return value
+end
+
+--- "3600" and 3600.0 are 3600, as far as this Lua tells them apart.
+local function to_number(value)
+  if type(value) == "userdata" then
+    value = tostring(value) -- it may be JSON's integer beyond 2^53, on Lua 5.1
+  end
+  if type(value) == "string" and (value:find("^%-?%d+$") or value:find("^%-?%d+%.%d+$")) then
+    value = tonumber(value)
+  end
+  if type(value) == "number" then
+    return to_integer(value) or value
+  end
+end
+
+--- Puts the known fields right, in place.
+---@param info any
+---@param null? any  what stands for JSON's null; a known field that holds it is taken away
+---@return tokencache.TokenInfo?  the same table, or nil if it is no token_info
+---@return string? problem  in words that quote no value
+function token_info.normalise(info, null)
+  if type(info) ~= "table" then
+    return nil, "a token_info is a table, not a " .. type(info)
+  end
+  if type(info.access_token) ~= "string" or info.access_token == "" then
+    return nil, "the token_info has no access_token"
+  elseif info.access_token:find "%c" then -- in a request's header it would begin another one
+    return nil, "the token_info's access_token holds a control character"
+  end
+  for _, name in ipairs(TEXTS) do
+    if info[name] == null then
+      info[name] = nil
+    end
+  end
+  for _, name in ipairs(NUMBERS) do
+    local value = info[name]
+    if value == null then
+      info[name] = nil
+    elseif value ~= nil then
+      info[name] = to_number(value)
+      if info[name] == nil then
+        return nil, "the token_info's " .. name .. " is not a number"
+      end
+    end
+  end
+  return info
+end
+
+--- A shallow copy: nested tables are shared.
+---@param info table
+---@return table
+function token_info.copy(info)
+  local copy = {}
+  for name, value in pairs(info) do
+    copy[name] = value
+  end
+  return copy
+end
+
+local FIELDS = {
+  access_token = true, token_type = true, expires_in = true, expires_at = true,
+  authorized_at = true, refresh_token = true, scope = true, requested_scope = true,
+  client_id = true,
+}
+
+--- Whether it holds the fields of tokencache.TokenInfo and no other, so that `plain_copy` is whole.
+---@param info tokencache.TokenInfo
+---@return boolean
+function token_info.is_plain(info)
+  for name, value in pairs(info) do
+    if not FIELDS[name] or type(value) == "table" then
+      return false
+    end
+  end
+  return true
+end
+
+--- Much faster than to go through the fields. More than eight take a larger table, and the one that
+--- is left out at first is rarely there.
+---@param info tokencache.TokenInfo  for which `is_plain`
+---@return tokencache.TokenInfo
+function token_info.plain_copy(info)
+  local copy = {
+    access_token = info.access_token,
+    token_type = info.token_type,
+    expires_in = info.expires_in,
+    expires_at = info.expires_at,
+    authorized_at = info.authorized_at,
+    refresh_token = info.refresh_token,
+    scope = info.scope,
+    client_id = info.client_id,
+  }
+  if info.requested_scope then
+    copy.requested_scope = info.requested_scope
+  end
+  return copy
+end
+
+--- The fields that decisions depend on, in the order the engine reads them.
+---@param info? tokencache.TokenInfo
+function token_info.flat(info)
+  if not info then
+    return nil
+  end
+  return info.access_token, info.expires_at, info.refresh_token, info.scope, info.requested_scope,
+    info.client_id, info.authorized_at
+end
+
+--- An empty refresh token is none: servers send it where they mean to send nothing.
+---@param info tokencache.TokenInfo
+---@return boolean
+function token_info.has_refresh_token(info)
+  return type(info.refresh_token) == "string" and info.refresh_token ~= ""
+end
+
+--- From when on nothing in it is of use: neither the token nor what could renew it.
+---@param info tokencache.TokenInfo
+---@param refresh_token_lifetime? number  seconds from the login, where the provider has a limit
+---@return number?  Unix seconds; nil: never, as far as anyone knows
+function token_info.good_until(info, refresh_token_lifetime)
+  local expires_at = tonumber(info.expires_at)
+  if not token_info.has_refresh_token(info) then
+    return expires_at
+  end
+  local authorized_at = tonumber(info.authorized_at)
+  if authorized_at and refresh_token_lifetime then
+    return math.max(authorized_at + refresh_token_lifetime, expires_at or 0)
+  end
+  return nil
+end
+
+return token_info

@@ -1,0 +1,175 @@
+--- The default HTTP transport, over libcurl. It blocks the thread, but for the heartbeats that a
+--- request may ask for. Connections are kept between requests; a forked process makes its own.
+
+local direct = require "tokencache.transport.direct"
+local options = require "tokencache.options"
+
+--- What any object given as the option `http` must be able to do. `request` may yield.
+---@class tokencache.Transport
+---@field request fun(self, request: tokencache.HttpRequest): tokencache.HttpResponse?, any
+---@field close? fun(self)
+---@field heartbeats? boolean  it honours the fields of that name in requests
+
+---@class tokencache.HttpRequest
+---@field method "GET"|"POST"
+---@field url string
+---@field headers? table<string, string>
+---@field body? string
+---@field deadline? number  seconds on the clock of `tokencache._core`'s monotonic()
+---@field timeout? number   seconds from now; the earlier of the two counts
+---@field heartbeat? fun()              to be called while the answer is awaited; may yield
+---@field heartbeat_interval? number    seconds from one heartbeat to the next
+
+--- Every answer is one, whatever its status. Redirects must not be followed, and nothing may be
+--- sent twice. A failure is `nil, err`; with `err.sent == false` the server has certainly not seen
+--- the request, so that it may be tried again.
+---@class tokencache.HttpResponse
+---@field status integer
+---@field headers table<string, string>  names in lower case
+---@field body string
+
+local curl = {}
+
+local FIRST_ERROR = 400 -- HTTP status
+
+curl.rules = {
+  proxy = { "string" },
+  ca_file = { "string" },
+  connect_timeout = { "number>0", default = 10 },
+}
+
+---@class tokencache.CurlTransport: tokencache.Transport
+local Transport = { heartbeats = true }
+Transport.__index = Transport
+
+---@class tokencache.CurlOptions
+---@field proxy? string            URL; "" for none; default: what the environment says
+---@field ca_file? string          PEM file of trusted authorities; default: the system's
+---@field connect_timeout? number  seconds, default 10
+
+--- libcurl is loaded at the first request.
+---@param opts? tokencache.CurlOptions
+---@return tokencache.CurlTransport
+function curl.new(opts)
+  local checked = options.check("transport.curl", opts, curl.rules)
+  return setmetatable({ options = checked, handle = nil, closed = false }, Transport)
+end
+
+--- Few look at the headers, so the table is made when somebody does.
+local Response = {}
+
+function Response.__index(self, name)
+  if name == "headers" then
+    self.headers = require("tokencache._http").headers(self.header_text)
+    return self.headers
+  end
+end
+
+local function open(self)
+  local opts = self.options
+  local http, err = require("tokencache.library")("tokencache._http", "libcurl",
+    "give the flow another transport as http=")
+  if not http then
+    return nil, err
+  end
+  return http.new(opts.proxy, opts.ca_file, opts.connect_timeout)
+end
+
+--- Calls back in between; from here and not from C, for that may yield.
+local function send_with_heartbeats(handle, request)
+  local started, err = handle:start(request.method, request.url, request.headers, request.body,
+    request.timeout, request.deadline)
+  if not started then
+    return nil, err
+  end
+  while true do
+    local status, header_text, body = handle:continue(request.heartbeat_interval)
+    if status ~= false then
+      return status, header_text, body
+    end
+    request.heartbeat()
+  end
+end
+
+local function send(handle, request)
+  if request.heartbeat then
+    return send_with_heartbeats(handle, request)
+  end
+  return handle:request(request.method, request.url, request.headers, request.body,
+    request.timeout, request.deadline)
+end
+
+--- The caller's alone: should a heartbeat raise, it has a request under way, and the collector may
+--- have it. Finalizers that run while an answer is made into strings may make requests, too.
+local function take_handle(self)
+  if self.closed then
+    error("request: the transport is closed", 3)
+  end
+  local handle = self.handle
+  if handle then
+    self.handle = nil
+    return handle
+  end
+  return open(self)
+end
+
+--- One is kept. There are more only while a heartbeat yields.
+local function give_back(self, handle)
+  if self.closed or self.handle then
+    handle:close()
+  else
+    self.handle = handle
+  end
+end
+
+---@param request tokencache.HttpRequest
+---@return tokencache.HttpResponse?
+---@return tokencache.Error?  kinds: transient, timeout, config (TLS, URL), protocol (too large)
+function Transport:request(request)
+  local handle, err = take_handle(self)
+  if not handle then
+    return nil, err
+  end
+  local status, header_text, body = send(handle, request)
+  give_back(self, handle)
+  if not status then
+    return nil, header_text
+  end
+  return setmetatable({ status = status, header_text = header_text, body = body }, Response)
+end
+
+--- Closes the connections; the second call does nothing.
+function Transport:close()
+  self.closed = true
+  if self.handle then
+    self.handle:close()
+    self.handle = nil
+  end
+end
+
+local function prepare(self, headers)
+  local handle, err = take_handle(self)
+  if not handle then
+    return nil, err
+  end
+  give_back(self, handle)
+  return require("tokencache._http").prepare(headers)
+end
+
+local function post(self, url, headers, body, timeout, deadline)
+  local handle, err = take_handle(self)
+  if not handle then
+    return nil, err
+  end
+  local status, header_text, answer = handle:request("POST", url, headers, body, timeout, deadline,
+    FIRST_ERROR)
+  give_back(self, handle)
+  if not status then
+    return nil, header_text
+  end
+  return status, answer, status >= FIRST_ERROR and require("tokencache._http").headers(header_text)
+end
+
+direct[Transport.request] = { prepare = prepare, post = post }
+
+return curl

@@ -1,0 +1,3 @@
+--- Reads and writes cache files.
+
+return require("tokencache._core").file

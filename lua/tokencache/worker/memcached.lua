@@ -1,0 +1,139 @@
+--- Commands to memcached servers. The clients stay in this Lua state, one for each list of servers
+--- and set of options.
+
+local errors = require "tokencache.error"
+local keys = require "tokencache.store.memcached_key"
+local library = require "tokencache.library"
+
+local memcached = {}
+
+--- By the options' identity: the client, its longest key's bytes, the last key that was asked for,
+--- and the place of that.
+---@type table<string, { client: userdata, longest: integer, key?: string, place?: string }>
+local servers = {}
+
+local function connect(options)
+  local memcached_library, err = library("tokencache._memcached", "libmemcached")
+  if not memcached_library then
+    return nil, err
+  end
+  local client
+  client, err = memcached_library.open(options.servers, options.options, options.timeout,
+    options.connect_timeout)
+  if not client then
+    return nil, err
+  end
+  local known = { client = client, longest = client:longest_key() }
+  servers[options.identity] = known
+  return known
+end
+
+--- The client, and the place of `key` there, if one is asked for; or nil and an error.
+local function find(options, key)
+  local known = servers[options.identity]
+  if not known then
+    local err
+    known, err = connect(options)
+    if not known then
+      return nil, err
+    end
+  end
+  if key and key ~= known.key then
+    local place, err = keys.place(key, known.longest)
+    if not place then
+      return nil, err
+    end
+    known.key, known.place = key, place
+  end
+  return known.client, known.place
+end
+
+---@param options table  of tokencache.store.memcached, checked, with an `identity`
+---@param key string
+---@return string|false|nil bytes  false: a miss
+---@return tokencache.Error|"reconnected"|nil
+function memcached.get(options, key)
+  local known = servers[options.identity]
+  if known and key == known.key then -- the shortest way for a key that is asked for again
+    return known.client:get(known.place)
+  end
+  local client, place = find(options, key)
+  if not client then
+    return nil, place -- an error
+  end
+  return client:get(place)
+end
+
+---@param ttl? number  seconds; nil: for good
+---@return true?
+---@return tokencache.Error|"reconnected"|nil
+function memcached.set(options, key, bytes, ttl)
+  local client, place = find(options, key)
+  if not client then
+    return nil, place -- an error
+  end
+  return client:set(place, bytes, ttl)
+end
+
+---@return boolean?  false: there was no such entry
+---@return tokencache.Error|"reconnected"|nil
+function memcached.delete(options, key)
+  local client, place = find(options, key)
+  if not client then
+    return nil, place -- an error
+  end
+  return client:delete(place)
+end
+
+--- Makes an entry that is not there yet, under a name of our own. One that holds the same bytes
+--- counts as made: after a lost connection the first attempt may have been the one that made it.
+---@return boolean?  false: there is another
+---@return tokencache.Error|"reconnected"|nil
+function memcached.add(options, name, bytes, ttl)
+  local client, err = find(options)
+  if not client then
+    return nil, err
+  end
+  local added, note = client:add(name, bytes, ttl)
+  if added == false and note == "reconnected" then
+    local found
+    found, err = client:get(name)
+    if found == nil then
+      return nil, err
+    end
+    return found == bytes, note
+  end
+  return added, note
+end
+
+local MOST_TRIES = 3 -- each after a connection lost in the middle of the one before
+
+--- Gives an entry that holds `bytes` another time to live, none of it with zero. It is compared and
+--- set in one step (CAS): an entry that another has made meanwhile stays as it is.
+---@return boolean?  false: there is no such entry, or it holds something else
+---@return tokencache.Error?
+function memcached.keep(options, name, bytes, ttl)
+  local client, err = find(options)
+  if not client then
+    return nil, err
+  end
+  for _ = 1, MOST_TRIES do
+    local found, version = client:gets(name)
+    if found == nil and version ~= nil then
+      return nil, version -- an error
+    elseif found ~= bytes then
+      return false
+    elseif not version then
+      return nil, errors.new("cache", options.place .. ": the server keeps no versions of its "
+        .. "entries, which locks need; start memcached without -C")
+    end
+    local kept
+    kept, err = client:cas(name, bytes, ttl, version)
+    if kept ~= false then
+      return kept, err
+    end
+  end
+  return false
+end
+
+return memcached

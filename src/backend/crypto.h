@@ -1,0 +1,28 @@
+/* Random bytes, digests and sealed messages, over OpenSSL's libcrypto. */
+#ifndef TC_CRYPTO_H
+#define TC_CRYPTO_H
+
+#include "core/buf.h"
+#include "core/error.h"
+
+#define TC_SHA256_SIZE 32      /* bytes */
+#define TC_SEAL_SECRET_MIN 16  /* bytes */
+#define TC_SEAL_OVERHEAD 28    /* bytes that sealing adds: nonce and tag */
+#define TC_SEAL_MAX 0x40000000 /* bytes of a message, and of what goes with it */
+#define TC_SEAL_FORGED 1
+
+/* Bytes fit for keys, states and verifiers. */
+int tc_random(char *to, size_t len, tc_error *err);
+
+int tc_sha256(tc_str bytes, char digest[TC_SHA256_SIZE], tc_error *err);
+
+/* Appends the plaintext sealed: a random nonce of 96 bits, then AES-256-GCM's ciphertext and tag
+   (RFC 5116 §5.2). The key comes from `secret`, which needs at least TC_SEAL_SECRET_MIN bytes, by
+   HKDF-SHA-256 (RFC 5869). `aad` is not part of the result, but must be the same when opened. */
+int tc_seal(tc_buf *out, tc_str secret, tc_str aad, tc_str plaintext, tc_error *err);
+
+/* Appends what was sealed. TC_SEAL_FORGED if this secret and aad did not seal it: nothing has been
+   appended then. */
+int tc_unseal(tc_buf *out, tc_str secret, tc_str aad, tc_str sealed, tc_error *err);
+
+#endif

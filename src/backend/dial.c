@@ -1,0 +1,108 @@
+#include "backend/dial.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "backend/clock.h"
+
+#define KEEPALIVE_IDLE 60     /* seconds of silence before the first probe */
+#define KEEPALIVE_INTERVAL 15 /* seconds between probes */
+#define KEEPALIVE_PROBES 3
+
+bool tc_dial_wait(int fd, short events, double deadline) {
+  struct pollfd poll_fd = {fd, events, 0};
+  for (;;) {
+    double left = (deadline - tc_monotonic()) * 1000;
+    if (left <= 0) return false;
+    int ready = poll(&poll_fd, 1, left < INT_MAX - 1 ? (int)left + 1 : INT_MAX);
+    if (ready > 0 || (ready < 0 && errno != EINTR)) return true;
+  }
+}
+
+static void set_option(int fd, int level, int name, int value) {
+  (void)setsockopt(fd, level, name, &value, sizeof value);
+}
+
+static void tune_tcp(int fd) {
+  set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+  set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+#ifdef TCP_KEEPIDLE
+  set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE);
+  set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL);
+  set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES);
+#endif
+}
+
+/* 0, or what errno said. */
+static int finish(int fd, double deadline) {
+  int code = 0;
+  socklen_t len = sizeof code;
+  if (!tc_dial_wait(fd, POLLOUT, deadline)) return ETIMEDOUT;
+  return getsockopt(fd, SOL_SOCKET, SO_ERROR, &code, &len) < 0 ? errno : code;
+}
+
+static int connect_to(int family, const struct sockaddr *at, socklen_t len, double deadline,
+                      int *fd) {
+  *fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (*fd < 0) return errno;
+  if (family != AF_UNIX) tune_tcp(*fd);
+  int code = connect(*fd, at, len) == 0 ? 0 : errno;
+  if (code == EINPROGRESS || code == EINTR) code = finish(*fd, deadline);
+  if (code != 0) {
+    (void)close(*fd);
+    *fd = -1;
+  }
+  return code;
+}
+
+static int fail(tc_error *err, int code) {
+  if (code == ETIMEDOUT) return tc_error_set(err, TC_ERR_TIMEOUT, "no connection in time");
+  if (code == ENOMEM) return tc_error_set(err, TC_ERR_NOMEM, NULL);
+  return tc_error_set(err, TC_ERR_CONNECT, "no connection: %s", strerror(code));
+}
+
+static int dial_unix(const char *path, double deadline, int *fd, tc_error *err) {
+  struct sockaddr_un at = {.sun_family = AF_UNIX};
+  size_t len = strlen(path);
+  if (len >= sizeof at.sun_path) {
+    return tc_error_set(err, TC_ERR_INVALID, "no connection: the path is longer than %zu bytes",
+                        sizeof at.sun_path - 1);
+  }
+  memcpy(at.sun_path, path, len);
+  int code = connect_to(AF_UNIX, (struct sockaddr *)&at, sizeof at, deadline, fd);
+  return code == 0 ? 0 : fail(err, code);
+}
+
+static int dial_tcp(const tc_dial_address *address, double deadline, int *fd, tc_error *err) {
+  struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+  struct addrinfo *found = NULL;
+  char port[16];
+  (void)snprintf(port, sizeof port, "%d", address->port);
+  int problem = getaddrinfo(address->host, port, &hints, &found);
+  if (problem == EAI_MEMORY || (problem == EAI_SYSTEM && errno == ENOMEM))
+    return tc_error_set(err, TC_ERR_NOMEM, NULL);
+  if (problem != 0) {
+    return tc_error_set(err, TC_ERR_CONNECT, "no connection: %s", gai_strerror(problem));
+  }
+  int code = ETIMEDOUT;
+  for (const struct addrinfo *at = found; at != NULL; at = at->ai_next) {
+    code = connect_to(at->ai_family, at->ai_addr, at->ai_addrlen, deadline, fd);
+    if (code == 0 || tc_monotonic() >= deadline) break;
+  }
+  freeaddrinfo(found);
+  return code == 0 ? 0 : fail(err, code);
+}
+
+int tc_dial(const tc_dial_address *address, double deadline, int *fd, tc_error *err) {
+  *fd = -1;
+  return address->path != NULL ? dial_unix(address->path, deadline, fd, err)
+                               : dial_tcp(address, deadline, fd, err);
+}

@@ -1,0 +1,28 @@
+/* Whole files, read and replaced: killed at any instant, a file holds its old content or its new
+   one. Files are private (mode 0600) from their first byte. Readers follow symbolic links, writers
+   refuse them. Errors are TC_ERR_CACHE and name the path; their code is the errno's name. */
+#ifndef TC_FILE_H
+#define TC_FILE_H
+
+#include "core/error.h"
+
+#define TC_FILE_LIMIT ((size_t)1 << 20) /* bytes; neither read nor written beyond */
+
+enum {
+  TC_FILE_MISSING = 1,
+  TC_FILE_LARGER = 2,
+};
+
+/* Reads the file into the caller's `room` of `size` bytes. Returns 0 and sets `*len`;
+   TC_FILE_MISSING; or TC_FILE_LARGER, with `*len` the room to come back with. Waits for no writer,
+   not even of a FIFO: what is not a regular file is an error. */
+int tc_file_read(const char *path, char *room, size_t size, size_t *len, tc_error *err);
+
+/* Replaces the file or creates it; its directory must exist. What fails before the new content is
+   whole and on the disk leaves the old one. */
+int tc_file_write(const char *path, tc_str bytes, tc_error *err);
+
+/* Removes the file and what killed writers left beside it. No file is no error. */
+int tc_file_remove(const char *path, tc_error *err);
+
+#endif

@@ -1,0 +1,78 @@
+#include "backend/file_error.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+/* X(errno, what; way out): our own words, as those of strerror follow the program's locale */
+#define REASONS(X)                                                                                 \
+  X(EACCES, "permission denied; give this user access to it, or choose another path")              \
+  X(EBUSY, "in use by the system; choose another path")                                            \
+  X(EDQUOT, "the disk quota is used up; free some space, or choose another path")                  \
+  X(EFBIG, "over the process's limit on file sizes; raise it (ulimit -f)")                         \
+  X(EIO, "input/output error; check the disk")                                                     \
+  X(EISDIR, "a directory; name a file in it instead")                                              \
+  X(ELOOP, "too many symbolic links; name the file itself")                                        \
+  X(EMFILE, "the process has too many open files; close some, or raise its limit (ulimit -n)")     \
+  X(ENAMETOOLONG, "the name is too long; choose a shorter path")                                   \
+  X(ENFILE, "the system has too many open files; close some")                                      \
+  X(ENOENT, "no such file or directory; choose another path")                                      \
+  X(ENOMEM, "the system is out of memory; try again")                                              \
+  X(ENOSPC, "no space left on the device; free some, or choose another path")                      \
+  X(ENOTDIR, "a part of the path is not a directory; choose another path")                         \
+  X(ENXIO, "a socket or a device without a driver; choose another path")                           \
+  X(EOVERFLOW, "too large a file; choose another path")                                            \
+  X(EPERM, "not permitted; check the file's attributes, or choose another path")                   \
+  X(ENOLCK, "the file system gives no locks; choose a path on another")                            \
+  X(EOPNOTSUPP, "the file system has no locks; choose a path on another")                          \
+  X(EROFS, "the file system is read-only; choose another path")                                    \
+  X(ESTALE, "the network file system lost it; try again")
+
+#define PATH_SHOWN 320 /* bytes; leaves room in the message for the reason */
+
+static const char *name_of(int number) {
+  switch (number) {
+#define X(name, text)                                                                              \
+  case name:                                                                                       \
+    return #name;
+    REASONS(X)
+#undef X
+  case EINVAL:
+    return "EINVAL";
+  default:
+    return NULL;
+  }
+}
+
+static const char *reason_of(int number) {
+  switch (number) {
+#define X(name, text)                                                                              \
+  case name:                                                                                       \
+    return text;
+    REASONS(X)
+#undef X
+  default:
+    return NULL;
+  }
+}
+
+int tc_file_error_text(tc_error *err, const char *path, int number, const char *text) {
+  char shown[PATH_SHOWN];
+  const char *name = name_of(number);
+  tc_error_copy_foreign(shown, sizeof shown, tc_str_of(path));
+  if (name != NULL) {
+    (void)snprintf(err->code, sizeof err->code, "%s", name);
+  } else {
+    (void)snprintf(err->code, sizeof err->code, "errno %d", number);
+  }
+  return tc_error_set(err, TC_ERR_CACHE, "%s: %s", shown, text);
+}
+
+int tc_file_error(tc_error *err, const char *path, int number) {
+  char unknown[64];
+  const char *text = reason_of(number);
+  if (text == NULL) {
+    (void)snprintf(unknown, sizeof unknown, "system error %d; choose another path", number);
+    text = unknown;
+  }
+  return tc_file_error_text(err, path, number, text);
+}

@@ -1,0 +1,214 @@
+#include "backend/filelock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "backend/file_error.h"
+
+#define SUFFIX ".tokencache-lock"
+#define PROCESS_SHIFT 40 /* an id is the process's number above, a serial number below */
+
+typedef struct entry {
+  uint64_t id;
+  int fd; /* -1: reserved */
+  dev_t device;
+  ino_t inode;
+} entry;
+
+static struct {
+  pthread_mutex_t mutex;
+  entry *entries; /* NULL while there are none */
+  size_t count, room;
+  uint64_t serial;
+  pid_t process; /* whose entries these are */
+  bool watches_forks;
+} registry = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+
+/* In a child: the locks are the parent's, and stay locked though these descriptors are closed. */
+static void forget_inherited(void) {
+  for (size_t i = 0; i < registry.count; i++) {
+    if (registry.entries[i].fd >= 0) (void)close(registry.entries[i].fd);
+  }
+  registry.count = 0;
+  registry.process = getpid();
+}
+
+static void before_fork(void) {
+  (void)pthread_mutex_lock(&registry.mutex);
+}
+
+static void after_fork_in_parent(void) {
+  (void)pthread_mutex_unlock(&registry.mutex);
+}
+
+static void after_fork_in_child(void) {
+  forget_inherited();
+  (void)pthread_mutex_unlock(&registry.mutex);
+}
+
+static void enter(void) {
+  (void)pthread_mutex_lock(&registry.mutex);
+  if (registry.process != getpid()) forget_inherited(); /* a fork that told nobody */
+}
+
+static void leave(void) {
+  if (registry.count == 0) {
+    free(registry.entries);
+    registry.entries = NULL;
+    registry.room = 0;
+  }
+  (void)pthread_mutex_unlock(&registry.mutex);
+}
+
+static bool watch_forks(void) {
+  if (!registry.watches_forks) {
+    registry.watches_forks =
+        pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) == 0;
+  }
+  return registry.watches_forks;
+}
+
+static bool make_room(void) {
+  if (registry.count < registry.room) return true;
+  size_t room = registry.room > 0 ? 2 * registry.room : 8;
+  entry *entries = realloc(registry.entries, room * sizeof *entries);
+  if (entries == NULL) return false;
+  registry.entries = entries;
+  registry.room = room;
+  return true;
+}
+
+static entry *find(uint64_t id) {
+  for (size_t i = 0; i < registry.count; i++) {
+    if (registry.entries[i].id == id) return &registry.entries[i];
+  }
+  return NULL;
+}
+
+/* Unlocks as well: a child of a fork that told nobody may have the descriptor too. */
+static void drop(entry *dropped) {
+  if (dropped->fd >= 0) {
+    (void)flock(dropped->fd, LOCK_UN);
+    (void)close(dropped->fd);
+  }
+  *dropped = registry.entries[--registry.count];
+}
+
+static bool is_held_here(const struct stat *st) {
+  for (size_t i = 0; i < registry.count; i++) {
+    const entry *held = &registry.entries[i];
+    if (held->fd >= 0 && held->inode == st->st_ino && held->device == st->st_dev) return true;
+  }
+  return false;
+}
+
+static int not_locked(tc_error *err, const char *side, int number) {
+  switch (number) {
+  case EACCES:
+    return tc_file_error_text(err, side, number,
+                              "permission denied; give this user write access to it and to its "
+                              "directory");
+  case EINVAL:
+  case ENXIO:
+    return tc_file_error_text(err, side, number,
+                              "not a regular file, which the lock needs; remove it");
+  case EISDIR:
+    return tc_file_error_text(err, side, number,
+                              "a directory, where the lock needs a file; remove it");
+  case ELOOP:
+    return tc_file_error_text(err, side, number,
+                              "a symbolic link, and no lock is taken through one; remove it");
+  case ENOENT:
+    return tc_file_error_text(err, side, number, "its directory does not exist; create it");
+  default:
+    return tc_file_error(err, side, number);
+  }
+}
+
+int tc_filelock_flock(int fd) {
+  int failed;
+  do {
+    failed = flock(fd, LOCK_EX | LOCK_NB);
+  } while (failed && errno == EINTR);
+  return failed ? errno : 0;
+}
+
+/* Takes `fd` into the entry if it could be locked. */
+static int lock_open(entry *taken, int fd, const char *side, tc_error *err) {
+  struct stat st;
+  int number = tc_filelock_flock(fd);
+  if (number != 0 && number != EWOULDBLOCK) return not_locked(err, side, number);
+  if (fstat(fd, &st) != 0) return not_locked(err, side, errno);
+  if (!S_ISREG(st.st_mode)) return not_locked(err, side, EINVAL);
+  if (number != 0) return is_held_here(&st) ? TC_FILELOCK_TAKEN_HERE : TC_FILELOCK_TAKEN;
+  if (st.st_nlink == 0) return TC_FILELOCK_TAKEN; /* somebody removed it; the next try is right */
+  if ((st.st_mode & 0600) != 0600) (void)fchmod(fd, 0600); /* the umask was odd */
+  *taken = (entry){.id = taken->id, .fd = fd, .device = st.st_dev, .inode = st.st_ino};
+  return 0;
+}
+
+static int open_side(const char *side) {
+  int fd;
+  do {
+    fd = open(side, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
+  } while (fd < 0 && errno == EINTR);
+  return fd;
+}
+
+/* The mutex is held all the time, so that no fork comes between open and entry. */
+static int take(entry *taken, const char *side, tc_error *err) {
+  int fd = open_side(side);
+  int status = fd >= 0 ? lock_open(taken, fd, side, err) : not_locked(err, side, errno);
+  if (status == 0) return 0;
+  if (fd >= 0) (void)close(fd);
+  drop(taken);
+  return status;
+}
+
+uint64_t tc_filelock_reserve(void) {
+  uint64_t id = 0;
+  enter();
+  if (watch_forks() && make_room()) {
+    id = ((uint64_t)registry.process << PROCESS_SHIFT) + ++registry.serial;
+    registry.entries[registry.count++] = (entry){.id = id, .fd = -1};
+  }
+  leave();
+  return id;
+}
+
+int tc_filelock_try(uint64_t id, const char *path, tc_error *err) {
+  char side[PATH_MAX];
+  int len = snprintf(side, sizeof side, "%s" SUFFIX, path);
+  enter();
+  entry *taken = find(id);
+  int status = TC_FILELOCK_TAKEN_HERE; /* released meanwhile, or held already */
+  if (taken != NULL && taken->fd < 0) {
+    if (len < (int)sizeof side) {
+      status = take(taken, side, err);
+    } else {
+      drop(taken);
+      status = tc_file_error(err, path, ENAMETOOLONG);
+    }
+  }
+  leave();
+  return status;
+}
+
+void tc_filelock_release(uint64_t id) {
+  enter();
+  entry *released = find(id);
+  if (released != NULL) drop(released);
+  leave();
+}
+
+bool tc_filelock_is_side(const char *name) {
+  size_t len = strlen(name), tail = sizeof SUFFIX - 1;
+  return len >= tail && strcmp(name + len - tail, SUFFIX) == 0;
+}

@@ -1,0 +1,38 @@
+/* Locks that end with their holder. A lock on PATH is a flock on the file PATH.tokencache-lock
+   beside it, which is made when first needed and never removed: who waits for a lock and who takes
+   it must mean the same file.
+
+   The locks of a process are known to all its threads and Lua states by an id, plain data. An id of
+   a lock that has ended, of another process, or made up, means nothing. After a fork the parent
+   alone holds its locks. Errors are TC_ERR_CACHE and name the side file. */
+#ifndef TC_FILELOCK_H
+#define TC_FILELOCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/error.h"
+
+enum {
+  TC_FILELOCK_TAKEN = 1,
+  TC_FILELOCK_TAKEN_HERE = 2, /* by this very process */
+};
+
+/* Makes an id, so that a lock can be released while another thread is still trying to take it;
+   0 if out of memory. Each id wants a release in the end. */
+uint64_t tc_filelock_reserve(void);
+
+/* Tries to take the lock on `path` without waiting. Returns 0, or one of the above, or an error;
+   unless it is 0, the id has come to its end. */
+int tc_filelock_try(uint64_t id, const char *path, tc_error *err);
+
+void tc_filelock_release(uint64_t id);
+
+/* Whether `name` is itself that of a side file: it must not be used for anything else. */
+bool tc_filelock_is_side(const char *name);
+
+/* Tries to lock an open file without waiting. Returns 0 or an errno number, EWOULDBLOCK if it is
+   taken. */
+int tc_filelock_flock(int fd);
+
+#endif

@@ -1,0 +1,15 @@
+/* What libcurl's failures mean to a caller. */
+#ifndef TC_HTTP_ERROR_H
+#define TC_HTTP_ERROR_H
+
+#include <curl/curl.h>
+
+#include "core/error.h"
+
+/* Describes a failed transfer. `origin` is where the request went: "https://host:port"; `reason`
+   is libcurl's error buffer; `proxy_status` is what a proxy answered in its own name, 0 if nothing;
+   `sent` tells whether the request may have reached the server. */
+int tc_http_error(tc_error *err, CURLcode code, const char *origin, const char *reason,
+                  long proxy_status, bool sent);
+
+#endif

@@ -1,0 +1,16 @@
+/* The headers of a request as libcurl takes them, made once for many requests. */
+#ifndef TC_HTTP_HEADERS_H
+#define TC_HTTP_HEADERS_H
+
+#include "backend/http.h"
+
+struct curl_slist;
+
+/* Makes a list in `*list`, which is NULL after an error. */
+int tc_http_headers_make(struct curl_slist **list, const tc_http_header *headers, size_t count,
+                         tc_error *err);
+
+/* Erases and frees; NULL is an empty list. */
+void tc_http_headers_free(struct curl_slist *list);
+
+#endif

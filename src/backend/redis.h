@@ -1,0 +1,48 @@
+/* A client of one Redis server, which keeps its connection. A connection that was lost is made
+   anew, once for each command. After a fork the child leaves the parent's connection alone and
+   makes its own. Errors are of kind "cache" and name the server. */
+#ifndef TC_REDIS_H
+#define TC_REDIS_H
+
+#include "backend/redis_codec.h"
+#include "backend/stream.h"
+
+#define TC_REDIS_CODE_CONNECT "CONNECT" /* err->code where no connection could be made */
+#define TC_REDIS_CODE_CLOSED "CLOSED"   /* where it broke, twice */
+#define TC_REDIS_CODE_TIMEOUT "TIMEOUT"
+#define TC_REDIS_CODE_TLS "TLS"
+
+typedef struct tc_redis tc_redis;
+
+typedef struct tc_redis_options {
+  tc_stream_options stream;
+  tc_str username; /* absent: Redis's default user */
+  tc_str password; /* absent: no AUTH */
+  int db;
+  double connect_timeout; /* seconds, for connection, TLS, AUTH and SELECT together */
+  double timeout;         /* seconds, for a command and its reply */
+} tc_redis_options;
+
+/* What a command went through. */
+typedef enum tc_redis_history {
+  TC_REDIS_STRAIGHT,
+  TC_REDIS_RECONNECTED, /* the kept connection had been lost; the command was sent once */
+  TC_REDIS_REPEATED,    /* the connection broke after the command was sent: it was sent again, and
+                           may have been executed twice */
+} tc_redis_history;
+
+/* Makes a client in `*redis`; nothing is connected yet. What `options` points at is copied. */
+int tc_redis_open(tc_redis **redis, const tc_redis_options *options, tc_error *err);
+
+/* Sends a command, which must bear being executed twice, and waits for its reply; `*reply` is to be
+   freed. The server's own errors are failures too. */
+int tc_redis_command(tc_redis *redis, const tc_str *words, size_t count, tc_redis_reply *reply,
+                     tc_redis_history *history, tc_error *err);
+
+/* "host:port" or the socket's path. */
+const char *tc_redis_place(const tc_redis *redis);
+
+/* Closes the connection and frees the client; NULL is no client. */
+void tc_redis_close(tc_redis *redis);
+
+#endif

@@ -1,0 +1,50 @@
+/* Redis's protocol (RESP 2), without I/O: commands into bytes, and bytes into replies by hiredis.
+   Only what a cache needs: a reply is a string, an integer, nil or an error, and never an array. */
+#ifndef TC_REDIS_CODEC_H
+#define TC_REDIS_CODEC_H
+
+#include "core/buf.h"
+#include "core/error.h"
+
+#define TC_REDIS_MOST_ARGUMENTS 16
+#define TC_REDIS_REPLY_LIMIT ((size_t)16 << 20) /* bytes of a reply */
+#define TC_REDIS_CODE_PROTOCOL "PROTOCOL"       /* err->code where the bytes are no reply */
+
+typedef struct tc_redis_reader tc_redis_reader;
+
+typedef enum tc_redis_type {
+  TC_REDIS_NIL,
+  TC_REDIS_STRING, /* or a status, such as OK */
+  TC_REDIS_INTEGER,
+  TC_REDIS_ERROR, /* the server's words */
+} tc_redis_type;
+
+typedef struct tc_redis_reply {
+  tc_redis_type type;
+  tc_str text;
+  long long integer;
+  void *owned; /* what `text` points into */
+} tc_redis_reply;
+
+#define TC_REDIS_REPLY_NONE ((tc_redis_reply){TC_REDIS_NIL, TC_STR_NONE, 0, NULL})
+
+/* Appends the command of at most TC_REDIS_MOST_ARGUMENTS words. */
+int tc_redis_format(tc_buf *out, const tc_str *words, size_t count, tc_error *err);
+
+int tc_redis_reader_open(tc_redis_reader **reader, tc_error *err);
+
+int tc_redis_reader_feed(tc_redis_reader *reader, const char *bytes, size_t len, tc_error *err);
+
+/* Takes the next reply out: 1, or 0 if it has not come whole. Replaces nothing: free the last reply
+   first. After an error the reader is of no more use, nor is the connection. */
+int tc_redis_reader_get(tc_redis_reader *reader, tc_redis_reply *reply, tc_error *err);
+
+/* After a reply: fails if more has come than that. */
+int tc_redis_reader_end(const tc_redis_reader *reader, tc_error *err);
+
+void tc_redis_reader_close(tc_redis_reader *reader);
+
+/* Erases and frees what the reply holds. */
+void tc_redis_reply_free(tc_redis_reply *reply);
+
+#endif

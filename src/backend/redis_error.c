@@ -1,0 +1,67 @@
+#include "backend/redis_error.h"
+
+#include <stdio.h>
+
+#include "core/secret.h"
+
+static const struct {
+  const char *code;
+  const char *remedy;
+} remedies[] = {
+    {"NOAUTH", "give password="},
+    {"WRONGPASS", "check username= and password="},
+    {"NOPERM", "let this user run GET, SET, DEL, PEXPIRE, EVAL and SELECT, on the tokens' keys and "
+               "the locks' (ACL SETUSER)"},
+    {"WRONGTYPE", "another program uses this key: choose another"},
+    {"OOM", "raise the server's maxmemory, or let it evict (maxmemory-policy)"},
+    {"READONLY", "this is a replica: name the master"},
+    {"LOADING", "the server is reading its data: try again later"},
+    {"MASTERDOWN", "a replica without its master: try again later"},
+    {"MISCONF", "the server cannot save to its disk: see its log"},
+    {"BUSY", "a script holds the server up: try again later"},
+    {"MOVED", "a node of a cluster: give a client= that knows clusters, or name a single server"},
+    {"ASK", "a node of a cluster: give a client= that knows clusters, or name a single server"},
+    {"CLUSTERDOWN", "a node of a cluster that is down: try again later"},
+};
+
+/* What a server says about logging in and about its databases has no code of its own. */
+static const char *remedy_of(const char *code, tc_str command) {
+  for (size_t i = 0; i < sizeof remedies / sizeof *remedies; i++) {
+    if (strcmp(remedies[i].code, code) == 0) return remedies[i].remedy;
+  }
+  if (tc_str_equal(command, TC_STR("AUTH"))) {
+    return "check username= and password=, or leave out what the server does not ask for";
+  }
+  return tc_str_equal(command, TC_STR("SELECT")) ? "check db=" : "see the server's log";
+}
+
+/* Codes are in capitals; whatever else comes first is no code. */
+static size_t code_length(tc_str text) {
+  size_t len = 0;
+  while (len < text.len && text.data[len] >= 'A' && text.data[len] <= 'Z') len++;
+  return len == text.len || text.data[len] == ' ' ? len : 0;
+}
+
+/* Redis quotes the words of a command it does not know, escaped and shortened. */
+static tc_str without_echo(tc_str text) {
+  static const char echo[] = ", with args beginning with";
+  const size_t len = sizeof echo - 1;
+  for (size_t i = 0; i + len <= text.len; i++) {
+    if (memcmp(text.data + i, echo, len) == 0) return (tc_str){text.data, i};
+  }
+  return text;
+}
+
+int tc_redis_server_error(tc_error *err, const char *place, tc_str text, const tc_str *words,
+                          size_t count) {
+  text = without_echo(text);
+  size_t code_len = code_length(text);
+  tc_error_copy_foreign(err->code, sizeof err->code, (tc_str){text.data, code_len});
+  tc_error_copy_foreign(err->description, sizeof err->description, text);
+  size_t first = tc_str_equal(words[0], TC_STR("AUTH")) ? 1 : 2;
+  for (size_t i = first; i < count; i++) {
+    tc_redact(err->description + code_len, strlen(err->description + code_len), words[i]);
+  }
+  return tc_error_set(err, TC_ERR_CACHE, "%s: Redis answered %s; %s", place, err->description,
+                      remedy_of(err->code, words[0]));
+}

@@ -1,0 +1,13 @@
+/* What Redis's error replies mean to the user of a cache. */
+#ifndef TC_REDIS_ERROR_H
+#define TC_REDIS_ERROR_H
+
+#include "core/error.h"
+
+/* Describes the error reply `text` to the command `words`; `place` is the server's. The code is the
+   reply's first word. What the server echoes of the command after its second word, or after the
+   first of AUTH, is cut out. */
+int tc_redis_server_error(tc_error *err, const char *place, tc_str text, const tc_str *words,
+                          size_t count);
+
+#endif

@@ -1,0 +1,141 @@
+#include "backend/tempfile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "backend/filelock.h"
+
+#define SLOTS 8
+#define SUFFIX ".tokencache-tmp"
+#define WAIT_NANOSECONDS 1000000L
+#define WAITS 5000
+
+static int slot_name(char *to, const char *name, int slot) {
+  int len = snprintf(to, NAME_MAX + 1, "%s" SUFFIX "%d", name, slot);
+  return len > NAME_MAX ? ENAMETOOLONG : 0;
+}
+
+bool tc_tempfile_is_slot(const char *name) {
+  size_t len = strlen(name), tail = sizeof SUFFIX; /* the suffix and one digit */
+  return len >= tail && memcmp(name + len - tail, SUFFIX, sizeof SUFFIX - 1) == 0 &&
+         name[len - 1] >= '0' && name[len - 1] < '0' + SLOTS;
+}
+
+/* Removes the slot `name` if its writer is dead. */
+static void reap(int dir, const char *name) {
+  struct stat opened, named;
+  int fd = openat(dir, name, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+  if (fd < 0) return;
+  /* who has the lock may remove the name, as long as it still is the name of what was locked */
+  if (tc_filelock_flock(fd) == 0 && fstat(fd, &opened) == 0 && S_ISREG(opened.st_mode) &&
+      fstatat(dir, name, &named, AT_SYMLINK_NOFOLLOW) == 0 && named.st_ino == opened.st_ino &&
+      named.st_dev == opened.st_dev) {
+    (void)unlinkat(dir, name, 0);
+  }
+  (void)close(fd);
+}
+
+void tc_tempfile_sweep(int dir, const char *name) {
+  char slot[NAME_MAX + 1];
+  for (int i = 0; i < SLOTS; i++) {
+    if (slot_name(slot, name, i) == 0) reap(dir, slot);
+  }
+}
+
+/* Makes a slot just created ours. EAGAIN if another process locked it first: that one takes it for
+   abandoned and removes it. A file system without locks serves too; there the slot of a killed
+   writer stays. */
+static int own(int fd) {
+  struct stat st;
+  if (tc_filelock_flock(fd) == EWOULDBLOCK) return EAGAIN;
+  if (fstat(fd, &st) != 0) return errno;
+  if (st.st_nlink == 0) return EAGAIN;
+  if ((st.st_mode & 0777) != 0600 && fchmod(fd, 0600) != 0) return errno;
+  return 0;
+}
+
+/* EEXIST or EAGAIN if the slot is taken. */
+static int create(tc_tempfile *temp) {
+  int number;
+  temp->fd = openat(temp->dir, temp->name,
+                    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC, 0600);
+  if (temp->fd < 0) return errno;
+  number = own(temp->fd);
+  if (number == 0) return 0;
+  if (number != EAGAIN) (void)unlinkat(temp->dir, temp->name, 0);
+  (void)close(temp->fd);
+  return number;
+}
+
+static bool is_taken(int number) {
+  return number == EEXIST || number == EAGAIN || number == EINTR;
+}
+
+static int create_in_first_free_slot(tc_tempfile *temp, const char *name) {
+  for (int i = 0; i < SLOTS; i++) {
+    int number = slot_name(temp->name, name, i);
+    if (number == 0) number = create(temp);
+    if (!is_taken(number)) return number;
+  }
+  return EBUSY;
+}
+
+int tc_tempfile_open(tc_tempfile *temp, int dir, const char *name) {
+  const struct timespec pause = {0, WAIT_NANOSECONDS};
+  int number = EBUSY;
+  temp->dir = dir;
+  temp->fd = -1;
+  for (int i = 0; i < WAITS && number == EBUSY; i++) {
+    if (i > 0) (void)nanosleep(&pause, NULL);
+    tc_tempfile_sweep(dir, name);
+    number = create_in_first_free_slot(temp, name);
+  }
+  return number;
+}
+
+/* Beyond RLIMIT_FSIZE the system would kill a program that does not ignore SIGXFSZ. */
+static bool is_over_limit(size_t len) {
+  struct rlimit limit;
+  return getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
+         len > limit.rlim_cur;
+}
+
+int tc_tempfile_write(tc_tempfile *temp, tc_str bytes) {
+  if (is_over_limit(bytes.len)) return EFBIG;
+  while (bytes.len > 0) {
+    ssize_t count = write(temp->fd, bytes.data, bytes.len);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return errno;
+    bytes.data += count;
+    bytes.len -= (size_t)count;
+  }
+  return 0;
+}
+
+static int sync_file(int fd) {
+  int failed;
+  do {
+    failed = fsync(fd);
+  } while (failed && errno == EINTR);
+  return failed ? errno : 0;
+}
+
+int tc_tempfile_rename(tc_tempfile *temp, const char *name) {
+  int number = sync_file(temp->fd);
+  if (number != 0) return number;
+  if (renameat(temp->dir, temp->name, temp->dir, name) != 0) return errno;
+  temp->name[0] = '\0';
+  return 0;
+}
+
+void tc_tempfile_close(tc_tempfile *temp) {
+  if (temp->fd < 0) return;
+  if (temp->name[0] != '\0') (void)unlinkat(temp->dir, temp->name, 0);
+  (void)close(temp->fd);
+  temp->fd = -1;
+}

@@ -1,0 +1,17 @@
+/* Base64 (RFC 4648). Here and not from libcrypto because the core must load without it. */
+#ifndef TC_BASE64_H
+#define TC_BASE64_H
+
+#include "core/buf.h"
+
+/* §4, padded. */
+void tc_base64_encode(tc_buf *out, tc_str bytes);
+
+/* §5 without padding, as RFC 7636 has it. */
+void tc_base64url_encode(tc_buf *out, tc_str bytes);
+
+/* Appends what tc_base64url_encode encoded; false for any other text, also for padding and for
+   stray bits in the last digit. `out` holds no meaningful addition then. */
+bool tc_base64url_decode(tc_buf *out, tc_str text);
+
+#endif

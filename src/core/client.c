@@ -1,0 +1,165 @@
+#include "core/client.h"
+
+#include <stdlib.h>
+
+#include "core/base64.h"
+#include "core/form.h"
+#include "core/grant.h"
+#include "core/scope.h"
+#include "core/secret.h"
+#include "core/url.h"
+
+/* Of a token's life that are not counted on: its end is known to the second, and the request that
+   carries it takes its time too. */
+#define LAST_SECONDS 2.0
+
+static int copy(char **to, tc_str from, tc_error *err) {
+  *to = malloc(from.len + 1);
+  if (*to == NULL) return tc_error_set(err, TC_ERR_NOMEM, NULL);
+  if (from.len > 0) memcpy(*to, from.data, from.len);
+  (*to)[from.len] = '\0';
+  return 0;
+}
+
+static void erase(char **text) {
+  if (*text != NULL) tc_wipe(*text, strlen(*text));
+  free(*text);
+  *text = NULL;
+}
+
+static int set_token_url(tc_client *client, tc_str text, tc_error *err) {
+  tc_url url;
+  tc_error why = TC_ERROR_NONE;
+  if (tc_url_parse(text, &url, &why) != 0) {
+    return tc_error_set(err, TC_ERR_INVALID, "token_url: %s", why.message);
+  }
+  if (!tc_url_is_secure(&url)) {
+    return tc_error_set(err, TC_ERR_INVALID,
+                        "token_url must be https, or http on a loopback address: secrets travel "
+                        "to it (RFC 6749 §3.2)");
+  }
+  if (url.fragment.data != NULL) {
+    return tc_error_set(err, TC_ERR_INVALID, "token_url must not have a fragment (RFC 6749 §3.2)");
+  }
+  size_t shown = url.query.data != NULL ? (size_t)(url.query.data - text.data) - 1 : text.len;
+  int rc = copy(&client->token_url, text, err);
+  return rc != 0 ? rc : copy(&client->endpoint, (tc_str){text.data, shown}, err);
+}
+
+static int set_auth_method(tc_client *client, const tc_client_config *config, tc_error *err) {
+  static const char *const names[] = {
+      [TC_AUTH_CLIENT_SECRET_BASIC] = "client_secret_basic",
+      [TC_AUTH_CLIENT_SECRET_POST] = "client_secret_post",
+      [TC_AUTH_NONE] = "none",
+  };
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    if (!tc_str_equal(config->auth_method, tc_str_of(names[i]))) continue;
+    client->auth_method = (tc_auth_method)i;
+    if (client->auth_method != TC_AUTH_NONE && config->client_secret.len == 0) {
+      return tc_error_set(err, TC_ERR_INVALID,
+                          "client_secret is required by token_endpoint_auth_method %s", names[i]);
+    }
+    return 0;
+  }
+  return tc_error_set(err, TC_ERR_INVALID,
+                      "token_endpoint_auth_method must be client_secret_basic, "
+                      "client_secret_post or none");
+}
+
+static int set_scope(tc_client *client, tc_str scope, tc_error *err) {
+  tc_buf normalized = TC_BUF_EMPTY;
+  tc_error why = TC_ERROR_NONE;
+  int rc = tc_scope_normalize(&normalized, scope, &why);
+  if (rc == 0) {
+    rc = copy(&client->scope, tc_buf_str(&normalized), err);
+  } else {
+    (void)tc_error_set(err, rc, "scope: %s", why.message);
+  }
+  tc_buf_free(&normalized);
+  return rc;
+}
+
+static bool has_nul(tc_str text) {
+  return text.len > 0 && memchr(text.data, '\0', text.len) != NULL;
+}
+
+static int check(const tc_client_config *config, tc_error *err) {
+  if (config->client_id.len == 0) {
+    return tc_error_set(err, TC_ERR_INVALID, "client_id must not be empty");
+  }
+  if (has_nul(config->client_id) || has_nul(config->client_secret)) {
+    return tc_error_set(err, TC_ERR_INVALID, "client_id and client_secret must not hold a NUL");
+  }
+  return 0;
+}
+
+/* RFC 6749 §2.3.1: both parts form-encoded before Basic, so that a ':' or '%' in them survives */
+static int set_authorization(tc_client *client, tc_error *err) {
+  tc_buf pair = TC_BUF_EMPTY, value = TC_BUF_EMPTY;
+  if (client->auth_method == TC_AUTH_CLIENT_SECRET_BASIC) {
+    tc_form_encode(&pair, tc_str_of(client->client_id));
+    tc_buf_add_char(&pair, ':');
+    tc_form_encode(&pair, tc_str_of(client->client_secret));
+    tc_buf_add_text(&value, "Basic ");
+    tc_base64_encode(&value, tc_buf_str(&pair));
+  }
+  int rc = pair.failed || value.failed ? tc_error_set(err, TC_ERR_NOMEM, NULL)
+                                       : copy(&client->authorization, tc_buf_str(&value), err);
+  tc_buf_free(&pair);
+  tc_buf_free(&value);
+  return rc;
+}
+
+static int fill(tc_client *client, const tc_client_config *config, tc_error *err) {
+  const tc_flow *flow = tc_flow_find(config->flow);
+  if (flow == NULL) return tc_error_set(err, TC_ERR_INVALID, "unknown flow");
+  int rc = check(config, err);
+  if (rc != 0) return rc;
+  client->acquire = flow->acquire;
+  client->renew = flow->renew;
+  client->has_user = flow->has_user;
+  client->leeway = config->leeway;
+  client->keeps_dead = config->keeps_dead;
+  if ((rc = set_auth_method(client, config, err)) != 0) return rc;
+  if ((rc = set_token_url(client, config->token_url, err)) != 0) return rc;
+  if ((rc = set_scope(client, config->scope, err)) != 0) return rc;
+  if ((rc = copy(&client->client_id, config->client_id, err)) != 0) return rc;
+  if ((rc = copy(&client->client_secret, config->client_secret, err)) != 0) return rc;
+  if ((rc = copy(&client->params, config->params, err)) != 0) return rc;
+  return set_authorization(client, err);
+}
+
+int tc_client_init(tc_client *client, const tc_client_config *config, tc_error *err) {
+  *client = (tc_client){0};
+  int rc = fill(client, config, err);
+  if (rc != 0) tc_client_free(client);
+  return rc;
+}
+
+void tc_client_free(tc_client *client) {
+  erase(&client->token_url);
+  erase(&client->endpoint);
+  erase(&client->client_id);
+  erase(&client->client_secret);
+  erase(&client->scope);
+  erase(&client->params);
+  erase(&client->authorization);
+  *client = (tc_client){0};
+}
+
+bool tc_client_shuns(const tc_client *client, const tc_token *token) {
+  return !client->has_user && token->refresh_token.len > 0;
+}
+
+tc_fitness tc_client_judge(const tc_client *client, const tc_token *token, double now) {
+  if (token->client_id.len > 0 && !tc_str_equal(token->client_id, tc_str_of(client->client_id))) {
+    return TC_UNFIT;
+  }
+  tc_str wanted = tc_str_of(client->scope);
+  if (!tc_scope_is_subset(wanted, token->scope) &&
+      !tc_scope_is_subset(wanted, token->requested_scope)) {
+    return TC_UNFIT;
+  }
+  if (!tc_token_is_expired(token, now, client->leeway)) return TC_FIT;
+  return tc_token_is_expired(token, now, LAST_SECONDS) ? TC_EXPIRED : TC_EXPIRING;
+}

@@ -1,0 +1,60 @@
+/* The OAuth client: who asks, where, and for what. Fixed once made. */
+#ifndef TC_CLIENT_H
+#define TC_CLIENT_H
+
+#include "core/buf.h"
+#include "core/token.h"
+
+/* RFC 6749 §2.3.1; the names are those of RFC 8414's token_endpoint_auth_methods_supported */
+typedef enum tc_auth_method {
+  TC_AUTH_CLIENT_SECRET_BASIC,
+  TC_AUTH_CLIENT_SECRET_POST,
+  TC_AUTH_NONE,
+} tc_auth_method;
+
+struct tc_grant;
+
+typedef struct tc_client {
+  const struct tc_grant *acquire; /* gets a token where there is none; NULL: the login brings it */
+  const struct tc_grant *renew;   /* turns a refresh token into a token; NULL: acquire anew */
+  bool keeps_dead;                /* leave a refresh token that the server refused in the cache */
+  bool has_user;                  /* tokens stand for a login: one lost is a login lost */
+  tc_auth_method auth_method;
+  double leeway; /* seconds before expires_at at which a token counts as expired */
+  char *token_url;
+  char *endpoint; /* token_url without its query, for messages */
+  char *client_id;
+  char *client_secret; /* may be empty */
+  char *scope;         /* normalized; may be empty */
+  char *params;        /* form-encoded token_params; may be empty */
+  char *authorization; /* the header's value; empty where it is not how the client authenticates */
+} tc_client;
+
+typedef struct tc_client_config {
+  tc_str flow; /* "client_credentials" */
+  tc_str auth_method;
+  tc_str token_url, client_id, client_secret, scope, params;
+  double leeway;
+  bool keeps_dead;
+} tc_client_config;
+
+/* Fills `client` from `config`, or says which option is wrong and why. */
+int tc_client_init(tc_client *client, const tc_client_config *config, tc_error *err);
+
+/* Erases and frees; the client is empty afterwards. */
+void tc_client_free(tc_client *client);
+
+typedef enum tc_fitness {
+  TC_FIT,      /* serves, and has more than the leeway left */
+  TC_EXPIRING, /* serves, though less than the leeway is left */
+  TC_EXPIRED,  /* would serve if it had not expired, or were not about to */
+  TC_UNFIT,    /* of another client, or without a wanted scope */
+} tc_fitness;
+
+/* Whether `token` is a user's login, which a flow without users must neither use nor overwrite. */
+bool tc_client_shuns(const tc_client *client, const tc_token *token);
+
+/* What `token` is worth to this client at `now` (Unix seconds). */
+tc_fitness tc_client_judge(const tc_client *client, const tc_token *token, double now);
+
+#endif

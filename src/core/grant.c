@@ -1,0 +1,65 @@
+#include "core/grant.h"
+
+#include "core/form.h"
+
+static void add_scope(tc_buf *body, const tc_client *client) {
+  if (client->scope[0] != '\0') tc_form_add(body, TC_STR("scope"), tc_str_of(client->scope));
+}
+
+/* RFC 6749 §4.4.2 */
+static void client_credentials(tc_buf *body, const tc_client *client,
+                               const tc_credential *credential) {
+  (void)credential;
+  add_scope(body, client);
+}
+
+/* RFC 6749 §4.1.3, RFC 7636 §4.5 */
+static void authorization_code(tc_buf *body, const tc_client *client,
+                               const tc_credential *credential) {
+  (void)client;
+  tc_form_add(body, TC_STR("code"), credential->code);
+  tc_form_add(body, TC_STR("redirect_uri"), credential->redirect_uri);
+  if (credential->code_verifier.len > 0) {
+    tc_form_add(body, TC_STR("code_verifier"), credential->code_verifier);
+  }
+}
+
+/* RFC 6749 §6; no scope: that of the login stays */
+static void refresh_token(tc_buf *body, const tc_client *client, const tc_credential *credential) {
+  (void)client;
+  tc_form_add(body, TC_STR("refresh_token"), credential->refresh_token);
+}
+
+static const tc_grant grant_client_credentials = {"client_credentials", client_credentials};
+static const tc_grant grant_authorization_code = {"authorization_code", authorization_code};
+static const tc_grant grant_refresh_token = {"refresh_token", refresh_token};
+
+static const tc_flow flows[] = {
+    {"client_credentials", &grant_client_credentials, NULL, false},
+    {"authorization_code", &grant_authorization_code, &grant_refresh_token, true},
+    {"pkce", &grant_authorization_code, &grant_refresh_token, true},
+    {"implicit", NULL, NULL, true},
+};
+
+const tc_flow *tc_flow_find(tc_str name) {
+  for (size_t i = 0; i < sizeof flows / sizeof *flows; i++) {
+    if (tc_str_equal(tc_str_of(flows[i].name), name)) return &flows[i];
+  }
+  return NULL;
+}
+
+void tc_grant_request(const tc_grant *grant, const tc_client *client,
+                      const tc_credential *credential, tc_buf *body) {
+  tc_form_add(body, TC_STR("grant_type"), tc_str_of(grant->name));
+  grant->add_params(body, client, credential);
+  if (client->auth_method != TC_AUTH_CLIENT_SECRET_BASIC) {
+    tc_form_add(body, TC_STR("client_id"), tc_str_of(client->client_id));
+  }
+  if (client->auth_method == TC_AUTH_CLIENT_SECRET_POST) {
+    tc_form_add(body, TC_STR("client_secret"), tc_str_of(client->client_secret));
+  }
+  if (client->params[0] != '\0') {
+    tc_buf_add_char(body, '&');
+    tc_buf_add_text(body, client->params);
+  }
+}

@@ -1,0 +1,53 @@
+#include "core/token.h"
+
+#include <stdlib.h>
+
+#include "core/secret.h"
+
+bool tc_token_is_expired(const tc_token *token, double now, double leeway) {
+  return token->expires_at != TC_TIME_UNKNOWN && (double)token->expires_at - now < leeway;
+}
+
+static bool copy(tc_str *to, tc_str from) {
+  *to = TC_STR_NONE;
+  if (from.data == NULL) return true;
+  char *data = malloc(from.len + 1);
+  if (data == NULL) return false;
+  if (from.len > 0) memcpy(data, from.data, from.len);
+  data[from.len] = '\0';
+  *to = (tc_str){data, from.len};
+  return true;
+}
+
+static void erase(tc_str *text) {
+  char *data = (char *)(uintptr_t)text->data; /* ours: made by copy() */
+  tc_wipe(data, text->len);
+  free(data);
+  *text = TC_STR_NONE;
+}
+
+int tc_token_assign(tc_token *to, const tc_token *from, tc_error *err) {
+  tc_token made = *from;
+  made.access_token = made.token_type = made.refresh_token = made.scope = made.requested_scope =
+      made.client_id = TC_STR_NONE;
+  if (!copy(&made.access_token, from->access_token) || !copy(&made.token_type, from->token_type) ||
+      !copy(&made.refresh_token, from->refresh_token) || !copy(&made.scope, from->scope) ||
+      !copy(&made.requested_scope, from->requested_scope) ||
+      !copy(&made.client_id, from->client_id)) {
+    tc_token_clear(&made);
+    return tc_error_set(err, TC_ERR_NOMEM, NULL);
+  }
+  tc_token_clear(to);
+  *to = made;
+  return 0;
+}
+
+void tc_token_clear(tc_token *token) {
+  erase(&token->access_token);
+  erase(&token->token_type);
+  erase(&token->refresh_token);
+  erase(&token->scope);
+  erase(&token->requested_scope);
+  erase(&token->client_id);
+  *token = TC_TOKEN_NONE;
+}

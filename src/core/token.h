@@ -1,0 +1,49 @@
+/* A token_info as far as decisions depend on it. The rest of its fields stays with the caller. */
+#ifndef TC_TOKEN_H
+#define TC_TOKEN_H
+
+#include <stdint.h>
+
+#include "core/error.h"
+
+/* A point in time nobody stated. */
+#define TC_TIME_UNKNOWN INT64_MIN
+
+/* The point in time, without its fraction; unknown where it is too far away to be one. */
+static inline int64_t tc_time_of(double seconds) {
+  return seconds > -9e15 && seconds < 9e15 ? (int64_t)seconds : TC_TIME_UNKNOWN;
+}
+
+typedef struct tc_token {
+  tc_str access_token;
+  tc_str token_type;
+  tc_str refresh_token; /* empty counts as absent everywhere */
+  tc_str scope;         /* absent: nobody said what was granted */
+  /* what was asked for, kept only where less or other was granted: servers rename scopes, and
+     asking again for the same would get the same answer at every call */
+  tc_str requested_scope;
+  tc_str client_id;      /* absent in tokens that the reference wrote */
+  int64_t expires_in;    /* seconds as the server said, or TC_TIME_UNKNOWN */
+  int64_t expires_at;    /* Unix seconds, or TC_TIME_UNKNOWN: does not expire as far as known */
+  int64_t authorized_at; /* Unix seconds of the user's login, or TC_TIME_UNKNOWN */
+} tc_token;
+
+#define TC_TOKEN_NONE                                                                              \
+  ((tc_token){.expires_in = TC_TIME_UNKNOWN,                                                       \
+              .expires_at = TC_TIME_UNKNOWN,                                                       \
+              .authorized_at = TC_TIME_UNKNOWN})
+
+static inline bool tc_token_exists(const tc_token *token) {
+  return token->access_token.len > 0;
+}
+
+/* Whether less than `leeway` seconds are left of the token at `now` (Unix seconds). */
+bool tc_token_is_expired(const tc_token *token, double now, double leeway);
+
+/* Replaces `to`, which owns its strings, by a copy of `from`. On TC_ERR_NOMEM `to` is as before. */
+int tc_token_assign(tc_token *to, const tc_token *from, tc_error *err);
+
+/* Erases and frees what tc_token_assign copied. */
+void tc_token_clear(tc_token *token);
+
+#endif

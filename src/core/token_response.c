@@ -1,0 +1,201 @@
+#include "core/token_response.h"
+
+#include <math.h>
+#include <strings.h>
+
+/* A hundred years: longer lifetimes are cut, so that sums of seconds stay exact. */
+#define LONGEST_LIFETIME 3155760000.0
+
+/* RFC 6749 §4.1.2.1 and §5.2, RFC 8707 §2 */
+typedef struct oauth_error {
+  const char *code;
+  int number;
+  const char *remedy;
+} oauth_error;
+
+static const oauth_error oauth_errors[] = {
+    {"invalid_client", TC_ERR_CONFIG,
+     "check client_id, client_secret and token_endpoint_auth_method"},
+    {"invalid_grant", TC_ERR_REAUTHORIZE, "the user must log in again"},
+    {"invalid_request", TC_ERR_CONFIG, "check token_params and the provider's documentation"},
+    {"invalid_scope", TC_ERR_CONFIG, "check scope"},
+    {"invalid_target", TC_ERR_CONFIG, "check the resource or audience in token_params"},
+    {"unauthorized_client", TC_ERR_CONFIG, "allow this grant in the client's registration"},
+    {"unsupported_grant_type", TC_ERR_CONFIG, "use a flow that the provider supports"},
+    {"access_denied", TC_ERR_DENIED, NULL},
+    {"server_error", TC_ERR_UNAVAILABLE, "try again later"},
+    {"temporarily_unavailable", TC_ERR_UNAVAILABLE, "try again later"},
+};
+
+static bool is_text(const tc_value *value) {
+  return value->type == TC_VALUE_STRING && value->string.len > 0;
+}
+
+static const oauth_error *find_error(tc_str code) {
+  for (size_t i = 0; i < sizeof oauth_errors / sizeof *oauth_errors; i++) {
+    if (tc_str_equal(code, tc_str_of(oauth_errors[i].code))) return &oauth_errors[i];
+  }
+  return NULL;
+}
+
+bool tc_token_response_knows(tc_str code) {
+  return find_error(code) != NULL;
+}
+
+static int read_error(const tc_token_response *response, const tc_client *client, tc_error *err) {
+  const oauth_error *known = find_error(response->error.string);
+  bool later = response->status == 429 || response->status >= 500;
+  int number = later ? TC_ERR_UNAVAILABLE : TC_ERR_DENIED;
+  const char *remedy = NULL;
+  if (known != NULL) {
+    number = known->number;
+    remedy = known->remedy;
+  }
+  tc_error_copy_foreign(err->code, sizeof err->code, response->error.string);
+  if (is_text(&response->error_description)) {
+    tc_error_copy_foreign(err->description, sizeof err->description,
+                          response->error_description.string);
+  }
+  if (number == TC_ERR_REAUTHORIZE && !client->has_user) {
+    number = TC_ERR_CONFIG;
+    remedy = "check that the provider allows this grant to the client";
+  }
+  if (number == TC_ERR_REAUTHORIZE && later) {
+    number = TC_ERR_UNAVAILABLE; /* a server in trouble must not cost the user the login */
+    remedy = "try again later";
+  }
+  return tc_error_set(err, number, "%s answered %s%s%s%s%s", client->endpoint, err->code,
+                      err->description[0] != '\0' ? " - " : "", err->description,
+                      remedy != NULL ? "; " : "", remedy != NULL ? remedy : "");
+}
+
+static int status_error(const tc_token_response *response, const tc_client *client, tc_error *err) {
+  int status = response->status;
+  if (status == 429 || status >= 500) {
+    return tc_error_set(err, TC_ERR_UNAVAILABLE, "%s answered with status %d; try again later",
+                        client->endpoint, status);
+  }
+  if (status >= 300 && status < 400) {
+    return tc_error_set(err, TC_ERR_PROTOCOL,
+                        "%s answered with a redirect (status %d), which is not followed; "
+                        "give its target as token_url",
+                        client->endpoint, status);
+  }
+  if (status == 401) {
+    return tc_error_set(err, TC_ERR_CONFIG,
+                        "%s answered with status 401; check client_id, client_secret and "
+                        "token_endpoint_auth_method",
+                        client->endpoint);
+  }
+  if (status == 404 || status == 405) {
+    return tc_error_set(err, TC_ERR_CONFIG, "%s answered with status %d; check token_url",
+                        client->endpoint, status);
+  }
+  if (status == 403)
+    return tc_error_set(err, TC_ERR_DENIED, "%s answered with status 403", client->endpoint);
+  return tc_error_set(err, TC_ERR_PROTOCOL, "%s answered with status %d and no OAuth error",
+                      client->endpoint, status);
+}
+
+/* Digits with an optional sign and fraction; not strtod, which obeys the program's locale. */
+static bool parse_decimal(tc_str text, double *number) {
+  double sum = 0, place = 1;
+  bool fraction = false;
+  size_t digits = 0;
+  bool negative = text.len > 0 && text.data[0] == '-';
+  for (size_t i = negative ? 1 : 0; i < text.len; i++) {
+    char c = text.data[i];
+    if (c == '.' && !fraction) {
+      fraction = true;
+      continue;
+    }
+    if (c < '0' || c > '9') return false;
+    if (fraction) place /= 10;
+    sum = fraction ? sum + place * (c - '0') : sum * 10 + (c - '0');
+    digits++;
+  }
+  *number = negative ? -sum : sum;
+  return digits > 0;
+}
+
+static bool read_seconds(const tc_value *value, double *seconds) {
+  if (value->type == TC_VALUE_STRING) return parse_decimal(value->string, seconds);
+  *seconds = value->number;
+  return value->type == TC_VALUE_NUMBER && !isnan(*seconds);
+}
+
+static int read_lifetime(const tc_token_response *response, const tc_client *client, double now,
+                         tc_token *token, tc_error *err) {
+  double seconds = -1;
+  const tc_value *expires_in = &response->expires_in;
+  if (expires_in->type == TC_VALUE_ABSENT) return 0;
+  bool readable = read_seconds(expires_in, &seconds);
+  if (seconds < 0 || !readable) {
+    /* a rotated refresh token must not be lost over a lifetime: keep it, renew at the next call */
+    if (!client->has_user || !is_text(&response->refresh_token)) {
+      return tc_error_set(err, TC_ERR_PROTOCOL, "%s answered with %s expires_in", client->endpoint,
+                          readable ? "a negative" : "an unreadable");
+    }
+    seconds = 0;
+  }
+  if (seconds > LONGEST_LIFETIME) seconds = LONGEST_LIFETIME;
+  token->expires_in = (int64_t)seconds;
+  int64_t received = tc_time_of(now);
+  if (received != TC_TIME_UNKNOWN) token->expires_at = received + token->expires_in;
+  return 0;
+}
+
+/* In a request's header it would begin another one (RFC 6749 §A.12 has none). */
+static bool has_control(tc_str text) {
+  for (size_t i = 0; i < text.len; i++) {
+    unsigned char c = (unsigned char)text.data[i];
+    if (c < 0x20 || c == 0x7F) return true;
+  }
+  return false;
+}
+
+static int read_token(const tc_token_response *response, const tc_client *client, double now,
+                      tc_token *token, tc_error *err) {
+  *token = TC_TOKEN_NONE;
+  if (!is_text(&response->access_token)) {
+    return tc_error_set(err, TC_ERR_PROTOCOL, "%s answered without an access_token",
+                        client->endpoint);
+  }
+  if (has_control(response->access_token.string)) {
+    return tc_error_set(err, TC_ERR_PROTOCOL,
+                        "%s answered with a control character in the access_token",
+                        client->endpoint);
+  }
+  token->access_token = response->access_token.string;
+  /* a client must not use a token whose type it does not understand (§7.1); an absent type is
+     let through, as every peer does */
+  if (response->token_type.type != TC_VALUE_ABSENT) {
+    tc_str type = response->token_type.string;
+    if (response->token_type.type != TC_VALUE_STRING || type.len != 6 ||
+        strncasecmp(type.data, "Bearer", 6) != 0) {
+      return tc_error_set(err, TC_ERR_PROTOCOL, "%s answered with a token_type other than Bearer",
+                          client->endpoint);
+    }
+    token->token_type = type;
+  }
+  if (is_text(&response->refresh_token)) token->refresh_token = response->refresh_token.string;
+  if (response->scope.type == TC_VALUE_STRING) token->scope = response->scope.string;
+  return read_lifetime(response, client, now, token, err);
+}
+
+int tc_token_response_read(const tc_token_response *response, const tc_client *client, double now,
+                           tc_token *token, tc_error *err) {
+  tc_error_clear(err);
+  err->status = response->status;
+  err->retry_after = response->retry_after;
+  if (response->is_object && is_text(&response->error)) return read_error(response, client, err);
+  if (response->status < 200 || response->status > 299) {
+    return status_error(response, client, err);
+  }
+  if (!response->is_object) {
+    return tc_error_set(err, TC_ERR_PROTOCOL,
+                        "%s answered with something other than a JSON object; check token_url",
+                        client->endpoint);
+  }
+  return read_token(response, client, now, token, err);
+}

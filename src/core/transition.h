@@ -1,0 +1,32 @@
+/* The steps of the flow engine: which state follows which, as one table. For engine.c alone. */
+#ifndef TC_TRANSITION_H
+#define TC_TRANSITION_H
+
+#include "core/engine.h"
+
+/* What came of an action, as far as the next step depends on it. */
+typedef enum tc_event {
+  EV_OK,
+  EV_FIT,     /* the token at hand serves and is saved */
+  EV_UNSAVED, /* it serves but the cache does not hold it yet */
+  EV_NEEDED,  /* there is no token that serves, but one can be requested */
+  EV_LOGIN,   /* there is nothing to request one with: the user must log in */
+  EV_LOCKED,
+  EV_BUSY,  /* another holds the lock */
+  EV_RETRY, /* the request was not processed and there is time to repeat it */
+  EV_DEAD,  /* the server knows the refresh token no longer */
+  EV_ERROR, /* engine->error is set */
+} tc_event;
+
+typedef struct tc_transition {
+  tc_state from;
+  tc_event on;
+  tc_state to;
+} tc_transition;
+
+extern const tc_transition tc_transitions[];
+extern const size_t tc_transition_count;
+
+tc_state tc_transition_from(tc_state from, tc_event on);
+
+#endif

@@ -1,0 +1,26 @@
+/* URLs, as far as OAuth endpoints and redirect URIs need them (RFC 3986 §3). */
+#ifndef TC_URL_H
+#define TC_URL_H
+
+#include "core/error.h"
+
+typedef struct tc_url {
+  tc_str scheme; /* as written */
+  tc_str host;   /* without the brackets of an IPv6 literal */
+  tc_str port;   /* absent where the URL names none */
+  tc_str path;
+  tc_str query;    /* absent without '?' */
+  tc_str fragment; /* absent without '#' */
+} tc_url;
+
+/* Splits an absolute URL with an authority. Control characters, blanks, userinfo and bad ports are
+   refused. The parts borrow from `text`. */
+int tc_url_parse(tc_str text, tc_url *url, tc_error *err);
+
+/* Whether the URL may carry secrets: https, or http that does not leave the machine. */
+bool tc_url_is_secure(const tc_url *url);
+
+/* 127.0.0.0/8 and ::1 as literals, and "localhost". */
+bool tc_url_is_loopback(const tc_url *url);
+
+#endif

@@ -1,0 +1,17 @@
+/* Metatables of our userdata and errors, one per Lua state and name. */
+#ifndef TC_LCLASS_H
+#define TC_LCLASS_H
+
+#include "lua/compat.h"
+
+/* Pushes the metatable registered as `name`, made at first use. `methods` (may be NULL) become its
+   __index. A metatable that an allocation failure left half made is completed at the next call:
+   a userdata must never be without its __gc. The metatable is upvalue 1 of the methods. */
+void tc_lua_push_class(lua_State *L, const char *name, const luaL_Reg *methods,
+                       const luaL_Reg *metamethods);
+
+/* The userdata at 1 of a method, which raises where it is of another class. Does what
+   luaL_checkudata does at a third of the cost. */
+void *tc_lua_check_self(lua_State *L, const char *name);
+
+#endif

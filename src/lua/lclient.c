@@ -1,0 +1,137 @@
+#include "lua/lclient.h"
+
+#include "core/form.h"
+#include "lua/lbuf.h"
+#include "lua/lclass.h"
+#include "lua/lerror.h"
+#include "lua/ltoken.h"
+
+#define METATABLE "tokencache.client"
+
+tc_client *tc_lua_check_client(lua_State *L, int index) {
+  tc_client *client = luaL_checkudata(L, index, METATABLE);
+  luaL_argcheck(L, client->token_url != NULL, index, "the client is not open");
+  return client;
+}
+
+static tc_str field(lua_State *L, const char *name) {
+  lua_pushstring(L, name);
+  lua_rawget(L, 1);
+  return tc_lua_read_string(L, -1); /* left on the stack: the text borrows from it */
+}
+
+static void add_params(lua_State *L, tc_buf *params) {
+  lua_pushliteral(L, "params");
+  lua_rawget(L, 1);
+  for (int i = 1; lua_type(L, -1) == LUA_TTABLE; i += 2) {
+    lua_rawgeti(L, -1, i);
+    lua_rawgeti(L, -2, i + 1);
+    if (lua_isnil(L, -2)) return;
+    tc_form_add(params, tc_lua_read_string(L, -2), tc_lua_read_string(L, -1));
+    lua_pop(L, 2);
+  }
+}
+
+/* new_client{ flow=, auth_method=, token_url=, client_id=, client_secret=, scope=, leeway=,
+   keeps_dead=, params={ name, value, ... } } -> client | nil, message */
+static int l_client_new(lua_State *L) {
+  static const luaL_Reg none[] = {{NULL, NULL}};
+  tc_error err = TC_ERROR_NONE;
+  tc_client_config config = {0};
+  luaL_checktype(L, 1, LUA_TTABLE);
+  luaL_checkstack(L, 20, NULL);
+  tc_client *client = lua_newuserdata(L, sizeof *client);
+  *client = (tc_client){0};
+  tc_lua_push_class(L, METATABLE, none, none);
+  lua_setmetatable(L, -2);
+  int made = lua_gettop(L);
+  tc_buf *params = tc_lua_new_buf(L);
+  add_params(L, params);
+  config.params = tc_buf_str(params);
+  config.flow = field(L, "flow");
+  config.auth_method = field(L, "auth_method");
+  config.token_url = field(L, "token_url");
+  config.client_id = field(L, "client_id");
+  config.client_secret = field(L, "client_secret");
+  config.scope = field(L, "scope");
+  lua_getfield(L, 1, "leeway");
+  config.leeway = lua_tonumber(L, -1);
+  lua_getfield(L, 1, "keeps_dead");
+  config.keeps_dead = lua_toboolean(L, -1);
+  if (params->failed || tc_client_init(client, &config, &err) == TC_ERR_NOMEM) {
+    return luaL_error(L, "not enough memory");
+  }
+  if (err.number != 0) {
+    lua_pushnil(L);
+    lua_pushstring(L, err.message);
+    return 2;
+  }
+  lua_pushvalue(L, made);
+  return 1;
+}
+
+static int l_client_free(lua_State *L) {
+  tc_client_free(luaL_checkudata(L, 1, METATABLE));
+  return 0;
+}
+
+/* (client, now, <token>) -> whether the token serves at least so well */
+static int push_whether(lua_State *L, tc_fitness least) {
+  const tc_client *client = tc_lua_check_client(L, 1);
+  double now = luaL_checknumber(L, 2);
+  lua_settop(L, 9);
+  tc_token token = tc_lua_read_token(L, 3);
+  lua_pushboolean(L, tc_token_exists(&token) && !tc_client_shuns(client, &token) &&
+                         tc_client_judge(client, &token, now) <= least);
+  return 1;
+}
+
+/* client:fits(now, <token>) -> whether the token serves for longer than the leeway */
+static int l_client_fits(lua_State *L) {
+  return push_whether(L, TC_FIT);
+}
+
+/* client:works(now, <token>) -> whether the token serves, if only for some seconds more */
+static int l_client_works(lua_State *L) {
+  return push_whether(L, TC_EXPIRING);
+}
+
+/* client:judge(now, <token>) -> "fit", "expiring", "expired" or "unfit" */
+static int l_client_judge(lua_State *L) {
+  static const char *const names[] = {
+      [TC_FIT] = "fit", [TC_EXPIRING] = "expiring", [TC_EXPIRED] = "expired", [TC_UNFIT] = "unfit"};
+  const tc_client *client = tc_lua_check_client(L, 1);
+  double now = luaL_checknumber(L, 2);
+  lua_settop(L, 9);
+  tc_token token = tc_lua_read_token(L, 3);
+  lua_pushstring(L, names[tc_client_judge(client, &token, now)]);
+  return 1;
+}
+
+/* client:is_expired(now, expires_at) */
+static int l_client_is_expired(lua_State *L) {
+  const tc_client *client = tc_lua_check_client(L, 1);
+  tc_token token = TC_TOKEN_NONE;
+  token.expires_at = tc_lua_read_time(L, 3);
+  lua_pushboolean(L, tc_token_is_expired(&token, luaL_checknumber(L, 2), client->leeway));
+  return 1;
+}
+
+/* client:scope() -> the scopes wanted, normalized */
+static int l_client_scope(lua_State *L) {
+  lua_pushstring(L, tc_lua_check_client(L, 1)->scope);
+  return 1;
+}
+
+void tc_lua_open_client(lua_State *L) {
+  static const luaL_Reg methods[] = {
+      {"scope", l_client_scope},           {"fits", l_client_fits},
+      {"works", l_client_works},           {"judge", l_client_judge},
+      {"is_expired", l_client_is_expired}, {NULL, NULL},
+  };
+  static const luaL_Reg metamethods[] = {{"__gc", l_client_free}, {NULL, NULL}};
+  tc_lua_push_class(L, METATABLE, methods, metamethods);
+  lua_pop(L, 1);
+  lua_pushcfunction(L, l_client_new);
+  lua_setfield(L, -2, "new_client");
+}

@@ -1,0 +1,113 @@
+/* tokencache._core: everything that needs no library beyond libc. */
+#include <poll.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "backend/clock.h"
+#include "core/base64.h"
+#include "lua/lauthorization.h"
+#include "lua/lbuf.h"
+#include "lua/lclient.h"
+#include "lua/lengine.h"
+#include "lua/lerror.h"
+#include "lua/lfile.h"
+#include "lua/lgarbage.h"
+#include "lua/lmemory.h"
+
+TC_EXPORT int luaopen_tokencache__core(lua_State *L);
+
+/* now() -> Unix seconds, with fraction */
+static int l_core_now(lua_State *L) {
+  lua_pushnumber(L, (lua_Number)tc_unix_time());
+  return 1;
+}
+
+/* monotonic() -> seconds since some fixed point, the same in every process of the machine */
+static int l_core_monotonic(lua_State *L) {
+  lua_pushnumber(L, (lua_Number)tc_monotonic());
+  return 1;
+}
+
+/* collect_garbage() -> whether it was done: see lgarbage.h */
+static int l_core_collect_garbage(lua_State *L) {
+  lua_pushboolean(L, tc_lua_collect_garbage(L));
+  return 1;
+}
+
+/* sleep(seconds): blocks the thread */
+static int l_core_sleep(lua_State *L) {
+  lua_Number seconds = luaL_checknumber(L, 1);
+  struct timespec left;
+  if (!(seconds > 0)) return 0;
+  left.tv_sec = (time_t)seconds;
+  left.tv_nsec = (long)((seconds - (lua_Number)left.tv_sec) * 1e9);
+  while (nanosleep(&left, &left) != 0) continue;
+  return 0;
+}
+
+/* is_keyboard_quiet(seconds) -> whether stdin is a terminal at which nobody ends a line within that
+   time; a signal ends it early */
+static int l_core_is_keyboard_quiet(lua_State *L) {
+  struct pollfd keyboard = {STDIN_FILENO, POLLIN, 0};
+  int milliseconds = (int)(luaL_checknumber(L, 1) * 1000);
+  lua_pushboolean(L, isatty(STDIN_FILENO) && poll(&keyboard, 1, milliseconds) <= 0);
+  return 1;
+}
+
+/* as_error(fields) -> the same table, now an error */
+static int l_core_as_error(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  tc_lua_push_error_metatable(L);
+  lua_setmetatable(L, 1);
+  return 1;
+}
+
+static int push_buf(lua_State *L, tc_buf *buf) {
+  if (buf->failed) return luaL_error(L, "not enough memory");
+  tc_str text = tc_buf_str(buf);
+  lua_pushlstring(L, text.data, text.len);
+  tc_buf_free(buf);
+  return 1;
+}
+
+/* base64url_encode(bytes) -> text, without padding */
+static int l_core_base64url_encode(lua_State *L) {
+  tc_str bytes;
+  bytes.data = luaL_checklstring(L, 1, &bytes.len);
+  tc_buf *out = tc_lua_new_buf(L);
+  tc_base64url_encode(out, bytes);
+  return push_buf(L, out);
+}
+
+/* base64url_decode(text) -> bytes; nil where base64url_encode would not write that text */
+static int l_core_base64url_decode(lua_State *L) {
+  tc_str text;
+  text.data = luaL_checklstring(L, 1, &text.len);
+  tc_buf *out = tc_lua_new_buf(L);
+  if (tc_base64url_decode(out, text)) return push_buf(L, out);
+  lua_pushnil(L);
+  return 1;
+}
+
+int luaopen_tokencache__core(lua_State *L) {
+  static const luaL_Reg functions[] = {
+      {"now", l_core_now},
+      {"monotonic", l_core_monotonic},
+      {"sleep", l_core_sleep},
+      {"collect_garbage", l_core_collect_garbage},
+      {"is_keyboard_quiet", l_core_is_keyboard_quiet},
+      {"as_error", l_core_as_error},
+      {"base64url_encode", l_core_base64url_encode},
+      {"base64url_decode", l_core_base64url_decode},
+      {NULL, NULL},
+  };
+  luaL_newlib(L, functions);
+  tc_lua_open_file(L);
+  lua_setfield(L, -2, "file");
+  tc_lua_open_memory(L);
+  tc_lua_open_client(L);
+  tc_lua_open_engine(L);
+  tc_lua_open_authorization(L);
+  return 1;
+}

@@ -1,0 +1,93 @@
+/* tokencache._crypto: what needs OpenSSL's libcrypto. */
+#include "backend/crypto.h"
+#include "lua/lbuf.h"
+#include "lua/lerror.h"
+
+#define MOST_RANDOM 65536 /* bytes at once */
+
+TC_EXPORT int luaopen_tokencache__crypto(lua_State *L);
+
+static tc_str check_str(lua_State *L, int index) {
+  tc_str text;
+  text.data = luaL_checklstring(L, index, &text.len);
+  return text;
+}
+
+static tc_str check_secret(lua_State *L, int index) {
+  tc_str secret = check_str(L, index);
+  luaL_argcheck(L, secret.len >= TC_SEAL_SECRET_MIN, index, "secret has less than 16 bytes");
+  return secret;
+}
+
+static tc_str check_sealable(lua_State *L, int index) {
+  tc_str text = check_str(L, index);
+  luaL_argcheck(L, text.len <= TC_SEAL_MAX, index, "too long to be sealed");
+  return text;
+}
+
+/* random(n) -> n bytes; nil, err */
+static int l_crypto_random(lua_State *L) {
+  lua_Integer count = luaL_checkinteger(L, 1);
+  tc_error err = TC_ERROR_NONE;
+  luaL_argcheck(L, count >= 1 && count <= MOST_RANDOM, 1, "n must be from 1 to 65536");
+  tc_buf *buf = tc_lua_new_buf(L);
+  char *to = tc_buf_reserve(buf, (size_t)count);
+  if (to == NULL) return luaL_error(L, "not enough memory");
+  if (tc_random(to, (size_t)count, &err) < 0) return tc_lua_fail(L, &err);
+  buf->len = (size_t)count;
+  lua_pushlstring(L, buf->data, buf->len);
+  tc_buf_free(buf);
+  return 1;
+}
+
+/* sha256(bytes) -> the digest's 32 bytes; nil, err */
+static int l_crypto_sha256(lua_State *L) {
+  char digest[TC_SHA256_SIZE];
+  tc_error err = TC_ERROR_NONE;
+  if (tc_sha256(check_str(L, 1), digest, &err) < 0) return tc_lua_fail(L, &err);
+  lua_pushlstring(L, digest, sizeof digest);
+  return 1;
+}
+
+/* seal(secret, aad, plaintext) -> bytes; nil, err */
+static int l_crypto_seal(lua_State *L) {
+  tc_str secret = check_secret(L, 1);
+  tc_str aad = check_sealable(L, 2);
+  tc_str plaintext = check_sealable(L, 3);
+  tc_error err = TC_ERROR_NONE;
+  tc_buf *out = tc_lua_new_buf(L);
+  if (tc_seal(out, secret, aad, plaintext, &err) < 0) return tc_lua_fail(L, &err);
+  lua_pushlstring(L, out->data, out->len);
+  tc_buf_free(out);
+  return 1;
+}
+
+/* open(secret, aad, bytes) -> plaintext; nil where this secret and aad did not seal it; nil, err */
+static int l_crypto_open(lua_State *L) {
+  tc_str secret = check_secret(L, 1);
+  tc_str aad = check_sealable(L, 2);
+  tc_str sealed = check_str(L, 3);
+  tc_error err = TC_ERROR_NONE;
+  tc_buf *out = tc_lua_new_buf(L);
+  int status = tc_unseal(out, secret, aad, sealed, &err);
+  if (status < 0) return tc_lua_fail(L, &err);
+  if (status == TC_SEAL_FORGED) {
+    lua_pushnil(L);
+  } else {
+    lua_pushlstring(L, tc_buf_str(out).data, out->len);
+  }
+  tc_buf_free(out);
+  return 1;
+}
+
+int luaopen_tokencache__crypto(lua_State *L) {
+  static const luaL_Reg functions[] = {
+      {"random", l_crypto_random},
+      {"sha256", l_crypto_sha256},
+      {"seal", l_crypto_seal},
+      {"open", l_crypto_open},
+      {NULL, NULL},
+  };
+  luaL_newlib(L, functions);
+  return 1;
+}

@@ -1,0 +1,299 @@
+#include "lua/lengine.h"
+
+#include "backend/clock.h"
+#include "core/engine.h"
+#include "core/retry_after.h"
+#include "lua/lclass.h"
+#include "lua/lclient.h"
+#include "lua/lerror.h"
+#include "lua/lint64.h"
+#include "lua/lmemory.h"
+#include "lua/lmemoryrun.h"
+#include "lua/ltoken.h"
+
+#define METATABLE "tokencache.engine"
+
+typedef struct lengine {
+  tc_engine engine;
+  const tc_client *client; /* kept alive by the uservalue, as is the memory handler */
+  tc_memory_run memory;
+  tc_action due; /* the action whose result is awaited */
+} lengine;
+
+static lengine *check(lua_State *L) {
+  return tc_lua_check_self(L, METATABLE);
+}
+
+static void push_origin(lua_State *L, tc_origin origin) {
+  static const char *const names[] = {[TC_FROM_NOWHERE] = NULL,
+                                      [TC_FROM_GIVEN] = "given",
+                                      [TC_FROM_CACHE] = "cache",
+                                      [TC_FROM_MEMORY] = "memory",
+                                      [TC_FROM_ANSWER] = "answer"};
+  lua_pushstring(L, names[origin]);
+}
+
+static void push_error(lua_State *L, const tc_error *err) {
+  if (err->number == 0) {
+    lua_pushnil(L);
+  } else {
+    tc_lua_push_error(L, err);
+  }
+}
+
+/* What belongs to the action; returns how many values. */
+static int push_arguments(lua_State *L, const tc_engine *engine, tc_action action) {
+  switch (action) {
+  case TC_ACTION_LOCK:
+  case TC_ACTION_SLEEP:
+    lua_pushnumber(L, engine->seconds);
+    return 1;
+  case TC_ACTION_REQUEST:
+    lua_pushstring(L, engine->client->token_url);
+    tc_lua_push_string(L, tc_str_of(engine->client->authorization));
+    tc_lua_push_string(L, tc_buf_str(&engine->body));
+    lua_pushnumber(L, tc_engine_time_left(engine));
+    lua_pushnumber(L, engine->deadline);
+    push_origin(L, engine->renewed);
+    return 6;
+  case TC_ACTION_SAVE:
+    push_origin(L, engine->origin);
+    return 1;
+  case TC_ACTION_RETURN:
+    push_origin(L, engine->origin);
+    push_error(L, &engine->error);
+    return 2;
+  case TC_ACTION_FAIL:
+    push_error(L, &engine->error);
+    lua_pushboolean(L, tc_engine_code_is_unused(engine));
+    return 2;
+  case TC_ACTION_LOAD:
+  case TC_ACTION_UNLOCK:
+  case TC_ACTION_REMOVE:
+  case TC_ACTION_AUTHORIZE:
+    break;
+  }
+  return 0;
+}
+
+/* An action is its name and what belongs to it:
+   "load"; "unlock"; "remove"; "authorize"; "lock", seconds; "sleep", seconds;
+   "request", url, authorization | nil, body, timeout, deadline, origin of what it renews | nil;
+   "save", origin; "return", origin, error | nil; "fail", error, whether the code is unused */
+static int push_action(lua_State *L, lengine *self, tc_action action, int object) {
+  static const char *const names[] = {
+      [TC_ACTION_LOAD] = "load",           [TC_ACTION_LOCK] = "lock",
+      [TC_ACTION_SLEEP] = "sleep",         [TC_ACTION_REQUEST] = "request",
+      [TC_ACTION_AUTHORIZE] = "authorize", [TC_ACTION_SAVE] = "save",
+      [TC_ACTION_REMOVE] = "remove",       [TC_ACTION_UNLOCK] = "unlock",
+      [TC_ACTION_RETURN] = "return",       [TC_ACTION_FAIL] = "fail"};
+  action = tc_lua_carry_out(L, &self->memory, &self->engine, action, object);
+  if (self->engine.error.number == TC_ERR_NOMEM) return luaL_error(L, "not enough memory");
+  self->due = action;
+  lua_settop(L, 1);
+  lua_pushstring(L, names[action]);
+  return 1 + push_arguments(L, &self->engine, action);
+}
+
+/* engine:complete(info) -> info: while a new token is to be saved, puts into its token_info what is
+   known of it, and takes away what is not */
+static int l_engine_complete(lua_State *L) {
+  const lengine *self = check(L);
+  luaL_argcheck(L, self->due == TC_ACTION_SAVE, 1, "the engine is not waiting for a save");
+  luaL_checktype(L, 2, LUA_TTABLE);
+  lua_settop(L, 2);
+  tc_lua_complete(L, 2, &self->engine.token);
+  return 1;
+}
+
+/* engine:rest(): erases what it holds; it may be started again */
+static int l_engine_rest(lua_State *L) {
+  lengine *self = check(L);
+  tc_engine_free(&self->engine);
+  (void)tc_memory_run_release(&self->memory);
+  self->due = TC_ACTION_FAIL;
+  return 0;
+}
+
+static void push_class(lua_State *L);
+
+/* new_engine(client, infos, cache) -> engine, for one run at a time; what it does with a memory
+   handler itself it notes in infos: token_infos by origin */
+static int l_engine_new(lua_State *L) {
+  const tc_client *client = tc_lua_check_client(L, 1);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  lua_settop(L, 3);
+  lengine *self = lua_newuserdata(L, sizeof *self);
+  *self = (lengine){.engine = TC_ENGINE_EMPTY, .client = client, .due = TC_ACTION_FAIL};
+  push_class(L);
+  lua_setmetatable(L, 4);
+  lua_createtable(L, TC_KEPT_SIZE, 0);
+  lua_pushvalue(L, 1);
+  lua_rawseti(L, 5, TC_KEPT_CLIENT);
+  lua_pushvalue(L, 2);
+  lua_rawseti(L, 5, TC_KEPT_INFOS);
+  self->memory.lock = tc_lua_get_memory(L, 3);
+  lua_rawseti(L, 5, TC_KEPT_BOX);
+  lua_setuservalue(L, 4);
+  return 1;
+}
+
+/* At the indexes 2 and 3; nil, nil: the system's, read now. */
+static tc_clocks read_clocks(lua_State *L) {
+  if (lua_isnil(L, 2)) return (tc_clocks){tc_unix_time(), tc_monotonic()};
+  return (tc_clocks){luaL_checknumber(L, 2), luaL_checknumber(L, 3)};
+}
+
+/* engine:start(now | nil, monotonic | nil, timeout, forced, lockless, authorized, earlier,
+   by_itself [, <token given>]) -> action
+   by_itself: what it can do with a memory handler itself, is no action */
+static int l_engine_start(lua_State *L) {
+  lengine *self = check(L);
+  tc_clocks clocks = read_clocks(L);
+  tc_engine_options options = {.timeout = luaL_checknumber(L, 4), .forced = lua_toboolean(L, 5)};
+  luaL_argcheck(L, self->engine.client == NULL, 1, "the engine is at work");
+  lua_settop(L, 16);
+  options.lockless = lua_toboolean(L, 6);
+  options.authorized = lua_toboolean(L, 7);
+  options.earlier = luaL_optnumber(L, 8, 0);
+  self->memory.active = lua_toboolean(L, 9);
+  tc_token given = tc_lua_read_token(L, 10);
+  if (given.refresh_token.len > 0) options.given = &given;
+  return push_action(L, self, tc_engine_start(&self->engine, self->client, &options, clocks), 0);
+}
+
+/* engine:remember(replaced [, <token kept in memory>]): before the result of a load, where that
+   token has changed since the last time */
+static int l_engine_remember(lua_State *L) {
+  lengine *self = check(L);
+  luaL_argcheck(L, self->due == TC_ACTION_LOAD, 1, "the engine is not waiting for a load");
+  lua_settop(L, 9);
+  tc_token memory = tc_lua_read_token(L, 3);
+  int rc = tc_engine_remember(&self->engine, tc_token_exists(&memory) ? &memory : NULL,
+                              tc_lua_read_string(L, 2));
+  return rc == 0 ? 0 : luaL_error(L, "not enough memory");
+}
+
+static tc_value read_value(lua_State *L, int index) {
+  tc_value value = {.type = TC_VALUE_OTHER};
+  int64_t large;
+  switch (lua_type(L, index)) {
+  case LUA_TNIL:
+  case LUA_TLIGHTUSERDATA: /* JSON's null */
+    value.type = TC_VALUE_ABSENT;
+    break;
+  case LUA_TSTRING:
+    value.type = TC_VALUE_STRING;
+    value.string.data = lua_tolstring(L, index, &value.string.len);
+    break;
+  case LUA_TNUMBER:
+    value.type = TC_VALUE_NUMBER;
+    value.number = lua_tonumber(L, index);
+    break;
+  case LUA_TUSERDATA: /* JSON's integers beyond 2^53 on Lua 5.1 */
+    if (tc_lua_get_int64(L, index, &large)) {
+      value.type = TC_VALUE_NUMBER;
+      value.number = (double)large;
+    }
+    break;
+  default:
+    break;
+  }
+  return value;
+}
+
+static tc_value get_value(lua_State *L, int object, const char *name) {
+  lua_pushstring(L, name);
+  lua_rawget(L, object);
+  return read_value(L, -1);
+}
+
+/* status, Retry-After, the body's object or nil; pushes what the response borrows from */
+static tc_token_response read_response(lua_State *L, int first, double now) {
+  tc_value retry_after = read_value(L, first + 1);
+  int object = first + 2;
+  tc_token_response response = {
+      .status = (int)luaL_checknumber(L, first),
+      .retry_after = -1,
+      .is_object = lua_istable(L, object),
+  };
+  if (retry_after.type == TC_VALUE_STRING) {
+    response.retry_after = tc_retry_after_parse(retry_after.string, now);
+  }
+  if (response.is_object) {
+    response.access_token = get_value(L, object, "access_token");
+    response.token_type = get_value(L, object, "token_type");
+    response.expires_in = get_value(L, object, "expires_in");
+    response.refresh_token = get_value(L, object, "refresh_token");
+    response.scope = get_value(L, object, "scope");
+    response.error = get_value(L, object, "error");
+    response.error_description = get_value(L, object, "error_description");
+  }
+  return response;
+}
+
+/* kind, message, and whether the request cannot have been sent */
+static tc_error read_failure(lua_State *L, int first) {
+  tc_error err = TC_ERROR_NONE;
+  const char *kind = luaL_checkstring(L, first);
+  tc_str message = read_value(L, first + 1).string;
+  (void)tc_error_set(&err, TC_ERR_NETWORK, NULL);
+  if (message.len > 0) tc_error_copy_foreign(err.message, sizeof err.message, message);
+  tc_kind_find(kind, &err.kind);
+  return err;
+}
+
+/* engine:resume(now | nil, monotonic | nil, "ok"|"none"|"failed", ...) -> action
+   What follows the outcome belongs to the action: after an ok "load" the token; after an ok
+   "request" the response; after an ok "authorize" the code, its redirect URI and verifier, or for
+   the implicit grant the response; after a failed one of these, or a failed sleep, its kind,
+   message and, for a request, whether it was unsent. */
+static int l_engine_resume(lua_State *L) {
+  static const char *const outcomes[] = {"ok", "none", "failed", NULL};
+  lengine *self = check(L);
+  tc_token token = TC_TOKEN_NONE;
+  tc_token_response response = {0};
+  tc_error error;
+  int object = 0;
+  tc_result result = {
+      .clocks = read_clocks(L),
+      .outcome = (tc_outcome)luaL_checkoption(L, 4, NULL, outcomes),
+  };
+  luaL_argcheck(L, self->due != TC_ACTION_RETURN && self->due != TC_ACTION_FAIL, 1,
+                "the engine is not waiting for a result");
+  lua_settop(L, 11);
+  if (self->due == TC_ACTION_LOAD && result.outcome == TC_OK) {
+    token = tc_lua_read_token(L, 5);
+    result.token = &token;
+  } else if (self->due == TC_ACTION_AUTHORIZE && result.outcome == TC_OK &&
+             self->engine.client->acquire != NULL) {
+    result.credential.code = tc_lua_read_string(L, 5);
+    result.credential.redirect_uri = tc_lua_read_string(L, 6);
+    result.credential.code_verifier = tc_lua_read_string(L, 7);
+  } else if ((self->due == TC_ACTION_REQUEST || self->due == TC_ACTION_AUTHORIZE) &&
+             result.outcome == TC_OK) {
+    response = read_response(L, 5, result.clocks.now);
+    result.response = &response;
+    if (self->due == TC_ACTION_REQUEST && response.is_object) object = 7;
+  } else if (self->due == TC_ACTION_REQUEST || self->due == TC_ACTION_AUTHORIZE ||
+             (self->due == TC_ACTION_SLEEP && result.outcome == TC_FAILED)) {
+    error = read_failure(L, 5);
+    result.error = &error;
+    result.unsent = lua_toboolean(L, 7);
+  }
+  return push_action(L, self, tc_engine_resume(&self->engine, &result), object);
+}
+
+static void push_class(lua_State *L) {
+  static const luaL_Reg methods[] = {
+      {"start", l_engine_start},       {"remember", l_engine_remember}, {"resume", l_engine_resume},
+      {"complete", l_engine_complete}, {"rest", l_engine_rest},         {NULL, NULL},
+  };
+  static const luaL_Reg metamethods[] = {{"__gc", l_engine_rest}, {NULL, NULL}};
+  tc_lua_push_class(L, METATABLE, methods, metamethods);
+}
+
+void tc_lua_open_engine(lua_State *L) {
+  lua_pushcfunction(L, l_engine_new);
+  lua_setfield(L, -2, "new_engine");
+}

@@ -1,0 +1,19 @@
+/* Errors on their way into Lua. */
+#ifndef TC_LERROR_H
+#define TC_LERROR_H
+
+#include "core/error.h"
+#include "lua/compat.h"
+
+/* Pushes the error table that tokencache returns as its second result: kind, message, and where
+   they apply code, description, status and retry_after. */
+void tc_lua_push_error(lua_State *L, const tc_error *err);
+
+/* Ends a binding: `return tc_lua_fail(L, &err)` returns nil and the error. Out of memory raises
+   instead, as it does everywhere in Lua. */
+int tc_lua_fail(lua_State *L, const tc_error *err);
+
+/* Pushes the metatable that all errors share, made at the first call of each Lua state. */
+void tc_lua_push_error_metatable(lua_State *L);
+
+#endif

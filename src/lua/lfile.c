@@ -1,0 +1,71 @@
+#include "lua/lfile.h"
+
+#include "backend/file.h"
+#include "core/secret.h"
+#include "lua/lerror.h"
+#include "lua/lfilelock.h"
+#include "lua/lpath.h"
+
+#define ROOM 4096 /* bytes; more than a token's file usually has */
+
+static void push_wiped(lua_State *L, char *room, size_t len) {
+  lua_pushlstring(L, room, len);
+  tc_wipe(room, len);
+}
+
+/* Too large for the stack. The room is Lua's own memory, which needs no freeing. */
+static int read_larger(lua_State *L, const char *path, size_t size, tc_error *err) {
+  int status = TC_FILE_LARGER;
+  while (status == TC_FILE_LARGER) {
+    lua_settop(L, 1);
+    char *room = lua_newuserdata(L, size);
+    status = tc_file_read(path, room, size, &size, err);
+    if (status == 0) push_wiped(L, room, size);
+  }
+  return status;
+}
+
+/* read(path) -> bytes; nil if there is no such file; nil, err */
+static int l_file_read(lua_State *L) {
+  const char *path = tc_lua_check_path(L, 1);
+  char room[ROOM];
+  size_t len = 0;
+  tc_error err = TC_ERROR_NONE;
+  int status = tc_file_read(path, room, sizeof room, &len, &err);
+  if (status == 0) push_wiped(L, room, len);
+  if (status == TC_FILE_LARGER) status = read_larger(L, path, len, &err);
+  if (status == TC_FILE_MISSING) lua_pushnil(L);
+  return status < 0 ? tc_lua_fail(L, &err) : 1;
+}
+
+/* write(path, bytes) -> true; nil, err */
+static int l_file_write(lua_State *L) {
+  const char *path = tc_lua_check_path(L, 1);
+  size_t len;
+  const char *bytes = luaL_checklstring(L, 2, &len);
+  tc_error err = TC_ERROR_NONE;
+  if (tc_file_write(path, (tc_str){bytes, len}, &err) < 0) return tc_lua_fail(L, &err);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+/* remove(path) -> true, also if there is no such file; nil, err */
+static int l_file_remove(lua_State *L) {
+  const char *path = tc_lua_check_path(L, 1);
+  tc_error err = TC_ERROR_NONE;
+  if (tc_file_remove(path, &err) < 0) return tc_lua_fail(L, &err);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+int tc_lua_open_file(lua_State *L) {
+  static const luaL_Reg functions[] = {
+      {"read", l_file_read},
+      {"write", l_file_write},
+      {"remove", l_file_remove},
+      {NULL, NULL},
+  };
+  luaL_newlib(L, functions);
+  tc_lua_open_filelock(L);
+  return 1;
+}

@@ -1,0 +1,10 @@
+/* The locks of tokencache._core.file. */
+#ifndef TC_LFILELOCK_H
+#define TC_LFILELOCK_H
+
+#include "lua/compat.h"
+
+/* Adds new_lock, try_lock and unlock to the table on top of the stack. */
+void tc_lua_open_filelock(lua_State *L);
+
+#endif

@@ -1,0 +1,23 @@
+#include "lua/lrepeated.h"
+
+void tc_lua_push_repeated(lua_State *L, tc_lua_repeated *last, tc_str bytes) {
+  if (last->ref != LUA_NOREF) {
+    tc_str said;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, last->ref);
+    said.data = lua_tolstring(L, -1, &said.len);
+    if (tc_str_equal(said, bytes)) return;
+    lua_pop(L, 1);
+  }
+  lua_pushlstring(L, bytes.data, bytes.len); /* a finalizer may run, and say something else */
+  lua_pushvalue(L, -1);
+  if (last->ref == LUA_NOREF) {
+    last->ref = luaL_ref(L, LUA_REGISTRYINDEX);
+  } else {
+    lua_rawseti(L, LUA_REGISTRYINDEX, last->ref);
+  }
+}
+
+void tc_lua_forget_repeated(lua_State *L, tc_lua_repeated *last) {
+  luaL_unref(L, LUA_REGISTRYINDEX, last->ref);
+  *last = TC_LUA_REPEATED_NONE;
+}

@@ -1,0 +1,30 @@
+/* Tokens in Lua: tables, the token_infos, or the values of those fields that decisions depend on.
+ */
+#ifndef TC_LTOKEN_H
+#define TC_LTOKEN_H
+
+#include "core/token.h"
+#include "lua/compat.h"
+
+/* The string at `index`, absent where there is another type; borrows from the stack. */
+tc_str tc_lua_read_string(lua_State *L, int index);
+
+/* nil where the text is empty */
+void tc_lua_push_string(lua_State *L, tc_str text);
+
+/* A number, or a string that is one; else TC_TIME_UNKNOWN. */
+int64_t tc_lua_read_time(lua_State *L, int index);
+
+/* Reads a token from seven stack values starting at `first`: access_token, expires_at,
+   refresh_token, scope, requested_scope, client_id, authorized_at. What has another type counts as
+   absent. The strings borrow from the stack. */
+tc_token tc_lua_read_token(lua_State *L, int first);
+
+/* Pushes those fields of the token_info at `index` and reads them. */
+tc_token tc_lua_get_token(lua_State *L, int index);
+
+/* Puts into the token_info at `index`, which has its access_token, what else is known of the token,
+   and takes away what is not. */
+void tc_lua_complete(lua_State *L, int index, const tc_token *token);
+
+#endif

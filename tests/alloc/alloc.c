@@ -1,0 +1,193 @@
+/* Fails the i-th allocation, for every i, while a Lua script runs: it may raise "not enough memory"
+   or return nil and an error, but must not crash, leak, or keep a descriptor or a temporary file,
+   and works again as soon as there is memory.
+
+   Usage: alloc BUILD SCENARIO            -- alloc build/luajit tests/alloc/scenario.lua
+          alloc BUILD SCENARIO FIRST RUN  -- just once: RUN allocations from FIRST on fail
+
+   The script returns two functions. `run` is what may fail; it raises "WRONG: ..." where memory is
+   no excuse. `verify` is called with memory to spare and must succeed. */
+#include <dirent.h>
+#include <dlfcn.h>
+#include <glob.h>
+#include <lauxlib.h>
+#include <limits.h>
+#include <lualib.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "counted.h"
+
+#define FAILURES_SHOWN 10
+
+static const char *build, *scenario;
+static char directory[64];
+static long current;
+static int complaints;
+
+static void complain(const char *what, const char *detail) {
+  if (complaints++ < FAILURES_SHOWN) printf("# allocation %ld: %s%s\n", current, what, detail);
+}
+
+#ifndef __SANITIZE_ADDRESS__
+static void on_crash(int signal_number) {
+  printf("not ok 0 - crashed by signal %d at allocation %ld\n", signal_number, current);
+  fflush(stdout);
+  _exit(2);
+}
+#endif
+
+static int count_entries(const char *path) {
+  int entries = 0;
+  DIR *dir = opendir(path);
+  if (dir == NULL) return -1;
+  while (readdir(dir) != NULL) entries++;
+  closedir(dir);
+  return entries - 2;
+}
+
+/* In memory, where there is such a place: tens of thousands of fsyncs take minutes on a disk. */
+static bool make_directory(const char *parent) {
+  snprintf(directory, sizeof(directory), "%s/tokencache-alloc-XXXXXX", parent);
+  return mkdtemp(directory) != NULL;
+}
+
+static void remove_files(void) {
+  DIR *dir = opendir(directory);
+  for (struct dirent *entry; dir != NULL && (entry = readdir(dir)) != NULL;) {
+    if (entry->d_name[0] != '.') unlinkat(dirfd(dir), entry->d_name, 0);
+  }
+  if (dir != NULL) closedir(dir);
+}
+
+/* Where the loader, the file system's search or the parser had no memory, that is Lua's message. */
+static bool is_memory_error(const char *message) {
+  static const char *const texts[] = {"not enough memory", "annot allocate memory",
+                                      "out of memory",     "cannot open",
+                                      "not found:",        "stack overflow"};
+  for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+    if (message != NULL && strstr(message, texts[i]) != NULL) return true;
+  }
+  return false;
+}
+
+/* with_memory(function, ...): for what is no part of the trial */
+static int l_with_memory(lua_State *L) {
+  counted_pause();
+  lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+  counted_resume();
+  return lua_gettop(L);
+}
+
+/* Leaves `run` and `verify` on the stack. */
+static lua_State *prepare(void) {
+  lua_State *L = lua_newstate(counted_lua_alloc, NULL);
+  char paths[PATH_MAX + 256];
+  luaL_openlibs(L);
+  lua_pushcfunction(L, l_with_memory);
+  lua_setglobal(L, "with_memory");
+  snprintf(paths, sizeof(paths),
+           "package.path = 'lua/?.lua;lua/?/init.lua' package.cpath = '%s/?.so' directory = '%s'",
+           build, directory);
+  if (luaL_loadstring(L, paths) != 0 || lua_pcall(L, 0, 0, 0) != 0 ||
+      luaL_loadfile(L, scenario) != 0 || lua_pcall(L, 0, 2, 0) != 0) {
+    printf("# %s\n", lua_tostring(L, -1));
+    exit(2);
+  }
+  return L;
+}
+
+/* Runs the scenario once; returns how many allocations it wanted. */
+static long attempt(long first, long run) {
+  lua_State *L = prepare();
+  current = first;
+  lua_pushvalue(L, 1);
+  counted_arm(first, run);
+  int status = lua_pcall(L, 0, 0, 0);
+  counted_disarm();
+  bool refused = allocations.refused > 0;
+  const char *message = status != 0 ? lua_tostring(L, -1) : NULL;
+  if (status != 0 && (!refused || (status != LUA_ERRMEM && !is_memory_error(message)))) {
+    complain("run: ", message != NULL ? message : "an error that is no string");
+  }
+  lua_settop(L, 2);
+  if (lua_pcall(L, 0, 0, 0) != 0) {
+    message = lua_tostring(L, -1);
+    complain("verify: ", message != NULL ? message : "an error that is no string");
+  }
+  lua_close(L);
+  return allocations.seen;
+}
+
+static void check_every_allocation(int number, const char *name, long run) {
+  long wanted = 0;
+  complaints = 0;
+  for (long i = 1; i == 1 || allocations.refused > 0; i++) {
+    long live = allocations.live;
+    int open = count_entries("/proc/self/fd");
+    wanted = attempt(i, run);
+    if (allocations.live != live) {
+      char count[64];
+      snprintf(count, sizeof(count), "%ld", allocations.live - live);
+      complain("blocks leaked: ", count);
+    }
+    if (count_entries("/proc/self/fd") != open) complain("a descriptor leaked", "");
+    if (count_entries(directory) > 2) complain("a temporary file is left", ""); /* cache and lock */
+    remove_files();
+  }
+  printf("%sok %d - %s, each of %ld\n", complaints > 0 ? "not " : "", number, name, wanted);
+  fflush(stdout);
+}
+
+/* A module that stays loaded costs no time, and none of the loader's allocations, in each run. */
+static void keep_modules_loaded(void) {
+  char pattern[PATH_MAX];
+  glob_t found;
+  snprintf(pattern, sizeof(pattern), "%s/tokencache/*.so", build);
+  if (glob(pattern, 0, NULL, &found) != 0) return;
+  for (size_t i = 0; i < found.gl_pathc; i++) dlopen(found.gl_pathv[i], RTLD_NOW);
+  globfree(&found);
+}
+
+int main(int argc, char **argv) {
+  if (argc != 3 && argc != 5) {
+    fprintf(stderr, "usage: alloc BUILD SCENARIO [FIRST RUN]\n");
+    return 2;
+  }
+  build = argv[1];
+  scenario = argv[2];
+  if (!make_directory("/dev/shm") && !make_directory("/tmp")) return 2;
+#ifndef __SANITIZE_ADDRESS__
+  signal(SIGSEGV, on_crash);
+  signal(SIGABRT, on_crash);
+#endif
+  if (dlsym(RTLD_DEFAULT, "malloc") != (void *)(uintptr_t)malloc) {
+    fprintf(stderr, "the modules would not use this program's malloc\n");
+    return 2;
+  }
+  keep_modules_loaded();
+  attempt(LONG_MAX, 1); /* what libc allocates once and keeps */
+  remove_files();
+  int failures = 0;
+  if (argc == 5) {
+    attempt(atol(argv[3]), atol(argv[4]));
+    remove_files();
+    rmdir(directory);
+    return complaints > 0;
+  }
+  printf("1..3\n");
+  check_every_allocation(1, "one allocation fails", 1);
+  failures += complaints > 0;
+  check_every_allocation(2, "one allocation and Lua's second try fail", 2);
+  failures += complaints > 0;
+  check_every_allocation(3, "no allocation succeeds any more", LONG_MAX);
+  failures += complaints > 0;
+  remove_files();
+  rmdir(directory);
+  return failures > 0;
+}

@@ -1,0 +1,87 @@
+#include "counted.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+/* The sanitizer's own strdup and the like allocate past us and free through us: there the leak
+   checker counts instead. */
+#ifdef __SANITIZE_ADDRESS__
+#define REAL(name) __interceptor_##name
+#define COUNTS_BLOCKS 0
+#else
+#define REAL(name) __libc_##name
+#define COUNTS_BLOCKS 1
+#endif
+
+void *REAL(malloc)(size_t size);
+void *REAL(calloc)(size_t count, size_t size);
+void *REAL(realloc)(void *block, size_t size);
+void REAL(free)(void *block);
+
+counted allocations;
+
+static bool armed, paused;
+static long first_refused, last_refused;
+
+void counted_arm(long first, long run) {
+  allocations.seen = allocations.refused = 0;
+  first_refused = first;
+  last_refused = run > LONG_MAX - first ? LONG_MAX : first + run - 1;
+  armed = true;
+}
+
+void counted_disarm(void) {
+  armed = paused = false;
+}
+
+void counted_pause(void) {
+  paused = true;
+}
+
+void counted_resume(void) {
+  paused = false;
+}
+
+static bool is_refused(void) {
+  if (!armed || paused) return false;
+  allocations.seen++;
+  if (allocations.seen < first_refused || allocations.seen > last_refused) return false;
+  allocations.refused++;
+  errno = ENOMEM;
+  return true;
+}
+
+static void *count(void *block) {
+  if (COUNTS_BLOCKS && block != NULL) allocations.live++;
+  return block;
+}
+
+void *malloc(size_t size) {
+  return is_refused() ? NULL : count(REAL(malloc)(size));
+}
+
+void *calloc(size_t number, size_t size) {
+  return is_refused() ? NULL : count(REAL(calloc)(number, size));
+}
+
+void *realloc(void *block, size_t size) {
+  if (is_refused()) return NULL;
+  return block == NULL ? count(REAL(realloc)(NULL, size)) : REAL(realloc)(block, size);
+}
+
+void free(void *block) {
+  if (COUNTS_BLOCKS && block != NULL) allocations.live--;
+  REAL(free)(block);
+}
+
+void *counted_lua_alloc(void *unused, void *block, size_t old_size, size_t new_size) {
+  (void)unused;
+  if (new_size == 0) {
+    free(block);
+    return NULL;
+  }
+  if (block != NULL && new_size <= old_size) return REAL(realloc)(block, new_size);
+  return realloc(block, new_size);
+}

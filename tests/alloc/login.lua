@@ -1,0 +1,65 @@
+-- The modules a login needs, while allocations fail; see alloc.c.
+
+-- luacheck: globals with_memory
+
+local judge = dofile "tests/alloc/judge.lua"
+local check, expect = judge.check, judge.expect
+
+local STATE = "st-8Zk2"
+local SECRET = "0123456789abcdef"
+
+--- Asks as a browser does, from another process.
+local function ask(port)
+  os.execute(([[bash -c 'exec 3<>/dev/tcp/127.0.0.1/%d && printf "GET /callback?code=1&state=%s ]]
+    .. [[HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n" >&3' 2>/dev/null]]):format(port, STATE, port))
+end
+
+local function seal()
+  local crypto, core = require "tokencache._crypto", require "tokencache._core"
+  local sealed = check(crypto.seal(SECRET, "aad", "plaintext"))
+  expect("plaintext", crypto.open(SECRET, "aad", sealed))
+  expect(nil, crypto.open(SECRET, "other", sealed))
+  local digest, err = crypto.sha256("abc")
+  expect("ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0",
+    digest and core.base64url_encode(digest), err)
+  expect("abc", core.base64url_decode("YWJj"))
+end
+
+--- A connection that there was no memory for is closed; the listener stays and hears the next one.
+local function listen()
+  local listener = check(require("tokencache._redirect").open {
+    host = "127.0.0.1", port = 0, path = "/callback", state = STATE,
+  })
+  for _ = 1, 3 do
+    with_memory(ask, listener:port())
+    for _ = 1, 5 do
+      local query, err = listener:poll(0.002)
+      if query or err then
+        listener:close()
+        return expect("code=1&state=" .. STATE, query, err)
+      end
+    end
+  end
+  listener:close()
+  error("not enough memory to hear it", 0)
+end
+
+local function browse()
+  local browser, err = require("tokencache._browser").open("http://127.0.0.1/")
+  if not browser then
+    expect("no browser could be started; open the URL by hand, or name one in BROWSER", err.message)
+    return
+  end
+  browser:failed()
+  browser:close()
+end
+
+local function use()
+  seal()
+  listen()
+  browse()
+end
+
+use() -- libcrypto keeps what it looked up
+
+return use, use

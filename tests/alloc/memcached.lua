@@ -1,0 +1,47 @@
+-- memcached, while allocations fail; see alloc.c. $MEMCACHED_SERVER is one's address.
+
+local judge = dofile "tests/alloc/judge.lua"
+local check, expect = judge.check, judge.expect
+
+local address = os.getenv "MEMCACHED_SERVER"
+local KEY = "alloc-key"
+
+--- Clients of its own: the worker would hand out the connections that there are.
+local function new_client(servers)
+  return check(require("tokencache._memcached").open(servers, nil, 5, 5))
+end
+
+local function use_server()
+  local client = new_client { address }
+  check(client:set(KEY, ("some bytes"):rep(2000), 10))
+  expect(("some bytes"):rep(2000), client:get(KEY))
+  local bytes, version = client:gets(KEY)
+  check(bytes)
+  check(client:cas(KEY, "other bytes", 10, version))
+  expect(false, client:add(KEY, "bytes", 10))
+  check(client:delete(KEY))
+  expect(false, client:get(KEY))
+  client:close()
+end
+
+--- libmemcached allocates most where something is wrong.
+local function use_lost_server()
+  local client = new_client { "127.0.0.1:1", "/nowhere" }
+  for i = 1, 4 do
+    local bytes, err = client:get(KEY .. i)
+    if bytes ~= nil or type(err) ~= "table" or err.kind ~= "cache" then
+      error("WRONG: " .. tostring(err), 0)
+    end
+  end
+  client:close()
+end
+
+local function use()
+  use_server()
+  use_lost_server()
+end
+
+dofile "tests/alloc/luajit.lua"
+use() -- what the resolver keeps
+
+return use, use

@@ -1,0 +1,61 @@
+-- Redis, while allocations fail; see alloc.c. $REDIS_SOCKET and $REDIS_PORT lead to a server.
+
+local judge = dofile "tests/alloc/judge.lua"
+local check, expect = judge.check, judge.expect
+
+local path, port = os.getenv "REDIS_SOCKET", tonumber(os.getenv "REDIS_PORT")
+local KEY = "alloc-key"
+
+--- A lock that a failed attempt left behind is no fault: it has an end.
+local function lock(store)
+  local handle = check(store:try_lock(KEY, 0.001))
+  if handle then
+    check(store:extend_lock(handle, 0.001))
+    check(store:unlock(handle))
+  end
+end
+
+--- Over a client of its own: the worker would hand out the connections that there are.
+local function new_store(options)
+  local client = check(require("tokencache._redis").open(options))
+  return require "tokencache.store.redis_base"(options, function(_, ...)
+    return client:command(...)
+  end)
+end
+
+local function use_store(options)
+  local store = new_store(options)
+  check(store:set(KEY, "some bytes", 10))
+  expect("some bytes", store:get(KEY))
+  check(store:delete(KEY))
+  expect(nil, store:get(KEY))
+  lock(store)
+end
+
+local function use_codec()
+  local redis = require "tokencache._redis"
+  expect("*1\r\n$4\r\nPING\r\n", redis.format "PING")
+  local reader = redis.reader()
+  for byte in ("$2\r\nok\r\n+a\r\n"):gmatch "." do
+    check(reader:feed(byte))
+  end
+  expect("ok", reader:get())
+  expect("a", reader:get())
+  expect("b", reader:read "+b\r\n")
+end
+
+-- Not in the trial: LuaJIT crashes there without any code of ours.
+local checked = require("tokencache.store.redis_options").check
+local by_path = checked("alloc", { path = path, password = "word-7f3a" })
+local by_port = checked("alloc", { port = port, db = 1, password = "word-7f3a" })
+
+local function use()
+  use_codec()
+  use_store(by_path)
+  use_store(by_port)
+end
+
+dofile "tests/alloc/luajit.lua"
+use() -- what the resolver and libcrypto keep
+
+return use, use

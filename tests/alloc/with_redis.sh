@@ -1,0 +1,19 @@
+#!/bin/sh
+# Usage: with_redis.sh COMMAND...
+# Runs a command beside a Redis server of its own, which $REDIS_SOCKET and $REDIS_PORT name.
+directory=$(mktemp -d)
+REDIS_SOCKET=$directory/socket
+REDIS_PORT=$(LUA_PATH='tests/?.lua;;' lua5.4 -e 'print(require("support.loopback").free_port())')
+export REDIS_SOCKET REDIS_PORT
+
+redis-server --bind 127.0.0.1 --port "$REDIS_PORT" --unixsocket "$REDIS_SOCKET" \
+  --dir "$directory" --save "" --requirepass word-7f3a \
+  >"$directory/log" 2>&1 </dev/null &
+server=$!
+trap 'kill $server; wait $server; rm -rf "$directory"' EXIT
+
+while ! grep -q "ready to accept connections at" "$directory/log"; do
+  kill -0 $server 2>/dev/null || { cat "$directory/log"; exit 1; }
+  sleep 0.05
+done
+"$@"

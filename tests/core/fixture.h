@@ -1,0 +1,82 @@
+/* A client, its tokens, and the answers it gets. */
+#ifndef TC_FIXTURE_H
+#define TC_FIXTURE_H
+
+#include "core/form.h"
+#include "core/grant.h"
+#include "core/token_response.h"
+#include "test.h"
+
+#define NOW 1760000000.0 /* Unix seconds */
+#define SECRET "s3cr3t/+ %"
+#define ENDPOINT "https://id.example/token"
+
+static inline tc_client_config fixture_config(void) {
+  return (tc_client_config){.flow = TC_STR("client_credentials"),
+                            .auth_method = TC_STR("client_secret_basic"),
+                            .token_url = TC_STR(ENDPOINT "?tenant=t3nant"),
+                            .client_id = TC_STR("the client"),
+                            .client_secret = TC_STR(SECRET),
+                            .scope = TC_STR("b a"),
+                            .leeway = 60};
+}
+
+static inline tc_client fixture_client(const tc_client_config *config) {
+  tc_client client;
+  tc_error err = TC_ERROR_NONE;
+  CHECK_NUM(tc_client_init(&client, config, &err), 0);
+  return client;
+}
+
+/* A client whose tokens are logins and can be renewed. */
+static inline tc_client fixture_user_client(const tc_client_config *config) {
+  tc_client_config user = *config;
+  user.flow = TC_STR("authorization_code");
+  return fixture_client(&user);
+}
+
+/* One that the fixture's client may use for `left` seconds from NOW. */
+static inline tc_token fixture_token(const char *access_token, int left) {
+  tc_token token = TC_TOKEN_NONE;
+  token.access_token = tc_str_of(access_token);
+  token.scope = TC_STR("a b");
+  token.expires_at = (int64_t)NOW + left;
+  return token;
+}
+
+static inline tc_token fixture_login(const char *access_token, const char *refresh_token,
+                                     int left) {
+  tc_token token = fixture_token(access_token, left);
+  token.refresh_token = tc_str_of(refresh_token);
+  token.client_id = TC_STR("the client");
+  token.authorized_at = 1750000000;
+  return token;
+}
+
+static inline tc_value text_value(const char *text) {
+  return (tc_value){TC_VALUE_STRING, tc_str_of(text), 0};
+}
+
+static inline tc_value number_value(double number) {
+  return (tc_value){TC_VALUE_NUMBER, TC_STR_NONE, number};
+}
+
+static inline tc_token_response fixture_answer(const char *access_token) {
+  return (tc_token_response){.status = 200,
+                             .retry_after = -1,
+                             .is_object = true,
+                             .access_token = text_value(access_token),
+                             .token_type = text_value("Bearer"),
+                             .expires_in = number_value(3600)};
+}
+
+static inline tc_token_response fixture_status(int status) {
+  return (tc_token_response){.status = status, .retry_after = -1};
+}
+
+static inline tc_token_response fixture_refusal(int status, const char *code) {
+  return (tc_token_response){
+      .status = status, .retry_after = -1, .is_object = true, .error = text_value(code)};
+}
+
+#endif

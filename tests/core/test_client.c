@@ -1,0 +1,204 @@
+#include "core/client.h"
+#include "fixture.h"
+
+static void check_refused(tc_client_config config, const char *message) {
+  tc_client client;
+  tc_error err = TC_ERROR_NONE;
+  CHECK_NUM(tc_client_init(&client, &config, &err), TC_ERR_INVALID);
+  if (!CHECK(strstr(err.message, message) != NULL)) printf("#   %s\n", err.message);
+  CHECK(strstr(err.message, SECRET) == NULL);
+  CHECK(client.token_url == NULL && client.client_secret == NULL);
+}
+
+static void test_keeps_what_it_was_given(void) {
+  tc_client_config config = fixture_config();
+  config.params = TC_STR("audience=x");
+  tc_client client = fixture_client(&config);
+  CHECK_TEXT(client.token_url, ENDPOINT "?tenant=t3nant");
+  CHECK_TEXT(client.endpoint, ENDPOINT);
+  CHECK_TEXT(client.client_id, "the client");
+  CHECK_TEXT(client.client_secret, SECRET);
+  CHECK_TEXT(client.scope, "a b");
+  CHECK_TEXT(client.params, "audience=x");
+  CHECK(client.leeway == 60 && !client.has_user && client.renew == NULL);
+  tc_client_free(&client);
+  CHECK(client.token_url == NULL);
+  tc_client_free(&client);
+}
+
+static void test_refuses_each_bad_option_by_its_name(void) {
+  tc_client_config config = fixture_config();
+  config.flow = TC_STR("password");
+  check_refused(config, "unknown flow");
+  config = fixture_config();
+  config.client_id = TC_STR("");
+  check_refused(config, "client_id");
+  config.client_id = TC_STR("a\0b");
+  check_refused(config, "NUL");
+  config = fixture_config();
+  config.client_secret = TC_STR("s3cr3t\0");
+  check_refused(config, "NUL");
+  config = fixture_config();
+  config.scope = TC_STR("caf\303\251");
+  check_refused(config, "scope: ");
+  config = fixture_config();
+  config.auth_method = TC_STR("private_key_jwt");
+  check_refused(config, "token_endpoint_auth_method");
+}
+
+static void test_refuses_a_token_url_that_leaks(void) {
+  tc_client_config config = fixture_config();
+  config.token_url = TC_STR("http://id.example/token");
+  check_refused(config, "must be https");
+  config.token_url = TC_STR("https://id.example/token#x");
+  check_refused(config, "fragment");
+  config.token_url = TC_STR("id.example/token");
+  check_refused(config, "token_url: ");
+  config.token_url = TC_STR_NONE;
+  check_refused(config, "token_url: ");
+  config.token_url = TC_STR("http://127.0.0.1:8080/token");
+  tc_client client = fixture_client(&config);
+  tc_client_free(&client);
+}
+
+static void test_a_secret_is_required_where_it_is_used(void) {
+  tc_client_config config = fixture_config();
+  config.client_secret = TC_STR_NONE;
+  check_refused(config, "client_secret is required");
+  config.auth_method = TC_STR("client_secret_post");
+  check_refused(config, "client_secret is required");
+  config.auth_method = TC_STR("none");
+  tc_client client = fixture_client(&config);
+  CHECK_TEXT(client.client_secret, "");
+  tc_client_free(&client);
+}
+
+static void check_request(const tc_client_config *config, const char *body, const char *basic) {
+  tc_client client = fixture_client(config);
+  tc_credential credential = {.code = TC_STR_NONE};
+  tc_buf got = TC_BUF_EMPTY;
+  tc_grant_request(client.acquire, &client, &credential, &got);
+  CHECK_STR(tc_buf_str(&got), tc_str_of(body));
+  CHECK_TEXT(client.authorization, basic);
+  tc_buf_free(&got);
+  tc_client_free(&client);
+}
+
+/* RFC 6749 §2.3.1: "the+client:s3cr3t%2F%2B+%25" in base64 */
+static void test_the_request_authenticates_as_configured(void) {
+  tc_client_config config = fixture_config();
+  check_request(&config, "grant_type=client_credentials&scope=a+b",
+                "Basic dGhlK2NsaWVudDpzM2NyM3QlMkYlMkIrJTI1");
+  config.auth_method = TC_STR("client_secret_post");
+  check_request(&config,
+                "grant_type=client_credentials&scope=a+b&client_id=the+client"
+                "&client_secret=s3cr3t%2F%2B+%25",
+                "");
+  config.auth_method = TC_STR("none");
+  config.scope = TC_STR_NONE;
+  config.params = TC_STR("audience=https%3A%2F%2Fapi");
+  check_request(
+      &config, "grant_type=client_credentials&client_id=the+client&audience=https%3A%2F%2Fapi", "");
+}
+
+static void check_worth(tc_token token, double now, tc_fitness want) {
+  tc_client_config config = fixture_config();
+  tc_client client = fixture_client(&config);
+  CHECK_NUM(tc_client_judge(&client, &token, now), want);
+  tc_client_free(&client);
+}
+
+static void test_a_token_expires_a_leeway_early(void) {
+  check_worth(fixture_token("t", 60), NOW, TC_FIT);
+  check_worth(fixture_token("t", 60), NOW + 0.5, TC_EXPIRING);
+  check_worth(fixture_token("t", 59), NOW, TC_EXPIRING);
+  check_worth(fixture_token("t", 2), NOW, TC_EXPIRING);
+  check_worth(fixture_token("t", 2), NOW + 0.5, TC_EXPIRED);
+  check_worth(fixture_token("t", 0), NOW, TC_EXPIRED);
+  check_worth(fixture_token("t", 0), NOW + 0.5, TC_EXPIRED);
+  check_worth(fixture_token("t", -1), NOW, TC_EXPIRED);
+}
+
+static void test_a_token_that_states_no_end_has_none(void) {
+  tc_token token = fixture_token("t", 0);
+  token.expires_at = TC_TIME_UNKNOWN;
+  check_worth(token, NOW, TC_FIT);
+  check_worth(token, 1e300, TC_FIT);
+}
+
+static void test_the_wanted_scopes_must_be_granted(void) {
+  tc_token token = fixture_token("t", 3600);
+  token.scope = TC_STR("c b a");
+  check_worth(token, NOW, TC_FIT);
+  token.scope = TC_STR("a c");
+  check_worth(token, NOW, TC_UNFIT);
+  token.scope = TC_STR_NONE;
+  check_worth(token, NOW, TC_UNFIT);
+}
+
+static void test_a_narrower_grant_serves_who_asked_for_no_more(void) {
+  tc_token token = fixture_token("t", 3600);
+  token.scope = TC_STR("a");
+  token.requested_scope = TC_STR("a b c");
+  check_worth(token, NOW, TC_FIT);
+  token.requested_scope = TC_STR("a c");
+  check_worth(token, NOW, TC_UNFIT);
+}
+
+static void test_a_token_of_another_client_is_unfit(void) {
+  tc_token token = fixture_token("t", 3600);
+  token.client_id = TC_STR("another");
+  check_worth(token, NOW, TC_UNFIT);
+  token.client_id = TC_STR("the client");
+  check_worth(token, NOW, TC_FIT);
+  token.client_id = TC_STR_NONE; /* the reference writes none */
+  check_worth(token, NOW, TC_FIT);
+}
+
+static void test_a_flow_without_users_shuns_logins(void) {
+  tc_client_config config = fixture_config();
+  tc_client client = fixture_client(&config);
+  tc_token login = fixture_login("t", "r", 3600), token = fixture_token("t", 3600);
+  CHECK(tc_client_shuns(&client, &login));
+  CHECK(!tc_client_shuns(&client, &token));
+  token.refresh_token = TC_STR("");
+  CHECK(!tc_client_shuns(&client, &token));
+  tc_client_free(&client);
+  client = fixture_user_client(&config);
+  CHECK(!tc_client_shuns(&client, &login));
+  tc_client_free(&client);
+}
+
+static void test_assigning_a_token_copies_it(void) {
+  char text[] = "first";
+  tc_token from = fixture_token(text, 5), to = TC_TOKEN_NONE;
+  tc_error err = TC_ERROR_NONE;
+  from.refresh_token = TC_STR("");
+  REQUIRE(tc_token_assign(&to, &from, &err) == 0);
+  text[0] = 'F';
+  CHECK_STR(to.access_token, TC_STR("first"));
+  CHECK(to.refresh_token.data != NULL && to.refresh_token.len == 0);
+  CHECK(to.client_id.data == NULL);
+  CHECK_NUM(to.expires_at, from.expires_at);
+  REQUIRE(tc_token_assign(&to, &to, &err) == 0);
+  CHECK_STR(to.access_token, TC_STR("first"));
+  tc_token_clear(&to);
+  CHECK(!tc_token_exists(&to));
+  CHECK(to.expires_at == TC_TIME_UNKNOWN);
+}
+
+int main(void) {
+  RUN(test_keeps_what_it_was_given);
+  RUN(test_refuses_each_bad_option_by_its_name);
+  RUN(test_refuses_a_token_url_that_leaks);
+  RUN(test_a_secret_is_required_where_it_is_used);
+  RUN(test_the_request_authenticates_as_configured);
+  RUN(test_a_token_expires_a_leeway_early);
+  RUN(test_a_token_that_states_no_end_has_none);
+  RUN(test_the_wanted_scopes_must_be_granted);
+  RUN(test_a_narrower_grant_serves_who_asked_for_no_more);
+  RUN(test_a_token_of_another_client_is_unfit);
+  RUN(test_a_flow_without_users_shuns_logins);
+  RUN(test_assigning_a_token_copies_it);
+  return done();
+}

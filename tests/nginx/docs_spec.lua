@@ -1,0 +1,58 @@
+local fake_endpoint = require "support.fake_endpoint"
+local folder = require "support.folder"
+local nginx = require "support.nginx"
+local process = require "support.process"
+
+describe("the gateway of docs/nginx.md", function()
+  local endpoint, directory, server
+
+  setup(function()
+    endpoint = fake_endpoint.start()
+    directory = folder.new()
+    local page = process.read_file "docs/nginx.md"
+    local http, location = page:match("\nhttp {\n(.-)\n  server {\n(.-)\n  }\n}\n```")
+    http = http:gsub("https://login.example.com/token", endpoint:url("token"))
+      :gsub("/var/lib/gateway", directory.path)
+    location = location:gsub("https://api.example.com", "http://127.0.0.1:$PORT/upstream")
+    server = nginx.start {
+      workers = 2,
+      http = http,
+      server = location .. [[
+        location /upstream {
+          content_by_lua_block { ngx.say(ngx.var.http_authorization) }
+        }]],
+    }
+  end)
+
+  teardown(function()
+    server:stop()
+    endpoint:stop()
+    directory:remove()
+  end)
+
+  it("answers 500 where the program must change, with the reason in the error log", function()
+    endpoint:behave("invalid-client")
+    server:announce("config: .*invalid_client")
+    assert.equal(500, (server:get("/anything")))
+    assert.truthy(server:log():find("config: .*invalid_client"))
+    endpoint:clear()
+  end)
+
+  it("attaches a token, and asks for it once", function()
+    for _ = 1, 20 do
+      local status, body = server:get("/anything")
+      assert.same({ 200, "Bearer access-1\n" }, { status, body })
+    end
+    assert.equal(1, #endpoint:requests())
+    assert.truthy(process.read_file(directory:file("token.json")):find("access-1", 1, true))
+  end)
+
+  it("goes on with it over a reload", function()
+    server:reload()
+    for _ = 1, 20 do
+      local status, body = server:get("/anything")
+      assert.same({ 200, "Bearer access-1\n" }, { status, body })
+    end
+    assert.equal(1, #endpoint:requests())
+  end)
+end)

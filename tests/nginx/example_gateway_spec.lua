@@ -1,0 +1,104 @@
+-- examples/nginx/gateway.conf as it stands.
+
+local fake_endpoint = require "support.fake_endpoint"
+local nginx = require "support.nginx"
+local nginx_example = require "support.nginx_example"
+local socket = require "socket"
+
+describe("examples/nginx/run.sh gateway", function()
+  local endpoint
+
+  before_each(function()
+    endpoint = fake_endpoint.start()
+  end)
+
+  after_each(function()
+    endpoint:stop()
+  end)
+
+  local function environment(token_url)
+    return { TOKEN_URL = token_url or endpoint:url("token"), CLIENT_ID = "a", CLIENT_SECRET = "b",
+      API = "127.0.0.1:" .. endpoint.ports.http }
+  end
+
+  --- The Authorization headers that the API was sent, and the number of token requests.
+  local function received()
+    local all, token_requests = {}, 0
+    for _, request in ipairs(endpoint:requests()) do
+      if request.url == "/token" then
+        token_requests = token_requests + 1
+      else
+        all[#all + 1] = request.headers.authorization or "none"
+      end
+    end
+    return all, token_requests
+  end
+
+  it("puts a token into what it passes on, one for all, and over a restart", function()
+    local gateway = nginx_example.start("gateway", environment())
+    for _ = 1, 10 do
+      assert.equal(200, gateway:request("GET", "/headers").status)
+    end
+    gateway:stop { keep = true }
+    gateway = nginx_example.start("gateway", environment(), gateway)
+    assert.equal(200, gateway:request("GET", "/headers").status)
+    assert.equal("600", gateway.directory:mode("token.json"))
+    gateway:stop()
+    local headers, token_requests = received()
+    assert.equal(1, token_requests)
+    assert.equal(11, #headers)
+    for _, header in ipairs(headers) do
+      assert.equal("Bearer access-1", header)
+    end
+  end)
+
+  it("passes on the same to the API, whether it had to wait for the token or not", function()
+    endpoint:behave("status/503?retry_after=1", "token")
+    endpoint:behave("token", "token")
+    local gateway = nginx_example.start("gateway", environment())
+    for _ = 1, 2 do
+      local request = nginx.begin(gateway.port, "/headers?a=%2F+b", { method = "PUT",
+        headers = { ["X-Test"] = "as it came" }, body = ("x"):rep(100000) })
+      assert.equal(200, (request:finish()))
+    end
+    gateway:stop()
+    local urls = {}
+    for i, request in ipairs(endpoint:requests()) do
+      urls[i] = request.url
+      if request.url ~= "/token" then
+        assert.same({ "PUT", "as it came", ("x"):rep(100000) },
+          { request.method, request.headers["x-test"], request.body })
+      end
+    end
+    assert.same({ "/token", "/token", "/headers?a=%2F+b", "/headers?a=%2F+b" }, urls)
+  end)
+
+  it("lets nobody bring a token of their own", function()
+    local gateway = nginx_example.start("gateway", environment())
+    gateway:request("GET", "/headers", { Authorization = "Bearer mine" })
+    gateway:stop()
+    assert.same({ "Bearer access-1" }, (received()))
+  end)
+
+  it("answers 503 while the provider is away, and passes nothing on", function()
+    local gateway = nginx_example.start("gateway", environment(endpoint.refused_url))
+    local answer = gateway:request("GET", "/headers")
+    assert.is_nil(gateway.child:output():find("can be waited for", 1, true))
+    gateway:stop { errors = "transient: http://127.0.0.1:%d+" }
+    assert.equal(503, answer.status)
+    assert.equal("1", answer.headers["retry-after"])
+    assert.same({}, (received()))
+  end)
+
+  it("needs nothing else, and leaves nothing running", function()
+    local gateway = nginx_example.start("gateway", { TOKEN_URL = "" })
+    local body = gateway:request("GET", "/things?id=1").body
+    assert.matches("^The API was asked for /things%?id=1 with the token [%w_-]+…\n$", body)
+    local ready = io.open(gateway.directory:file("ready"))
+    local provider_port = tonumber(ready:read("*l"):match("%d+$"))
+    ready:close()
+    gateway:stop()
+    assert.is_nil((socket.connect("127.0.0.1", gateway.port)))
+    assert.is_nil((socket.connect("127.0.0.1", provider_port)))
+  end)
+end)

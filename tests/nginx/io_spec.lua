@@ -1,0 +1,98 @@
+local fake_endpoint = require "support.fake_endpoint"
+local folder = require "support.folder"
+local nginx = require "support.nginx"
+local process = require "support.process"
+
+describe("tokencache in nginx", function()
+  local endpoint, directory, server
+
+  setup(function()
+    endpoint = fake_endpoint.start()
+    directory = folder.new()
+    server = nginx.start {
+      workers = 1,
+      values = { URL = endpoint:url("token"), FILE = directory:file("token.json") },
+      http = [[
+        init_by_lua_block {
+          cache = require("tokencache").cache
+          in_nginx = require "support.in_nginx"
+          answer = in_nginx.answer
+          function new_flow(cache) return in_nginx.new_flow("$URL", cache) end
+        }
+      ]],
+      server = [[
+        location /file {
+          content_by_lua_block {
+            answer(new_flow(cache.file { cache_path = "$FILE" }):get_access_token())
+          }
+        }
+        location /memory {
+          content_by_lua_block { answer(new_flow(cache.memory {}):get_access_token()) }
+        }
+        location /later {
+          content_by_lua_block {
+            local _, err = new_flow(cache.memory {}):get_access_token()
+            ngx.say(err.kind, " ", err.retry_after)
+          }
+        }
+        location /quick {
+          content_by_lua_block { ngx.say("here") }
+        }
+      ]],
+    }
+  end)
+
+  teardown(function()
+    server:stop()
+    endpoint:stop()
+    directory:remove()
+  end)
+
+  before_each(function()
+    endpoint:clear()
+  end)
+
+  after_each(function()
+    server:check()
+  end)
+
+  it("gets a token, keeps it in a file, and reads it there", function()
+    for _ = 1, 3 do
+      local status, body = server:get("/file")
+      assert.same({ 200, "access-1\n" }, { status, body })
+    end
+    assert.equal(1, #endpoint:requests())
+    assert.equal("600", directory:mode("token.json"))
+  end)
+
+  it("answers others while the token endpoint takes its time", function()
+    endpoint:behave("silent", "token")
+    local waiting = server:begin("/memory")
+    process.wait_until("the token request", function()
+      return #endpoint:requests() > 0
+    end)
+    for _ = 1, 100 do
+      local status, body = server:get("/quick")
+      assert.same({ 200, "here\n" }, { status, body })
+    end
+    assert.is_false(waiting:is_answered())
+    endpoint:close_connections()
+    local _, body = waiting:finish()
+    assert.truthy(body:find("^transient: http://127.0.0.1:%d+: "), body)
+  end)
+
+  it("hears when to try again, though headers come from a thread", function()
+    endpoint:behave("status/503?retry_after=100", "token")
+    local _, body = server:get("/later")
+    assert.equal("transient 100\n", body)
+    assert.equal(1, #endpoint:requests())
+  end)
+
+  it("keeps the connections to the token endpoint", function()
+    for _ = 1, 5 do
+      server:get("/memory")
+    end
+    assert.equal(5, #endpoint:requests())
+    assert.is_true(endpoint:connections() <= 4) -- as many as there are threads
+  end)
+end)

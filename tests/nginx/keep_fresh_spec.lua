@@ -1,0 +1,144 @@
+-- Renewal ahead of time, by the timers of real workers.
+
+local fake_endpoint = require "support.fake_endpoint"
+local folder = require "support.folder"
+local nginx = require "support.nginx"
+local process = require "support.process"
+
+local HTTP = [[
+  lua_shared_dict tokens 1m;
+  init_by_lua_block {
+    tokencache = require "tokencache"
+    in_nginx = require "support.in_nginx"
+    answer = in_nginx.answer
+    function new_flow(http)
+      local store = tokencache.store.shared_dict(ngx.shared.tokens)
+      local cache = "$CACHE" == "dictionary" and tokencache.cache.from_store(store, "token")
+        or tokencache.cache.tiered {
+          front = tokencache.cache.from_store(store, "token"),
+          back = tokencache.cache.file { cache_path = "$FILE" },
+          leeway = 1,
+        }
+      return in_nginx.new_flow("$URL", cache, { leeway = 1, http = http })
+    end
+    -- over the same cache, but whoever has to wait for a renewal fails
+    impatient = new_flow { request = function() error("a request went to the provider") end }
+    $INIT
+  }
+]]
+
+local SERVER = [[
+  location /token { content_by_lua_block { answer(impatient:get_access_token()) } }
+  location /early { content_by_lua_block { answer(nil, early_err) } }
+]]
+
+describe("keep_fresh in nginx", function()
+  local endpoint, directory, server, init, cache
+
+  --- The first token is there when this returns.
+  local function start(workers, ...)
+    endpoint:behave(...)
+    server = nginx.start {
+      workers = workers,
+      http = HTTP,
+      init_worker = [[ assert(new_flow():keep_fresh { jitter = 0.5 }) ]],
+      server = SERVER,
+      values = { URL = endpoint:url("token"), FILE = directory:file("token.json"),
+        INIT = init or "", CACHE = cache or "" },
+    }
+    process.wait_until("the first token", function()
+      return cache or process.read_file(directory:file("token.json"))
+    end)
+  end
+
+  local function get_token()
+    local status, body = server:get("/token")
+    assert.equal(200, status)
+    assert.matches("^access%-%d+\n$", body)
+    return body
+  end
+
+  local function wait_for_token(token)
+    process.wait_until(token, function() return get_token() == token .. "\n" end)
+  end
+
+  before_each(function()
+    endpoint = fake_endpoint.start()
+    directory = folder.new()
+    init, cache = nil, nil
+  end)
+
+  after_each(function()
+    server:stop()
+    endpoint:stop()
+    directory:remove()
+  end)
+
+  it("one of four workers renews, and no request waits for that", function()
+    start(4, "expires-in?is=4")
+    local seen, count = {}, 0
+    process.wait_until("five tokens", function()
+      local token = get_token()
+      if not seen[token] then
+        seen[token], count = true, count + 1
+      end
+      return count == 5
+    end)
+    assert.equal(5, #endpoint:requests())
+  end)
+
+  it("the old token serves while the endpoint hangs or fails", function()
+    start(2, "expires-in?is=20", "silent", "status/500", "expires-in?is=20")
+    process.wait_until("the renewal", function()
+      return #endpoint:requests() == 2
+    end)
+    for _ = 1, 20 do
+      assert.equal("access-1\n", get_token())
+    end
+    assert.equal(2, #endpoint:requests())
+    endpoint:close_connections()
+    wait_for_token "access-2"
+    assert.equal(4, #endpoint:requests())
+    assert.matches("keep_fresh: the token could not be renewed: ", server:log(), 1, true)
+  end)
+
+  it("the workers of a reload take over from the old ones, who end", function()
+    start(2, "expires-in?is=4")
+    local old = server:worker_pids()
+    server:reload()
+    process.wait_until("the old workers to end", function()
+      for _, pid in ipairs(old) do
+        if process.read_file("/proc/" .. pid .. "/stat") then
+          return false
+        end
+      end
+      return true
+    end)
+    local before = #endpoint:requests()
+    wait_for_token("access-" .. before + 2)
+  end)
+
+  it("a lock that is extended during a request does as well", function()
+    cache = "dictionary"
+    start(2, "expires-in?is=4")
+    process.wait_until("the third token", function()
+      local _, body = server:get("/token")
+      return body == "access-3\n"
+    end)
+    server:announce("a request went to the provider") -- before there was a token
+  end)
+
+  it("holds up no worker that ends", function()
+    start(1, "token")
+    server:stop("QUIT")
+    assert.equal(1, #endpoint:requests())
+  end)
+
+  it("names the phase to call it in where that is not the right one", function()
+    init = "early_err = select(2, new_flow():keep_fresh())"
+    start(1, "token")
+    local _, body = server:get("/early")
+    assert.equal("config: in nginx's phase init there are no timers yet; take "
+      .. "init_worker_by_lua\n", body)
+  end)
+end)

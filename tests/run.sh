@@ -1,0 +1,59 @@
+#!/bin/sh
+# Usage: tests/run.sh [SUITE...]
+# Runs suites, all unless named, two at a time, and sums up. Each leaves build/test/SUITE.tap.
+cd "$(dirname "$0")/.." || exit 1
+results=build/test
+[ "${1:-}" = --one ] && suite=$2
+
+every_suite="lua5.4 asan lua5.3 lua5.1 luajit nginx
+  alloc-lua5.4 alloc-lua5.3 alloc-lua5.1 alloc-luajit alloc-asan core asan-core fuzz packaging demo"
+
+known_leaks() {
+  env LSAN_OPTIONS="suppressions=$PWD/tests/asan/leaks.txt:print_suppressions=0" "$@"
+}
+
+# Leaks are looked for when the Lua state is closed; dlclose stays out of it, so that they have
+# names.
+asan() {
+  libasan=$(cc -print-file-name=libasan.so)
+  known_leaks env LD_PRELOAD="$libasan $PWD/build/asan-lua5.4/no_dlclose.so" \
+    ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 "$@"
+}
+
+alloc() {
+  known_leaks "$1/tests/alloc/alloc" "$1" tests/alloc/scenario.lua
+  first=$?
+  BROWSER=true known_leaks "$1/tests/alloc/alloc" "$1" tests/alloc/login.lua
+  second=$?
+  known_leaks tests/alloc/with_redis.sh "$1/tests/alloc/alloc" "$1" tests/alloc/redis.lua
+  third=$?
+  known_leaks tests/alloc/with_memcached.sh "$1/tests/alloc/alloc" "$1" tests/alloc/memcached.lua &&
+    return $((first || second || third))
+}
+
+run() {
+  case $1 in
+    core | asan-core) tests/core/run.sh "build/$1/tests/core" ;;
+    lua5.4 | lua5.3 | lua5.1 | luajit | nginx) busted --run="$1" ;;
+    asan) asan lua5.4 "$(command -v busted)" --run=asan --ignore-lua ;;
+    alloc-asan) alloc build/asan-lua5.4 ;;
+    alloc-*) alloc "build/${1#alloc-}" ;;
+    fuzz) tools/fuzz.sh 10 $(ls tests/fuzz/fuzz_*.c | sed 's|^tests/\(.*\)\.c$|build/\1|') ;;
+    packaging) tests/packaging/run.sh ;;
+    demo) tests/demo.sh ;;
+    *) echo "there is no suite $1; there are: $every_suite" && return 2 ;;
+  esac
+}
+
+if [ "${1:-}" = --one ]; then
+  run "$suite"
+  exit
+fi
+
+rm -rf "$results"
+mkdir -p "$results"
+# shellcheck disable=SC2086 # a list of names
+printf '%s\n' ${*:-$every_suite} |
+  xargs -P 2 -I SUITE tests/suite.sh "$results" SUITE tests/run.sh --one SUITE
+
+tools/sum.sh "$results"

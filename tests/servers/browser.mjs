@@ -1,0 +1,40 @@
+// A person at a browser: what specs and the demo name as $BROWSER. Headless Chromium opens the
+// URL, logs in and consents on the pages of oidc-provider or glewlwyd, and stays until it has
+// been sent back and the page there has settled.
+//
+//   BROWSER_USER, BROWSER_PASSWORD  who logs in; alice, wonderland
+//   BROWSER_DENY                    set: says no
+//   BROWSER_REPORT                  a file for JSON about the last page: { url, text, console }
+//   BROWSER_SCREENSHOT              a file for a picture of it, PNG
+
+import { renameSync, writeFileSync } from 'node:fs';
+import { isAt, launch, logIn, patience } from './login_pages.mjs';
+
+const { BROWSER_USER: user = 'alice', BROWSER_PASSWORD: password = 'wonderland' } = process.env;
+const { BROWSER_DENY: deny, BROWSER_REPORT: report, BROWSER_SCREENSHOT: picture } = process.env;
+const [url] = process.argv.slice(2);
+const server = new URL(url).origin;
+
+const browser = await launch();
+const page = await browser.newPage();
+page.setDefaultTimeout(patience);
+
+const messages = []; // of the last page alone
+page.on('console', (message) => {
+  if (!isAt(page, server)) messages.push(`${message.type()}: ${message.text()}`);
+});
+
+try {
+  await page.goto(url);
+  await logIn(page, server, { user, password, deny });
+  await page.waitForSelector('#handoff', { state: 'hidden' }); // our page for the implicit grant
+  if (picture) await page.screenshot({ path: picture });
+  if (report) {
+    const text = await page.innerText('body');
+    const seen = { url: page.url(), text, console: messages };
+    writeFileSync(`${report}.new`, JSON.stringify(seen));
+    renameSync(`${report}.new`, report);
+  }
+} finally {
+  await browser.close();
+}

@@ -1,0 +1,52 @@
+// A person at the login pages of oidc-provider or glewlwyd, by headless Chromium.
+
+import { chromium } from 'playwright-core';
+
+export const patience = 15000; // milliseconds
+
+export function launch() {
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
+      '--disable-background-networking', '--disable-component-update', '--disable-sync',
+      '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE [::1]'],
+  });
+}
+
+export function isAt(page, server) {
+  return page.url().startsWith(`${server}/`);
+}
+
+// What a person does, in the order of its urgency: where this is to be seen, do that.
+function stepsOf(page, { user, password, deny }) {
+  async function enter(nameField, passwordField) {
+    await page.fill(nameField, user);
+    await page.fill(passwordField, password);
+    await page.click('[type=submit]');
+  }
+  return [
+    // oidc-provider, glewlwyd
+    ['input[name=login]', () => enter('input[name=login]', 'input[name=password]')],
+    ['#username', () => enter('#username', '#password')],
+    ['.form-check-input', async () => {
+      await page.check('.form-check-input');
+      await page.click('text="Grant access"');
+    }],
+    ['text="Continue"', () => page.click(deny ? 'text="[ Cancel ]"' : 'text="Continue"')], // both
+  ];
+}
+
+// Logs in and consents until the browser has been sent away from the server.
+export async function logIn(page, server, person) {
+  const deadline = Date.now() + patience;
+  while (isAt(page, server)) {
+    for (const [selector, step] of stepsOf(page, person)) {
+      if (!isAt(page, server) || !await page.isVisible(selector)) continue;
+      await step();
+      await page.waitForSelector(selector, { state: 'hidden' });
+    }
+    if (Date.now() > deadline) throw new Error('the login pages never end');
+    await page.waitForTimeout(20);
+  }
+  await page.waitForLoadState();
+}

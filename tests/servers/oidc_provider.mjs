@@ -1,0 +1,157 @@
+// A real authorization server for the tests and the demo: npm's oidc-provider on a loopback port,
+// with its own login pages. Refresh tokens work once; a second use ends the whole login.
+//
+// Writes its URL, a line, to the file named by READY_FILE. /test/... is for the specs:
+//   GET  /test/token_requests         how many requests its token endpoint has had
+//   GET  /test/counts                 JSON: the same by grant_type, and "authorize": logins begun
+//   POST /test/login?user=&deny=      body: an authorization URL; where its pages send the browser
+//   POST /test/revoke                 body: a refresh token; ends its login
+//   POST /test/next_token?status=&error=   the next token request is answered so, not processed
+//   POST /test/next_token?lost=1      ... is processed, and the answer lost
+//   POST /test/next_token?delay=      ... is processed that many seconds later
+
+import { createServer } from 'node:http';
+import { randomBytes } from 'node:crypto';
+import { renameSync, writeFileSync } from 'node:fs';
+import { logIn } from './oidc_login.mjs';
+
+// its notices about settings that only matter in production
+console.info = console.warn = () => {};
+const { default: Provider } = await import('oidc-provider');
+
+const lifetime = Number(process.env.OIDC_TOKEN_LIFETIME ?? 3600); // seconds
+const refreshLifetime = Number(process.env.OIDC_REFRESH_TOKEN_LIFETIME ?? 86400);
+const scopes = ['read', 'write', 'admin'];
+const resource = 'https://api.example/';
+
+// "scope" is all that a client may ask for
+const machine = {
+  grant_types: ['client_credentials'],
+  redirect_uris: [],
+  response_types: [],
+  scope: 'read write',
+};
+
+// native: any port of the loopback addresses
+const person = {
+  grant_types: ['authorization_code', 'refresh_token'],
+  response_types: ['code'],
+  application_type: 'native',
+  redirect_uris: ['http://127.0.0.1/callback', 'http://[::1]/callback'],
+  scope: 'openid read write',
+};
+
+const configuration = {
+  clients: [
+    { ...machine, client_id: 'basic', client_secret: 'basic-secret-8d1f',
+      token_endpoint_auth_method: 'client_secret_basic' },
+    { ...machine, client_id: 'post', client_secret: 'post-secret-27ae',
+      token_endpoint_auth_method: 'client_secret_post' },
+    // characters that RFC 6749 §2.3.1 wants form-encoded before Basic
+    { ...machine, client_id: 'odd:client/%', client_secret: 'odd +secret&=:%20',
+      token_endpoint_auth_method: 'client_secret_basic' },
+    { ...person, client_id: 'public', token_endpoint_auth_method: 'none' },
+    { ...person, client_id: 'confidential', client_secret: 'confidential-secret-51c9',
+      token_endpoint_auth_method: 'client_secret_basic' },
+  ],
+  scopes,
+  pkce: { required: (ctx, client) => client.clientAuthMethod === 'none' },
+  rotateRefreshToken: true,
+  issueRefreshToken: (ctx, client) => client.grantTypeAllowed('refresh_token'),
+  ttl: { ClientCredentials: lifetime, AccessToken: lifetime, RefreshToken: refreshLifetime },
+  features: {
+    clientCredentials: { enabled: true },
+    devInteractions: { enabled: true },
+    introspection: { enabled: true },
+    resourceIndicators: {
+      enabled: true,
+      getResourceServerInfo: () => ({
+        scope: scopes.join(' '),
+        audience: resource,
+        accessTokenTTL: lifetime,
+        accessTokenFormat: 'opaque',
+      }),
+    },
+  },
+  cookies: { keys: [randomBytes(16).toString('hex')] },
+};
+
+let provider;
+let answer;
+let tokenRequests = 0;
+let fault; // of the next token request
+const counts = { authorize: 0 };
+
+function count(ctx) {
+  const grant = ctx.oidc.params?.grant_type ?? ctx.oidc.body?.grant_type;
+  counts[grant] = (counts[grant] ?? 0) + 1;
+}
+
+async function read(request) {
+  const chunks = [];
+  for await (const chunk of request) chunks.push(chunk);
+  return Buffer.concat(chunks).toString();
+}
+
+const controls = {
+  token_requests: () => String(tokenRequests),
+  counts: () => JSON.stringify(counts),
+  login: (options, url) => logIn(url, options),
+  async revoke(options, token) {
+    const { grantId } = await provider.RefreshToken.find(token);
+    await (await provider.Grant.find(grantId)).destroy();
+    return 'revoked';
+  },
+  next_token(options) {
+    fault = options;
+    return 'noted';
+  },
+};
+
+async function control(name, request, response) {
+  const options = Object.fromEntries(new URL(request.url, 'http://test').searchParams);
+  try {
+    response.end(await controls[name](options, await read(request)));
+  } catch (error) {
+    response.statusCode = 500;
+    response.end(String(error.stack));
+  }
+}
+
+function answerToken(request, response) {
+  const { status, error, lost, delay } = fault ?? {};
+  fault = undefined;
+  tokenRequests += 1;
+  if (status !== undefined) {
+    request.resume();
+    response.writeHead(Number(status), { 'Content-Type': 'application/json' });
+    response.end(JSON.stringify(error ? { error } : {}));
+    return;
+  }
+  if (lost) response.end = () => request.socket.destroy();
+  if (delay) setTimeout(answer, Number(delay) * 1000, request, response);
+  else answer(request, response);
+}
+
+const server = createServer((request, response) => {
+  const { pathname } = new URL(request.url, 'http://test');
+  if (pathname.startsWith('/test/')) {
+    control(pathname.slice('/test/'.length), request, response);
+  } else if (request.method === 'POST' && pathname === '/token') {
+    answerToken(request, response);
+  } else {
+    if (pathname === '/auth') counts.authorize += 1;
+    answer(request, response);
+  }
+});
+
+server.listen(0, '127.0.0.1', () => {
+  const url = `http://127.0.0.1:${server.address().port}`;
+  provider = new Provider(url, configuration);
+  provider.on('grant.success', count);
+  provider.on('grant.error', count);
+  answer = provider.callback();
+  const ready = process.env.READY_FILE;
+  writeFileSync(`${ready}.new`, `${url}\n`);
+  renameSync(`${ready}.new`, ready);
+});

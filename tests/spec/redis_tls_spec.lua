@@ -1,0 +1,149 @@
+local cache_failure = require "support.cache_failure"
+local certificates = require "support.certificates"
+local deadline = require "support.deadline"
+local folder = require "support.folder"
+local keep_log = require "support.keep_log"
+local log = require "tokencache.log"
+local redis_server = require "support.redis_server"
+local scripted_server = require "support.scripted_server"
+local tokencache = require "tokencache"
+local unix = require "support.unix"
+
+describe("store.redis with TLS", function()
+  local directory, server
+
+  setup(function()
+    directory = folder.new()
+    certificates.make(directory.path)
+  end)
+  teardown(function() directory:remove() end)
+  after_each(function()
+    server:stop()
+    log.set_logger()
+  end)
+
+  local function store(options)
+    options.port, options.tls = server.port, true
+    return tokencache.store.redis(options)
+  end
+
+  local function trusting(options)
+    options = options or {}
+    options.ca_file = directory:file "ca.pem"
+    return store(options)
+  end
+
+  local function expect(code, words, one)
+    local message = cache_failure(code, one:get "k")
+    assert.truthy(message:find(words, 1, true), message)
+  end
+
+  it("keeps bytes, large ones too", function()
+    server = redis_server.start_tls(directory.path, "leaf")
+    for _, host in ipairs { "127.0.0.1", "localhost" } do
+      local one, bytes = trusting { host = host }, ("0123456789abcdef"):rep(2 ^ 16)
+      assert.is_true(one:set("k", bytes))
+      assert.is_true(one:get "k" == bytes)
+      assert.is_true(one:delete "k")
+    end
+  end)
+
+  it("keeps its connection, and makes a new one where that was lost", function()
+    server = redis_server.start_tls(directory.path, "leaf")
+    local one, logged = trusting(), keep_log()
+    for _ = 1, 3 do
+      assert.is_true(one:set("k", "v"))
+    end
+    assert.same({}, logged)
+    server:kill()
+    server:restart()
+    assert.same({}, { one:get "k" })
+    assert.equal(1, #logged)
+  end)
+
+  it("is not taken for lost where a connection to another server was", function()
+    server = redis_server.start_tls(directory.path, "leaf")
+    local other = redis_server.start_tls(directory.path, "leaf")
+    finally(function() other:stop() end)
+    local one = trusting()
+    local two = tokencache.store.redis { port = other.port, tls = true,
+      ca_file = directory:file "ca.pem" }
+    assert.is_true(one:set("k", "v"))
+    assert.is_true(two:set("k", "v"))
+    other:kill()
+    expect("CONNECT", "refused", two)
+    local logged = keep_log()
+    assert.equal("v", one:get "k")
+    assert.same({}, logged)
+  end)
+
+  it("does not trust an authority that nobody named", function()
+    server = redis_server.start_tls(directory.path, "leaf")
+    expect("TLS", "the server's certificate is not trusted: self-signed certificate in certificate "
+      .. "chain; check tls=, ca_file=, cert_file= and the server's certificate", store {})
+  end)
+
+  it("does not trust a certificate for another host", function()
+    server = redis_server.start_tls(directory.path, "mismatch")
+    expect("TLS", "IP address mismatch", trusting())
+    expect("TLS", "hostname mismatch", trusting { host = "localhost" })
+  end)
+
+  it("shows its own certificate where the server asks for one", function()
+    server = redis_server.start_tls(directory.path, "leaf", "yes")
+    expect("TLS", "the server ended the connection after the handshake", trusting())
+    local one = trusting {
+      cert_file = directory:file "leaf.pem", key_file = directory:file "leaf.key" }
+    assert.is_true(one:set("k", "v"))
+  end)
+
+  it("names the file that it cannot use", function()
+    server = redis_server.start_tls(directory.path, "leaf")
+    expect("TLS", "ca_file /nowhere: No such file or directory; ", store { ca_file = "/nowhere" })
+    expect("TLS", "cert_file /nowhere: No such file or directory; ",
+      trusting { cert_file = "/nowhere" })
+    expect("TLS", "key_file " .. directory:file "ca.key", trusting {
+      cert_file = directory:file "leaf.pem", key_file = directory:file "ca.key" })
+  end)
+
+  it("keeps its deadlines where the server is frozen", function()
+    server = redis_server.start_tls(directory.path, "leaf")
+    local one = trusting { timeout = 0.5, connect_timeout = 0.5 } -- the latter for further tries
+    local new = trusting { timeout = 20, connect_timeout = 0.5 }
+    assert.is_true(one:set("k", "v"))
+    server.child:freeze()
+    for _, frozen in ipairs { one, new } do
+      deadline.takes(0.5, function()
+        expect("TIMEOUT", "; try again later, or raise the timeout", frozen)
+      end)
+    end
+    server.child:signal("CONT")
+    assert.equal("v", one:get "k")
+  end)
+
+  it("says that a server which waits in silence may have no TLS", function()
+    server = redis_server.start()
+    expect("TIMEOUT", "no TLS handshake in time, as from a server without TLS; ",
+      store { connect_timeout = 0.3 })
+  end)
+
+  it("tells a server without TLS from one that cannot be trusted", function()
+    server = scripted_server.start { { "-ERR no TLS here\r\n" } }
+    expect("TLS", "the TLS handshake failed", trusting())
+  end)
+
+  it("shares nothing with a forked process", function()
+    server = redis_server.start_tls(directory.path, "leaf")
+    local one = trusting()
+    assert.is_true(one:set("k", "the parent's"))
+    for i = 1, 20 do
+      local pid = unix.fork()
+      if pid == 0 then
+        local works = one:set("k" .. i, "the child's") and one:get("k" .. i) == "the child's"
+        unix.exit(works and 0 or 1)
+      end
+      assert.equal(0, unix.wait(pid))
+      assert.equal("the parent's", one:get "k")
+    end
+  end)
+end)

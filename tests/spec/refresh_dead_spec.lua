@@ -1,0 +1,190 @@
+-- Refresh where the server fails: a dead refresh token is the end of a login, nothing else is.
+
+local log = require "tokencache.log"
+local logins = require "support.logins"
+local merged = require "support.merged"
+local stages = require "support.stage"
+
+local LOGIN, NEWER = logins.LOGIN, logins.NEWER
+local expect_reauthorize = logins.expect_reauthorize
+
+after_each(function()
+  log.set_logger(nil)
+end)
+
+describe("a refresh token that the server calls dead", function()
+  local function dying(settings, options)
+    local stage = stages.new(merged({ token_info = LOGIN }, settings))
+    stage.on.request = logins.dead
+    return stage, stage:user_flow(options)
+  end
+
+  it("is removed after one request, and is an error of its own kind", function()
+    local stage, flow = dying { lock = true }
+    local token, err = flow:get_access_token()
+    expect_reauthorize(token, err)
+    assert.equal("invalid_grant", err.code)
+    assert.equal("revoked", err.description)
+    assert.equal("load try_lock load request load remove unlock", stage:acts())
+    assert.is_nil(stage.stored)
+    expect_reauthorize(flow:get_access_token())
+    assert.equal("load", stage:acts())
+  end)
+
+  it("makes the next call ask for a login, not this one", function()
+    local asked = 0
+    local stage, flow = dying(nil, { state = "the-state", authorize = function()
+      asked = asked + 1
+      return stages.REDIRECT_URI .. "?code=the-code&state=the-state"
+    end })
+    expect_reauthorize(flow:get_access_token())
+    assert.equal(0, asked)
+    logins.rotate(stage)
+    assert.equal("access-1", flow:get_access_token())
+    assert.equal(1, asked)
+    assert.equal(1000, stage.stored.authorized_at)
+  end)
+
+  it("is not removed, and the newer one used, where another process has replaced it", function()
+    local stage = stages.new { token_info = LOGIN }
+    stage.on.request = function()
+      stage.stored = NEWER
+      return logins.dead()
+    end
+    local token, err = stage:user_flow():get_access_token()
+    assert.equal("newer", token)
+    assert.is_nil(err)
+    assert.equal("load request load", stage:acts())
+    assert.equal(NEWER, stage.stored)
+  end)
+
+  it("is followed by the newer one where that has expired too", function()
+    local stage = stages.new { token_info = LOGIN }
+    stage.on.request = function()
+      stage.stored = merged(NEWER, { expires_at = 999 })
+      logins.rotate(stage)
+      return logins.dead()
+    end
+    assert.equal("access-1", stage:user_flow():get_access_token())
+    assert.equal("refresh-1 refresh-2", logins.sent(stage))
+    assert.equal("load request load request save", stage:acts())
+  end)
+
+  it("is not chased for ever", function()
+    local stage = stages.new { token_info = LOGIN }
+    local count = 1
+    stage.on.request = function()
+      count = count + 1
+      stage.stored = merged(LOGIN, { refresh_token = "refresh-" .. count })
+      return logins.dead()
+    end
+    expect_reauthorize(stage:user_flow():get_access_token())
+    assert.equal("refresh-1 refresh-2 refresh-3", logins.sent(stage))
+    assert.equal("refresh-4", stage.stored.refresh_token)
+  end)
+
+  it("stays, at one request a call, under on_invalid_grant = keep", function()
+    local stage, flow = dying({ lock = true }, { on_invalid_grant = "keep" })
+    expect_reauthorize(flow:get_access_token())
+    assert.equal("load try_lock load request load unlock", stage:acts())
+    expect_reauthorize(flow:get_access_token())
+    assert.equal(2, #stage.requests)
+    assert.equal(LOGIN, stage.stored)
+    logins.rotate(stage)
+    assert.equal("access-1", flow:get_access_token())
+  end)
+
+  it("is cut out of the entry of a handler that can only save", function()
+    local stage, flow = dying()
+    stage.handler.remove_cached_token = nil
+    expect_reauthorize(flow:get_access_token())
+    assert.same({ access_token = "old", expires_at = 0, scope = "a b",
+      client_id = stages.CLIENT_ID }, stage.stored)
+    assert.equal("refresh-1", LOGIN.refresh_token)
+    expect_reauthorize(flow:get_access_token())
+    assert.equal("refresh-1", logins.sent(stage))
+    assert.is_nil(flow:reauthorization_due_in())
+  end)
+
+  it("that cannot be removed costs a warning", function()
+    local stage, flow = dying()
+    stage.on.remove = function() return nil, "read-only" end
+    expect_reauthorize(flow:get_access_token())
+    assert.same({ "warning the dead token could not be removed from the cache: read-only" },
+      stage.logged)
+  end)
+
+  it("is not removed where the cache cannot be read again", function()
+    local stage, flow = dying()
+    stage.on.request = function()
+      stage.on.load = logins.fail
+      return logins.dead()
+    end
+    expect_reauthorize(flow:get_access_token())
+    assert.equal("load request load", stage:acts())
+    assert.equal(LOGIN, stage.stored)
+  end)
+
+  it("is not believed of a server in trouble", function()
+    for _, status in ipairs { 429, 500, 502, 503 } do
+      local stage, flow = dying()
+      stage.on.request = function() return stages.answer({ error = "invalid_grant" }, status) end
+      local token, err = flow:get_access_token()
+      assert.is_nil(token)
+      assert.equal("transient", err.kind)
+      assert.equal(LOGIN, stage.stored)
+    end
+  end)
+end)
+
+describe("a server away", function()
+  local faults = {
+    ["with no connection"] = stages.refuse,
+    ["with a broken connection"] = function() return nil, "reset" end,
+    ["with a timeout"] = function() return nil, { kind = "timeout", message = "slow" } end,
+    ["with status 500"] = function() return stages.answer({}, 500) end,
+    ["with status 502"] = function() return { status = 502, body = "<html>" } end,
+    ["with status 503"] = function() return stages.answer({}, 503) end,
+    ["with status 429"] = function() return stages.answer({}, 429) end,
+    ["with server_error"] = function() return stages.answer({ error = "server_error" }, 400) end,
+  }
+  for what, fault in pairs(faults) do
+    it(what .. " costs no token", function()
+      local stage = stages.new { token_info = LOGIN, lock = true }
+      stage.on.request = fault
+      local flow = stage:user_flow()
+      local token, err = flow:get_access_token()
+      assert.is_nil(token)
+      assert.equal(what == "with a timeout" and "timeout" or "transient", err.kind)
+      assert.equal(LOGIN, stage.stored)
+      assert.not_matches("save", stage:acts())
+      logins.rotate(stage)
+      assert.equal("access-1", flow:get_access_token())
+    end)
+
+    it(what .. " does not matter in the token's last minute", function()
+      local stage = stages.new { token_info = merged(LOGIN, { expires_at = 1030 }) }
+      stage.on.request = fault
+      assert.equal("old", stage:user_flow():get_access_token())
+      assert.equal(1, #stage.logged)
+      assert.matches("^warning the token could not be renewed yet, the old one still works: ",
+        stage.logged[1])
+    end)
+  end
+
+  it("in another way costs no token either", function()
+    for _, answer in ipairs {
+      stages.answer({ error = "invalid_client" }, 401), stages.answer({}, 302),
+      stages.answer({}, 404), { status = 200, body = "<html>" }, { status = 200, body = "[]" },
+      stages.answer { token_type = "Bearer" }, stages.answer { error = "who_knows" },
+    } do
+      local stage = stages.new { token_info = LOGIN }
+      stage.on.request = function() return answer end
+      local token, err = stage:user_flow():get_access_token()
+      assert.is_nil(token)
+      assert.not_equal("reauthorize", err.kind)
+      assert.equal(LOGIN, stage.stored)
+      assert.equal(1, #stage.requests)
+    end
+  end)
+end)

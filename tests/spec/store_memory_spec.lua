@@ -1,0 +1,155 @@
+local core = require "tokencache._core"
+local memory = require "tokencache.store.memory"
+
+describe("store.memory", function()
+  local now, monotonic
+
+  before_each(function()
+    now, monotonic = 50, core.monotonic
+    core.monotonic = function() return now end
+  end)
+
+  after_each(function()
+    core.monotonic = monotonic
+  end)
+
+  --- Which of the keys 1 to `most` are there; a look changes what was used last.
+  local function kept(store, most)
+    local keys = {}
+    for i = 1, most do
+      keys[#keys + 1] = store:get("key-" .. i)
+    end
+    return table.concat(keys, " ")
+  end
+
+  it("keeps bytes by key", function()
+    local store = memory()
+    assert.is_nil(store:get("ann"))
+    assert.is_true(store:set("ann", "a\0b"))
+    store:set("bob", "c")
+    assert.equal("a\0b", store:get("ann"))
+    store:set("ann", "d")
+    assert.equal("d", store:get("ann"))
+    assert.is_true(store:delete("ann"))
+    assert.is_true(store:delete("ann"))
+    assert.is_nil(store:get("ann"))
+    assert.equal("c", store:get("bob"))
+    assert.is_nil(memory():get("bob"))
+  end)
+
+  it("lets the least recently used go first", function()
+    local store = memory { max_entries = 3 }
+    for i = 1, 3 do
+      store:set("key-" .. i, tostring(i))
+    end
+    store:get("key-1")
+    store:set("key-4", "4")
+    assert.equal("1 3 4", kept(store, 4))
+    store:set("key-1", "1") -- a save is a use
+    store:set("key-5", "5")
+    store:set("key-6", "6")
+    assert.equal("1 5 6", kept(store, 6))
+    store:delete("key-5")
+    store:set("key-7", "7")
+    assert.equal("1 6 7", kept(store, 7))
+  end)
+
+  it("agrees with a slow model of itself", function()
+    math.randomseed(7)
+    local store, used = memory { max_entries = 8 }, {}
+    --- Moves the key to the front; whether it was there.
+    local function touch(key)
+      for i, other in ipairs(used) do
+        if other == key then
+          table.insert(used, 1, table.remove(used, i))
+          return true
+        end
+      end
+      return false
+    end
+    for step = 1, 5000 do
+      local key, action = "key-" .. math.random(12), math.random(4)
+      local is_kept = touch(key)
+      if action == 1 then
+        store:delete(key)
+        if is_kept then table.remove(used, 1) end
+      elseif action == 2 then
+        store:set(key, key)
+        if not is_kept then table.insert(used, 1, key) end
+        used[9] = nil
+      else
+        assert.equal(is_kept and key or nil, (store:get(key)), "step " .. step)
+      end
+    end
+  end)
+
+  it("keeps an entry as long as it may", function()
+    local store = memory()
+    store:set("ann", "a", 10)
+    store:set("bob", "b")
+    now = now + 9.9
+    assert.equal("a", store:get("ann"))
+    now = now + 0.1
+    assert.is_nil((store:get("ann")))
+    assert.equal("b", store:get("bob"))
+    store:set("ann", "a", 10)
+    store:set("ann", "c") -- for good
+    now = now + 1e6
+    assert.equal("c", store:get("ann"))
+  end)
+
+  it("does not grow with entries that are over", function()
+    local store = memory()
+    collectgarbage()
+    local before = collectgarbage("count")
+    for i = 1, 50000 do
+      store:set("key-" .. i, "value", 10)
+      store:try_lock("name-" .. i, 10) -- never unlocked
+      now = now + 1
+    end
+    collectgarbage()
+    assert.is_true(collectgarbage("count") - before < 200)
+    assert.equal("value", store:get("key-50000"))
+  end)
+
+  it("has locks that only their holder releases or extends, and that end", function()
+    local store = memory { max_entries = 1 }
+    local first = store:try_lock("ann", 10)
+    assert.is_false(store:try_lock("ann", 10))
+    assert.is_table(store:try_lock("bob", 10)) -- the limit is for entries
+    assert.is_false(store:try_lock("ann", 10))
+    assert.is_table(memory():try_lock("ann", 10))
+
+    now = now + 9
+    assert.is_true(store:extend_lock(first, 10))
+    now = now + 9
+    assert.is_false(store:try_lock("ann", 10))
+    now = now + 1
+    assert.is_false(store:extend_lock(first, 10))
+    local second = store:try_lock("ann", 10)
+    assert.is_true(store:unlock(first))
+    assert.is_false(store:extend_lock(first, 10))
+    assert.is_false(store:try_lock("ann", 10))
+    assert.is_true(store:unlock(second))
+    assert.is_true(store:unlock(second))
+    assert.is_table(store:try_lock("ann", 10))
+  end)
+
+  it("keeps locks and entries of one name apart", function()
+    local store = memory()
+    store:set("ann", "a")
+    local handle = store:try_lock("ann", 10)
+    store:delete("ann")
+    assert.is_false(store:try_lock("ann", 10))
+    store:set("ann", "a")
+    store:unlock(handle)
+    assert.equal("a", store:get("ann"))
+  end)
+
+  it("raises at mistakes", function()
+    assert.error_matches(function() memory { max_entries = 0 } end, "max_entries must be a number")
+    assert.error_matches(function() memory { max_entries = 1.5 } end,
+      "store.memory: max_entries must be a whole number, not 1.5")
+    assert.error_matches(function() memory { max = 1 } end, "unknown option max")
+  end)
+end)

@@ -1,0 +1,459 @@
+local core = require "tokencache._core"
+local curl = require "tokencache.transport.curl"
+local fake_endpoint = require "support.fake_endpoint"
+local process = require "support.process"
+local unix = require "support.unix"
+
+local SECRETS = { "hush-header", "hush-body", "hush-query", "hush-proxy" }
+
+describe("the curl transport", function()
+  local endpoint, transport
+  local messages = {}
+
+  setup(function()
+    endpoint = fake_endpoint.start { tls = true }
+  end)
+
+  teardown(function()
+    endpoint:stop()
+  end)
+
+  before_each(function()
+    endpoint:clear()
+    transport = curl.new { ca_file = endpoint.ca_file, proxy = "" }
+  end)
+
+  after_each(function()
+    transport:close()
+    local told = messages
+    messages = {}
+    for _, message in ipairs(told) do
+      for _, secret in ipairs(SECRETS) do
+        assert.is_nil(message:find(secret, 1, true), message)
+      end
+    end
+  end)
+
+  local function use(options)
+    transport:close()
+    transport = curl.new(options)
+  end
+
+  local function post(url, request)
+    request = request or {}
+    request.method = request.method or "POST"
+    request.url = url .. (url:find("?", 1, true) and "&" or "?") .. "hint=hush-query"
+    request.headers = request.headers or { Authorization = "Basic hush-header" }
+    request.body = request.body or "client_secret=hush-body"
+    request.timeout = request.timeout or 10
+    local response, err = transport:request(request)
+    if err then
+      messages[#messages + 1] = tostring(err)
+    end
+    return response, err
+  end
+
+  --- The origin is all that a message may tell of the URL.
+  local function assert_fails(kind, sent, url, request)
+    local response, err = post(url, request)
+    assert.is_nil(response)
+    assert.equal(kind, err.kind, err.message)
+    assert.equal(sent, err.sent, err.message)
+    local origin = url:match("^%a+://[^/]+")
+    assert.equal(origin .. ": ", err.message:sub(1, #origin + 2))
+    assert.is_nil(err.message:find("/token", 1, true))
+    return err
+  end
+
+  local function connections_of_requests()
+    local numbers = {}
+    for i, request in ipairs(endpoint:requests()) do
+      numbers[i] = request.connection
+    end
+    return numbers
+  end
+
+  --- Runs `fn` in a forked copy of this process; a failure there must not go on as another busted.
+  local function in_child(fn)
+    local pid = unix.fork()
+    if pid == 0 then
+      local ok, err = pcall(fn)
+      if not ok then
+        io.stderr:write(tostring(err), "\n")
+      end
+      unix.exit(ok and 0 or 1)
+    end
+    assert.equal(0, unix.wait(pid))
+  end
+
+  describe("sends", function()
+    it("the request as it is given", function()
+      local response = assert(post(endpoint:url("token"), {
+        headers = { Authorization = "Basic hush-header", Accept = "text/json", ["X-Empty"] = "" },
+        body = "a=b&c=%00",
+      }))
+      assert.equal(200, response.status)
+      local request = endpoint:requests()[1]
+      assert.equal("POST", request.method)
+      assert.equal("/token?hint=hush-query", request.url)
+      assert.equal("a=b&c=%00", request.body)
+      assert.equal("Basic hush-header", request.headers.authorization)
+      assert.equal("text/json", request.headers.accept)
+      assert.equal("", request.headers["x-empty"])
+    end)
+
+    it("a GET without a body", function()
+      assert(transport:request { method = "GET", url = endpoint:url("token") })
+      local request = endpoint:requests()[1]
+      assert.equal("GET", request.method)
+      assert.equal("", request.body)
+      assert.is_nil(request.headers["content-length"])
+    end)
+
+    it("a large body without asking first", function()
+      local body = ("x"):rep(2 * 1024 * 1024)
+      assert(post(endpoint:url("token"), { body = body }))
+      local request = endpoint:requests()[1]
+      assert.equal(#body, #request.body)
+      assert.is_nil(request.headers.expect)
+    end)
+
+    it("no cookie that a server has set", function()
+      assert(post(endpoint:url("headers")))
+      assert(post(endpoint:url("token")))
+      assert.is_nil(endpoint:requests()[2].headers.cookie)
+    end)
+
+    it("no password from ~/.netrc", function()
+      local home = process.temporary_directory()
+      finally(function() process.remove_directory(home) end)
+      process.write_file(home .. "/.netrc", "machine 127.0.0.1 login a password hush-header\n")
+      local code, output = process.run(process.lua([[
+        local curl = require "tokencache.transport.curl"
+        assert(curl.new { proxy = "" }:request { method = "GET", url = ... })
+      ]], endpoint:url("token")), { environment = { HOME = home } })
+      assert.equal(0, code, output)
+      assert.is_nil(endpoint:requests()[1].headers.authorization)
+    end)
+
+    it("nothing where a header would smuggle in another", function()
+      for _, headers in ipairs {
+        { ["X-A"] = "1\r\nX-B: 2" }, { ["X-A\nX-B"] = "1" }, { [""] = "1" },
+      } do
+        local _, err = post(endpoint:url("token"), { headers = headers })
+        assert.equal("config", err.kind)
+        assert.matches("^headers: ", err.message)
+        assert.is_false(err.sent)
+      end
+      assert.same({}, endpoint:requests())
+    end)
+  end)
+
+  describe("returns", function()
+    it("headers in lower case, repeated ones joined", function()
+      local headers = assert(post(endpoint:url("headers"))).headers
+      assert.equal("one, two", headers["x-two"])
+      assert.equal("", headers["x-empty"])
+      assert.equal("v", headers["x-case"])
+    end)
+
+    it("every status as an answer", function()
+      for _, status in ipairs { 400, 401, 429, 500, 503 } do
+        local response = assert(post(endpoint:url("status/" .. status .. "?retry_after=7")))
+        assert.equal(status, response.status)
+        assert.equal("7", response.headers["retry-after"])
+      end
+    end)
+
+    it("a redirect instead of following it", function()
+      local response = assert(post(endpoint:url("redirect")))
+      assert.equal(302, response.status)
+      assert.equal(1, #endpoint:requests())
+    end)
+
+    it("a body of 1 MiB, and not a byte more", function()
+      assert.equal(1048576, #assert(post(endpoint:url("limit?bytes=1048576"))).body)
+      assert_fails("protocol", true, endpoint:url("limit?bytes=1048577"))
+    end)
+
+    it("an error for what is too large", function()
+      for _, path in ipairs { "large", "large-chunked", "large-headers" } do
+        assert.matches("larger than", assert_fails("protocol", true, endpoint:url(path)).message)
+      end
+      assert(post(endpoint:url("token")))
+    end)
+  end)
+
+  describe("keeps connections", function()
+    it("for the requests that follow", function()
+      for _, server in ipairs { "http", "https" } do
+        endpoint:clear()
+        for _ = 1, 3 do
+          assert(post(endpoint:url("token", server)))
+        end
+        assert.same({ 1, 1, 1 }, connections_of_requests())
+      end
+    end)
+
+    it("and makes a new one where the server has closed", function()
+      for _, server in ipairs { "http", "https" } do
+        endpoint:clear()
+        assert(post(endpoint:url("token", server)))
+        endpoint:close_connections()
+        assert(post(endpoint:url("token", server)))
+        assert.same({ 1, 2 }, connections_of_requests())
+      end
+    end)
+
+    it("until it is closed or collected", function()
+      local function wait_until_closed()
+        process.wait_until("the connections to close", function()
+          return endpoint:open_connections() == 0
+        end)
+      end
+      wait_until_closed()
+      assert(post(endpoint:url("token", "https")))
+      assert.equal(1, endpoint:open_connections())
+      transport:close()
+      wait_until_closed()
+
+      use { ca_file = endpoint.ca_file, proxy = "" }
+      assert(post(endpoint:url("token", "https")))
+      assert.equal(1, endpoint:open_connections())
+      transport = curl.new {}
+      collectgarbage()
+      collectgarbage()
+      wait_until_closed()
+    end)
+
+    it("but sends nothing twice when a kept one breaks", function()
+      for _, path in ipairs { "reset-unanswered", "close-unanswered" } do
+        for _, server in ipairs { "http", "https" } do
+          endpoint:clear()
+          assert(post(endpoint:url("token", server)))
+          assert_fails("transient", true, endpoint:url(path, server))
+          assert.equal(2, #endpoint:requests())
+        end
+      end
+    end)
+  end)
+
+  describe("after a fork", function()
+    for _, server in ipairs { "http", "https" } do
+      it("leaves the parent's " .. server .. " connection alone", function()
+        assert(post(endpoint:url("token", server)))
+        in_child(function()
+          assert(post(endpoint:url("token", server)))
+          assert(post(endpoint:url("token", server)))
+          transport:close()
+        end)
+        assert(post(endpoint:url("token", server)))
+        assert.same({ 1, 2, 2, 1 }, connections_of_requests())
+      end)
+
+      it("closes nothing of the parent's over " .. server, function()
+        assert(post(endpoint:url("token", server)))
+        in_child(function()
+          transport:close()
+          transport = nil
+          collectgarbage()
+        end)
+        assert(post(endpoint:url("token", server)))
+        assert.same({ 1, 1 }, connections_of_requests())
+      end)
+    end
+
+    it("keeps the options", function()
+      use { ca_file = endpoint.ca_file, proxy = endpoint:proxy_url() }
+      assert(post(endpoint:url("token", "https")))
+      in_child(function()
+        assert(post(endpoint:url("token", "https")))
+      end)
+      local seen = {}
+      for i, request in ipairs(endpoint:requests()) do
+        seen[i] = request.server
+      end
+      assert.same({ "proxy", "https", "proxy", "https" }, seen)
+    end)
+  end)
+
+  describe("keeps the deadline", function()
+    local function assert_in_time(sent, url, request)
+      local start = core.monotonic()
+      local err = assert_fails("timeout", sent, url, request)
+      assert.is_true(core.monotonic() - start < 5)
+      return err
+    end
+
+    it("with an answer that never ends", function()
+      assert_in_time(true, endpoint:url("drip"), { timeout = 0.3 })
+      assert_in_time(true, endpoint:url("drip", "https"), { timeout = 0.3 })
+    end)
+
+    it("without an answer", function()
+      assert_in_time(true, endpoint:url("silent"), { timeout = 0.3 })
+    end)
+
+    it("without a connection", function()
+      assert_in_time(false, endpoint.blackhole_url, { timeout = 0.3 })
+      use { connect_timeout = 0.2, proxy = "" }
+      assert_in_time(false, endpoint.blackhole_url)
+    end)
+
+    it("given as a point in time", function()
+      local url = endpoint:url("silent")
+      assert_in_time(true, url, { deadline = core.monotonic() + 0.3 })
+      assert_in_time(true, url, { deadline = core.monotonic() + 60, timeout = 0.3 })
+    end)
+
+    it("that has passed, by sending nothing", function()
+      assert_in_time(false, endpoint:url("token"), { deadline = core.monotonic() - 1 })
+      assert_in_time(false, endpoint:url("token"), { timeout = 0 })
+      assert.equal(0, endpoint:connections())
+    end)
+  end)
+
+  describe("tells what the network did:", function()
+    it("refused", function()
+      assert_fails("transient", false, endpoint.refused_url)
+    end)
+
+    it("no such host", function()
+      assert_fails("transient", false, "http://nowhere.invalid/token")
+    end)
+
+    it("reset or closed in the body", function()
+      for _, server in ipairs { "http", "https" } do
+        assert_fails("transient", true, endpoint:url("reset", server))
+        assert_fails("transient", true, endpoint:url("partial", server))
+      end
+    end)
+
+    it("closed without an answer", function()
+      assert_fails("transient", true, endpoint:url("close-unanswered"))
+      assert_fails("transient", true, endpoint:url("reset-unanswered"))
+    end)
+
+    it("no TLS spoken", function()
+      local url = endpoint:url("token"):gsub("^http:", "https:")
+      assert_fails("transient", false, url)
+      assert.same({}, endpoint:requests())
+    end)
+  end)
+
+  describe("trusts", function()
+    local function assert_untrusted(url)
+      local err = assert_fails("config", false, url)
+      assert.matches("ca_file=", err.message, 1, true)
+      assert.same({}, endpoint:requests())
+    end
+
+    it("an authority that it is given", function()
+      assert.equal(200, assert(post(endpoint:url("token", "https"))).status)
+    end)
+
+    it("no other", function()
+      use { proxy = "" }
+      assert_untrusted(endpoint:url("token", "https"))
+    end)
+
+    it("no certificate for another host", function()
+      assert_untrusted(endpoint:url("token", "mismatch"))
+    end)
+
+    it("nothing where ca_file is missing or no certificate", function()
+      local directory = process.temporary_directory()
+      finally(function() process.remove_directory(directory) end)
+      process.write_file(directory .. "/text", "no certificate\n")
+      for _, name in ipairs { "missing", "text" } do
+        use { ca_file = directory .. "/" .. name, proxy = "" }
+        assert_untrusted(endpoint:url("token", "https"))
+      end
+    end)
+  end)
+
+  describe("goes through a proxy", function()
+    it("for http and, by a tunnel, for https", function()
+      use { proxy = endpoint:proxy_url(), ca_file = endpoint.ca_file }
+      assert.equal(200, assert(post(endpoint:url("token"))).status)
+      assert.equal(200, assert(post(endpoint:url("token", "https"))).status)
+      local requests = endpoint:requests()
+      assert.equal("proxy", requests[1].server)
+      assert.matches("^http://127.0.0.1:%d+/token", requests[1].url)
+      assert.equal("proxy", requests[3].server)
+      assert.equal("CONNECT", requests[3].method)
+      assert.is_nil(requests[3].headers.authorization)
+      assert.equal("https", requests[4].server)
+      assert.is_nil(requests[4].headers["proxy-authorization"])
+    end)
+
+    it("with a login", function()
+      use { proxy = endpoint:proxy_url("user:hush-proxy"), ca_file = endpoint.ca_file }
+      assert.equal(200, assert(post(endpoint:url("token"))).status)
+      assert.equal(200, assert(post(endpoint:url("token", "https"))).status)
+      local proxy = ("http://user:hush-proxy-wrong@127.0.0.1:%d"):format(endpoint.ports.proxy)
+      use { proxy = proxy, ca_file = endpoint.ca_file }
+      assert_fails("config", true, endpoint:url("token"))
+      assert_fails("config", false, endpoint:url("token", "https"))
+    end)
+
+    local function servers_asked(url, proxy)
+      local script = [[
+        local url, ca_file, proxy = ...
+        local curl = require "tokencache.transport.curl"
+        local given = proxy ~= "environment" and proxy or nil
+        local transport = curl.new { ca_file = ca_file, proxy = given }
+        assert(transport:request { method = "GET", url = url })
+      ]]
+      local variables = { no_proxy = "", NO_PROXY = "" }
+      for _, name in ipairs { "http_proxy", "https_proxy", "ALL_PROXY" } do
+        variables[name] = endpoint:proxy_url()
+      end
+      endpoint:clear()
+      local code, output = process.run(process.lua(script, url, endpoint.ca_file, proxy),
+        { environment = variables })
+      assert.equal(0, code, output)
+      local servers = {}
+      for i, request in ipairs(endpoint:requests()) do
+        servers[i] = request.server
+      end
+      return servers
+    end
+
+    it("that the environment names, unless told otherwise", function()
+      local url = endpoint:url("token", "https")
+      assert.same({ "proxy", "https" }, servers_asked(url, "environment"))
+      assert.same({ "https" }, servers_asked(url, ""))
+    end)
+
+    it("but never without TLS because of the environment alone", function()
+      assert.same({ "http" }, servers_asked(endpoint:url("token"), "environment"))
+    end)
+
+    it("and says what is wrong with it without its password", function()
+      local port = endpoint.refused_url:match(":(%d+)/")
+      for proxy, kind in pairs {
+        ["http://user:hush-proxy@127.0.0.1:" .. port] = "transient",
+        ["http://user:hush-proxy@nowhere.invalid:1"] = "transient",
+        ["bogus://user:hush-proxy@127.0.0.1:1"] = "config",
+        ["http://user:hush-proxy@:x"] = "config",
+      } do
+        use { proxy = proxy }
+        assert_fails(kind, false, endpoint:url("token"))
+      end
+    end)
+  end)
+
+  describe("refuses", function()
+    it("URLs that are none of its business", function()
+      for _, url in ipairs {
+        "ftp://127.0.0.1/", "file:///etc/passwd", "nonsense", "http://user:hush-body@127.0.0.1/",
+        "http://127.0.0.1/a b", "",
+      } do
+        local _, err = post(url)
+        assert.equal("config", err.kind, url)
+        assert.is_false(err.sent)
+      end
+    end)
+  end)
+end)

@@ -1,0 +1,35 @@
+#!/bin/sh
+# Usage: tests/suite.sh DIRECTORY NAME COMMAND...
+# Runs a command that prints TAP, shows what failed, and leaves DIRECTORY/NAME.counts: how many
+# passed, failed and were skipped. A suite that dies or runs nothing has failed.
+directory=$1 name=$2
+shift 2
+log=$directory/$name.tap
+start=$(date +%s)
+
+timeout "${SUITE_SECONDS:-900}" "$@" >"$log" 2>&1 </dev/null
+status=$?
+
+awk -v status=$status '
+  /^ok [0-9]+ *-? *# SKIP/ { skipped++; next }
+  /^ok [0-9]+/             { passed++ }
+  /^not ok [0-9]+/         { failed++ }
+  /^1\.\.[0-9]+/           { planned += substr($1, 4); plans++ }
+  END {
+    ran = passed + failed + skipped
+    if (!plans)               { print "# no plan: the suite ended early"; failed++ }
+    else if (planned != ran)  { print "# planned " planned ", ran " ran; failed++ }
+    else if (!passed)         { print "# nothing passed"; if (!failed) failed++ }
+    if (status && !failed)    { failed++ }
+    if (status)               { print "# exit status " status }
+    print passed + 0, failed + 0, skipped + 0 > "/dev/stderr"
+  }' "$log" 2>"$directory/$name.counts" >"$directory/$name.remarks"
+
+read -r passed failed skipped <"$directory/$name.counts"
+report=$(
+  [ "$failed" -eq 0 ] || { grep -v '^ok ' "$log" && echo; cat "$directory/$name.remarks"; }
+  printf '%-10s %s passed, %s failed, %s skipped  (%d s)\n' \
+    "$name" "$passed" "$failed" "$skipped" $(($(date +%s) - start))
+)
+# in one piece: other suites print at the same time
+printf '%s\n' "$report"

@@ -1,0 +1,163 @@
+--- A real authorization server, npm's oidc-provider, for the length of a spec.
+---
+---     local server = oidc_provider.start { token_lifetime = 2 }
+---     server.provider          -- for a flow: token_url, authorize_url and issuer
+---     server.token_url         -- http://127.0.0.1:PORT/token
+---     server.clients.basic     -- { client_id=, client_secret= }; likewise post and odd
+---     server.clients.confidential, server.clients.public
+---                              -- for logins, at http://127.0.0.1:ANY/callback or [::1]
+---     server:options("public", { scope = "read" })  -- of a flow that is that client
+---     server:token_requests()  -- how many its token endpoint has had
+---     server:counts()          -- the same by grant type, and `authorize`: logins begun
+---     server:login(url)        -- goes through the login pages; the URL that they end at
+---     server:log_in(cache, now)    -- a login of the confidential client, put into a cache
+---     server:introspect(token).active
+---     server:revoke(refresh_token)
+---     server:next_token { status = 503, error = "server_error" }, { lost = true }, { delay = 3 }
+---     server:stop()
+
+local core = require "tokencache._core"
+local http = require "socket.http"
+local json = require "tokencache.json"
+local ltn12 = require "ltn12"
+local merged = require "support.merged"
+local mime = require "mime"
+local process = require "support.process"
+local tokencache = require "tokencache"
+
+local oidc_provider = {}
+
+---@class OidcProvider
+---@field url string        the issuer
+---@field token_url string
+---@field provider tokencache.Provider
+---@field clients table<string, { client_id: string, client_secret?: string }>
+local OidcProvider = {}
+OidcProvider.__index = OidcProvider
+
+---@param settings? { token_lifetime?: integer, refresh_token_lifetime?: integer }  seconds; an hour
+---   and a day unless told
+---@return OidcProvider
+function oidc_provider.start(settings)
+  local environment = {}
+  for name, value in pairs(settings or {}) do
+    environment["OIDC_" .. name:upper()] = tostring(value)
+  end
+  local child = process.start({ "node", "tests/servers/oidc_provider.mjs" },
+    { ready = true, environment = environment, directory = os.getenv("PWD") })
+  local url = child.ready
+  return setmetatable({
+    child = child,
+    url = url,
+    token_url = url .. "/token",
+    provider = { authorize_url = url .. "/auth", token_url = url .. "/token", issuer = url },
+    clients = {
+      basic = { client_id = "basic", client_secret = "basic-secret-8d1f" },
+      post = { client_id = "post", client_secret = "post-secret-27ae" },
+      odd = { client_id = "odd:client/%", client_secret = "odd +secret&=:%20" },
+      public = { client_id = "public" },
+      confidential = { client_id = "confidential", client_secret = "confidential-secret-51c9" },
+    },
+  }, OidcProvider)
+end
+
+--- Options of a flow that is the client of that name, over a cache of its own in memory.
+---@param name string
+---@param ... table  options besides and instead, the last ones first
+---@return table
+function OidcProvider:options(name, ...)
+  local client = self.clients[name]
+  return merged({
+    provider = self.provider,
+    client_id = client.client_id,
+    client_secret = client.client_secret,
+    cache = tokencache.cache.memory {},
+  }, ...)
+end
+
+---@param name string      of the control
+---@param options? table   its query
+---@param body? string     then it is a POST
+function OidcProvider:control(name, options, body)
+  local query = {}
+  for option, value in pairs(options or {}) do
+    query[#query + 1] = option
+    query[#query + 1] = tostring(value)
+  end
+  local answer, status = http.request(
+    ("%s/test/%s?%s"):format(self.url, name, core.form_encode(query)), body)
+  assert(status == 200, answer)
+  return answer
+end
+
+---@return integer
+function OidcProvider:token_requests()
+  return tonumber(self:control("token_requests"))
+end
+
+---@return { authorize: integer, authorization_code?: integer, refresh_token?: integer }
+function OidcProvider:counts()
+  return assert(json.decode(self:control("counts")))
+end
+
+--- What a person at a browser would do: log in and consent.
+---@param authorize_url string
+---@param options? { user?: string, deny?: boolean }
+---@return string response_url  where the browser is sent to
+function OidcProvider:login(authorize_url, options)
+  return self:control("login", options, authorize_url)
+end
+
+--- A login of the confidential client, put into a cache.
+---@param cache table|userdata  a cache handler
+---@param now number  Unix seconds
+function OidcProvider:log_in(cache, now)
+  local flow = tokencache.flow.authorization_code(self:options("confidential", {
+    redirect_uri = "http://127.0.0.1:8080/callback",
+    scope = "read",
+    cache = cache,
+    clock = function() return now end,
+    authorize = false,
+  }))
+  local url, pending = flow:get_authorize_url()
+  assert(flow:exchange(self:login(url), pending))
+end
+
+--- What the server says of an access token (RFC 7662).
+---@param token string
+---@return { active: boolean, client_id?: string, scope?: string, exp?: integer }
+function OidcProvider:introspect(token)
+  local body, answer, client = "token=" .. token, {}, self.clients.basic
+  local ok, status = http.request {
+    method = "POST",
+    url = self.token_url .. "/introspection",
+    source = ltn12.source.string(body),
+    sink = ltn12.sink.table(answer),
+    headers = {
+      ["Content-Length"] = #body,
+      ["Content-Type"] = "application/x-www-form-urlencoded",
+      Authorization = "Basic " .. mime.b64(client.client_id .. ":" .. client.client_secret),
+    },
+  }
+  assert(ok and status == 200, status)
+  return assert(json.decode(table.concat(answer)))
+end
+
+--- Ends the login that a refresh token is of, at the server alone.
+---@param refresh_token string
+function OidcProvider:revoke(refresh_token)
+  self:control("revoke", nil, refresh_token)
+end
+
+--- Decides what comes of the next token request: an answer in place of its being processed; with
+--- `lost` its being processed and no answer; with `delay` its being processed after these seconds.
+---@param fault { status?: integer, error?: string, lost?: boolean, delay?: number }
+function OidcProvider:next_token(fault)
+  self:control("next_token", fault, "")
+end
+
+function OidcProvider:stop()
+  self.child:stop()
+end
+
+return oidc_provider

@@ -1,0 +1,184 @@
+#!/bin/sh
+# Usage: tools/dependencies.sh build|demo|nginx|test|check|bench|fuzz
+# Installs what that purpose needs and this machine lacks. Where all is there it only looks: no
+# network, no root. On other systems than Debian and its kin it names what is missing.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+purpose=${1:?usage: tools/dependencies.sh build|demo|nginx|test|check|bench|fuzz}
+missing=""
+npm=""
+
+# need PACKAGE PROBE...: Debian's name for it, and a command that succeeds where it is present
+need() {
+  package=$1
+  shift
+  "$@" >/dev/null 2>&1 || missing="$missing $package"
+}
+
+program() { command -v "$1"; }
+library() { pkg-config --exists "$1"; }
+module() { "lua$1" -e "require '$2'"; }
+header() { echo "#include <$1>" | cc -E -; }
+
+compiler() {
+  need gcc program cc
+  need libc6-dev header stdlib.h
+  need pkg-config program pkg-config
+  need libcurl4-openssl-dev library libcurl
+  need libmicrohttpd-dev library libmicrohttpd
+  need libssl-dev library libssl
+  need libhiredis-dev library hiredis
+  need libmemcached-dev library libmemcached
+}
+
+lua54() {
+  need lua5.4 program lua5.4
+  need liblua5.4-dev library lua5.4
+}
+
+all_luas() {
+  lua54
+  need lua5.3 program lua5.3
+  need liblua5.3-dev library lua5.3
+  need lua5.1 program lua5.1
+  need liblua5.1-0-dev library lua5.1
+  jit
+}
+
+# luajit2, not luajit: the one that nginx's Lua module is built with
+jit() {
+  need luajit2 program luajit
+  need libluajit2-5.1-dev library luajit
+}
+
+nginx_with_lua() {
+  need nginx program nginx
+  need libnginx-mod-http-lua test -e /usr/lib/nginx/modules/ngx_http_lua_module.so
+}
+
+fuzzers() {
+  need clang program clang
+  need libclang-rt-14-dev sh -c 'test -e "$(clang -print-runtime-dir)/libclang_rt.fuzzer-x86_64.a"'
+}
+
+# npm where Node is absent brings several hundred packages: only then.
+node_and_npm() {
+  npm=yes
+  need nodejs program node
+  need npm program npm
+  need ca-certificates test -s /etc/ssl/certs/ca-certificates.crt
+}
+
+case $purpose in
+  build) compiler && lua54 ;;
+  demo)
+    compiler
+    lua54
+    [ -n "${SPOTIPY_CLIENT_ID:-}" ] && [ -n "${SPOTIPY_CLIENT_SECRET:-}" ] || node_and_npm
+    ;;
+  nginx) # the examples
+    compiler
+    jit
+    nginx_with_lua
+    [ -n "${SPOTIPY_CLIENT_ID:-}${TOKEN_URL:-}" ] || node_and_npm
+    ;;
+  test)
+    compiler
+    all_luas
+    fuzzers
+    node_and_npm
+    need chromium program chromium
+    need glewlwyd program glewlwyd
+    need sqlite3 program sqlite3
+    need libasan8 test -e "$(cc -print-file-name=libasan.so 2>/dev/null || echo libasan.so)"
+    need lua-busted program busted
+    need lua-cjson module 5.4 cjson
+    need lua-redis module 5.3 redis
+    need lua-socket module 5.4 socket
+    need luarocks program luarocks
+    need openssl program openssl
+    nginx_with_lua
+    need lua-nginx-redis test -e /usr/share/lua/5.1/nginx/redis.lua
+    need lua-nginx-memcached test -e /usr/share/lua/5.1/nginx/memcached.lua
+    need procps program ps
+    need memcached program memcached
+    need redis-server program redis-server
+    need strace program strace
+    need util-linux program setpriv
+    need wrk program wrk
+    ;;
+  check)
+    compiler
+    all_luas
+    need clang-format program clang-format
+    need clang-tidy program clang-tidy
+    need lua-check program luacheck
+    ;;
+  bench)
+    compiler
+    all_luas
+    node_and_npm
+    need lua-dkjson module 5.4 dkjson
+    need lua-socket module 5.4 socket
+    need memcached program memcached
+    need nginx program nginx
+    need libnginx-mod-http-lua test -e /usr/lib/nginx/modules/ngx_http_lua_module.so
+    need lua-nginx-redis test -e /usr/share/lua/5.1/nginx/redis.lua
+    need redis-server program redis-server
+    need wrk program wrk
+    ;;
+  fuzz)
+    compiler
+    fuzzers
+    ;;
+  *)
+    echo "tools/dependencies.sh: unknown purpose $purpose" >&2
+    exit 2
+    ;;
+esac
+
+finish() {
+  [ -z "$npm" ] || exec tools/oidc_provider.sh
+  exit 0
+}
+[ -z "$missing" ] && finish
+
+if ! command -v apt-get >/dev/null; then
+  echo "To $purpose, install what provides these (Debian's names):$missing" >&2
+  exit 1
+fi
+
+as_root=""
+if [ "$(id -u)" -ne 0 ]; then
+  as_root="sudo --preserve-env=DEBIAN_FRONTEND"
+  if ! command -v sudo >/dev/null; then
+    echo "To $purpose, first run as root: apt-get install$missing" >&2
+    exit 1
+  fi
+fi
+
+export DEBIAN_FRONTEND=noninteractive
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+install() {
+  # shellcheck disable=SC2086 # a list of names
+  $as_root apt-get install -y --no-install-recommends $missing >"$log" 2>&1 </dev/null
+}
+
+echo "Installing$missing"
+# Only a machine whose package lists are absent or old needs the update.
+install || { $as_root apt-get update >"$log" 2>&1 </dev/null && install; } || {
+  tail -n 20 "$log" >&2
+  echo "Could not install$missing; the reason is above." >&2
+  echo "Install what provides them in another way, then try again." >&2
+  case $missing in
+    *nodejs*)
+      echo "Any Node from 18 on will do. make demo needs none where SPOTIPY_CLIENT_ID and" >&2
+      echo "SPOTIPY_CLIENT_SECRET name a client of Spotify's." >&2
+      ;;
+  esac
+  exit 1
+}
+rm -f "$log"
+finish
