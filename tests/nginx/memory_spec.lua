@@ -63,6 +63,27 @@ local SERVER = [[
   }
 ]]
 
+-- nginx does not wait for the end of its pool's threads, and what one has yet to free of its own
+-- (an error of the loader's, OpenSSL's state) would be called a leak.
+local AWAIT_THREADS = [[
+  exit_worker_by_lua_block {
+    local ffi = require "ffi"
+    ffi.cdef "int usleep(unsigned int microseconds);"
+    local function count()
+      local status = assert(io.open("/proc/self/status"))
+      local threads = status:read("*a"):match("Threads:%s*(%d+)")
+      status:close()
+      return tonumber(threads)
+    end
+    local tries = 0
+    while count() > 1 do
+      tries = tries + 1
+      assert(tries < 10000, "threads of nginx's pool do not end")
+      ffi.C.usleep(1000)
+    end
+  }
+]]
+
 local NAMES = { "redis", "memcached", "file", "memory", "sealed", "tiered" }
 
 describe("memory in nginx", function()
@@ -83,7 +104,7 @@ describe("memory in nginx", function()
 
   --- Tokens that serve for two seconds.
   local function start(settings)
-    settings.http, settings.server = HTTP, SERVER
+    settings.http, settings.server = HTTP .. (settings.http or ""), SERVER
     settings.values = { REDIS = redis.port, MEMCACHED = memcached.port,
       FILE = directory:file("token.json"), URL = endpoint:url("expires-in?is=62") }
     server = nginx.start(settings)
@@ -102,6 +123,7 @@ describe("memory in nginx", function()
     start {
       build = "build/asan-luajit",
       main = "master_process off;",
+      http = AWAIT_THREADS,
       environment = {
         LD_PRELOAD = library:gsub("\n", ""),
         ASAN_OPTIONS = "detect_leaks=1:log_path=" .. directory:file("report"),
@@ -148,8 +170,16 @@ describe("memory in nginx", function()
         end
       end
     end
-    run(REQUESTS / 2)
-    local before = resident()
+    -- Caches fill and collectors find their pace in the first rounds; a leak grows in every one.
+    local before = 0
+    local sizes = {}
+    repeat
+      local last = before
+      run(REQUESTS / 2)
+      before = resident()
+      sizes[#sizes + 1] = before
+      assert.is_true(#sizes <= 10, "grows in every round: " .. table.concat(sizes, ", ") .. " KiB")
+    until before - last <= 256
     run(REQUESTS)
     local growth = resident() - before
     assert.is_true(growth <= 1024, ("grown by %d KiB from %d"):format(growth, before))
