@@ -8,11 +8,12 @@ local blocking = {}
 
 ---@param name string  of a module in tokencache.worker
 ---@return table<string, function>
+---@return boolean here  in this Lua state
 function blocking.worker(name)
   if environment.nginx then
-    return require("tokencache.nginx.pool").worker(name)
+    return require("tokencache.nginx.pool").worker(name), false
   end
-  return require("tokencache.worker." .. name)
+  return require("tokencache.worker." .. name), true
 end
 
 return blocking

@@ -79,25 +79,13 @@ local function decode(self, bytes)
   return info
 end
 
---- What to say where the store has nothing, or failed.
-local function missing(self, err)
-  if err ~= nil then
+--- What the store's get has returned, where that is not what it returned the last time.
+local function read(self, bytes, err)
+  if err ~= nil and bytes == nil then
     return nil, store_failure(self, "get", err)
-  end
-  log.debug(self.key, ": no token is cached")
-  return nil
-end
-
---- The cached token, as a table that others hold too and nobody may change. It is decoded only
---- where the store's bytes have changed since the last call.
----@return tokencache.TokenInfo?  nil without an error: nothing is cached
----@return tokencache.Error?
-local function peek(self)
-  local bytes, err = self.store:get(self.key)
-  if bytes == nil then
-    return missing(self, err)
-  elseif bytes == self.seen_bytes then
-    return self.seen_info
+  elseif bytes == nil then
+    log.debug(self.key, ": no token is cached")
+    return nil
   end
   local info
   info, err = decode(self, bytes)
@@ -108,13 +96,28 @@ local function peek(self)
   return info, err
 end
 
-Handler.peek_cached_token = peek
+--- The cached token, as a table that others hold too and nobody may change. It is decoded only
+--- where the store's bytes have changed since the last call.
+---@return tokencache.TokenInfo?  nil without an error: nothing is cached
+---@return tokencache.Error?
+function Handler:peek_cached_token()
+  local bytes, err = self.store:get(self.key)
+  if bytes ~= nil and bytes == self.seen_bytes then
+    return self.seen_info
+  end
+  return read(self, bytes, err)
+end
 
 --- The same, as a table of the caller's own.
 ---@return tokencache.TokenInfo?
 ---@return tokencache.Error?
 function Handler:get_cached_token()
-  local info, err = peek(self)
+  local bytes, err = self.store:get(self.key)
+  if bytes ~= nil and bytes == self.seen_bytes then
+    return self.copy_seen(self.seen_info)
+  end
+  local info
+  info, err = read(self, bytes, err)
   return info and self.copy_seen(info), err
 end
 

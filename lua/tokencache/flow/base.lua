@@ -27,31 +27,33 @@ local base = {}
 
 local NO_OPTIONS, FORCED = {}, { forced = true }
 
-local function get(cache)
-  return cache:get_cached_token()
-end
+--- A handler's methods for a look into it: one gives the caller a table of its own; the other need
+--- not, where the handler has it, and is for a token_info that goes no further.
+local GET, PEEK = "get_cached_token", "peek_cached_token"
 
---- Without a copy, where the handler can: the token_info goes no further.
-local function peek(cache)
-  local method = cache.peek_cached_token or cache.get_cached_token
-  return method(cache)
-end
-
---- Whether this is a token, and serves for longer than the leeway. Of one that nobody may change,
---- all but its end is checked once.
-local function fits(self, info, look)
-  local judged = self.judged
-  if info == judged.info and info.access_token == judged.token
-    and info.expires_at == judged.ends then
-    return judged.ends - self.now() >= self.leeway
-  elseif type(info) ~= "table" or not self.client:fits(self.now(), flat(info)) then
+--- Whether this is a token, and serves for longer than the leeway. One that nobody may change is
+--- remembered.
+local function fits(self, info, method)
+  if type(info) ~= "table" or not self.client:fits(self.now(), flat(info)) then
     return false
   end
   local ends = info.expires_at
-  if look == peek and self.cache.peek_cached_token and type(ends) == "number" and ends % 1 == 0 then
+  if method == PEEK and self.cache[PEEK] and type(ends) == "number" and ends % 1 == 0 then
     self.judged = { info = info, token = info.access_token, ends = ends }
   end
   return true
+end
+
+--- Whether what the cache holds fits, and what that is, or an error. Of a token that is remembered
+--- all but its end has been checked.
+local function look(self, method)
+  local cache, judged = self.cache, self.judged
+  local info, err = (cache[method] or cache[GET])(cache)
+  if info == judged.info and info.access_token == judged.token
+    and info.expires_at == judged.ends then
+    return judged.ends - self.now() >= self.leeway, info, err
+  end
+  return fits(self, info, method), info, err
 end
 
 --- Where a renewal could not be waited for, as in some phases of nginx, the seconds left do.
@@ -62,14 +64,14 @@ end
 
 --- The third result is what is wrong with the call itself: the method raises it, and so blames the
 --- right caller.
-local function obtain(self, look, opts)
+local function obtain(self, method, opts)
   local first
   if type(self) ~= "table" or not self.client then
     return nil, nil, misused(self)
   end
   if opts == nil and not self.unsaved then
-    local info, err = look(self.cache)
-    if fits(self, info, look) then
+    local is_fit, info, err = look(self, method)
+    if is_fit then
       return info
     end
     if type(info) == "table" and serves_here(self, info) then
@@ -98,7 +100,7 @@ local function obtain(self, look, opts)
 end
 
 local function obtain_by_peek(self, opts)
-  return obtain(self, peek, opts)
+  return obtain(self, PEEK, opts)
 end
 
 --- After a look that did not find a token that serves: it may have found an old copy.
@@ -108,7 +110,7 @@ local function look_again(self, info, err)
   end
   driver = driver or require "tokencache.driver"
   info, err = driver.checked(info, err)
-  return fits(self, info, get) and info.access_token or nil, err
+  return fits(self, info, GET) and info.access_token or nil, err
 end
 
 ---@class tokencache.CallOptions
@@ -126,7 +128,7 @@ end
 ---@return string?  access_token
 ---@return tokencache.Error?
 function Flow:get_access_token(opts)
-  local info, err, problem = obtain(self, peek, opts)
+  local info, err, problem = obtain(self, PEEK, opts)
   if info then
     return info.access_token
   elseif problem then
@@ -146,8 +148,8 @@ function Flow:peek_access_token()
   elseif self.unsaved then
     return nil -- there is a newer one, which the next call has to save
   end
-  local info, err = peek(self.cache)
-  if fits(self, info, peek) then
+  local is_fit, info, err = look(self, PEEK)
+  if is_fit then
     return info.access_token
   end
   return look_again(self, info, err)
@@ -158,7 +160,7 @@ end
 ---@return tokencache.TokenInfo?
 ---@return tokencache.Error?
 function Flow:get_token_info(opts)
-  local info, err, problem = obtain(self, get, opts)
+  local info, err, problem = obtain(self, GET, opts)
   if problem then
     error("get_token_info: " .. problem, 2)
   end

@@ -13,6 +13,7 @@ local SHORTEST_LOCK = 2
 ---@class tokencache.MemcachedStore: tokencache.Store
 ---@field private worker table<string, function>  the functions of tokencache.worker.memcached
 ---@field private options table  plain data
+---@field private near? table     see tokencache.worker.memcached
 local Store = {}
 
 local metatable = {
@@ -34,11 +35,19 @@ local function noted(self, result, note)
   return result
 end
 
+local memcached, here = blocking.worker "memcached"
+
 ---@param key string
 ---@return string? bytes  nil without an error: there is no such entry
 ---@return tokencache.Error?
 function Store:get(key)
-  local bytes, note = self.worker.get(self.options, key)
+  local near, bytes, note = self.near
+  if near and key == near.key then
+    bytes, note = near.client:get(near.place)
+  else
+    bytes, note = self.worker.get(self.options, key)
+    self.near = here and self.worker.near and self.worker.near(self.options)
+  end
   if note and noted(self, bytes, note) == nil then
     return nil, note
   end
@@ -108,8 +117,6 @@ function Store:unlock(handle)
   end
   return true
 end
-
-local memcached = blocking.worker "memcached"
 
 ---@param checked table  from tokencache.store.memcached_options: plain data
 ---@param worker? table<string, function>  default: tokencache.worker.memcached

@@ -48,15 +48,18 @@ local function find(options, key)
   return known.client, known.place
 end
 
+--- For a store in this Lua state, which need not come here for a key that is asked for again: the
+--- record in `servers`, kept up to date.
+---@return { client: userdata, key?: string, place?: string }?  nil: nothing was asked yet
+function memcached.near(options)
+  return servers[options.identity]
+end
+
 ---@param options table  of tokencache.store.memcached, checked, with an `identity`
 ---@param key string
 ---@return string|false|nil bytes  false: a miss
 ---@return tokencache.Error|"reconnected"|nil
 function memcached.get(options, key)
-  local known = servers[options.identity]
-  if known and key == known.key then -- the shortest way for a key that is asked for again
-    return known.client:get(known.place)
-  end
   local client, place = find(options, key)
   if not client then
     return nil, place -- an error
