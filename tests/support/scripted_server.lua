@@ -13,6 +13,7 @@
 --- the last step the connection stays open and silent, or is closed by "close"; "hang up" closes
 --- without waiting. Further connections do as the last one. One connection is served at a time.
 
+local loopback = require "support.loopback"
 local process = require "support.process"
 
 local scripted_server = {}
@@ -91,9 +92,7 @@ local function literal(value)
   return "{" .. table.concat(parts, ", ") .. "}"
 end
 
----@param script table[]  a list of steps for each connection
----@return ScriptedServer
-function scripted_server.start(script)
+local function start(script)
   local self = setmetatable({ directory = process.temporary_directory() }, Server)
   self.child = process.start(process.lua(CODE, "return " .. literal(script), self.directory))
   self.port = process.wait_until("the scripted server to listen", function()
@@ -101,6 +100,17 @@ function scripted_server.start(script)
     return tonumber(((process.read_file(self.directory .. "/port") or ""):match("^(%d+)\n")))
   end)
   return self
+end
+
+---@param script table[]  a list of steps for each connection
+---@return ScriptedServer
+function scripted_server.start(script)
+  local server = start(script)
+  while not loopback.is_new(server.port) do
+    server:stop()
+    server = start(script)
+  end
+  return server
 end
 
 ---@return string
