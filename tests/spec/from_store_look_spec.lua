@@ -43,6 +43,24 @@ describe("from_store", function()
     end)
   end)
 
+  it("copies all fields that there are, and makes up none", function()
+    local whole = { access_token = "t", token_type = "Bearer", expires_in = 60, expires_at = 2000,
+      authorized_at = 1000, refresh_token = "r", scope = "a", requested_scope = "a b",
+      client_id = "c" }
+    for absent in pairs(whole) do
+      local info = merged(whole)
+      info[absent] = absent == "access_token" and "another" or nil
+      store:set("ann", json.encode(info))
+      for _ = 1, 2 do
+        assert.same(info, handler:get_cached_token())
+      end
+    end
+    store:set("ann", json.encode { access_token = "t" })
+    for _ = 1, 2 do
+      assert.same({ access_token = "t" }, handler:get_cached_token())
+    end
+  end)
+
   describe("lets a flow look", function()
     local kept, now, flow
 

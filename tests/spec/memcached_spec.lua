@@ -189,6 +189,18 @@ describe("memcached keys", function()
     assert.not_equal(key_names.lock "a", key_names.lock "b")
   end)
 
+  it("stay apart where stores share a client, asked in any order", function()
+    local first, second, long = new_store(), new_store(), ("k"):rep(300)
+    for _, key in ipairs { "a", "b", long } do
+      assert.is_true(first:set(key, "of " .. key))
+    end
+    for _, key in ipairs { "a", "a", "b", long, long, "a" } do
+      assert.equal("of " .. key, first:get(key))
+      assert.equal("of " .. (key == "a" and "b" or "a"), second:get(key == "a" and "b" or "a"))
+      assert.equal("of " .. key, first:get(key))
+    end
+  end)
+
   it("make room for a namespace", function()
     local one = new_store { options = '--NAMESPACE="app:"' }
     for _, length in ipairs { 246, 247, 250 } do
