@@ -1,4 +1,4 @@
--- Two people in headless Chromium at examples/nginx/login.conf, whose tokens live for two seconds.
+-- Two people in headless Chromium at examples/nginx/login.conf, whose tokens live for five seconds.
 
 local browsers = require "support.browsers"
 local http = require "socket.http"
@@ -10,7 +10,7 @@ describe("browsers at examples/nginx/login.conf", function()
   local provider, gateway, people
 
   setup(function()
-    provider = oidc_provider.start { token_lifetime = 2 }
+    provider = oidc_provider.start { token_lifetime = 5 }
     people = browsers.start(provider.url)
   end)
 

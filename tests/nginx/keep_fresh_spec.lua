@@ -75,7 +75,7 @@ describe("keep_fresh in nginx", function()
   end)
 
   it("one of four workers renews, and no request waits for that", function()
-    start(4, "expires-in?is=4")
+    start(4, "expires-in?is=6")
     local seen, count = {}, 0
     process.wait_until("five tokens", function()
       local token = get_token()
@@ -103,7 +103,7 @@ describe("keep_fresh in nginx", function()
   end)
 
   it("the workers of a reload take over from the old ones, who end", function()
-    start(2, "expires-in?is=4")
+    start(2, "expires-in?is=6")
     local old = server:worker_pids()
     server:reload()
     process.wait_until("the old workers to end", function()
@@ -120,7 +120,7 @@ describe("keep_fresh in nginx", function()
 
   it("a lock that is extended during a request does as well", function()
     cache = "dictionary"
-    start(2, "expires-in?is=4")
+    start(2, "expires-in?is=6")
     process.wait_until("the third token", function()
       local _, body = server:get("/token")
       return body == "access-3\n"

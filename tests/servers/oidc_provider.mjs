@@ -6,7 +6,8 @@
 //   GET  /test/counts                 JSON: the same by grant_type, and "authorize": logins begun
 //   POST /test/login?user=&deny=      body: an authorization URL; where its pages send the browser
 //   POST /test/revoke                 body: a refresh token; ends its login
-//   POST /test/next_token?status=&error=   the next token request is answered so, not processed
+//   POST /test/next_token?status=&error=&retry_after=
+//                                     the next token request is answered so, not processed
 //   POST /test/next_token?lost=1      ... is processed, and the answer lost
 //   POST /test/next_token?delay=      ... is processed that many seconds later
 
@@ -119,12 +120,15 @@ async function control(name, request, response) {
 }
 
 function answerToken(request, response) {
-  const { status, error, lost, delay } = fault ?? {};
+  const { status, error, retry_after: wait, lost, delay } = fault ?? {};
   fault = undefined;
   tokenRequests += 1;
   if (status !== undefined) {
     request.resume();
-    response.writeHead(Number(status), { 'Content-Type': 'application/json' });
+    response.writeHead(Number(status), {
+      'Content-Type': 'application/json',
+      ...(wait && { 'Retry-After': wait }),
+    });
     response.end(JSON.stringify(error ? { error } : {}));
     return;
   }

@@ -206,8 +206,10 @@ describe("the browser", function()
         core.sleep(0.01)
       end
       print(state_of(pid))
+      assert(os.remove(directory .. "/gone"))
       assert(browser.open(url)):close()
       print(state_of(pid))
+      wait_for("gone") -- the last of what it leaves in the directory
     ]], URL, dir.path)
     local _, output = process.run(child, { environment = { BROWSER = waiting } })
     assert.truthy(output:match("^false\nfalse\t[^\n]*the browser's handle is closed\nZ\nnone\n$"),

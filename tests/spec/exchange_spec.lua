@@ -329,7 +329,7 @@ describe("both halves of a login", function()
 
     before_each(function()
       local url
-      flow = pkce { timeout = 0.2 } -- too short for another attempt
+      flow = pkce()
       url, pending = flow:get_authorize_url()
       response_url = server:login(url)
       requests = server:token_requests()
@@ -340,10 +340,15 @@ describe("both halves of a login", function()
       assert.equal("transient", err.kind, tostring(err))
     end
 
-    for what, refusal in pairs { ["503"] = { status = 503 }, ["429"] = { status = 429 } } do
-      it("may be brought again after status " .. what, function()
+    --- Later than the flow waits: there is one attempt.
+    local function refuse(status)
+      server:next_token { status = status, retry_after = 3600 }
+    end
+
+    for _, status in ipairs { 503, 429 } do
+      it("may be brought again after status " .. status, function()
         for _ = 1, 2 do
-          server:next_token(refusal)
+          refuse(status)
           assert_away(flow:exchange(response_url, pending))
         end
         assert(flow:exchange(response_url, pending))
@@ -353,7 +358,7 @@ describe("both halves of a login", function()
     it("may be brought again where there was no connection", function()
       local provider = with_issuer(server.url)
       provider.token_url = "http://127.0.0.1:1/token"
-      local away = pkce { provider = provider, timeout = 0.2 }
+      local away = pkce { provider = provider }
       assert_away(away:exchange(response_url, pending))
       assert.equal(requests, server:token_requests())
       assert(flow:exchange(response_url, pending))
@@ -364,7 +369,7 @@ describe("both halves of a login", function()
     end)
 
     it("may be brought again to get_access_token", function()
-      server:next_token { status = 503 }
+      refuse(503)
       assert_away(flow:get_access_token { response_url = response_url })
       assert(flow:get_access_token { response_url = response_url })
     end)

@@ -5,9 +5,9 @@ local folder = require "support.folder"
 local glewlwyd = require "support.glewlwyd"
 local http = require "socket.http"
 local json = require "tokencache.json"
+local loopback = require "support.loopback"
 local oidc_provider = require "support.oidc_provider"
 local process = require "support.process"
-local socket = require "socket"
 local tokencache = require "tokencache"
 
 local IN_FULL = _VERSION == "Lua 5.4"
@@ -130,10 +130,7 @@ describe("a login in a browser", function()
   end)
 
   it("hands the token over that an implicit grant puts into the fragment", function()
-    local port_holder = assert(socket.bind("127.0.0.1", 0))
-    local _, port = port_holder:getsockname()
-    port_holder:close()
-    local redirect_uri = ("http://127.0.0.1:%d/callback"):format(port)
+    local redirect_uri = ("http://127.0.0.1:%d/callback"):format(loopback.free_port())
     local server = glewlwyd.start { redirect_uri = redirect_uri }
     finally(function() server:stop() end)
 

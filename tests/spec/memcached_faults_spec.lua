@@ -83,6 +83,7 @@ describe("a memcached server that", function()
         expect("TIMEOUT", takes(0.5, function() return one:set("k", ("w"):rep(1000000)) end))
         expect("TIMEOUT", takes(0.5, function() return one:try_lock("k", 10) end))
         server.child:signal("CONT")
+        server:ask "version" -- it is awake
         assert.is_true(one:set("other", "x"))
         assert.equal("x", one:get "other") -- and not an answer to what was asked before
       end)
@@ -232,16 +233,21 @@ describe("a server that", function()
 
   local function start(...)
     server = scripted_server.start { ... }
+    return store("127.0.0.1:" .. server.port)
+  end
+
+  local function start_briefly(...)
+    start(...)
     return store("127.0.0.1:" .. server.port, { timeout = 0.5 })
   end
 
   it("sends half an answer and no more fails the call at its deadline", function()
     for _, half in ipairs { "VAL", "VALUE k 0 10\r\n01234", "VALUE k 0 2\r\nok\r\n", "EN" } do
-      local one = start { half }
+      local one = start_briefly { half }
       expect("TIMEOUT", takes(0.5, function() return one:get "k" end))
       server:stop()
     end
-    local one = start { "STOR" }
+    local one = start_briefly { "STOR" }
     expect("TIMEOUT", takes(0.5, function() return one:set("k", "v") end))
   end)
 

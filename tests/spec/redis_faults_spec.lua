@@ -79,6 +79,7 @@ describe("a Redis server that", function()
     assert.truthy(message:find("no answer in time; try again later, or raise the timeout", 1, true))
     expect("TIMEOUT", takes(0.5, function() return one:get "k" end)) -- on a new connection
     server.child:signal("CONT")
+    server:cli("PING") -- it is awake
     assert.equal("v", one:get "k")
   end)
 
@@ -137,16 +138,21 @@ describe("a server that", function()
 
   local function start(...)
     server = scripted_server.start { ... }
+    return store(server.port)
+  end
+
+  local function start_briefly(...)
+    start(...)
     return store(server.port, { timeout = 0.5, connect_timeout = 0.5 })
   end
 
   it("drips its answer byte by byte is given the time of one call", function()
-    local one = start { { drip = "$20\r\n01234567890123456789\r\n", every = 0.1 } }
+    local one = start_briefly { { drip = "$20\r\n01234567890123456789\r\n", every = 0.1 } }
     expect("TIMEOUT", takes(0.5, function() return one:get "k" end))
   end)
 
   it("sends half a reply and no more fails the call at its deadline", function()
-    local one = start { "$10\r\n01234" }
+    local one = start_briefly { "$10\r\n01234" }
     expect("TIMEOUT", takes(0.5, function() return one:get "k" end))
   end)
 

@@ -108,12 +108,12 @@ describe("store.redis with TLS", function()
 
   it("keeps its deadlines where the server is frozen", function()
     server = redis_server.start_tls(directory.path, "leaf")
-    local one = trusting { timeout = 0.5, connect_timeout = 0.5 } -- the latter for further tries
-    local new = trusting { timeout = 20, connect_timeout = 0.5 }
+    local one = trusting { timeout = 1, connect_timeout = 1 } -- the latter for further tries
+    local new = trusting { timeout = 20, connect_timeout = 1 }
     assert.is_true(one:set("k", "v"))
     server.child:freeze()
     for _, frozen in ipairs { one, new } do
-      deadline.takes(0.5, function()
+      deadline.takes(1, function()
         expect("TIMEOUT", "; try again later, or raise the timeout", frozen)
       end)
     end

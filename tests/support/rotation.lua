@@ -116,6 +116,7 @@ function on.reauthorize(self)
   self:lost()
 end
 
+--- Until there were so many refreshes, and a process was killed.
 ---@param settings { refreshes: integer, seed: integer }
 ---@return RotationReport
 function rotation.run(settings)
@@ -130,9 +131,11 @@ function rotation.run(settings)
   self.cache_path = self.folder:file("token")
   local ok, err = pcall(function()
     self:log_in()
-    while self.report.refreshes < settings.refreshes and #self.report.surprises == 0 do
+    local report = self.report
+    while (report.refreshes < settings.refreshes or report.kills == 0)
+      and #report.surprises == 0 do
       self.now = self.now + 1e7
-      for _, word in ipairs(self:work(settings.refreshes - self.report.refreshes)) do
+      for _, word in ipairs(self:work(math.max(1, settings.refreshes - report.refreshes))) do
         local act = on[word:match("^%S+")]
         if act then
           act(self)

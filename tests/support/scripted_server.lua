@@ -25,7 +25,8 @@ Server.__index = Server
 
 local CODE = [==[
   local socket = require "socket"
-  local script, directory = (loadstring or load)((...))(), select(2, ...)
+  local text, directory, port = ...
+  local script = (loadstring or load)(text)()
 
   local function write(name, mode, text)
     local file = assert(io.open(directory .. "/" .. name, mode))
@@ -68,10 +69,8 @@ local CODE = [==[
     while hear(connection) do end
   end
 
-  local listener = assert(socket.bind("127.0.0.1", 0))
-  local _, port = listener:getsockname()
+  local listener = assert(socket.bind("127.0.0.1", tonumber(port)))
   write("heard", "wb", "")
-  write("port", "wb", port .. "\n")
   local served = 0
   while true do
     local connection = listener:accept()
@@ -92,25 +91,18 @@ local function literal(value)
   return "{" .. table.concat(parts, ", ") .. "}"
 end
 
-local function start(script)
-  local self = setmetatable({ directory = process.temporary_directory() }, Server)
-  self.child = process.start(process.lua(CODE, "return " .. literal(script), self.directory))
-  self.port = process.wait_until("the scripted server to listen", function()
-    assert(self.child:is_running(), self.child:output())
-    return tonumber(((process.read_file(self.directory .. "/port") or ""):match("^(%d+)\n")))
-  end)
-  return self
-end
-
 ---@param script table[]  a list of steps for each connection
 ---@return ScriptedServer
 function scripted_server.start(script)
-  local server = start(script)
-  while not loopback.is_new(server.port) do
-    server:stop()
-    server = start(script)
-  end
-  return server
+  local self = setmetatable({ directory = process.temporary_directory(),
+    port = loopback.free_port() }, Server)
+  self.child = process.start(process.lua(CODE, "return " .. literal(script), self.directory,
+    tostring(self.port)))
+  process.wait_until("the scripted server to listen", function()
+    assert(self.child:is_running(), self.child:output())
+    return process.read_file(self.directory .. "/heard")
+  end)
+  return self
 end
 
 ---@return string
