@@ -2,6 +2,7 @@
 
 local contest = require "bench.contest"
 local nginx = require "support.nginx"
+local one_core = require "bench.one_core"
 local redis_server = require "support.redis_server"
 local report = require "bench.report"
 local token_info = require "bench.token_info"
@@ -34,7 +35,7 @@ local function measure(rounds, server, threads, how)
   report.ratio("  as a flow's token", flow, resty)
 end
 
-return function(rounds)
+local function measure_all(rounds)
   local redis = redis_server.start()
   assert(tokencache.cache.redis({ port = redis.port }):save_token_to_cache(token_info))
   local server = start_nginx(redis.port)
@@ -42,4 +43,8 @@ return function(rounds)
   measure(rounds, server, 20, "20 at once")
   server:stop()
   redis:stop()
+end
+
+return function(rounds)
+  one_core(function() measure_all(rounds) end)
 end
