@@ -108,17 +108,21 @@ local function processor_time(server)
   return sum / 1e9
 end
 
---- All at the same time, so that whatever else the machine does touches all of them; and in the
---- workers' processor time, for which there is no better or worse share of it.
-local function take_turn(contestants, round)
-  for _, one in ipairs(contestants) do
-    one.before = processor_time(one.server)
-    one.load = wrk.start(("http://127.0.0.1:%d/"):format(one.server.port), 32)
-  end
-  for _, one in ipairs(contestants) do
-    local requests = wrk.finish(one.load)
-    one.times[round] = (processor_time(one.server) - one.before) / requests
+--- One after the other, one round in their order, the next in the reverse, as in bench.contest; and
+--- in the workers' processor time, for which there is no better or worse share of it.
+local function take_turns(contestants, round)
+  for position = 1, #contestants do
+    local one = contestants[round % 2 == 1 and position or #contestants + 1 - position]
+    local before = processor_time(one.server)
+    local requests = wrk.finish(wrk.start(("http://127.0.0.1:%d/"):format(one.server.port), 32))
+    one.times[round] = (processor_time(one.server) - before) / requests
     one.memory[round] = private_memory(one.server)
+  end
+end
+
+local function await_workers(contestants)
+  for _, one in ipairs(contestants) do
+    process.wait_until("a worker", function() return one.server:worker_pids()[1] end)
   end
 end
 
@@ -131,8 +135,9 @@ local function gateways(rounds, all_settings)
     contestants[i] = { name = settings.name, times = {}, memory = {}, server = start(settings,
       { BACK = back.port, FILE = directories[i]:file("token.json") }) }
   end
+  await_workers(contestants)
   for round = 0, math.ceil(rounds / 5) do -- the first one does not count
-    take_turn(contestants, round)
+    take_turns(contestants, round)
   end
   for i, one in ipairs(contestants) do
     one.server:stop()

@@ -6,6 +6,7 @@ local default_io = require "tokencache.io"
 local flat = require("tokencache.token_info").flat
 local memory_path = require "tokencache.flow.memory_path"
 local options = require "tokencache.options"
+local turn_path = require "tokencache.flow.turn_path"
 
 ---@class tokencache.Flow
 ---@field cache table          the cache handler, for good
@@ -13,6 +14,7 @@ local options = require "tokencache.options"
 ---@field package in_memory boolean  the engine itself looks into the cache
 ---@field package is_kept_fresh? boolean
 ---@field package judged { info: table, token?: string, ends?: number }
+---@field package turn? fun(): any  see tokencache.Io
 ---@field package unsaved? tokencache.TokenInfo  its save failed; tried again at the next call
 local Flow = {
   judged = { info = {} }, -- none that a cache could return
@@ -139,6 +141,7 @@ end
 
 --- What get_access_token() returns where it has nothing to do but look into the cache: the cached
 --- token while it is fresh. Else nil, and nothing is done about it: no provider or user is asked.
+--- In an event loop, over two tiers, one look serves for a turn of the loop.
 ---@return string?  access_token
 ---@return tokencache.Error?  the cache could not be read
 function Flow:peek_access_token()
@@ -249,6 +252,9 @@ function base.define(definition)
       error(where .. problem, 2)
     end
     setmetatable(self, metatable)
+    if self.turn and self.cache.may_be_stale and self.cache.changes then
+      self.peek_access_token = turn_path(self, self.turn, self.peek_access_token)
+    end
     self.in_memory = core.memory_box(self.cache) ~= nil
     local box = self.now == default_io.now
       and core.memory_box(self.cache.front_in_memory or self.cache)

@@ -54,6 +54,7 @@ local io_rules = {
   now = { "callable", default = default_io.now },
   monotonic = { "callable", default = default_io.monotonic },
   sleep = { "callable", default = default_io.sleep },
+  turn = { "callable", default = default_io.turn },
   refusal = { "callable", default = default_io.refusal },
   after = { "callable", default = default_io.after },
   random = { "callable", default = default_io.random },
@@ -277,6 +278,7 @@ local function take_rest(draft)
   flow.io = draft.io
   flow.now = checked.clock and checked_clock("clock", checked.clock)
     or checked_clock("io.now", draft.io.now)
+  flow.turn = not checked.clock and draft.io.turn or nil
   flow.clocks = clocks(flow.now, draft.io.monotonic)
   flow.leeway = checked.leeway
   flow.timeout = checked.timeout

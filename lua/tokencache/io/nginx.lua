@@ -59,6 +59,7 @@ end
 return {
   now = now,
   monotonic = core.monotonic,
+  turn = ngx.now, -- not updated within one
   sleep = sleep,
   refusal = phase.refusal,
   after = after,

@@ -1,0 +1,32 @@
+--- The shortest look into two tiers where an event loop runs, as in nginx: what was found is not
+--- looked for again within the same turn of the loop. Requests that a loop answers in one turn come
+--- at the same time, and so see the same token.
+
+--- Seconds that a token must serve beyond the leeway to be kept for a turn: no turn is as long.
+local LONGEST_TURN = 10
+
+--- A `peek_access_token` for one flow.
+---@param flow tokencache.Flow
+---@param turn fun(): any  see tokencache.Io
+---@param slow fun(self: tokencache.Flow): string?, tokencache.Error?
+---@return fun(self: tokencache.Flow): string?, tokencache.Error?
+return function(flow, turn, slow)
+  local cache = flow.cache
+  local token, seen_in, changes -- the token; the turn; the changes to the cache before the look
+
+  return function(self)
+    local this, gone_through = turn(), cache.changes
+    if self == flow and token and this == seen_in and gone_through == changes
+      and not flow.unsaved then
+      return token
+    end
+    token = nil
+    local found, err = slow(self)
+    local judged = flow.judged
+    if found and found == judged.token
+      and judged.ends - flow.now() >= flow.leeway + LONGEST_TURN then
+      token, seen_in, changes = found, this, gone_through
+    end
+    return found, err
+  end
+end
