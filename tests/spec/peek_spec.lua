@@ -156,8 +156,14 @@ describe("flow:peek_access_token", function()
 
   it("wants a flow", function()
     local flow = over(nil)
-    local ok, message = pcall(function() flow.peek_access_token() end)
-    assert.is_false(ok)
-    assert.matches("peek_spec.lua:%d+: peek_access_token: call it on a flow, with a colon", message)
+    stage.io.turn = function() return 1 end
+    local in_turns = stage:flow { cache = cache.tiered { front = cache.memory {},
+      back = stage.handler } }
+    for _, one in ipairs { flow, in_turns } do
+      local ok, message = pcall(function() one.peek_access_token() end)
+      assert.is_false(ok)
+      assert.matches("peek_spec.lua:%d+: peek_access_token: call it on a flow, with a colon",
+        message)
+    end
   end)
 end)

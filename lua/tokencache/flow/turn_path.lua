@@ -2,6 +2,8 @@
 --- looked for again within the same turn of the loop. Requests that a loop answers in one turn come
 --- at the same time, and so see the same token.
 
+local misused = require("tokencache.flow.config").misused
+
 --- Seconds that a token must serve beyond the leeway to be kept for a turn: no turn is as long.
 local LONGEST_TURN = 10
 
@@ -19,6 +21,10 @@ return function(flow, turn, slow)
     if self == flow and token and this == seen_in and gone_through == changes
       and not flow.unsaved then
       return token
+    end
+    local problem = misused(self)
+    if problem then
+      error("peek_access_token: " .. problem, 2)
     end
     token = nil
     local found, err = slow(self)
