@@ -6,7 +6,6 @@ local default_io = require "tokencache.io"
 local flat = require("tokencache.token_info").flat
 local memory_path = require "tokencache.flow.memory_path"
 local options = require "tokencache.options"
-local turn_path = require "tokencache.flow.turn_path"
 
 ---@class tokencache.Flow
 ---@field cache table          the cache handler, for good
@@ -253,6 +252,7 @@ function base.define(definition)
     end
     setmetatable(self, metatable)
     if self.turn and self.cache.may_be_stale and self.cache.changes then
+      local turn_path = require "tokencache.flow.turn_path" -- most programs have no turns
       self.peek_access_token = turn_path(self, self.turn, self.peek_access_token)
     end
     self.in_memory = core.memory_box(self.cache) ~= nil

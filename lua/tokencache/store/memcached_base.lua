@@ -46,7 +46,7 @@ function Store:get(key)
     bytes, note = near.client:get(near.place)
   else
     bytes, note = self.worker.get(self.options, key)
-    self.near = here and self.worker.near and self.worker.near(self.options)
+    self.near = here and self.worker.near(self.options)
   end
   if note and noted(self, bytes, note) == nil then
     return nil, note
