@@ -126,7 +126,8 @@ describe("memory in nginx", function()
       http = AWAIT_THREADS,
       environment = {
         LD_PRELOAD = library:gsub("\n", ""),
-        ASAN_OPTIONS = "detect_leaks=1:log_path=" .. directory:file("report"),
+        ASAN_OPTIONS = (os.getenv("ASAN_OPTIONS") or "") .. ":detect_leaks=1:log_path="
+          .. directory:file("report"),
       },
     }
   end
