@@ -1,6 +1,8 @@
 --- The fields of a token_info that tokencache knows, in the types it counts on. Whatever else a
 --- provider put there is left as it is.
 
+local core = require "tokencache._core"
+
 local token_info = {}
 
 ---@class tokencache.TokenInfo
@@ -129,7 +131,14 @@ function token_info.flat(info)
     return nil
   end
   return info.access_token, info.expires_at, info.refresh_token, info.scope, info.requested_scope,
-    info.client_id, info.authorized_at
+    info.client_id, info.authorized_at, info.expires_in
+end
+
+--- Seconds that may be left of it at most. Where there are more, the clock has been put back.
+---@param info tokencache.TokenInfo
+---@return number
+function token_info.longest_left(info)
+  return (tonumber(info.expires_in) or math.huge) + core.clock_tolerance
 end
 
 --- An empty refresh token is none: servers send it where they mean to send nothing.

@@ -5,7 +5,10 @@
 #include "core/secret.h"
 
 bool tc_token_is_expired(const tc_token *token, double now, double leeway) {
-  return token->expires_at != TC_TIME_UNKNOWN && (double)token->expires_at - now < leeway;
+  if (token->expires_at == TC_TIME_UNKNOWN) return false;
+  double left = (double)token->expires_at - now;
+  return left < leeway || (token->expires_in != TC_TIME_UNKNOWN &&
+                           left > (double)token->expires_in + TC_CLOCK_TOLERANCE);
 }
 
 static bool copy(tc_str *to, tc_str from) {

@@ -9,6 +9,12 @@
 /* A point in time nobody stated. */
 #define TC_TIME_UNKNOWN INT64_MIN
 
+/* One so long ago that every token has ended by now. */
+#define TC_TIME_PAST INT64_C(-9000000000000000)
+
+/* Seconds by which the clocks of those who share a token may differ. */
+#define TC_CLOCK_TOLERANCE 300
+
 /* The point in time, without its fraction; unknown where it is too far away to be one. */
 static inline int64_t tc_time_of(double seconds) {
   return seconds > -9e15 && seconds < 9e15 ? (int64_t)seconds : TC_TIME_UNKNOWN;
@@ -37,7 +43,8 @@ static inline bool tc_token_exists(const tc_token *token) {
   return token->access_token.len > 0;
 }
 
-/* Whether less than `leeway` seconds are left of the token at `now` (Unix seconds). */
+/* Whether less than `leeway` seconds are left of the token at `now` (Unix seconds), or so many that
+   the clock must have been put back since it was received: nobody knows its end then. */
 bool tc_token_is_expired(const tc_token *token, double now, double leeway);
 
 /* Replaces `to`, which owns its strings, by a copy of `from`. On TC_ERR_NOMEM `to` is as before. */

@@ -79,7 +79,7 @@ static int l_client_free(lua_State *L) {
 static int push_whether(lua_State *L, tc_fitness least) {
   const tc_client *client = tc_lua_check_client(L, 1);
   double now = luaL_checknumber(L, 2);
-  lua_settop(L, 9);
+  lua_settop(L, 2 + TC_LUA_TOKEN_VALUES);
   tc_token token = tc_lua_read_token(L, 3);
   lua_pushboolean(L, tc_token_exists(&token) && !tc_client_shuns(client, &token) &&
                          tc_client_judge(client, &token, now) <= least);
@@ -102,17 +102,19 @@ static int l_client_judge(lua_State *L) {
       [TC_FIT] = "fit", [TC_EXPIRING] = "expiring", [TC_EXPIRED] = "expired", [TC_UNFIT] = "unfit"};
   const tc_client *client = tc_lua_check_client(L, 1);
   double now = luaL_checknumber(L, 2);
-  lua_settop(L, 9);
+  lua_settop(L, 2 + TC_LUA_TOKEN_VALUES);
   tc_token token = tc_lua_read_token(L, 3);
   lua_pushstring(L, names[tc_client_judge(client, &token, now)]);
   return 1;
 }
 
-/* client:is_expired(now, expires_at) */
+/* client:is_expired(now, expires_at, expires_in) */
 static int l_client_is_expired(lua_State *L) {
   const tc_client *client = tc_lua_check_client(L, 1);
   tc_token token = TC_TOKEN_NONE;
-  token.expires_at = tc_lua_read_time(L, 3);
+  lua_settop(L, 4);
+  token.expires_at = tc_lua_read_end(L, 3);
+  token.expires_in = tc_lua_read_time(L, 4);
   lua_pushboolean(L, tc_token_is_expired(&token, luaL_checknumber(L, 2), client->leeway));
   return 1;
 }
@@ -134,4 +136,6 @@ void tc_lua_open_client(lua_State *L) {
   lua_pop(L, 1);
   lua_pushcfunction(L, l_client_new);
   lua_setfield(L, -2, "new_client");
+  lua_pushinteger(L, TC_CLOCK_TOLERANCE);
+  lua_setfield(L, -2, "clock_tolerance");
 }

@@ -152,7 +152,7 @@ static int l_engine_start(lua_State *L) {
   tc_clocks clocks = read_clocks(L);
   tc_engine_options options = {.timeout = luaL_checknumber(L, 4), .forced = lua_toboolean(L, 5)};
   luaL_argcheck(L, self->engine.client == NULL, 1, "the engine is at work");
-  lua_settop(L, 16);
+  lua_settop(L, 9 + TC_LUA_TOKEN_VALUES);
   options.lockless = lua_toboolean(L, 6);
   options.authorized = lua_toboolean(L, 7);
   options.earlier = luaL_optnumber(L, 8, 0);
@@ -167,7 +167,7 @@ static int l_engine_start(lua_State *L) {
 static int l_engine_remember(lua_State *L) {
   lengine *self = check(L);
   luaL_argcheck(L, self->due == TC_ACTION_LOAD, 1, "the engine is not waiting for a load");
-  lua_settop(L, 9);
+  lua_settop(L, 2 + TC_LUA_TOKEN_VALUES);
   tc_token memory = tc_lua_read_token(L, 3);
   int rc = tc_engine_remember(&self->engine, tc_token_exists(&memory) ? &memory : NULL,
                               tc_lua_read_string(L, 2));
@@ -261,7 +261,7 @@ static int l_engine_resume(lua_State *L) {
   };
   luaL_argcheck(L, self->due != TC_ACTION_RETURN && self->due != TC_ACTION_FAIL, 1,
                 "the engine is not waiting for a result");
-  lua_settop(L, 11);
+  lua_settop(L, 4 + TC_LUA_TOKEN_VALUES);
   if (self->due == TC_ACTION_LOAD && result.outcome == TC_OK) {
     token = tc_lua_read_token(L, 5);
     result.token = &token;

@@ -1,5 +1,9 @@
 #include "lua/ltoken.h"
 
+#include <math.h>
+
+#include "lua/lint64.h"
+
 tc_str tc_lua_read_string(lua_State *L, int index) {
   tc_str text = TC_STR_NONE;
   if (lua_type(L, index) == LUA_TSTRING) text.data = lua_tolstring(L, index, &text.len);
@@ -14,6 +18,19 @@ void tc_lua_push_string(lua_State *L, tc_str text) {
   }
 }
 
+int64_t tc_lua_read_end(lua_State *L, int index) {
+  int64_t large;
+  if (lua_isnoneornil(L, index) || lua_islightuserdata(L, index)) return TC_TIME_UNKNOWN;
+  double seconds = NAN;
+  if (lua_isnumber(L, index)) {
+    seconds = (double)lua_tonumber(L, index);
+  } else if (tc_lua_get_int64(L, index, &large)) { /* JSON's, beyond 2^53 on Lua 5.1 */
+    seconds = (double)large;
+  }
+  if (seconds >= (double)-TC_TIME_PAST) return TC_TIME_UNKNOWN;
+  return seconds > (double)TC_TIME_PAST ? (int64_t)seconds : TC_TIME_PAST;
+}
+
 int64_t tc_lua_read_time(lua_State *L, int index) {
   return lua_isnumber(L, index) ? tc_time_of(lua_tonumber(L, index)) : TC_TIME_UNKNOWN;
 }
@@ -21,20 +38,22 @@ int64_t tc_lua_read_time(lua_State *L, int index) {
 tc_token tc_lua_read_token(lua_State *L, int first) {
   tc_token token = TC_TOKEN_NONE;
   token.access_token = tc_lua_read_string(L, first);
-  token.expires_at = tc_lua_read_time(L, first + 1);
+  token.expires_at = tc_lua_read_end(L, first + 1);
   token.refresh_token = tc_lua_read_string(L, first + 2);
   token.scope = tc_lua_read_string(L, first + 3);
   token.requested_scope = tc_lua_read_string(L, first + 4);
   token.client_id = tc_lua_read_string(L, first + 5);
   token.authorized_at = tc_lua_read_time(L, first + 6);
+  token.expires_in = tc_lua_read_time(L, first + 7);
   return token;
 }
 
 tc_token tc_lua_get_token(lua_State *L, int index) {
-  static const char *const names[] = {"access_token",    "expires_at", "refresh_token", "scope",
-                                      "requested_scope", "client_id",  "authorized_at"};
+  static const char *const names[TC_LUA_TOKEN_VALUES] = {
+      "access_token",    "expires_at", "refresh_token", "scope",
+      "requested_scope", "client_id",  "authorized_at", "expires_in"};
   int first = lua_gettop(L) + 1;
-  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+  for (size_t i = 0; i < TC_LUA_TOKEN_VALUES; i++) {
     lua_pushstring(L, names[i]);
     lua_rawget(L, index);
   }

@@ -12,12 +12,18 @@ tc_str tc_lua_read_string(lua_State *L, int index);
 /* nil where the text is empty */
 void tc_lua_push_string(lua_State *L, tc_str text);
 
+/* An expires_at: TC_TIME_UNKNOWN where there is none, TC_TIME_PAST where it cannot be read, for it
+   means to state an end. */
+int64_t tc_lua_read_end(lua_State *L, int index);
+
 /* A number, or a string that is one; else TC_TIME_UNKNOWN. */
 int64_t tc_lua_read_time(lua_State *L, int index);
 
-/* Reads a token from seven stack values starting at `first`: access_token, expires_at,
-   refresh_token, scope, requested_scope, client_id, authorized_at. What has another type counts as
-   absent. The strings borrow from the stack. */
+#define TC_LUA_TOKEN_VALUES 8
+
+/* Reads a token from that many stack values starting at `first`: access_token, expires_at,
+   refresh_token, scope, requested_scope, client_id, authorized_at, expires_in. What else has
+   another type counts as absent. The strings borrow from the stack. */
 tc_token tc_lua_read_token(lua_State *L, int first);
 
 /* Pushes those fields of the token_info at `index` and reads them. */

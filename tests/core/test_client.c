@@ -187,6 +187,24 @@ static void test_assigning_a_token_copies_it(void) {
   CHECK(to.expires_at == TC_TIME_UNKNOWN);
 }
 
+static void check_expired(int64_t expires_at, int64_t expires_in, bool want) {
+  tc_token token = TC_TOKEN_NONE;
+  token.expires_at = expires_at;
+  token.expires_in = expires_in;
+  CHECK(tc_token_is_expired(&token, NOW, 60) == want);
+}
+
+static void test_a_token_of_a_clock_put_back_has_expired(void) {
+  int64_t now = (int64_t)NOW;
+  check_expired(now + 60, 3600, false);
+  check_expired(now + 59, 3600, true);
+  check_expired(now + 3600 + TC_CLOCK_TOLERANCE, 3600, false);
+  check_expired(now + 3601 + TC_CLOCK_TOLERANCE, 3600, true);
+  check_expired(now + 86400, TC_TIME_UNKNOWN, false);
+  check_expired(TC_TIME_UNKNOWN, 3600, false);
+  check_expired(TC_TIME_PAST, TC_TIME_UNKNOWN, true);
+}
+
 int main(void) {
   RUN(test_keeps_what_it_was_given);
   RUN(test_refuses_each_bad_option_by_its_name);
@@ -199,6 +217,7 @@ int main(void) {
   RUN(test_a_narrower_grant_serves_who_asked_for_no_more);
   RUN(test_a_token_of_another_client_is_unfit);
   RUN(test_a_flow_without_users_shuns_logins);
+  RUN(test_a_token_of_a_clock_put_back_has_expired);
   RUN(test_assigning_a_token_copies_it);
   return done();
 }

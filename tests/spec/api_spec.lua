@@ -1,3 +1,4 @@
+local json = require "tokencache.json"
 local process = require "support.process"
 local tokencache = require "tokencache"
 
@@ -246,6 +247,24 @@ describe("options", function()
     assert.is_false(strict:is_token_expired {})
     assert.is_true(strict:is_token_expired { expires_at = "999" })
   end)
+
+  for _, ends in ipairs { "soon", "2020-01-01T00:00:00Z", -1e300, 0 / 0, {}, true } do
+    it("take a token whose end cannot be read for expired: " .. tostring(ends), function()
+      local asked = with { cache = tokencache.cache.memory {
+        token_info = { access_token = "old", expires_at = ends } } }
+      asked.http = { request = function()
+        return { status = 200, body = '{"access_token":"new","expires_in":3600}' }
+      end }
+      assert.is_true(new(asked):is_token_expired { expires_at = ends })
+      assert.equal("new", new(asked):get_access_token())
+    end)
+  end
+
+  for _, ends in ipairs { math.huge, 1e300, json.null } do
+    it("take it for one that does not expire where it has no end: " .. tostring(ends), function()
+      assert.is_false(new(with {}):is_token_expired { expires_at = ends })
+    end)
+  end
 end)
 
 describe("validate_token", function()

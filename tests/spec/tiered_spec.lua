@@ -306,6 +306,20 @@ describe("cache.tiered", function()
         assert.equal("", acts())
         assert.equal(1, #stage.requests)
       end)
+
+    it("does not serve from memory what another flow has put back there, either", function()
+      local near = cache.memory {}
+      local flow = over(near)
+      assert.equal("access-1", flow:get_access_token())
+      assert.equal("access-1", flow:get_access_token())
+      local old = near:get_cached_token()
+      back.failing.save = "away"
+      assert.equal("access-2", flow:get_access_token { check_cache = false })
+      near:save_token_to_cache(old)
+      back.failing.save = nil
+      assert.equal("access-2", flow:get_access_token())
+      assert.equal("access-2", back.token.access_token)
+    end)
   end)
 
   --- Three processes, each with a front of its own, over one back; the server burns a refresh

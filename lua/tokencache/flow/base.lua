@@ -3,16 +3,16 @@
 local config = require "tokencache.flow.config"
 local core = require "tokencache._core"
 local default_io = require "tokencache.io"
-local flat = require("tokencache.token_info").flat
 local memory_path = require "tokencache.flow.memory_path"
 local options = require "tokencache.options"
+local token_info = require "tokencache.token_info"
 
 ---@class tokencache.Flow
 ---@field cache table          the cache handler, for good
 ---@field package idle_run? tokencache.Run
 ---@field package in_memory boolean  the engine itself looks into the cache
 ---@field package is_kept_fresh? boolean
----@field package judged { info: table, token?: string, ends?: number }
+---@field package judged { info: table, token?: string, ends?: number, most?: number }
 ---@field package turn? fun(): any  see tokencache.Io
 ---@field package unsaved? tokencache.TokenInfo  its save failed; tried again at the next call
 local Flow = {
@@ -21,7 +21,7 @@ local Flow = {
 
 Flow.call_rules = config.call_rules
 
-local misused, type = config.misused, type
+local flat, misused, type = token_info.flat, config.misused, type
 local driver, keep_fresh -- loaded when first used
 
 local base = {}
@@ -40,7 +40,8 @@ local function fits(self, info, method)
   end
   local ends = info.expires_at
   if method == PEEK and self.cache[PEEK] and type(ends) == "number" and ends % 1 == 0 then
-    self.judged = { info = info, token = info.access_token, ends = ends }
+    self.judged = { info = info, token = info.access_token, ends = ends,
+      most = token_info.longest_left(info) }
   end
   return true
 end
@@ -52,7 +53,8 @@ local function look(self, method)
   local info, err = (cache[method] or cache[GET])(cache)
   if info == judged.info and info.access_token == judged.token
     and info.expires_at == judged.ends then
-    return judged.ends - self.now() >= self.leeway, info, err
+    local left = judged.ends - self.now()
+    return left >= self.leeway and left <= judged.most, info, err
   end
   return fits(self, info, method), info, err
 end
@@ -169,32 +171,30 @@ function Flow:get_token_info(opts)
   return info, err
 end
 
---- Whether fewer than `leeway` seconds are left; a token that states no end does not expire.
----@param token_info tokencache.TokenInfo
+--- Whether fewer than `leeway` seconds are left, or so many more than its expires_in that the clock
+--- must have been put back. A token that states no end does not expire; one whose end is no number
+--- has.
+---@param info tokencache.TokenInfo
 ---@return boolean
-function Flow:is_token_expired(token_info)
-  local problem = misused(self) or type(token_info) ~= "table"
-    and "token_info must be a table, not a " .. type(token_info)
+function Flow:is_token_expired(info)
+  local problem = misused(self) or type(info) ~= "table"
+    and "token_info must be a table, not a " .. type(info)
   if problem then
     error("is_token_expired: " .. problem, 2)
   end
-  local expires_at = tonumber(token_info.expires_at)
-  if not expires_at and type(token_info.expires_at) == "string" then
-    return true -- it means to state an end
-  end
-  return self.client:is_expired(self.now(), expires_at)
+  return self.client:is_expired(self.now(), info.expires_at, info.expires_in)
 end
 
 --- The token_info itself if it serves this flow: of this client, with the scopes wanted, fresh.
----@param token_info? tokencache.TokenInfo
+---@param info? tokencache.TokenInfo
 ---@return tokencache.TokenInfo?
-function Flow:validate_token(token_info)
+function Flow:validate_token(info)
   local problem = misused(self)
   if problem then
     error("validate_token: " .. problem, 2)
   end
-  if type(token_info) == "table" and self.client:fits(self.now(), flat(token_info)) then
-    return token_info
+  if type(info) == "table" and self.client:fits(self.now(), flat(info)) then
+    return info
   end
 end
 
