@@ -219,6 +219,9 @@ function actions.request(run, url, authorization, body, timeout, deadline, origi
     note_missing_lock(run)
   end
   run.renews = nil
+  if origin and run.lock:has_ended() then
+    return "none" -- another may be sending that refresh token by now
+  end
   if origin then
     note_renewal(run, run.infos[origin])
   end
@@ -341,7 +344,7 @@ end
 
 local function new_run(flow)
   local infos = { given = nil, cache = nil, memory = nil, answer = nil }
-  return { flow = flow, infos = infos, lock = lock.new(flow.cache),
+  return { flow = flow, infos = infos, lock = lock.new(flow.cache, flow.io.monotonic),
     engine = core.new_engine(flow.client, infos, flow.cache),
     -- the table has room for these, too
     headers = nil, options = nil, first = nil, object = nil, renews = nil, busy = nil }

@@ -7,39 +7,44 @@
 local errors = require "tokencache.error"
 local log = require "tokencache.log"
 
-local LIFE = 10    -- seconds
-local INTERVAL = 3 -- seconds between two extensions
+local LIFE = 10       -- seconds
+local INTERVAL = 3    -- seconds between two extensions
+local LONGEST = 86400 -- seconds: a life to come to an end, however long the run may last
 
 ---@class tokencache.Lock
 ---@field extends boolean          it must be extended while it is held
 ---@field private cache table
+---@field private monotonic fun(): number  seconds
 ---@field private handle? any      plain data
 ---@field private guard? any       releases the lock when it is collected, if nothing else did
 ---@field private whole? integer   seconds that outlast the run
 ---@field private warned boolean
 ---@field private lost boolean
+---@field private since? number     seconds, monotonic: when it was last taken or extended
 local Lock = {}
 Lock.__index = Lock
 
 local lock = {}
 
 ---@param cache table  a cache handler that has locks
+---@param monotonic fun(): number  seconds from some fixed point
 ---@return tokencache.Lock  not held yet; for one run at a time
-function lock.new(cache)
-  return setmetatable({ cache = cache, extends = false, handle = nil, guard = nil,
-    whole = nil, warned = false, lost = false }, Lock)
+function lock.new(cache, monotonic)
+  return setmetatable({ cache = cache, monotonic = monotonic, extends = false, handle = nil,
+    guard = nil, whole = nil, warned = false, lost = false, since = nil }, Lock)
 end
 
 --- Tries once.
 ---@param seconds number   that outlast the run
 ---@return boolean?  false: another holds it; nil: there is none to be had
 function Lock:try(seconds)
-  local cache, whole = self.cache, math.ceil(seconds)
+  local cache, whole = self.cache, math.ceil(math.min(seconds, LONGEST))
   local extends = cache.extend_lock and true or false
+  local since = extends and self.monotonic() or nil
   local handle, other = cache:try_lock(extends and LIFE or whole)
   if handle then
     self.extends, self.handle, self.guard = extends, handle, other
-    self.whole, self.warned, self.lost = whole, false, false
+    self.whole, self.warned, self.lost, self.since = whole, false, false, since
     return true
   elseif other ~= nil then
     log.warning("the cache's lock failed, going on without it: ", errors.wrap("cache", other))
@@ -53,8 +58,10 @@ local function extend(self, seconds)
   if self.lost then
     return
   end
+  local since = self.monotonic()
   local held, err = self.cache:extend_lock(self.handle, seconds)
   if held then
+    self.since = since
     return
   end
   self.lost = err == nil
@@ -63,6 +70,15 @@ local function extend(self, seconds)
     log.warning("the cache's lock could not be extended, another process may take it: ",
       err ~= nil and errors.wrap("cache", err) or "it has ended")
   end
+end
+
+--- Whether the lock is known to have ended. Where work under it has been slow, it is asked.
+---@return boolean
+function Lock:has_ended()
+  if self.extends and self.monotonic() - self.since >= INTERVAL then
+    extend(self, LIFE)
+  end
+  return self.extends and self.lost
 end
 
 --- Sees to it that the lock lasts while a request is under way.

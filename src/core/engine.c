@@ -11,6 +11,7 @@
 #define FIRST_PAUSE 0.25 /* seconds before the second attempt; doubled for each further one */
 #define FIRST_WAIT 0.02  /* seconds before a busy lock is tried again; grows by half */
 #define LONGEST_WAIT 0.5
+#define SETTLING 0.5    /* seconds for another process to save what it got */
 #define LOCK_MARGIN 5.0 /* seconds a lock outlives the deadline of its holder */
 
 static tc_event fail(tc_engine *engine, int number, const char *message) {
@@ -213,6 +214,14 @@ static void add_foreign(tc_buf *out, const tc_engine *engine, tc_str text) {
   out->failed = out->failed || !hide_secrets(engine, out->data, out->len);
 }
 
+/* Of two that renew the same login without a lock, the second is told that its token is dead. */
+static tc_event on_dead(tc_engine *engine) {
+  double left = tc_engine_time_left(engine);
+  if (engine->locked || left <= 0) return EV_DEAD;
+  engine->seconds = left < SETTLING ? left : SETTLING;
+  return EV_SPENT;
+}
+
 static tc_event on_response(tc_engine *engine, const tc_token_response *response) {
   tc_token_response shown = *response;
   tc_buf error = TC_BUF_EMPTY, description = TC_BUF_EMPTY;
@@ -230,10 +239,24 @@ static tc_event on_response(tc_engine *engine, const tc_token_response *response
   tc_buf_free(&error);
   tc_buf_free(&description);
   if (rc == 0) return on_token(engine, token);
-  return rc == TC_ERR_REAUTHORIZE && engine->renewing ? EV_DEAD : EV_ERROR;
+  return rc == TC_ERR_REAUTHORIZE && engine->renewing ? on_dead(engine) : EV_ERROR;
+}
+
+/* Another may be renewing the login by now. */
+static tc_event on_lost(tc_engine *engine) {
+  engine->lost = true;
+  engine->attempts--;
+  return EV_LOST;
+}
+
+static tc_event on_unlocked(tc_engine *engine) {
+  bool lost = engine->lost;
+  engine->locked = engine->lost = false;
+  return lost ? EV_LOST : EV_OK;
 }
 
 static tc_event on_answered(tc_engine *engine, const tc_result *result) {
+  if (result->outcome == TC_NONE) return on_lost(engine);
   if (result->outcome == TC_OK) {
     int status = result->response->status;
     tc_event event = on_response(engine, result->response);
@@ -334,6 +357,7 @@ static tc_action advance(tc_engine *engine, tc_event event) {
       return TC_ACTION_LOCK;
     case TC_STATE_WAITING:
     case TC_STATE_PAUSING:
+    case TC_STATE_SETTLING:
       return TC_ACTION_SLEEP;
     case TC_STATE_AUTHORIZING:
       return TC_ACTION_AUTHORIZE;
@@ -408,12 +432,12 @@ static tc_event interpret(tc_engine *engine, const tc_result *result) {
     forget(engine);
     return EV_OK;
   case TC_STATE_UNLOCKING:
-    engine->locked = false;
-    return EV_OK;
+    return on_unlocked(engine);
   case TC_STATE_WAITING:
     return on_waited(engine, result);
   case TC_STATE_PAUSING: /* the request's error stands */
     return result->outcome == TC_FAILED ? EV_ERROR : EV_OK;
+  case TC_STATE_SETTLING: /* where one may not wait, it is looked at once */
   case TC_STATE_STARTING:
   case TC_STATE_ENDED:
     break;

@@ -16,8 +16,8 @@ typedef enum tc_action {
   TC_ACTION_SLEEP,     /* for `seconds`: OK, or FAILED with the error where one may not wait */
   TC_ACTION_AUTHORIZE, /* let the user log in: OK with a code or, where the flow has no `acquire`,
                           with the response; FAILED with the error */
-  TC_ACTION_REQUEST,   /* POST to the token endpoint: OK with the response, or FAILED with the error
-                        */
+  TC_ACTION_REQUEST,   /* POST to the token endpoint: OK with the response, FAILED with the error,
+                          or NONE: not done, for the lock had ended before */
   TC_ACTION_SAVE,      /* write `token` to the cache: OK or FAILED */
   TC_ACTION_REMOVE,    /* delete the cache's entry: OK or FAILED */
   TC_ACTION_UNLOCK,    /* OK */
@@ -46,6 +46,7 @@ typedef enum tc_state {
   TC_STATE_AUTHORIZING,
   TC_STATE_REQUESTING,
   TC_STATE_PAUSING,
+  TC_STATE_SETTLING,
   TC_STATE_VERIFYING,
   TC_STATE_REMOVING,
   TC_STATE_SAVING,
@@ -90,6 +91,7 @@ typedef struct tc_engine {
   double earlier;
   bool unsaved; /* `token` is not in the cache yet */
   bool locked;
+  bool lost;      /* the lock has ended by itself */
   bool sleepless; /* it may not wait */
   bool logged_in; /* in this run: the cache has nothing to match that */
   bool processed; /* the server may have acted on a request of this run */

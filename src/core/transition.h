@@ -14,7 +14,9 @@ typedef enum tc_event {
   EV_LOCKED,
   EV_BUSY,  /* another holds the lock */
   EV_RETRY, /* the request was not processed and there is time to repeat it */
+  EV_LOST,  /* the lock ended before the request was made */
   EV_DEAD,  /* the server knows the refresh token no longer */
+  EV_SPENT, /* likewise, and without a lock another may be about to save its successor */
   EV_ERROR, /* engine->error is set */
 } tc_event;
 

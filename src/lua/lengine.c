@@ -275,8 +275,9 @@ static int l_engine_resume(lua_State *L) {
     response = read_response(L, 5, result.clocks.now);
     result.response = &response;
     if (self->due == TC_ACTION_REQUEST && response.is_object) object = 7;
-  } else if (self->due == TC_ACTION_REQUEST || self->due == TC_ACTION_AUTHORIZE ||
-             (self->due == TC_ACTION_SLEEP && result.outcome == TC_FAILED)) {
+  } else if (self->due == TC_ACTION_AUTHORIZE ||
+             (result.outcome == TC_FAILED &&
+              (self->due == TC_ACTION_REQUEST || self->due == TC_ACTION_SLEEP))) {
     error = read_failure(L, 5);
     result.error = &error;
     result.unsent = lua_toboolean(L, 7);

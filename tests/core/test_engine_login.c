@@ -289,6 +289,7 @@ static void test_a_dead_token_stays_where_that_was_asked_for(void) {
   STEP(LOAD, FOUND(expired));
   STEP(LOCK, FAILED);
   STEP(REQUEST, ANSWERED(dead));
+  STEP(SLEEP, OK);
   STEP(LOAD, FOUND(expired));
   FAILS(TC_ERR_REAUTHORIZE);
   end(&s);
@@ -303,6 +304,7 @@ static void dead_then(tc_result found, tc_action then) {
   STEP(LOAD, FOUND(expired));
   STEP(LOCK, FAILED);
   STEP(REQUEST, ANSWERED(dead));
+  STEP(SLEEP, OK);
   step(&s, TC_ACTION_LOAD, found, __FILE__, __LINE__);
   is_at(&s, then, __FILE__, __LINE__);
   if (then == TC_ACTION_FAIL) CHECK_NUM(s.engine.error.number, TC_ERR_REAUTHORIZE);
@@ -331,11 +333,14 @@ static void test_dead_tokens_are_not_chased_for_ever(void) {
   STEP(LOAD, FOUND(t1));
   STEP(LOCK, FAILED);
   STEP(REQUEST, ANSWERED(dead));
+  STEP(SLEEP, OK);
   STEP(LOAD, FOUND(t2));
   STEP(REQUEST, ANSWERED(dead));
+  STEP(SLEEP, OK);
   STEP(LOAD, FOUND(t3));
   REFRESH_BODY("r3");
   STEP(REQUEST, ANSWERED(dead));
+  STEP(SLEEP, OK);
   STEP(LOAD, FOUND(t4));
   FAILS(TC_ERR_REAUTHORIZE);
   end(&s);

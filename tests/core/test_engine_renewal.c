@@ -310,6 +310,56 @@ static void test_other_failures_never_throw_a_login_away(void) {
   check_login_survives(ANSWER(&html), TC_ERR_PROTOCOL);
 }
 
+static void test_without_a_lock_the_winner_is_given_time_to_save(void) {
+  run r;
+  tc_token cached = fixture_login("old", "r1", -5), newer = fixture_login("newer", "r2", 3600);
+  tc_token_response dead = fixture_refusal(400, "invalid_grant");
+  run_begin_user(&r, PLAIN);
+  STEP(r, LOAD, FOUND(&cached));
+  STEP(r, LOCK, NO_LOCK);
+  STEP(r, REQUEST, ANSWER(&dead));
+  CHECK(r.engine.seconds == 0.5);
+  STEP(r, SLEEP, DONE);
+  STEP(r, LOAD, FOUND(&newer));
+  RETURNS(r, "newer", TC_FROM_CACHE);
+  run_end(&r);
+}
+
+static void test_where_one_may_not_wait_the_cache_is_looked_at_once(void) {
+  run r;
+  tc_token cached = fixture_login("old", "r1", -5);
+  tc_token_response dead = fixture_refusal(400, "invalid_grant");
+  tc_error refused = network_error();
+  run_begin_user(&r, PLAIN);
+  STEP(r, LOAD, FOUND(&cached));
+  STEP(r, LOCK, NO_LOCK);
+  STEP(r, REQUEST, ANSWER(&dead));
+  STEP(r, SLEEP, BROKE(&refused));
+  STEP(r, LOAD, FOUND(&cached));
+  STEP(r, REMOVE, DONE);
+  FAILS(r, TC_ERR_REAUTHORIZE);
+  run_end(&r);
+}
+
+/* The refresh token is not sent under a lock that has ended: it may be spent by now. */
+static void test_a_lock_that_has_ended_is_taken_again(void) {
+  run r;
+  tc_token cached = fixture_login("old", "r1", -5), newer = fixture_login("newer", "r2", 3600);
+  begin_renewing(&r, &cached, PLAIN);
+  STEP(r, REQUEST, NOTHING);
+  STEP(r, UNLOCK, DONE);
+  STEP(r, LOCK, DONE);
+  STEP(r, LOAD, FOUND(&cached));
+  CHECK_NUM(r.engine.attempts, 1);
+  STEP(r, REQUEST, NOTHING);
+  STEP(r, UNLOCK, DONE);
+  STEP(r, LOCK, BUSY);
+  STEP(r, SLEEP, DONE);
+  STEP(r, LOAD, FOUND(&newer));
+  RETURNS(r, "newer", TC_FROM_CACHE);
+  run_end(&r);
+}
+
 /* A job in the middle of the night must not open a browser because another found the login dead. */
 static void test_who_waited_for_a_login_that_is_gone_is_not_asked_to_log_in(void) {
   run r;
@@ -356,6 +406,9 @@ int main(void) {
   RUN(test_a_login_replaced_meanwhile_is_renewed_if_it_must_be);
   RUN(test_a_cache_that_keeps_changing_costs_three_requests);
   RUN(test_only_the_dead_token_is_removed);
+  RUN(test_without_a_lock_the_winner_is_given_time_to_save);
+  RUN(test_where_one_may_not_wait_the_cache_is_looked_at_once);
+  RUN(test_a_lock_that_has_ended_is_taken_again);
   RUN(test_a_fit_token_without_a_refresh_token_may_replace_the_dead_one);
   RUN(test_other_failures_never_throw_a_login_away);
   RUN(test_who_waited_for_a_login_that_is_gone_is_not_asked_to_log_in);

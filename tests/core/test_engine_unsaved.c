@@ -62,6 +62,7 @@ static void test_an_unsaved_token_that_is_dead_leaves_the_cached_one(void) {
   STEP(LOCK, FAILED);
   REFRESH_BODY("r2");
   STEP(REQUEST, ANSWERED(dead));
+  STEP(SLEEP, OK);
   STEP(LOAD, FOUND(cached));
   REFRESH_BODY("r1");
   STEP(REQUEST, ANSWERED(fresh));
@@ -128,6 +129,7 @@ static void test_a_given_token_of_another_login(void) {
   REFRESH_BODY("given");
   CHECK_NUM(s.engine.renewed, TC_FROM_GIVEN);
   STEP(REQUEST, ANSWERED(dead));
+  STEP(SLEEP, OK);
   STEP(LOAD, FOUND(cached));
   FAILS(TC_ERR_REAUTHORIZE);
   end(&s);
@@ -193,6 +195,7 @@ static void test_a_given_token_that_was_renewed_meanwhile(void) {
   STEP(LOCK, FAILED);
   REFRESH_BODY("r1");
   STEP(REQUEST, ANSWERED(dead));
+  STEP(SLEEP, OK);
   STEP(LOAD, FOUND(renewed));
   RETURNS("newer", TC_FROM_CACHE);
   end(&s);

@@ -158,13 +158,15 @@ static tc_action carry_out(walk *w, tc_action action) {
     w->lock_held = result.outcome == TC_OK;
   }
   if (action == TC_ACTION_UNLOCK) w->lock_held = false;
-  if (action == TC_ACTION_REQUEST && result.outcome == TC_NONE) result.outcome = TC_FAILED;
+  if (action == TC_ACTION_REQUEST && result.outcome == TC_NONE && !w->lock_held) {
+    result.outcome = TC_FAILED;
+  }
   if (action == TC_ACTION_AUTHORIZE) {
     if (result.outcome == TC_NONE) result.outcome = TC_FAILED;
     result.credential.code = TC_STR("code");
     if (w->client.acquire == NULL) response = draw_fragment();
   }
-  if (action == TC_ACTION_REQUEST) w->requests++;
+  if (action == TC_ACTION_REQUEST && result.outcome != TC_NONE) w->requests++;
 
   tc_state from = w->engine.state;
   tc_event event = interpret(&w->engine, &result);

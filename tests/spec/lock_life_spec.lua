@@ -106,6 +106,42 @@ describe("a lock that can be extended", function()
     assert.same({}, stage.extended)
   end)
 
+  --- Reads the cache again, under the lock, so slowly that the lock must be looked after.
+  local function slow(seconds)
+    local stage = stages.new { lock = "extendable", token_info = logins.LOGIN }
+    stage.transport.heartbeats = true
+    stage.on.unlock = function() return true end
+    stage.on.load = function()
+      if #stage.ttls == 1 then
+        stage.monotonic = stage.monotonic + seconds
+      end
+      return stage.stored
+    end
+    logins.rotate(stage)
+    return stage
+  end
+
+  it("is extended before the refresh token is sent where the work before was slow", function()
+    local quick, not_so_quick = slow(2), slow(3)
+    assert.equal("access-1", quick:user_flow():get_access_token())
+    assert.equal("load try_lock load request save unlock", quick:acts())
+    assert.equal("access-1", not_so_quick:user_flow():get_access_token())
+    assert.equal("load try_lock load extend_lock request save unlock", not_so_quick:acts())
+    assert.same({ 10 }, not_so_quick.extended)
+  end)
+
+  it("and has ended before the refresh token is sent is taken again", function()
+    local stage = slow(11)
+    stage.on.extend_lock = function()
+      stage.holder, stage.stored = nil, logins.NEWER -- another held it, and has renewed the login
+      return false
+    end
+    assert.equal("newer", stage:user_flow():get_access_token())
+    assert.equal("load try_lock load extend_lock unlock try_lock load unlock", stage:acts())
+    assert.same({}, stage.requests)
+    assert.equal(1, #stage.logged)
+  end)
+
   it("and has ended is warned of once, and the work goes on", function()
     local stage = stages.new { lock = "extendable" }
     stage.transport.heartbeats = true

@@ -54,8 +54,25 @@ describe("a refresh token that the server calls dead", function()
     local token, err = stage:user_flow():get_access_token()
     assert.equal("newer", token)
     assert.is_nil(err)
-    assert.equal("load request load", stage:acts())
+    assert.equal("load request sleep load", stage:acts())
     assert.equal(NEWER, stage.stored)
+  end)
+
+  it("is not removed, without a lock, before another has had time to save the newer one", function()
+    local stage = stages.new { token_info = LOGIN }
+    stage.on.request = logins.dead
+    stage.on.sleep = function() stage.stored = NEWER end
+    assert.equal("newer", stage:user_flow():get_access_token())
+    assert.equal("load request sleep load", stage:acts())
+    assert.same({ 0.5 }, stage.slept)
+    assert.equal(NEWER, stage.stored)
+  end)
+
+  it("is removed at once where one may not sleep", function()
+    local stage, flow = dying()
+    stage.on.sleep = function() return nil, "not here" end
+    expect_reauthorize(flow:get_access_token())
+    assert.equal("load request sleep load remove", stage:acts())
   end)
 
   it("is followed by the newer one where that has expired too", function()
@@ -67,7 +84,7 @@ describe("a refresh token that the server calls dead", function()
     end
     assert.equal("access-1", stage:user_flow():get_access_token())
     assert.equal("refresh-1 refresh-2", logins.sent(stage))
-    assert.equal("load request load request save", stage:acts())
+    assert.equal("load request sleep load request save", stage:acts())
   end)
 
   it("is not chased for ever", function()
@@ -121,7 +138,7 @@ describe("a refresh token that the server calls dead", function()
       return logins.dead()
     end
     expect_reauthorize(flow:get_access_token())
-    assert.equal("load request load", stage:acts())
+    assert.equal("load request sleep load", stage:acts())
     assert.equal(LOGIN, stage.stored)
   end)
 
