@@ -67,10 +67,10 @@ local actions = {}
 
 --- A token may wait for its save; another coroutine may have renewed it while this one waited.
 local function look_into_memory(run)
-  local flow = run.flow
-  if flow.unsaved ~= run.infos.memory then
-    run.infos.memory = flow.unsaved
-    run.engine:remember(flow.replaced, token_info.flat(flow.unsaved))
+  local flow, unsaved = run.flow, run.flow.unsaved or nil
+  if unsaved ~= run.infos.memory then
+    run.infos.memory = unsaved
+    run.engine:remember(flow.replaced, token_info.flat(unsaved))
   end
 end
 
@@ -238,7 +238,7 @@ end
 
 local function release(flow, info)
   if flow.unsaved == info then
-    flow.unsaved = nil
+    flow.unsaved = false
   end
 end
 

@@ -14,7 +14,7 @@ local token_info = require "tokencache.token_info"
 ---@field package is_kept_fresh? boolean
 ---@field package judged { info: table, token?: string, ends?: number, most?: number }
 ---@field package turn? fun(): any  see tokencache.Io
----@field package unsaved? tokencache.TokenInfo  its save failed; tried again at the next call
+---@field package unsaved tokencache.TokenInfo|false  its save failed; tried again at the next call
 local Flow = {
   judged = { info = {} }, -- none that a cache could return
 }

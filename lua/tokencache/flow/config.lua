@@ -282,6 +282,7 @@ local function take_rest(draft)
   flow.clocks = clocks(flow.now, draft.io.monotonic)
   flow.leeway = checked.leeway
   flow.timeout = checked.timeout
+  flow.unsaved = false -- there from the start: a look for an absent field goes to the metatable
 end
 
 --- Each adds to the draft, or returns what is wrong. Not by raising: some call what is the user's,

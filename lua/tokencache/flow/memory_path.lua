@@ -17,18 +17,22 @@ return function(flow, box, leeway, slow)
   local checked = false     -- the token_info found to be of this client, with the scopes wanted
   local expires_at          -- its own, a number
   local first, last         -- the seconds from which and up to which it serves
+  local second              -- the last one in which it was found to serve
 
   return function(self, opts)
     local info = box[1]
     if info == checked and info.expires_at == expires_at and opts == nil and self == flow
-      and not flow.unsaved then
+      and not self.unsaved then
       local now = unix_time()
-      if now <= last and now >= first then
+      if now == second then
+        return info.access_token
+      elseif now <= last and now >= first then
+        second = now
         return info.access_token
       end
     elseif info and opts == nil and type(info.expires_at) == "number"
       and flow.client:fits(unix_time(), flat(info)) then
-      checked, expires_at = info, info.expires_at
+      checked, expires_at, second = info, info.expires_at, nil
       first, last = expires_at - token_info.longest_left(info), expires_at - margin
     end
     local err, problem
