@@ -81,6 +81,13 @@ static int dial_unix(const char *path, double deadline, int *fd, tc_error *err) 
   return code == 0 ? 0 : fail(err, code);
 }
 
+/* Of the time that is left each address gets its part: the first may answer nothing. */
+static double share(const struct addrinfo *at, double deadline) {
+  double now = tc_monotonic(), count = 0;
+  for (; at != NULL; at = at->ai_next) count++;
+  return now + (deadline - now) / count;
+}
+
 static int dial_tcp(const tc_dial_address *address, double deadline, int *fd, tc_error *err) {
   struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
   struct addrinfo *found = NULL;
@@ -94,7 +101,7 @@ static int dial_tcp(const tc_dial_address *address, double deadline, int *fd, tc
   }
   int code = ETIMEDOUT;
   for (const struct addrinfo *at = found; at != NULL; at = at->ai_next) {
-    code = connect_to(at->ai_family, at->ai_addr, at->ai_addrlen, deadline, fd);
+    code = connect_to(at->ai_family, at->ai_addr, at->ai_addrlen, share(at, deadline), fd);
     if (code == 0 || tc_monotonic() >= deadline) break;
   }
   freeaddrinfo(found);

@@ -4,8 +4,10 @@ local expect = require "support.cache_failure"
 local forks = require "support.forks"
 local keep_log = require "support.keep_log"
 local log = require "tokencache.log"
+local process = require "support.process"
 local redis_server = require "support.redis_server"
 local scripted_server = require "support.scripted_server"
+local socket = require "socket"
 local store_over = require "tokencache.store.redis_base"
 local tokencache = require "tokencache"
 
@@ -61,6 +63,53 @@ describe("a Redis server that", function()
     end
     server:restart()
     assert.same({}, { one:get "k" })
+  end)
+
+  --- An address that answers nothing: the queue of its only listener is full.
+  local function fill(host, port)
+    local listener = assert(socket.tcp())
+    assert(listener:bind(host, port))
+    assert(listener:listen(0))
+    local waiting = {}
+    repeat
+      local client = socket.tcp()
+      client:settimeout(0.1)
+      waiting[#waiting + 1] = client
+    until not client:connect(host, port)
+    return function()
+      listener:close()
+      for _, client in ipairs(waiting) do
+        client:close()
+      end
+    end
+  end
+
+  it("has two addresses is found at the second where the first answers nothing", function()
+    local homes = redis_server.start { "--bind", "127.0.0.1", "127.0.0.3" }
+    local directory = process.temporary_directory()
+    local hosts = directory .. "/hosts"
+    process.write_file(hosts, "127.0.0.2 two-homes\n127.0.0.3 two-homes\n")
+    local release = fill("127.0.0.2", homes.port)
+    finally(function()
+      release()
+      homes:stop()
+      process.remove_directory(directory)
+    end)
+    local command = { "unshare", "--mount", "sh", "-c",
+      'mount --bind "$0" /etc/hosts && exec "$@"', hosts }
+    local child = process.lua([[
+      local store = require("tokencache").store.redis { host = "two-homes", port = ...,
+        connect_timeout = 2 }
+      print(store:set("k", "found"))
+    ]], homes.port)
+    for _, word in ipairs(child) do
+      command[#command + 1] = word
+    end
+    command.environment = child.environment
+    local code, output = process.run(command)
+    assert.equal(0, code, output)
+    assert.equal("true\n", output)
+    assert.equal("found", store(homes.port):get "k")
   end)
 
   it("closes idle connections costs no call", function()
