@@ -98,7 +98,7 @@ describe("a Redis server that", function()
     local command = { "unshare", "--mount", "sh", "-c",
       'mount --bind "$0" /etc/hosts && exec "$@"', hosts }
     local child = process.lua([[
-      local store = require("tokencache").store.redis { host = "two-homes", port = ...,
+      local store = require("tokencache").store.redis { host = "two-homes", port = tonumber(...),
         connect_timeout = 2 }
       print(store:set("k", "found"))
     ]], homes.port)
