@@ -231,7 +231,7 @@ function actions.request(run, url, authorization, body, timeout, deadline, origi
     return "failed", err.kind, err.message, err.sent == false
   end
   json = json or require "tokencache.json"
-  local object = json.decode(answer or "")
+  local object = json.decode_answer(answer or "")
   run.object = type(object) == "table" and object[1] == nil and object or nil
   return "ok", status, headers and header(headers, "retry-after"), run.object
 end

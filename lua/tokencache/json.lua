@@ -9,6 +9,12 @@ return {
   ---@type fun(text: string): any, string?  value | nil, message
   decode = json.decode,
 
+  --- For what a server answered, which cannot be asked for again. What `decode` refuses is read as
+  --- most parsers do: of several fields of a name the last one, a number that is too large as the
+  --- nearest float, and U+FFFD for what is no character. Whatever comes of it, `encode` takes it.
+  ---@type fun(text: string): any, string?  value | nil, message
+  decode_answer = json.decode_answer,
+
   --- Keys are sorted, the text is ASCII. A table is an array if it is marked as one or has exactly
   --- the keys 1..n; else all its keys must be strings, and an empty one is an object.
   ---@type fun(value: any): string?, string?  text | nil, message naming the field

@@ -1,6 +1,7 @@
 #include "core/json_read.h"
 
 #include <errno.h>
+#include <float.h>
 #include <locale.h>
 #include <math.h>
 #include <stdlib.h>
@@ -8,14 +9,26 @@
 #include "core/hex.h"
 #include "core/utf8.h"
 
+#define BYTE_ORDER_MARK TC_STR("\xEF\xBB\xBF")
+#define REPLACEMENT 0xFFFD /* stands for what is no character */
+
 enum {
   WANT_VALUE, /* a value and nothing else */
   WANT_FIRST, /* the first entry of a container, or its end */
-  WANT_NEXT   /* a comma and an entry, or the container's end; outside of any, the text's end */
+  WANT_NEXT,  /* a comma and an entry, or the container's end; outside of any, the text's end */
+  IN_KEY
 };
 
 void tc_json_reader_init(tc_json_reader *reader, tc_str text, tc_buf *scratch) {
   *reader = (tc_json_reader){.text = text, .scratch = scratch, .state = WANT_VALUE};
+}
+
+void tc_json_tolerate(tc_json_reader *reader) {
+  size_t len = BYTE_ORDER_MARK.len;
+  reader->tolerant = true;
+  if (reader->text.len >= len && memcmp(reader->text.data, BYTE_ORDER_MARK.data, len) == 0) {
+    reader->at = len;
+  }
 }
 
 /* Lines and columns count from 1, columns in characters. */
@@ -99,16 +112,29 @@ static void add_utf8(tc_buf *buf, uint32_t c) {
   tc_buf_add_char(buf, (char)(0x80 | (c & 0x3F)));
 }
 
+/* Where a tolerant reader goes on. */
+static int no_character(const tc_json_reader *r, const char *reason, tc_error *err) {
+  if (!r->tolerant) return fail_here(r, reason, err);
+  add_utf8(r->scratch, REPLACEMENT);
+  return 0;
+}
+
 static int read_unicode_escape(tc_json_reader *r, tc_error *err) {
   uint32_t c, low;
-  if (!take_hex4(r, &c)) return fail_here(r, "an invalid escape", err);
+  if (!take_hex4(r, &c)) return no_character(r, "an invalid escape", err);
   if (c >= 0xD800 && c <= 0xDBFF) {
+    size_t first_ends = r->at;
     if (!take(r, '\\') || !take(r, 'u') || !take_hex4(r, &low) || low < 0xDC00 || low > 0xDFFF) {
-      return fail_here(r, "half a surrogate pair", err);
+      int rc = no_character(r, "half a surrogate pair", err);
+      r->at = first_ends;
+      return rc;
     }
     c = 0x10000 + ((c - 0xD800) << 10) + (low - 0xDC00);
   } else if (c >= 0xDC00 && c <= 0xDFFF) {
-    return fail_here(r, "half a surrogate pair", err);
+    return no_character(r, "half a surrogate pair", err);
+  } else if (c == 0 && r->state == IN_KEY) {
+    if (!r->tolerant) return tc_json_refuse(r, "a NUL in a key", err);
+    c = REPLACEMENT;
   }
   add_utf8(r->scratch, c);
   return 0;
@@ -120,10 +146,14 @@ static int read_escape(tc_json_reader *r, tc_error *err) {
   if (take(r, 'u')) return read_unicode_escape(r, err);
   char c = peek(r);
   const char *found = c != '\0' ? strchr(names, c) : NULL;
-  if (found == NULL) return fail_here(r, "an invalid escape", err);
+  if (found == NULL) return no_character(r, "an invalid escape", err);
   tc_buf_add_char(r->scratch, values[found - names]);
   r->at++;
   return 0;
+}
+
+static int stop_at(const tc_json_reader *r, const char *reason, tc_error *err) {
+  return r->tolerant ? 0 : fail_here(r, reason, err);
 }
 
 /* Moves on to the quote, backslash or fault that ends a run of plain characters. */
@@ -132,9 +162,9 @@ static int skip_plain(tc_json_reader *r, tc_error *err) {
   while (r->at < r->text.len) {
     unsigned char c = text[r->at];
     if (c == '"' || c == '\\') return 0;
-    if (c < 0x20) return fail_here(r, "a control character in a string", err);
+    if (c < 0x20) return stop_at(r, "a control character in a string", err);
     size_t len = c < 0x80 ? 1 : tc_utf8_length(text + r->at, r->text.len - r->at);
-    if (len == 0) return fail_here(r, "invalid UTF-8", err);
+    if (len == 0) return stop_at(r, "invalid UTF-8", err);
     r->at += len;
   }
   return fail_unexpected(r, err);
@@ -160,7 +190,12 @@ static int read_string(tc_json_reader *r, tc_error *err) {
       r->string = tc_buf_str(r->scratch);
       break;
     }
-    if ((rc = read_escape(r, err)) != 0) return rc;
+    if (peek(r) == '\\') {
+      if ((rc = read_escape(r, err)) != 0) return rc;
+    } else {
+      add_utf8(r->scratch, REPLACEMENT);
+      r->at++;
+    }
   }
   r->at++;
   if (escaped && r->scratch->failed) return tc_error_set(err, TC_ERR_NOMEM, NULL);
@@ -171,30 +206,27 @@ static int read_key(tc_json_reader *r, tc_error *err) {
   int rc;
   if (peek(r) != '"') return fail_unexpected(r, err);
   r->start = r->at;
+  r->state = IN_KEY;
   if ((rc = read_string(r, err)) != 0) return rc;
-  if (memchr(r->string.data, '\0', r->string.len) != NULL) {
-    return tc_json_refuse(r, "a NUL in a key", err);
-  }
   skip_space(r);
   if (!take(r, ':')) return fail_unexpected(r, err);
   r->state = WANT_VALUE;
   return 0;
 }
 
-static int read_integer(tc_json_reader *r, tc_str digits, tc_error *err) {
+/* False where it does not fit. */
+static bool read_integer(tc_json_reader *r, tc_str digits) {
   bool negative = digits.data[0] == '-';
   int64_t value = 0; /* counted downwards: INT64_MIN has no positive twin */
   for (size_t i = negative; i < digits.len; i++) {
     if (__builtin_mul_overflow(value, 10, &value) ||
         __builtin_sub_overflow(value, digits.data[i] - '0', &value)) {
-      return tc_json_refuse(r, "an integer beyond 64 bits", err);
+      return false;
     }
   }
-  if (!negative && __builtin_sub_overflow(0, value, &value)) {
-    return tc_json_refuse(r, "an integer beyond 64 bits", err);
-  }
+  if (!negative && __builtin_sub_overflow(0, value, &value)) return false;
   r->integer = value;
-  return 0;
+  return true;
 }
 
 static int read_real(tc_json_reader *r, tc_str digits, tc_error *err) {
@@ -205,9 +237,9 @@ static int read_real(tc_json_reader *r, tc_str digits, tc_error *err) {
   if (point != NULL) *point = localeconv()->decimal_point[0]; /* the one strtod goes by */
   errno = 0;
   r->real = strtod(r->scratch->data, NULL);
-  if (isinf(r->real) || (errno == ERANGE && r->real == 0)) {
-    return tc_json_refuse(r, "a number beyond a double", err);
-  }
+  bool beyond = isinf(r->real) || (errno == ERANGE && r->real == 0);
+  if (beyond && !r->tolerant) return tc_json_refuse(r, "a number beyond a double", err);
+  if (isinf(r->real)) r->real = copysign(DBL_MAX, r->real); /* JSON could not store infinity */
   return 0;
 }
 
@@ -231,8 +263,11 @@ static int read_number(tc_json_reader *r, tc_json_event *event, tc_error *err) {
     if (!take_digits(r)) return fail_unexpected(r, err);
   }
   tc_str digits = {r->text.data + r->start, r->at - r->start};
-  *event = integral ? TC_JSON_INTEGER : TC_JSON_REAL;
-  return integral ? read_integer(r, digits, err) : read_real(r, digits, err);
+  *event = TC_JSON_INTEGER;
+  if (integral && read_integer(r, digits)) return 0;
+  if (integral && !r->tolerant) return tc_json_refuse(r, "an integer beyond 64 bits", err);
+  *event = TC_JSON_REAL;
+  return read_real(r, digits, err);
 }
 
 static int read_word(tc_json_reader *r, tc_str word, tc_error *err) {

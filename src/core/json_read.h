@@ -2,7 +2,9 @@
 
    Stricter than the grammar where a token could change silently: duplicate keys are for the caller
    to refuse, numbers that fit neither int64 nor double, broken UTF-8 and lone surrogates are
-   refused here. An error tells the reason and the place, and never quotes the text. */
+   refused here. An error tells the reason and the place, and never quotes the text.
+
+   A tolerant reader refuses only what leaves open where a value ends. */
 #ifndef TC_JSON_READ_H
 #define TC_JSON_READ_H
 
@@ -37,6 +39,7 @@ typedef struct tc_json_reader {
   /* private */
   tc_str text;
   tc_buf *scratch;
+  bool tolerant;
   size_t at;
   size_t start; /* of the token being read */
   int state;
@@ -46,6 +49,12 @@ typedef struct tc_json_reader {
 
 /* Borrows both: `text` is what is read, `scratch` holds strings whose escapes were resolved. */
 void tc_json_reader_init(tc_json_reader *reader, tc_str text, tc_buf *scratch);
+
+/* Right after tc_json_reader_init, for what others wrote. A byte order mark is skipped (RFC 8259
+   §8.1). Whatever in a string is no character, and a NUL in a key, is read as U+FFFD (§8.2); a
+   number that fits neither int64 nor double as the nearest finite double (§6), an integer as a REAL
+   then. All of it can be written again. */
+void tc_json_tolerate(tc_json_reader *reader);
 
 /* TC_ERR_PROTOCOL where the text is not JSON. After an error the reader is done for. */
 int tc_json_read(tc_json_reader *reader, tc_json_event *event, tc_error *err);

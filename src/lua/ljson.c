@@ -1,5 +1,5 @@
-/* tokencache._json: Lua values to JSON and back, exactly or not at all. Tables are read raw: no
-   metamethod of the caller's runs. */
+/* tokencache._json: Lua values to JSON and back, exactly or not at all; a server's answer as well
+   as it can be read. Tables are read raw: no metamethod of the caller's runs. */
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +26,7 @@ static void push_array_metatable(lua_State *L) {
 
 typedef struct decoder {
   lua_State *L;
+  bool tolerant; /* of several fields of a name the last one counts */
   int depth;
   int lengths[TC_JSON_MAX_DEPTH]; /* of the arrays being filled; -1 for an object */
 } decoder;
@@ -65,7 +66,8 @@ static int decode_event(decoder *d, const tc_json_reader *reader, tc_json_event 
   lua_State *L = d->L;
   switch (event) {
   case TC_JSON_KEY:
-    return push_key(L, reader->string) ? 0 : tc_json_refuse(reader, "a duplicate key", err);
+    if (push_key(L, reader->string) || d->tolerant) return 0;
+    return tc_json_refuse(reader, "a duplicate key", err);
   case TC_JSON_OBJECT:
   case TC_JSON_ARRAY:
     open_container(d, event == TC_JSON_ARRAY);
@@ -97,7 +99,8 @@ static int decode_event(decoder *d, const tc_json_reader *reader, tc_json_event 
   return 0;
 }
 
-/* decode(text) -> value | nil, message; its upvalue is a buffer, empty between calls */
+/* decode(text) -> value | nil, message; its upvalues are a buffer, empty between calls, and whether
+   it is decode_answer, the tolerant one */
 static int l_json_decode(lua_State *L) {
   luaL_checktype(L, 1, LUA_TSTRING);
   lua_settop(L, 1);
@@ -107,12 +110,13 @@ static int l_json_decode(lua_State *L) {
   tc_buf *scratch = lua_touserdata(L, lua_upvalueindex(1));
   tc_buf_free(scratch); /* it is full where the last call raised */
 
-  decoder d = {.L = L};
+  decoder d = {.L = L, .tolerant = lua_toboolean(L, lua_upvalueindex(2))};
   tc_json_reader reader;
   tc_json_event event = TC_JSON_NULL;
   tc_error err;
   tc_error_clear(&err);
   tc_json_reader_init(&reader, text, scratch);
+  if (d.tolerant) tc_json_tolerate(&reader);
   while (event != TC_JSON_END) {
     int rc = tc_json_read(&reader, &event, &err);
     if (rc == 0) rc = decode_event(&d, &reader, event, &err);
@@ -126,6 +130,12 @@ static int l_json_decode(lua_State *L) {
   }
   tc_buf_free(scratch);
   return 1;
+}
+
+static void push_decode(lua_State *L, bool tolerant) {
+  (void)tc_lua_new_buf(L);
+  lua_pushboolean(L, tolerant);
+  lua_pushcclosure(L, l_json_decode, 2);
 }
 
 /* ---- encode */
@@ -387,9 +397,10 @@ int luaopen_tokencache__json(lua_State *L) {
       {NULL, NULL},
   };
   luaL_newlib(L, functions);
-  (void)tc_lua_new_buf(L);
-  lua_pushcclosure(L, l_json_decode, 1);
+  push_decode(L, false);
   lua_setfield(L, -2, "decode");
+  push_decode(L, true);
+  lua_setfield(L, -2, "decode_answer");
   lua_pushlightuserdata(L, NULL_VALUE);
   lua_setfield(L, -2, "null");
   return 1;

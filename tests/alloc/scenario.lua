@@ -14,7 +14,8 @@ local transport = {}
 function transport.request()
   fetched = fetched + 1
   local body = ('{"access_token":"token-%d","token_type":"Bearer","expires_in":3600,'
-    .. '"scope":"read","nested":{"list":[1,2.5,null,true,"\\u00e9"]}}'):format(fetched)
+    .. '"scope":"read","nested":{"list":[1,2.5,null,true,"\\u00e9"],'
+    .. '"odd":["\\ud83d\255",1e999]}}'):format(fetched)
   return { status = 200, headers = { ["content-type"] = "application/json" }, body = body }
 end
 

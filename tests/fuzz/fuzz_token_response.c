@@ -63,6 +63,7 @@ static bool read_body(answer *to, tc_str body, tc_buf *scratch, tc_error *err) {
   tc_json_reader reader;
   tc_json_event event;
   tc_json_reader_init(&reader, body, scratch);
+  tc_json_tolerate(&reader);
   if (tc_json_read(&reader, &event, err) != 0 || event != TC_JSON_OBJECT) return false;
   while (tc_json_read(&reader, &event, err) == 0 && event == TC_JSON_KEY) {
     tc_value ignored, *value = &ignored;
