@@ -132,7 +132,7 @@ static int read_lifetime(const tc_token_response *response, const tc_client *cli
   bool readable = read_seconds(expires_in, &seconds);
   if (seconds < 0 || !readable) {
     /* a rotated refresh token must not be lost over a lifetime: keep it, renew at the next call */
-    if (!client->has_user || !is_text(&response->refresh_token)) {
+    if (!client->has_user || token->refresh_token.len == 0) {
       return tc_error_set(err, TC_ERR_PROTOCOL, "%s answered with %s expires_in", client->endpoint,
                           readable ? "a negative" : "an unreadable");
     }
@@ -154,9 +154,23 @@ static bool has_control(tc_str text) {
   return false;
 }
 
+/* U+FFFD stands for what the reader of the answer could not read. */
+static bool is_damaged(tc_str text) {
+  for (size_t i = 0; i + 3 <= text.len; i++) {
+    if (memcmp(text.data + i, "\xEF\xBF\xBD", 3) == 0) return true;
+  }
+  return false;
+}
+
+/* What is of use in it: without that, the refresh token at hand may still be good. */
+static tc_str refresh_token_of(const tc_token_response *response) {
+  const tc_value *value = &response->refresh_token;
+  return is_text(value) && !is_damaged(value->string) ? value->string : TC_STR_NONE;
+}
+
 static int read_token(const tc_token_response *response, const tc_client *client, double now,
                       tc_token *token, tc_error *err) {
-  *token = TC_TOKEN_NONE;
+  token->refresh_token = refresh_token_of(response);
   if (!is_text(&response->access_token)) {
     return tc_error_set(err, TC_ERR_PROTOCOL, "%s answered without an access_token",
                         client->endpoint);
@@ -166,11 +180,15 @@ static int read_token(const tc_token_response *response, const tc_client *client
                         "%s answered with a control character in the access_token",
                         client->endpoint);
   }
+  if (is_damaged(response->access_token.string)) {
+    return tc_error_set(err, TC_ERR_PROTOCOL, "%s answered with an unreadable access_token",
+                        client->endpoint);
+  }
   token->access_token = response->access_token.string;
   /* a client must not use a token whose type it does not understand (§7.1); an absent type is
      let through, as every peer does */
   if (response->token_type.type != TC_VALUE_ABSENT) {
-    tc_str type = response->token_type.string;
+    tc_str type = tc_str_trim(response->token_type.string, TC_STR(" \t\r\n"));
     if (response->token_type.type != TC_VALUE_STRING || type.len != 6 ||
         strncasecmp(type.data, "Bearer", 6) != 0) {
       return tc_error_set(err, TC_ERR_PROTOCOL, "%s answered with a token_type other than Bearer",
@@ -178,13 +196,13 @@ static int read_token(const tc_token_response *response, const tc_client *client
     }
     token->token_type = type;
   }
-  if (is_text(&response->refresh_token)) token->refresh_token = response->refresh_token.string;
   if (response->scope.type == TC_VALUE_STRING) token->scope = response->scope.string;
   return read_lifetime(response, client, now, token, err);
 }
 
 int tc_token_response_read(const tc_token_response *response, const tc_client *client, double now,
                            tc_token *token, tc_error *err) {
+  *token = TC_TOKEN_NONE;
   tc_error_clear(err);
   err->status = response->status;
   err->retry_after = response->retry_after;

@@ -156,12 +156,45 @@ static void test_what_is_no_token_makes_no_sense(void) {
   check_error(response, TC_ERR_PROTOCOL, "without an access_token");
   response.access_token = text_value("t\r\nX-Admin: 1");
   check_error(response, TC_ERR_PROTOCOL, "with a control character in the access_token");
+  response.access_token = text_value("t\357\277\275k");
+  check_error(response, TC_ERR_PROTOCOL, "an unreadable access_token");
+}
+
+static void test_a_damaged_refresh_token_is_none(void) {
+  tc_token_response response = fixture_answer("t\357\277");
+  response.refresh_token = text_value("r\357\277\275");
+  CHECK(check_token(response).refresh_token.data == NULL);
+  response.expires_in = number_value(-1);
+  check_error(response, TC_ERR_PROTOCOL, "a negative expires_in");
+}
+
+static void check_survivor(tc_token_response response, tc_str want) {
+  tc_token token;
+  tc_error err = TC_ERROR_NONE;
+  CHECK(read_as(true, &response, &token, &err) != 0);
+  CHECK_STR(token.refresh_token, want);
+}
+
+static void test_a_refresh_token_outlives_what_came_with_it(void) {
+  tc_token_response response = fixture_answer("t");
+  response.refresh_token = text_value("rotated");
+  response.token_type = text_value("mac");
+  check_survivor(response, TC_STR("rotated"));
+  response.access_token.type = TC_VALUE_ABSENT;
+  check_survivor(response, TC_STR("rotated"));
+  response.status = 500;
+  check_survivor(response, TC_STR_NONE);
+  response.status = 200;
+  response.error = text_value("invalid_grant");
+  check_survivor(response, TC_STR_NONE);
 }
 
 static void test_only_bearer_tokens_are_understood(void) {
   tc_token_response response = fixture_answer("t");
   response.token_type = text_value("bearer");
   CHECK_STR(check_token(response).token_type, TC_STR("bearer"));
+  response.token_type = text_value("\tBearer \r\n");
+  CHECK_STR(check_token(response).token_type, TC_STR("Bearer"));
   response.token_type = text_value("mac");
   check_error(response, TC_ERR_PROTOCOL, "token_type other than Bearer");
   response.token_type = text_value("BearerX");
@@ -310,6 +343,8 @@ int main(void) {
   RUN(test_other_lifetimes_make_no_sense);
   RUN(test_a_rotated_refresh_token_outlives_a_bad_lifetime);
   RUN(test_what_is_no_token_makes_no_sense);
+  RUN(test_a_damaged_refresh_token_is_none);
+  RUN(test_a_refresh_token_outlives_what_came_with_it);
   RUN(test_only_bearer_tokens_are_understood);
   RUN(test_a_status_without_an_oauth_error);
   RUN(test_a_token_counts_only_with_success);

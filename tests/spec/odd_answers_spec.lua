@@ -70,6 +70,7 @@ local renewals = {
   ["a NUL in a key"] = { [["a\u0000":"x"]], "a" .. DAMAGED, "x" },
   ["a key twice"] = { '"scope":"a","scope":"b"', "scope", "b" },
   ["a token twice"] = { '"access_token":"newer"', "access_token", "newer" },
+  ["blanks around the token_type"] = { '"token_type":" bearer\\n"', "token_type", "bearer" },
 }
 
 describe("a login is renewed by an answer with", function()
@@ -94,6 +95,12 @@ describe("a login is renewed by an answer with", function()
     endpoint:answer(200, "\239\187\191" .. answer_with '"x":1')
     assert.equal("new", new_flow():get_access_token())
     assert.equal("refresh-2", in_file().refresh_token)
+  end)
+
+  it("a refresh token that cannot be read, and keeps the old one", function()
+    endpoint:answer(200, [[{"access_token":"new","expires_in":3600,"refresh_token":"r\udead"}]])
+    assert.equal("new", new_flow():get_access_token())
+    assert.equal("refresh-1", in_file().refresh_token)
   end)
 
   it("a lifetime beyond all numbers", function()
