@@ -54,6 +54,13 @@ local function over(previous, object)
   return object
 end
 
+--- The previous token, with the refresh token of an answer that was of no other use.
+local function rotated(previous, object)
+  local info = token_info.copy(previous)
+  info.refresh_token = object.refresh_token
+  return info
+end
+
 local function header(headers, wanted)
   for name, value in pairs(headers or {}) do
     if type(name) == "string" and name:lower() == wanted then
@@ -258,10 +265,11 @@ end
 
 --- The token counts as unsaved before the attempt: it must outlive a handler or a logger that
 --- raises.
-function actions.save(run, origin)
+function actions.save(run, origin, is_rotated)
   local flow, infos = run.flow, run.infos
   if origin == "answer" then
-    infos.answer = run.engine:complete(run.renews and over(run.renews, run.object) or run.object)
+    infos.answer = is_rotated and rotated(run.renews, run.object)
+      or run.engine:complete(run.renews and over(run.renews, run.object) or run.object)
     flow.replaced = replaced(run)
   end
   local info = infos[origin]

@@ -61,7 +61,10 @@ static tc_event verdict(const tc_engine *engine) {
 /* Whether the cache's token makes the unsaved one at hand superfluous. */
 static bool supersedes(const tc_engine *engine, const tc_token *cached) {
   const tc_token *unsaved = &engine->token;
-  if (tc_str_equal(cached->access_token, unsaved->access_token)) return true;
+  if (tc_str_equal(cached->access_token, unsaved->access_token) &&
+      tc_str_equal(cached->refresh_token, unsaved->refresh_token)) { /* only that may be new */
+    return true;
+  }
   if (tc_str_equal(cached->access_token, tc_buf_str(&engine->replaced))) return false;
   if (cached->authorized_at != unsaved->authorized_at && cached->authorized_at != TC_TIME_UNKNOWN &&
       unsaved->authorized_at != TC_TIME_UNKNOWN) {
@@ -188,6 +191,21 @@ static tc_event on_token(tc_engine *engine, tc_token answered) {
   return adopt(engine, &answered, TC_FROM_ANSWER) == EV_ERROR ? EV_ERROR : EV_UNSAVED;
 }
 
+/* After an answer that cannot be used. A new refresh token in it is saved, beside the old access
+   token, before the run ends with that error: the server may have taken back the one it replaces.
+ */
+static tc_event on_rotation(tc_engine *engine, tc_str refresh_token) {
+  tc_error reason = engine->error;
+  tc_token kept = engine->token;
+  bool is_new = refresh_token.len > 0 && !tc_str_equal(refresh_token, kept.refresh_token);
+  if (!is_new || !engine->renewing || !tc_token_exists(&kept)) return EV_ERROR;
+  kept.refresh_token = refresh_token;
+  if (adopt(engine, &kept, TC_FROM_ANSWER) == EV_ERROR) return EV_ERROR;
+  engine->rotated = true;
+  engine->error = reason;
+  return EV_UNSAVED;
+}
+
 /* RFC 9110 §9.2.2: a POST is repeated only where it cannot have been processed. */
 static tc_event retry_or_fail(tc_engine *engine, bool unprocessed) {
   engine->processed = engine->processed || !unprocessed;
@@ -225,7 +243,7 @@ static tc_event on_dead(tc_engine *engine) {
 static tc_event on_response(tc_engine *engine, const tc_token_response *response) {
   tc_token_response shown = *response;
   tc_buf error = TC_BUF_EMPTY, description = TC_BUF_EMPTY;
-  tc_token token;
+  tc_token token = TC_TOKEN_NONE;
   add_foreign(&description, engine, response->error_description.string);
   if (!tc_token_response_knows(response->error.string)) { /* "client" may be somebody's secret */
     add_foreign(&error, engine, response->error.string);
@@ -239,7 +257,8 @@ static tc_event on_response(tc_engine *engine, const tc_token_response *response
   tc_buf_free(&error);
   tc_buf_free(&description);
   if (rc == 0) return on_token(engine, token);
-  return rc == TC_ERR_REAUTHORIZE && engine->renewing ? on_dead(engine) : EV_ERROR;
+  if (rc == TC_ERR_REAUTHORIZE && engine->renewing) return on_dead(engine);
+  return on_rotation(engine, token.refresh_token);
 }
 
 /* Another may be renewing the login by now. */

@@ -101,6 +101,7 @@ typedef struct tc_engine {
   tc_origin origin;
   bool renewing;     /* the request is for a token renewed, not acquired */
   tc_origin renewed; /* where the token came from that the request renews */
+  bool rotated;      /* that was answered by nothing of use but a new refresh token */
   tc_token token;    /* the best known */
   tc_buf replaced;
   tc_buf code; /* to be exchanged; empty: the refresh token is */

@@ -58,7 +58,8 @@ static int push_arguments(lua_State *L, const tc_engine *engine, tc_action actio
     return 6;
   case TC_ACTION_SAVE:
     push_origin(L, engine->origin);
-    return 1;
+    lua_pushboolean(L, engine->rotated);
+    return 2;
   case TC_ACTION_RETURN:
     push_origin(L, engine->origin);
     push_error(L, &engine->error);
@@ -79,7 +80,8 @@ static int push_arguments(lua_State *L, const tc_engine *engine, tc_action actio
 /* An action is its name and what belongs to it:
    "load"; "unlock"; "remove"; "authorize"; "lock", seconds; "sleep", seconds;
    "request", url, authorization | nil, body, timeout, deadline, origin of what it renews | nil;
-   "save", origin; "return", origin, error | nil; "fail", error, whether the code is unused */
+   "save", origin, whether nothing but its refresh token is new; "return", origin, error | nil;
+   "fail", error, whether the code is unused */
 static int push_action(lua_State *L, lengine *self, tc_action action, int object) {
   static const char *const names[] = {
       [TC_ACTION_LOAD] = "load",           [TC_ACTION_LOCK] = "lock",

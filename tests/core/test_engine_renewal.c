@@ -155,6 +155,58 @@ static void test_a_rotated_token_outlives_a_failed_save(void) {
   tc_token_clear(&kept);
 }
 
+/* Sends "r1" and gets a token of a kind nobody understands, beside `refresh_token`. */
+static void begin_misunderstood(run *r, tc_engine_options options, const char *refresh_token) {
+  tc_token cached = fixture_login("old", "r1", options.forced ? 3600 : -5);
+  tc_token_response answer = fixture_answer("new");
+  answer.token_type = text_value("mac");
+  answer.refresh_token = text_value(refresh_token);
+  begin_renewing(r, &cached, options);
+  STEP(*r, REQUEST, ANSWER(&answer));
+}
+
+static void test_a_rotated_token_is_saved_where_the_access_token_is_of_no_use(void) {
+  run r;
+  begin_misunderstood(&r, PLAIN, "r2");
+  IS_AT(r, SAVE);
+  CHECK(r.engine.rotated);
+  CHECK_STR(r.engine.token.access_token, TC_STR("old"));
+  CHECK_STR(r.engine.token.refresh_token, TC_STR("r2"));
+  CHECK_NUM(r.engine.token.expires_at, NOW - 5);
+  STEP(r, SAVE, DONE);
+  STEP(r, UNLOCK, DONE);
+  FAILS(r, TC_ERR_PROTOCOL);
+  run_end(&r);
+  begin_misunderstood(&r, FORCED, "r2");
+  STEP(r, SAVE, DONE);
+  STEP(r, UNLOCK, DONE);
+  FAILS(r, TC_ERR_PROTOCOL);
+  run_end(&r);
+}
+
+static void test_without_rotation_there_is_nothing_to_save(void) {
+  run r;
+  begin_misunderstood(&r, PLAIN, "r1");
+  STEP(r, UNLOCK, DONE);
+  FAILS(r, TC_ERR_PROTOCOL);
+  run_end(&r);
+}
+
+static void test_what_is_only_rotated_outlives_a_failed_save(void) {
+  run r;
+  tc_token cached = fixture_login("old", "r1", -5), kept = fixture_login("old", "r2", -5);
+  begin_misunderstood(&r, PLAIN, "r2");
+  STEP(r, SAVE, FAILED);
+  CHECK(r.engine.unsaved);
+  run_end(&r);
+
+  run_begin_user(&r, (tc_engine_options){.memory = &kept, .replaced = TC_STR("old")});
+  STEP(r, LOAD, FOUND(&cached));
+  STEP(r, LOCK, NO_LOCK);
+  check_renews(&r, "r2");
+  run_end(&r);
+}
+
 static void test_a_refresh_token_is_not_given_up_for_a_token_of_unknown_end(void) {
   run r;
   tc_token unsaved = fixture_login("unsaved", "r2", -5), endless = fixture_login("old", "r1", 0);
@@ -396,6 +448,9 @@ int main(void) {
   RUN(test_earlier_than_usual_another_may_have_renewed_it);
   RUN(test_earlier_than_usual_nobody_waits);
   RUN(test_a_rotated_token_outlives_a_failed_save);
+  RUN(test_a_rotated_token_is_saved_where_the_access_token_is_of_no_use);
+  RUN(test_without_rotation_there_is_nothing_to_save);
+  RUN(test_what_is_only_rotated_outlives_a_failed_save);
   RUN(test_a_refresh_token_is_not_given_up_for_a_token_of_unknown_end);
   RUN(test_an_unreadable_cache_is_not_taken_for_an_empty_one);
   RUN(test_what_was_read_before_a_failed_read_is_not_renewed);

@@ -62,6 +62,7 @@ static tc_token_response draw_response(void) {
   if (chance(50)) {
     tc_token_response answer = fixture_answer("answered");
     if (chance(50)) answer.refresh_token = text_value("r4");
+    if (chance(10)) answer.token_type = text_value("mac");
     if (chance(20)) answer.scope = text_value("a");
     if (chance(20)) answer.expires_in = number_value(chance(50) ? 5 : -5);
     return answer;
@@ -101,7 +102,9 @@ static bool is_needless(const walk *w) {
 
 /* What the walk knows to be wrong about an action, or NULL. */
 static const char *judge_action(const walk *w, tc_action action) {
-  if (w->must_save && action != TC_ACTION_SAVE) return "an answered token is saved next";
+  if (w->must_save && action != TC_ACTION_SAVE) return "what was answered is saved next";
+  if (w->engine.rotated && action == TC_ACTION_REQUEST)
+    return "a bad answer is not asked for again";
   if (w->logged_in && action == TC_ACTION_LOAD) return "a login is not given up for the cache";
   switch (action) {
   case TC_ACTION_LOCK:
@@ -173,7 +176,8 @@ static tc_action carry_out(walk *w, tc_action action) {
   CHECK(visit(from, event));
   w->must_save = from == TC_STATE_REQUESTING && event == EV_UNSAVED;
   w->logged_in = w->logged_in || (from == TC_STATE_AUTHORIZING && event != EV_ERROR);
-  w->answered = w->answered || w->must_save || (w->logged_in && event == EV_UNSAVED);
+  w->answered =
+      w->answered || (w->must_save && !w->engine.rotated) || (w->logged_in && event == EV_UNSAVED);
   bool ready = tc_transition_from(from, event) == TC_STATE_REQUESTING;
   tc_action next = advance(&w->engine, event);
   if (ready && next != TC_ACTION_REQUEST) (void)visit(TC_STATE_REQUESTING, EV_ERROR);

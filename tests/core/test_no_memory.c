@@ -182,6 +182,23 @@ static bool save_again(void) {
   return done;
 }
 
+static bool be_misunderstood(void) {
+  run r;
+  tc_token cached = fixture_login("old", "r1", -5);
+  tc_token_response answer = fixture_answer("new");
+  answer.token_type = text_value("mac");
+  answer.refresh_token = text_value("r2");
+  begin(&r, NULL);
+  bool done = drive(&r, &cached, &answer);
+  CHECK_NUM(r.action, TC_ACTION_FAIL);
+  if (done) {
+    CHECK_NUM(r.engine.error.number, TC_ERR_PROTOCOL);
+    CHECK_STR(r.engine.token.refresh_token, TC_STR("r2"));
+  }
+  run_end(&r);
+  return done;
+}
+
 static bool be_refused(void) {
   run r;
   tc_token cached = fixture_login("old", "r1-r1-r1", -5);
@@ -231,6 +248,10 @@ static void test_a_renewal(void) {
   fail_each(renew);
 }
 
+static void test_an_answer_of_no_use_but_its_refresh_token(void) {
+  fail_each(be_misunderstood);
+}
+
 static void test_an_unsaved_token(void) {
   fail_each(save_again);
 }
@@ -246,6 +267,7 @@ int main(void) {
   RUN(test_form_and_base64);
   RUN(test_json);
   RUN(test_a_renewal);
+  RUN(test_an_answer_of_no_use_but_its_refresh_token);
   RUN(test_an_unsaved_token);
   RUN(test_a_refusal);
   return done();

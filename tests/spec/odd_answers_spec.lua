@@ -110,6 +110,48 @@ describe("a login is renewed by an answer with", function()
   end)
 end)
 
+describe("a refresh token outlives", function()
+  for what, text in pairs {
+    ["a token_type that nobody knows"] = '"access_token":"new","token_type":"mac"',
+    ["an access_token that cannot be read"] = [["access_token":"\ud83d"]],
+    ["an access_token with a control character"] = [["access_token":"a\n"]],
+    ["a missing access_token"] = '"token_type":"Bearer"',
+  } do
+    it(what .. ", which is reported", function()
+      local flow = new_flow()
+      endpoint:answer(200, '{"expires_in":3600,"refresh_token":"refresh-2","note":"other",'
+        .. text .. "}")
+      endpoint:behave("token")
+      local token, err = flow:get_access_token()
+      assert.is_nil(token)
+      assert.equal("protocol", err.kind)
+      assert.same({ access_token = "old", refresh_token = "refresh-2", expires_at = 5,
+        authorized_at = 3, client_id = CLIENT_ID, note = "kept" },
+        in_file())
+      assert.equal("access-1", flow:get_access_token())
+      assert.equal("refresh-1 refresh-2", sent())
+    end)
+  end
+
+  it("that and a failing save", function()
+    local flow = new_flow()
+    local lines = keep_log()
+    endpoint:answer(200, '{"access_token":"new","token_type":"mac","refresh_token":"refresh-2"}')
+    endpoint:behave("token")
+    local save = flow.cache.save_token_to_cache
+    flow.cache = setmetatable({
+      save_token_to_cache = function() return nil, "the disk is full" end,
+    }, { __index = flow.cache })
+    assert.is_nil((flow:get_access_token()))
+    assert.matches("error the token could not be saved", lines[1], 1, true)
+    assert.equal("refresh-1", in_file().refresh_token)
+    flow.cache.save_token_to_cache = save
+    assert.equal("access-1", flow:get_access_token())
+    assert.equal("refresh-1 refresh-2", sent())
+    assert.equal("refresh-2", in_file().refresh_token)
+  end)
+end)
+
 describe("an error is understood in an answer with", function()
   it("something odd beside it", function()
     local flow = new_flow()
