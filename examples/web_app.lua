@@ -14,7 +14,8 @@ local server = assert(socket.bind("127.0.0.1", tonumber(os.getenv "PORT" or 8080
 local home = "http://127.0.0.1:" .. select(2, server:getsockname())
 
 local token_url = os.getenv "TOKEN_URL"
-local user_url = os.getenv "USER_URL" or "https://api.spotify.com/v1/me"
+local user_url = os.getenv "USER_URL" or not token_url and "https://api.spotify.com/v1/me"
+  or error "USER_URL is missing: a user's token is shown to nobody but its own provider"
 
 -- What belongs to one browser stays here: it gets nothing but the key, in a cookie. An application
 -- would keep this in a database, and end what is old.

@@ -21,7 +21,10 @@ local gateway = {}
 
 -- For init_worker_by_lua.
 function gateway.keep_fresh()
-  assert(flow:keep_fresh())
+  local ok, err = flow:keep_fresh()
+  if not ok then
+    error(tostring(err)) -- nginx shows strings only
+  end
 end
 
 -- For set_by_lua, which cannot wait; without a fresh token it returns nothing.
@@ -38,7 +41,7 @@ function gateway.get_token()
   end
   ngx.log(ngx.ERR, err.kind, ": ", err)
   local passes = err.kind == "transient" or err.kind == "timeout" or err.kind == "cache"
-  ngx.header["Retry-After"] = passes and (err.retry_after or 1) or nil
+  ngx.header["Retry-After"] = passes and math.ceil(err.retry_after or 1) or nil
   return ngx.exit(passes and 503 or 500)
 end
 

@@ -11,13 +11,18 @@
 #   API            gateway: host:port of the API
 #   APPLICATION    login: host:port of the application
 #   AUTHORIZE_URL  login: beside TOKEN_URL, and ISSUER, where the provider sends iss
-#   USER_URL       login: tells the application that is in the example who the user is
+#   USER_URL       login: beside TOKEN_URL; tells the application in the example who the user is
 #   PUBLIC_URL     login: where browsers find the gateway; register PUBLIC_URL/callback
 cd "$(dirname "$0")/../.." || exit 1
 case ${1:-} in
   gateway | login) name=$1 ;;
   *) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0" >&2 && exit 2 ;;
 esac
+
+if [ "$name" = login ] && [ -n "${TOKEN_URL:-}" ]; then
+  : "${AUTHORIZE_URL:?is the provider's, as TOKEN_URL is}"
+  : "${USER_URL:?is the provider's, as TOKEN_URL is: a user's token is shown to nobody else}"
+fi
 
 tools/dependencies.sh nginx || exit
 make -s LUA=luajit || exit

@@ -22,7 +22,7 @@ static const oauth_error oauth_errors[] = {
     {"invalid_target", TC_ERR_CONFIG, "check the resource or audience in token_params"},
     {"unauthorized_client", TC_ERR_CONFIG, "allow this grant in the client's registration"},
     {"unsupported_grant_type", TC_ERR_CONFIG, "use a flow that the provider supports"},
-    {"access_denied", TC_ERR_DENIED, NULL},
+    {"access_denied", TC_ERR_DENIED, "check what the provider allows this client and this user"},
     {"server_error", TC_ERR_UNAVAILABLE, "try again later"},
     {"temporarily_unavailable", TC_ERR_UNAVAILABLE, "try again later"},
 };
@@ -45,8 +45,8 @@ bool tc_token_response_knows(tc_str code) {
 static int read_error(const tc_token_response *response, const tc_client *client, tc_error *err) {
   const oauth_error *known = find_error(response->error.string);
   bool later = response->status == 429 || response->status >= 500;
-  int number = later ? TC_ERR_UNAVAILABLE : TC_ERR_DENIED;
-  const char *remedy = NULL;
+  int number = TC_ERR_DENIED;
+  const char *remedy = "the provider's documentation says what it means";
   if (known != NULL) {
     number = known->number;
     remedy = known->remedy;
@@ -60,13 +60,12 @@ static int read_error(const tc_token_response *response, const tc_client *client
     number = TC_ERR_CONFIG;
     remedy = "check that the provider allows this grant to the client";
   }
-  if (number == TC_ERR_REAUTHORIZE && later) {
-    number = TC_ERR_UNAVAILABLE; /* a server in trouble must not cost the user the login */
+  if (later) { /* a server in trouble is not believed: it must not cost the user the login */
+    number = TC_ERR_UNAVAILABLE;
     remedy = "try again later";
   }
-  return tc_error_set(err, number, "%s answered %s%s%s%s%s", client->endpoint, err->code,
-                      err->description[0] != '\0' ? " - " : "", err->description,
-                      remedy != NULL ? "; " : "", remedy != NULL ? remedy : "");
+  return tc_error_set(err, number, "%s answered %s%s%s; %s", client->endpoint, err->code,
+                      err->description[0] != '\0' ? " - " : "", err->description, remedy);
 }
 
 static int status_error(const tc_token_response *response, const tc_client *client, tc_error *err) {
@@ -92,8 +91,11 @@ static int status_error(const tc_token_response *response, const tc_client *clie
                         client->endpoint, status);
   }
   if (status == 403)
-    return tc_error_set(err, TC_ERR_DENIED, "%s answered with status 403", client->endpoint);
-  return tc_error_set(err, TC_ERR_PROTOCOL, "%s answered with status %d and no OAuth error",
+    return tc_error_set(err, TC_ERR_DENIED,
+                        "%s answered with status 403; check what the provider allows this client",
+                        client->endpoint);
+  return tc_error_set(err, TC_ERR_PROTOCOL,
+                      "%s answered with status %d and no OAuth error; check token_url",
                       client->endpoint, status);
 }
 

@@ -85,6 +85,13 @@ describe("examples/nginx/run.sh login", function()
     return path, stored
   end
 
+  it("shows a user's token to nobody but its provider", function()
+    local code, output = process.run({ "sh", "examples/nginx/run.sh", "login" },
+      { environment = { TOKEN_URL = provider.token_url, AUTHORIZE_URL = "https://a.example/" } })
+    assert.equal(2, code)
+    assert.matches("USER_URL: is the provider's, as TOKEN_URL is", output)
+  end)
+
   it("sends who is not logged in to log in, and then to where they wanted", function()
     local browser = new_browser()
     local answer = browser:get("/things?a=b&c=d")

@@ -67,7 +67,9 @@ describe("a request", function()
 
   it("is sent up to three times where it was not processed", function()
     for _, answer in ipairs { stages.refuse, stages.answer({}, 503), stages.answer({}, 429),
-      stages.answer({ error = "too_many_requests" }, 429) } do
+      stages.answer({ error = "too_many_requests" }, 429),
+      stages.answer({ error = "access_denied" }, 429),
+      stages.answer({ error = "invalid_client" }, 503) } do
       local count, slept, err = attempts(answer)
       assert.equal(3, count)
       assert.same({ 0.25, 0.5 }, slept)
@@ -78,7 +80,6 @@ describe("a request", function()
   it("is sent once where it may have been processed, or cannot succeed", function()
     for _, answer in ipairs {
       stages.answer({}, 500), stages.answer({}, 502), stages.answer({}, 504),
-      stages.answer({ error = "invalid_client" }, 429),
       function() return nil, { kind = "transient", message = "reset" } end,
       function() return nil, { kind = "transient", message = "reset", sent = true } end,
       function() return nil, { kind = "config", message = "bad certificate", sent = false } end,

@@ -142,6 +142,13 @@ describe("examples/", function()
     end)
   end)
 
+  it("web_app.lua shows a user's token to nobody but its provider", function()
+    local app = start("web_app.lua", provider.clients.confidential, { PORT = "0" })
+    finally(function() app:stop() end)
+    app:wait()
+    assert.matches("USER_URL is missing", app:output())
+  end)
+
   describe("web_app.lua", function()
     local app, home
 

@@ -42,7 +42,7 @@ local mistakes = {
   { function() code(with { client_secret = false }) end,
     "flow.authorization_code: client_secret is required: pass client_secret=" },
   { function() code(server { authorize_url = false }) end,
-    "flow.authorization_code: provider: authorize_url: " },
+    "flow.authorization_code: provider: authorize_url is required" },
   { function() code(server { authorize_url = "http://login.example/" }) end,
     "flow.authorization_code: provider: authorize_url must be https, or http on a loopback " },
   { function() code(server { token_url = false }) end,

@@ -72,7 +72,10 @@ local function read_redirect_uri(text)
 end
 
 local function check_authorize_url(text)
-  local url, problem = core.parse_url(text or "")
+  if not text then
+    return "provider: authorize_url is required"
+  end
+  local url, problem = core.parse_url(text)
   if not url then
     return "provider: authorize_url: " .. problem
   elseif not url.secure or url.fragment then
