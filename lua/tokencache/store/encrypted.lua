@@ -5,6 +5,7 @@
 --- All before the last colon, and the key, are bound in as associated data. The marks only tell
 --- why an entry does not open.
 
+local check_bytes = require "tokencache.store.check_bytes"
 local check_store = require "tokencache.store.check"
 local core = require "tokencache._core"
 local crypto = require "tokencache.crypto"
@@ -130,6 +131,7 @@ local function methods(secrets, use, allows_plaintext)
   end
 
   local function set(self, key, bytes, ttl)
+    check_bytes("store.encrypted", bytes)
     local entry, err = seal(key, bytes)
     if not entry then
       return nil, err

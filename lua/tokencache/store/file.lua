@@ -1,6 +1,7 @@
 --- A store in a directory: a file for each key, replaced as a whole and private to this user.
 
 local blocking = require "tokencache.blocking"
+local check_bytes = require "tokencache.store.check_bytes"
 local crypto = require "tokencache.crypto"
 local errors = require "tokencache.error"
 local file_lock = require "tokencache.file_lock"
@@ -85,6 +86,7 @@ end
 ---@return true?
 ---@return tokencache.Error?
 function Store:set(key, bytes)
+  check_bytes("store.file", bytes)
   local path, err = path_of(self, key)
   if not path then
     return nil, err

@@ -2,6 +2,7 @@
 --- back.
 
 local blocking = require "tokencache.blocking"
+local check_bytes = require "tokencache.store.check_bytes"
 local core = require "tokencache._core"
 local crypto = require "tokencache.crypto"
 local keys = require "tokencache.store.memcached_key"
@@ -60,6 +61,7 @@ end
 ---@return true?
 ---@return tokencache.Error?
 function Store:set(key, bytes, ttl)
+  check_bytes("store.memcached", bytes)
   return noted(self, self.worker.set(self.options, key, bytes, ttl))
 end
 

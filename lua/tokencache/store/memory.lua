@@ -1,5 +1,6 @@
 --- A store in the memory of this Lua state: the tokens of many users, gone with the process.
 
+local check_bytes = require "tokencache.store.check_bytes"
 local lru = require "tokencache.lru"
 local options = require "tokencache.options"
 
@@ -29,6 +30,7 @@ end
 ---@param ttl? number  seconds; nil: for good
 ---@return true
 function Store:set(key, bytes, ttl)
+  check_bytes("store.memory", bytes)
   self.rows:set(key, bytes, ttl)
   return true
 end

@@ -2,6 +2,7 @@
 --- back.
 
 local blocking = require "tokencache.blocking"
+local check_bytes = require "tokencache.store.check_bytes"
 local core = require "tokencache._core"
 local crypto = require "tokencache.crypto"
 local environment = require "tokencache.environment"
@@ -84,6 +85,7 @@ end
 ---@return true?
 ---@return tokencache.Error?
 function Store:set(key, bytes, ttl)
+  check_bytes("store.redis", bytes)
   local err = reserved(self, key)
   if err then
     return nil, err

@@ -1,6 +1,7 @@
 --- A store in a shared dictionary of nginx (lua_shared_dict): shared by its workers, kept over a
 --- reload, gone with nginx. It never waits, so it works in every phase.
 
+local check_bytes = require "tokencache.store.check_bytes"
 local core = require "tokencache._core"
 local errors = require "tokencache.error"
 local lock_key = require "tokencache.store.lock_key"
@@ -66,6 +67,7 @@ end
 ---@return true?
 ---@return tokencache.Error?
 function Store:set(key, bytes, ttl)
+  check_bytes("store.shared_dict", bytes)
   local err = lock_key.refusal(PLACE, key)
   if err then
     return nil, err

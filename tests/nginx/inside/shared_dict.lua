@@ -123,6 +123,13 @@ it("reports a value that is no text, and a key that is too long", function()
   equal("cache", err.kind)
 end)
 
+it("refuses to keep what is no string", function()
+  local store = new_store()
+  fails("store.shared_dict: set: bytes must be a string, not nil", store.set, store, "a", nil, 60)
+  fails("bytes must be a string, not a number", store.set, store, "a", 17)
+  equal(nil, dict:get("a"))
+end)
+
 it("has a lock that one holds at a time", function()
   local store = new_store()
   local handle = store:try_lock("a", 10)
