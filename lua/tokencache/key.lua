@@ -1,7 +1,17 @@
 --- Keys made of parts, which may be text of a user's: no two lists make the same key, and no part
---- reaches beyond its place.
+--- reaches beyond its place. What comes after the first ":" may be a session's id, which lets in
+--- whoever reads it, so no message shows it.
+
+local core = require "tokencache._core"
+local crypto = require "tokencache.crypto"
 
 local key = {}
+
+--- No id that nobody can guess is as short.
+key.LONGEST_SHOWN = 20 -- bytes
+
+--- Of what is longer: bytes, or a digest's hexadecimal digits. They tell apart and lead nowhere.
+key.TRACE = 8
 
 local function escaped(byte)
   return ("%%%02x"):format(byte:byte())
@@ -36,6 +46,44 @@ function key.join(parts)
       .. "number"
   end
   return table.concat(safe, ":")
+end
+
+--- SHA-256.
+---@param text string
+---@return string? digest  64 hexadecimal digits
+---@return tokencache.Error?
+function key.sha256(text)
+  local bytes, err = crypto.sha256(text)
+  if not bytes then
+    return nil, err
+  end
+  return (bytes:gsub(".", function(byte) return ("%02x"):format(byte:byte()) end))
+end
+
+--- What stands in a key for something that lets in whoever knows it, such as the id of a session:
+--- it leads nobody back to that. Raises where there is no libcrypto.
+---@param secret string
+---@return string  64 hexadecimal digits
+function key.digest(secret)
+  if type(secret) ~= "string" or secret == "" then
+    error("key.digest: a string expected that is not empty", 2)
+  end
+  local digest, err = key.sha256(secret)
+  return digest or error("key.digest: " .. err, 2)
+end
+
+--- A key as messages show it: up to its first ":", and a mark that tells it from others.
+---@param text string
+---@return string  printable
+function key.shown(text)
+  local name, rest = text:match("^([^:]*:?)(.*)$")
+  if #name <= key.LONGEST_SHOWN and rest == "" then
+    return core.printable(name)
+  elseif #name > key.LONGEST_SHOWN then
+    name = name:sub(1, key.TRACE)
+  end
+  local digest = key.sha256(text)
+  return core.printable(name) .. "#" .. (digest and digest:sub(1, key.TRACE) or "")
 end
 
 --- Checks a key as a program gives it, and raises; returns it as one string.

@@ -63,6 +63,19 @@ static int l_core_as_error(lua_State *L) {
   return 1;
 }
 
+/* printable(text) -> the same without control characters and broken UTF-8 */
+static int l_core_printable(lua_State *L) {
+  tc_str text;
+  text.data = luaL_checklstring(L, 1, &text.len);
+  tc_buf *out = tc_lua_new_buf(L);
+  char *to = tc_buf_reserve(out, text.len + 1);
+  if (to == NULL) return luaL_error(L, "not enough memory");
+  tc_error_copy_foreign(to, text.len + 1, text);
+  lua_pushstring(L, to);
+  tc_buf_free(out);
+  return 1;
+}
+
 static int push_buf(lua_State *L, tc_buf *buf) {
   if (buf->failed) return luaL_error(L, "not enough memory");
   tc_str text = tc_buf_str(buf);
@@ -98,6 +111,7 @@ int luaopen_tokencache__core(lua_State *L) {
       {"collect_garbage", l_core_collect_garbage},
       {"is_keyboard_quiet", l_core_is_keyboard_quiet},
       {"as_error", l_core_as_error},
+      {"printable", l_core_printable},
       {"base64url_encode", l_core_base64url_encode},
       {"base64url_decode", l_core_base64url_decode},
       {NULL, NULL},

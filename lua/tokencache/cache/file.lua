@@ -1,6 +1,7 @@
 --- Keeps a token in a file, as spotipy does and in the same format.
 
 local blocking = require "tokencache.blocking"
+local core = require "tokencache._core"
 local errors = require "tokencache.error"
 local file_lock = require "tokencache.file_lock"
 local from_store = require "tokencache.cache.from_store"
@@ -13,7 +14,7 @@ local file = blocking.worker "file"
 local function holds_something_else(path)
   local bytes, err = file.read(path)
   if bytes and bytes ~= "" and not bytes:find('"access_token"', 1, true) then
-    err = errors.new("cache", path .. ": holds something other than a token and is left alone; "
+    err = errors.new("cache", core.printable(path) .. ": holds something other than a token and is left alone; "
       .. "choose another cache_path, or remove the file")
   end
   return err
@@ -94,5 +95,7 @@ return function(opts)
   if path:find("%z") then
     error("cache.file: cache_path holds a NUL byte", 2)
   end
-  return from_store(store, path)
+  local handler = from_store(store, path)
+  handler.path = path
+  return handler
 end

@@ -24,6 +24,7 @@ local token_info = require "tokencache.token_info"
 ---@class tokencache.StoreHandler
 ---@field private store tokencache.Store
 ---@field private key string
+---@field path? string  of the file that the key is
 ---@field private ttl? number
 ---@field private clock? fun(): number
 ---@field private seen_bytes? string  what `seen_info` was decoded from
@@ -31,16 +32,21 @@ local token_info = require "tokencache.token_info"
 ---@field private copy_seen? fun(info: table): table
 local Handler = {}
 
+--- For messages.
+local function name_of(self)
+  return self.path and core.printable(self.path) or keys.shown(self.key)
+end
+
 local metatable = {
   __index = Handler,
   __name = "tokencache.cache",
   __tostring = function(self)
-    return "tokencache.cache: " .. self.key
+    return "tokencache.cache: " .. name_of(self)
   end,
 }
 
 local function failure(self, message)
-  return errors.new("cache", self.key .. ": " .. message)
+  return errors.new("cache", name_of(self) .. ": " .. message)
 end
 
 --- What a store said went wrong; an error of our own stores names the place itself.
@@ -84,7 +90,7 @@ local function read(self, bytes, err)
   if err ~= nil and bytes == nil then
     return nil, store_failure(self, "get", err)
   elseif bytes == nil then
-    log.debug(self.key, ": no token is cached")
+    log.debug(name_of(self), ": no token is cached")
     return nil
   end
   local info

@@ -11,6 +11,7 @@ local core = require "tokencache._core"
 local crypto = require "tokencache.crypto"
 local errors = require "tokencache.error"
 local extras = require "tokencache.extras"
+local key_names = require "tokencache.key"
 local options = require "tokencache.options"
 local sealed = require "tokencache.sealed"
 
@@ -60,7 +61,7 @@ local function mark(of, bytes)
 end
 
 local function failure(key, message)
-  return nil, errors.new("cache", key .. ": " .. message)
+  return nil, errors.new("cache", key_names.shown(key) .. ": " .. message)
 end
 
 --- The secrets are in here and nowhere else: a store that is printed, field by field, shows none.

@@ -2,7 +2,6 @@
 
 local blocking = require "tokencache.blocking"
 local check_bytes = require "tokencache.store.check_bytes"
-local crypto = require "tokencache.crypto"
 local errors = require "tokencache.error"
 local file_lock = require "tokencache.file_lock"
 local key_names = require "tokencache.key"
@@ -19,11 +18,9 @@ local SUFFIX = ".token"
 --- A name of 255 bytes is the most; those of temporary files are up to 32 longer than the file's.
 local LONGEST = 255 - #SUFFIX - 32
 
-local function hex(bytes)
-  return (bytes:gsub(".", function(byte) return ("%02x"):format(byte:byte()) end))
-end
+local DIGEST = "sha256=" -- its "=" is in no other name
 
---- A long key is known by its digest. Its "=" is in no other name, and no name begins with a dot.
+--- A long key is known by its digest. No name begins with a dot.
 ---@return string? name
 ---@return tokencache.Error?
 local function name_of(key)
@@ -31,11 +28,39 @@ local function name_of(key)
   if #name <= LONGEST then
     return name .. SUFFIX
   end
-  local digest, err = crypto.sha256(key)
+  local digest, err = key_names.sha256(key)
   if not digest then
     return nil, err
   end
-  return "sha256=" .. hex(digest) .. SUFFIX
+  return DIGEST .. digest .. SUFFIX
+end
+
+--- What messages show of a name whose key may hold the id of a session; nil: all of it.
+local function trace_of(name)
+  local stem = name:sub(1, -1 - #SUFFIX)
+  local first, rest = stem:match("^(.-%%3a)(.*)$")
+  if not first or #first > key_names.LONGEST_SHOWN then
+    first, rest = "", stem
+  end
+  if name:sub(1, #DIGEST) == DIGEST or #rest <= key_names.LONGEST_SHOWN then
+    return nil
+  end
+  return first .. rest:sub(1, key_names.TRACE)
+end
+
+local function in_pattern(text)
+  return (text:gsub("%p", "%%%0"))
+end
+
+--- Makes of the path in a failure's message a pattern of the shell, which finds the file.
+local function quiet(path, result, err)
+  local trace = result == nil and type(err) == "table" and trace_of(path:match("[^/]*$"))
+  if trace then
+    err.message = err.message:gsub("/" .. in_pattern(trace) .. "[a-z0-9._%%=-]*", function()
+      return "/" .. trace .. "*"
+    end)
+  end
+  return result, err
 end
 
 ---@class tokencache.FileStore: tokencache.Store
@@ -73,7 +98,7 @@ function Store:get(key)
     return nil, err
   end
   local bytes
-  bytes, err = file.read(path)
+  bytes, err = quiet(path, file.read(path))
   if bytes == nil and err == nil then
     return nil, directory_failure(self)
   end
@@ -91,7 +116,7 @@ function Store:set(key, bytes)
   if not path then
     return nil, err
   end
-  return file.write(path, bytes)
+  return quiet(path, file.write(path, bytes))
 end
 
 ---@param key string
@@ -102,7 +127,7 @@ function Store:delete(key)
   if not path then
     return nil, err
   end
-  return file.remove(path)
+  return quiet(path, file.remove(path))
 end
 
 --- Ends with the process that holds it, or with the guard, and not by a time to live.
@@ -114,7 +139,7 @@ function Store:try_lock(name)
   if not path then
     return nil, err
   end
-  return file_lock.try(path)
+  return quiet(path, file_lock.try(path))
 end
 
 ---@param handle any  from try_lock
