@@ -2,6 +2,7 @@
 --
 -- A browser holds one random id from the login on, in the cookie "session". Another one, in the
 -- cookie "login", binds a login that has begun to the browser in which it has.
+local digest = require("tokencache.key").digest
 local json = require "tokencache.json"
 local random = require("tokencache.io").random
 local tokencache = require "tokencache"
@@ -24,8 +25,9 @@ local near = store.shared_dict(ngx.shared.tokens, { evict = true })
 local far = store.file { directory = ngx.config.prefix() .. "sessions" }
 local logins = store.shared_dict(ngx.shared.logins, { evict = true })
 
+-- An id is as good as a password: who can list the files or the keys finds its digest only.
 local function cache_of(session)
-  local key = { "session", session }
+  local key = { "session", digest(session) }
   return cache.tiered { front = cache.from_store(near, key), back = cache.from_store(far, key) }
 end
 
@@ -64,9 +66,13 @@ end
 
 local ENDED = session_cookie "" .. "; Max-Age=0"
 
--- Only to a page of ours: "//host" and "/\host" lead elsewhere, and browsers skip tabs.
+-- Only to a page of ours: "//host" and "/\host" lead elsewhere, and browsers skip tabs. What is not
+-- ASCII has no place in a header, and need not be UTF-8, which JSON must be.
 local function local_path(to)
-  return to and to:find("^/[^/\\]") and not to:find("%c") and to or "/"
+  if not to or not to:find("^/[^/\\]") or to:find("%c") then
+    return "/"
+  end
+  return (to:gsub("[\128-\255]", function(byte) return ("%%%02X"):format(byte:byte()) end))
 end
 
 local function redirect(to, cookies)
@@ -115,8 +121,8 @@ function login.begin()
     return fail(pending)
   end
   local id = new_id()
-  local kept = json.encode { pending = pending, to = local_path(ngx.var.arg_to
-    and ngx.unescape_uri(ngx.var.arg_to)) }
+  local kept = assert(json.encode { pending = pending, to = local_path(ngx.var.arg_to
+    and ngx.unescape_uri(ngx.var.arg_to)) })
   local ok, err = logins:set(id, kept, LOGIN_TIME)
   if not ok then
     return fail(err)

@@ -1,5 +1,6 @@
 -- examples/nginx/login.conf as it stands, without a browser; example_browser_spec.lua has one.
 
+local digest = require("tokencache.key").digest
 local fake_endpoint = require "support.fake_endpoint"
 local merged = require "support.merged"
 local nginx_example = require "support.nginx_example"
@@ -197,6 +198,29 @@ describe("examples/nginx/run.sh login", function()
     local browser = new_browser()
     local answer = browser:get("//evil.example")
     assert.equal("/", browser:log_in("alice", answer.headers.location).headers.location)
+  end)
+
+  it("leads back to what is no UTF-8, escaped", function()
+    for to, path in pairs { ["/%ff"] = "/%FF", ["/\255?a=\195\188"] = "/%FF?a=%C3%BC",
+      ["/caf%C3%A9"] = "/caf%C3%A9" } do
+      assert.equal(path, new_browser():log_in("alice", "/login?to=" .. to).headers.location)
+    end
+    local browser = new_browser()
+    local answer = browser:get("/caf\233")
+    assert.equal("/login?to=%2Fcaf%E9", answer.headers.location)
+    answer = browser:log_in("alice", answer.headers.location)
+    assert.equal("/caf%E9", answer.headers.location)
+    assert.matches("logged in as alice.", browser:get(answer.headers.location).body, 1, true)
+  end)
+
+  it("keeps no session's id where tokens are kept", function()
+    local browser = new_browser()
+    browser:log_in("alice")
+    local name = gateway.directory:shell("ls sessions")
+    assert.is_nil(name:find(browser.cookies.session, 1, true))
+    assert.equal("session%3a" .. digest(browser.cookies.session) .. ".token",
+      gateway.directory:shell("ls sessions | grep 'token$'"))
+    assert.equal("alice", browser:user())
   end)
 
   it("does not send scripts and forms to the provider", function()
