@@ -138,6 +138,27 @@ describe("flow:peek_access_token", function()
         assert.is_nil((flow:peek_access_token()))
       end)
 
+      it("but not where turns may last for seconds, once that is known", function()
+        local short, asked = nil, 0
+        function stage.io.turns_are_short()
+          asked = asked + 1
+          return short
+        end
+        for _, answer in ipairs { "unknown", false, true } do
+          if answer ~= "unknown" then
+            short = answer
+          end
+          flow = stage:flow { cache = flow.cache }
+          save_elsewhere "old"
+          for _ = 1, 3 do
+            assert.equal("old", flow:peek_access_token())
+          end
+          save_elsewhere "new"
+          assert.equal(short and "old" or "new", flow:peek_access_token())
+        end
+        assert.equal(4 + 1 + 1, asked)
+      end)
+
       it("and not where the program has a clock of its own", function()
         local own = stage:flow { cache = flow.cache, clock = stage.io.now }
         assert.equal("old", own:peek_access_token())

@@ -13,7 +13,7 @@ local token_info = require "tokencache.token_info"
 ---@field package in_memory boolean  the engine itself looks into the cache
 ---@field package is_kept_fresh? boolean
 ---@field package judged { info: table, token?: string, ends?: number, most?: number }
----@field package turn? fun(): any  see tokencache.Io
+---@field package turn? fun(): any  see tokencache.Io; nil: tokens are judged by another clock
 ---@field package unsaved tokencache.TokenInfo|false  its save failed; tried again at the next call
 local Flow = {
   judged = { info = {} }, -- none that a cache could return
@@ -253,7 +253,7 @@ function base.define(definition)
     setmetatable(self, metatable)
     if self.turn and self.cache.may_be_stale and self.cache.changes then
       local turn_path = require "tokencache.flow.turn_path" -- most programs have no turns
-      self.peek_access_token = turn_path(self, self.turn, self.peek_access_token)
+      self.peek_access_token = turn_path(self, self.io, self.peek_access_token)
     end
     self.in_memory = core.memory_box(self.cache) ~= nil
     local box = self.now == default_io.now

@@ -55,6 +55,7 @@ local io_rules = {
   monotonic = { "callable", default = default_io.monotonic },
   sleep = { "callable", default = default_io.sleep },
   turn = { "callable", default = default_io.turn },
+  turns_are_short = { "callable", default = default_io.turns_are_short },
   refusal = { "callable", default = default_io.refusal },
   after = { "callable", default = default_io.after },
   random = { "callable", default = default_io.random },

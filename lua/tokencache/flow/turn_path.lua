@@ -9,11 +9,12 @@ local LONGEST_TURN = 10
 
 --- A `peek_access_token` for one flow.
 ---@param flow tokencache.Flow
----@param turn fun(): any  see tokencache.Io
+---@param io tokencache.Io
 ---@param slow fun(self: tokencache.Flow): string?, tokencache.Error?
 ---@return fun(self: tokencache.Flow): string?, tokencache.Error?
-return function(flow, turn, slow)
-  local cache = flow.cache
+return function(flow, io, slow)
+  local cache, turn = flow.cache, io.turn
+  local short = not io.turns_are_short or nil -- whether turns are; nil: not known yet
   local token, seen_in, changes -- the token; the turn; the changes to the cache before the look
 
   return function(self)
@@ -29,7 +30,10 @@ return function(flow, turn, slow)
     token = nil
     local found, err = slow(self)
     local judged = flow.judged
-    if found and found == judged.token
+    if short == nil then
+      short = io.turns_are_short()
+    end
+    if short and found and found == judged.token
       and judged.ends - flow.now() >= flow.leeway + LONGEST_TURN then
       token, seen_in, changes = found, this, gone_through
     end

@@ -7,6 +7,8 @@ local core = require "tokencache._core"
 ---@field monotonic fun(): number        seconds from some fixed point; deadlines are kept by it
 ---@field sleep fun(seconds: number): any, any  nil, err where one may not wait
 ---@field turn? fun(): any               differs from one turn of an event loop to the next
+---@field turns_are_short? fun(): boolean?  none lasts for seconds, all else being idle; nil: not
+---                                   known yet
 ---@field refusal? fun(): tokencache.Error?      why one may not wait now
 ---@field after? fun(seconds: number, fn: fun()): boolean?, any  calls fn then, where it may yield;
 ---                                   false: the process is about to end; nil, err: it cannot

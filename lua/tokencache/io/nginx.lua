@@ -13,6 +13,15 @@ local function now()
   return ngx.now()
 end
 
+--- With the directive timer_resolution nginx looks at the clock whenever an interval timer tells it
+--- to, and no oftener: to ngx.now() a turn lasts as long as the interval. The master has no timer.
+local function turns_are_short()
+  if ngx.get_phase() == "init" then
+    return nil
+  end
+  return not core.has_interval_timer()
+end
+
 ---@param seconds number
 ---@return true?
 ---@return tokencache.Error?
@@ -60,6 +69,7 @@ return {
   now = now,
   monotonic = core.monotonic,
   turn = ngx.now, -- not updated within one
+  turns_are_short = turns_are_short,
   sleep = sleep,
   refusal = phase.refusal,
   after = after,
