@@ -8,9 +8,13 @@
 
 #define METATABLE "tokencache.client"
 
+void tc_lua_check_open(lua_State *L, const tc_client *client) {
+  if (client->token_url == NULL) (void)tc_lua_fail_collected(L);
+}
+
 tc_client *tc_lua_check_client(lua_State *L, int index) {
   tc_client *client = luaL_checkudata(L, index, METATABLE);
-  luaL_argcheck(L, client->token_url != NULL, index, "the client is not open");
+  tc_lua_check_open(L, client);
   return client;
 }
 

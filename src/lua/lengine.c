@@ -15,9 +15,10 @@
 
 typedef struct lengine {
   tc_engine engine;
-  const tc_client *client; /* kept alive by the uservalue, as is the memory handler */
+  const tc_client *client; /* kept in memory by the uservalue, as is the memory handler */
   tc_memory_run memory;
-  tc_action due; /* the action whose result is awaited */
+  tc_action due;  /* the action whose result is awaited */
+  bool collected; /* finalized: nobody erases any more what it holds */
 } lengine;
 
 static lengine *check(lua_State *L) {
@@ -117,6 +118,12 @@ static int l_engine_rest(lua_State *L) {
   return 0;
 }
 
+static int l_engine_gc(lua_State *L) {
+  lengine *self = luaL_checkudata(L, 1, METATABLE);
+  self->collected = true;
+  return l_engine_rest(L);
+}
+
 static void push_class(lua_State *L);
 
 /* new_engine(client, infos, cache) -> engine, for one run at a time; what it does with a memory
@@ -154,6 +161,8 @@ static int l_engine_start(lua_State *L) {
   tc_clocks clocks = read_clocks(L);
   tc_engine_options options = {.timeout = luaL_checknumber(L, 4), .forced = lua_toboolean(L, 5)};
   luaL_argcheck(L, self->engine.client == NULL, 1, "the engine is at work");
+  if (self->collected) return tc_lua_fail_collected(L);
+  tc_lua_check_open(L, self->client);
   lua_settop(L, 9 + TC_LUA_TOKEN_VALUES);
   options.lockless = lua_toboolean(L, 6);
   options.authorized = lua_toboolean(L, 7);
@@ -261,8 +270,10 @@ static int l_engine_resume(lua_State *L) {
       .clocks = read_clocks(L),
       .outcome = (tc_outcome)luaL_checkoption(L, 4, NULL, outcomes),
   };
-  luaL_argcheck(L, self->due != TC_ACTION_RETURN && self->due != TC_ACTION_FAIL, 1,
-                "the engine is not waiting for a result");
+  bool is_waiting = self->due != TC_ACTION_RETURN && self->due != TC_ACTION_FAIL;
+  if (!is_waiting && self->collected) return tc_lua_fail_collected(L);
+  luaL_argcheck(L, is_waiting, 1, "the engine is not waiting for a result");
+  tc_lua_check_open(L, self->client);
   lua_settop(L, 4 + TC_LUA_TOKEN_VALUES);
   if (self->due == TC_ACTION_LOAD && result.outcome == TC_OK) {
     token = tc_lua_read_token(L, 5);
@@ -292,7 +303,7 @@ static void push_class(lua_State *L) {
       {"start", l_engine_start},       {"remember", l_engine_remember}, {"resume", l_engine_resume},
       {"complete", l_engine_complete}, {"rest", l_engine_rest},         {NULL, NULL},
   };
-  static const luaL_Reg metamethods[] = {{"__gc", l_engine_rest}, {NULL, NULL}};
+  static const luaL_Reg metamethods[] = {{"__gc", l_engine_gc}, {NULL, NULL}};
   tc_lua_push_class(L, METATABLE, methods, metamethods);
 }
 

@@ -68,6 +68,10 @@ void tc_lua_push_error(lua_State *L, const tc_error *err) {
   lua_setmetatable(L, -2);
 }
 
+int tc_lua_fail_collected(lua_State *L) {
+  return luaL_error(L, "the flow is closed: it was collected together with what calls it");
+}
+
 int tc_lua_fail(lua_State *L, const tc_error *err) {
   if (err->number == TC_ERR_NOMEM) return luaL_error(L, "not enough memory");
   lua_pushnil(L);

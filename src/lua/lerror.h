@@ -13,6 +13,10 @@ void tc_lua_push_error(lua_State *L, const tc_error *err);
    instead, as it does everywhere in Lua. */
 int tc_lua_fail(lua_State *L, const tc_error *err);
 
+/* Raises where a flow is used whose parts the collector has finalized: what became garbage together
+   with it may still call it from a finalizer. */
+int tc_lua_fail_collected(lua_State *L);
+
 /* Pushes the metatable that all errors share, made at the first call of each Lua state. */
 void tc_lua_push_error_metatable(lua_State *L);
 

@@ -144,6 +144,7 @@ static tc_http_request check_request(lua_State *L, tc_http_header headers[MOST_H
   request.timeout = check_time_left(L, 6, 7);
   if (lua_isuserdata(L, 4)) {
     request.prepared = *(struct curl_slist **)luaL_checkudata(L, 4, HEADERS_METATABLE);
+    if (request.prepared == NULL) (void)tc_lua_fail_collected(L);
   } else if (!lua_isnil(L, 4)) {
     request.header_count = check_headers(L, 4, headers);
   }

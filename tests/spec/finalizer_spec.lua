@@ -1,0 +1,129 @@
+-- Finalizers of the program's may use what is collected together with them, and run amid a call.
+
+local fake_endpoint = require "support.fake_endpoint"
+local process = require "support.process"
+
+--- What the script prints.
+local function run(script, ...)
+  local code, output = process.run(process.lua(script, ...))
+  assert.equal(0, code, output)
+  return output
+end
+
+describe("a flow that is collected", function()
+  local function expect_closed(...)
+    local output = run(...)
+    local error = output:match("^[^\n]*the flow is closed: (.*)$")
+    assert.equal("it was collected together with what calls it\n", error, output)
+  end
+
+  local PRELUDE = [[
+    require("tokencache").set_logger(false)
+    local collect = require "support.collect"
+    local finalizer = require "support.finalizer"
+    local tokencache = require "tokencache"
+    local yields = false
+    local function new_flow(options)
+      options.provider = options.provider or { token_url = "https://a.example/t" }
+      options.client_id, options.client_secret = "c", "s"
+      options.cache = options.cache or tokencache.cache.from_store(tokencache.store.memory {}, "k")
+      options.http = options.http or { request = function()
+        if yields then coroutine.yield() end
+        return { status = 200,
+          body = '{"access_token":"a","token_type":"Bearer","expires_in":3600}' }
+      end }
+      return tokencache.flow.client_credentials(options)
+    end
+    local function show(fn, ...)
+      print((select(2, pcall(fn, ...))))
+    end
+  ]]
+
+  for name, options in pairs {
+    ["in its cache"] = "nil",
+    ["whatever its cache holds"] = "{ check_cache = false }",
+    ["in time"] = "{ timeout = 5 }",
+  } do
+    for cache, made in pairs {
+      ["a store"] = "nil",
+      ["the memory handler"] = "tokencache.cache.memory()",
+    } do
+      it("refuses to look for a token " .. name .. ", over " .. cache, function()
+        expect_closed(PRELUDE .. ([[
+          local function leave()
+            local self = {}
+            self.last = finalizer(function()
+              show(self.flow.get_access_token, self.flow, %s)
+            end)
+            self.flow = new_flow { cache = %s }
+            assert(self.flow:get_access_token())
+          end
+          leave()
+          collect()
+        ]]):format(options, made))
+      end)
+    end
+  end
+
+  it("refuses to work with what is collected of it already", function()
+    expect_closed(PRELUDE .. [[
+      local function leave()
+        local self = { flow = new_flow {} }
+        self.last = finalizer(function()
+          show(self.flow.get_access_token, self.flow, { check_cache = false })
+        end)
+        assert(self.flow:get_access_token())
+      end
+      leave()
+      collect()
+    ]])
+  end)
+
+  it("refuses to go on with a call that yielded", function()
+    expect_closed(PRELUDE .. [[
+      yields = true
+      local function leave()
+        local self = {}
+        self.last = finalizer(function()
+          print((select(2, coroutine.resume(self.thread))))
+        end)
+        self.flow = new_flow {}
+        self.thread = coroutine.create(function() return self.flow:get_access_token() end)
+        assert(coroutine.resume(self.thread))
+      end
+      leave()
+      collect()
+    ]])
+  end)
+
+  describe("over a transport that goes on", function()
+    local endpoint
+    setup(function() endpoint = fake_endpoint.start() end)
+    teardown(function() endpoint:stop() end)
+
+    it("sends nothing without its headers", function()
+      endpoint:clear()
+      expect_closed(PRELUDE .. [[
+        local url = ...
+        local transport = require("tokencache.transport.curl").new { proxy = "" }
+        local function leave()
+          local self, cache = {}, {}
+          function cache.get_cached_token() -- once there is an engine, and no headers yet
+            self.last = self.last or finalizer(function()
+              show(self.flow.get_access_token, self.flow, { check_cache = false })
+            end)
+          end
+          function cache.save_token_to_cache() return true end
+          self.flow = new_flow { http = transport, provider = { token_url = url }, cache = cache }
+          assert(self.flow:get_access_token { check_cache = false })
+        end
+        assert(transport:request { method = "GET", url = url })
+        leave()
+        collect()
+      ]], endpoint:url("token"))
+      for _, request in ipairs(endpoint:requests()) do
+        assert(request.method == "GET" or request.headers.authorization)
+      end
+    end)
+  end)
+end)
