@@ -19,11 +19,10 @@ known_leaks() {
   env LSAN_OPTIONS="suppressions=$PWD/tests/asan/leaks.txt:print_suppressions=0" "$@"
 }
 
-# Leaks are looked for when the Lua state is closed; dlclose stays out of it, so that they have
-# names.
+# Leaks are looked for when the Lua state is closed.
 asan() {
   libasan=$(cc -print-file-name=libasan.so)
-  known_leaks env LD_PRELOAD="$libasan $PWD/build/asan-lua5.4/no_dlclose.so" \
+  known_leaks env LD_PRELOAD="$libasan" \
     ASAN_OPTIONS="$ASAN_OPTIONS:detect_leaks=1" UBSAN_OPTIONS=print_stacktrace=1 "$@"
 }
 

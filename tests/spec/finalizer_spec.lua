@@ -127,3 +127,30 @@ describe("a flow that is collected", function()
     end)
   end)
 end)
+
+it("a finalizer may call any module last of all, when the Lua state is closed", function()
+  local output = run [[
+    local functions = {}
+    kept = require "support.finalizer"(function()
+      for _, fn in ipairs(functions) do
+        print(type(fn()))
+      end
+    end)
+    for name, call in pairs {
+      core = { "now" },
+      json = { "decode", "{}" },
+      http = { "headers", "" },
+      redirect = { "open", {} },
+      browser = { "open" },
+      crypto = { "sha256", "" },
+      redis = { "format", "PING" },
+      memcached = { "open" },
+    } do
+      local fn, argument = require("tokencache._" .. name)[call[1] ], call[2]
+      functions[#functions + 1] = function()
+        return select(2, pcall(fn, argument))
+      end
+    end
+  ]]
+  assert.equal(8, select(2, output:gsub("\n", "")), output)
+end)
