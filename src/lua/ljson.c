@@ -99,16 +99,15 @@ static int decode_event(decoder *d, const tc_json_reader *reader, tc_json_event 
   return 0;
 }
 
-/* decode(text) -> value | nil, message; its upvalues are a buffer, empty between calls, and whether
-   it is decode_answer, the tolerant one */
+/* decode(text) -> value | nil, message; its second upvalue: whether it is decode_answer, the
+   tolerant one */
 static int l_json_decode(lua_State *L) {
   luaL_checktype(L, 1, LUA_TSTRING);
   lua_settop(L, 1);
   luaL_checkstack(L, 2 * TC_JSON_MAX_DEPTH + LUA_MINSTACK, "no room to decode");
   tc_str text;
   text.data = lua_tolstring(L, 1, &text.len);
-  tc_buf *scratch = lua_touserdata(L, lua_upvalueindex(1));
-  tc_buf_free(scratch); /* it is full where the last call raised */
+  tc_buf *scratch = tc_lua_take_buf(L);
 
   decoder d = {.L = L, .tolerant = lua_toboolean(L, lua_upvalueindex(2))};
   tc_json_reader reader;
@@ -122,18 +121,19 @@ static int l_json_decode(lua_State *L) {
     if (rc == 0) rc = decode_event(&d, &reader, event, &err);
     if (rc == TC_ERR_NOMEM) return luaL_error(L, "not enough memory");
     if (rc != 0) {
-      tc_buf_free(scratch);
+      tc_lua_give_buf_back(L, 2);
       lua_pushnil(L);
       lua_pushstring(L, err.message);
       return 2;
     }
   }
-  tc_buf_free(scratch);
+  tc_lua_give_buf_back(L, 2);
   return 1;
 }
 
 static void push_decode(lua_State *L, bool tolerant) {
-  (void)tc_lua_new_buf(L);
+  lua_createtable(L, 1, 0);
+  tc_lua_keep_buf(L);
   lua_pushboolean(L, tolerant);
   lua_pushcclosure(L, l_json_decode, 2);
 }

@@ -1,6 +1,8 @@
 -- Finalizers of the program's may use what is collected together with them, and run amid a call.
 
 local fake_endpoint = require "support.fake_endpoint"
+local finalizer = require "support.finalizer"
+local json = require "tokencache.json"
 local process = require "support.process"
 
 --- What the script prints.
@@ -125,6 +127,53 @@ describe("a flow that is collected", function()
         assert(request.method == "GET" or request.headers.authorization)
       end
     end)
+  end)
+end)
+
+describe("a finalizer that runs amid a call changes nothing of its result, where it", function()
+  local ENOUGH = 30 -- finalizers
+  local OURS, OTHERS = ("a"):rep(3000), ("B!"):rep(2500)
+
+  local pause, multiplier
+
+  setup(function()
+    pause = collectgarbage("setpause", 1)
+    multiplier = collectgarbage("setstepmul", 10000)
+  end)
+
+  teardown(function()
+    collectgarbage("setpause", pause)
+    collectgarbage("setstepmul", multiplier)
+  end)
+
+  --- Calls until enough finalizers have run amid it.
+  local function expect_always(expected, call, other_call)
+    local inside, count = false, 0
+    local function finalize()
+      if inside then
+        inside, count = false, count + 1
+        other_call()
+        inside = true
+      end
+    end
+    repeat
+      for _ = 1, 5 do finalizer(finalize) end
+      inside = true
+      local result = call()
+      inside = false
+      if result ~= expected then
+        assert.equal(expected, result) -- slow
+      end
+    until count >= ENOUGH
+  end
+
+  it("decodes JSON, too", function()
+    local function decode(value)
+      local array = json.decode("[" .. ('"\\u0041' .. value .. '",'):rep(8) .. '""]')
+      return table.concat(array)
+    end
+    expect_always(("A" .. OURS):rep(8), function() return decode(OURS) end,
+      function() decode(OTHERS) end)
   end)
 end)
 

@@ -14,8 +14,8 @@ local file = blocking.worker "file"
 local function holds_something_else(path)
   local bytes, err = file.read(path)
   if bytes and bytes ~= "" and not bytes:find('"access_token"', 1, true) then
-    err = errors.new("cache", core.printable(path) .. ": holds something other than a token and is left alone; "
-      .. "choose another cache_path, or remove the file")
+    err = errors.new("cache", core.printable(path) .. ": holds something other than a token and is "
+      .. "left alone; choose another cache_path, or remove the file")
   end
   return err
 end
