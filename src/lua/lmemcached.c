@@ -1,5 +1,6 @@
 /* tokencache._memcached: a client of memcached servers, which needs libmemcached. */
 #include "backend/memcached.h"
+#include "lua/lbuf.h"
 #include "lua/lclass.h"
 #include "lua/lerror.h"
 #include "lua/lrepeated.h"
@@ -14,14 +15,13 @@ typedef struct l_memcached {
   tc_lua_repeated said;    /* the last value */
 } l_memcached;
 
-static l_memcached *check_self(lua_State *L) {
-  l_memcached *self = tc_lua_check_self(L, METATABLE);
+static tc_memcached *open_one(lua_State *L, const l_memcached *self) {
   if (self->memcached == NULL) luaL_error(L, "memcached: the client is closed");
-  return self;
+  return self->memcached;
 }
 
 static tc_memcached *check_open(lua_State *L) {
-  return check_self(L)->memcached;
+  return open_one(L, tc_lua_check_self(L, METATABLE));
 }
 
 static tc_str check_str(lua_State *L, int index) {
@@ -52,8 +52,8 @@ static double check_ttl(lua_State *L, int index) {
 
 /* What every call returns beside its result: "reconnected" where a connection was made anew within
    it; else nothing. */
-static int with_note(lua_State *L, const tc_memcached *memcached) {
-  if (!tc_memcached_reconnected(memcached)) return 1;
+static int with_note(lua_State *L, bool reconnected) {
+  if (!reconnected) return 1;
   lua_pushliteral(L, "reconnected");
   return 2;
 }
@@ -62,42 +62,46 @@ static int push_outcome(lua_State *L, const tc_memcached *memcached, int number,
                         const tc_error *err) {
   if (number < 0) return tc_lua_fail(L, err);
   lua_pushboolean(L, number == 0);
-  return with_note(L, memcached);
+  return with_note(L, tc_memcached_reconnected(memcached));
 }
 
 /* client:get(key) -> bytes; false if there is no such entry; nil, err */
 static int l_memcached_get(lua_State *L) {
-  l_memcached *self = check_self(L);
-  tc_memcached *memcached = self->memcached;
-  tc_str value;
+  l_memcached *self = tc_lua_check_self(L, METATABLE);
+  tc_str value, key = check_key(L, open_one(L, self));
   tc_error err;
   tc_error_clear(&err);
-  int number = tc_memcached_get(memcached, check_key(L, memcached), &value, NULL, &err);
+  tc_lua_ready_buf(L);
+  tc_memcached *memcached = open_one(L, self);
+  int number = tc_memcached_get(memcached, key, &value, NULL, &err);
   if (number < 0) return tc_lua_fail(L, &err);
+  bool reconnected = tc_memcached_reconnected(memcached);
   if (number == TC_MEMCACHED_MISSING) {
     tc_lua_forget_repeated(L, &self->said);
     lua_pushboolean(L, 0);
-  } else {
-    tc_lua_push_repeated(L, &self->said, value);
+  } else if (!tc_lua_repeat(L, &self->said, value)) {
+    tc_lua_push_said(L, &self->said);
   }
-  return with_note(L, memcached);
+  return with_note(L, reconnected);
 }
 
 /* client:gets(key) -> bytes, version; false if there is no such entry; nil, err. The version is
    eight bytes for cas; nil if the server keeps none. */
 static int l_memcached_gets(lua_State *L) {
-  tc_memcached *memcached = check_open(L);
-  tc_str value;
+  const l_memcached *self = tc_lua_check_self(L, METATABLE);
+  tc_str value, key = check_key(L, open_one(L, self));
   uint64_t version;
   tc_error err;
   tc_error_clear(&err);
-  int number = tc_memcached_get(memcached, check_key(L, memcached), &value, &version, &err);
+  tc_lua_ready_buf(L);
+  int number = tc_memcached_get(open_one(L, self), key, &value, &version, &err);
   if (number < 0) return tc_lua_fail(L, &err);
   if (number == TC_MEMCACHED_MISSING) {
     lua_pushboolean(L, 0);
     return 1;
   }
-  lua_pushlstring(L, value.data, value.len);
+  tc_buf_add_str(tc_lua_take_buf(L), value);
+  tc_lua_push_buf(L);
   if (version == 0) {
     lua_pushnil(L);
   } else {
@@ -142,8 +146,8 @@ static int l_memcached_cas(lua_State *L) {
 
 /* client:delete(key) -> true; false if there is no such entry; nil, err */
 static int l_memcached_delete(lua_State *L) {
-  l_memcached *self = check_self(L);
-  tc_memcached *memcached = self->memcached;
+  l_memcached *self = tc_lua_check_self(L, METATABLE);
+  tc_memcached *memcached = open_one(L, self);
   tc_error err;
   tc_error_clear(&err);
   int number = tc_memcached_delete(memcached, check_key(L, memcached), &err);
@@ -186,6 +190,7 @@ static l_memcached *new_closed(lua_State *L) {
   l_memcached *self = lua_newuserdata(L, sizeof *self);
   *self = (l_memcached){NULL, TC_LUA_REPEATED_NONE};
   tc_lua_push_class(L, METATABLE, methods, metamethods);
+  tc_lua_keep_buf(L);
   lua_setmetatable(L, -2);
   return self;
 }

@@ -1,5 +1,6 @@
 /* tokencache._redirect: the redirect listener, which needs libmicrohttpd. */
 #include "backend/redirect.h"
+#include "lua/lbuf.h"
 #include "lua/lclass.h"
 #include "lua/lerror.h"
 
@@ -26,15 +27,16 @@ static int l_redirect_port(lua_State *L) {
 /* listener:poll(seconds) -> the callback's parameters, still encoded; nil while it has not come;
    nil, err. Returns within 0.25 seconds, so that the caller's loop sees signals and deadlines. */
 static int l_redirect_poll(lua_State *L) {
-  tc_redirect *redirect = check_open(L);
   double seconds = (double)luaL_checknumber(L, 2);
   tc_str query;
   tc_error err = TC_ERROR_NONE;
-  if (tc_redirect_poll(redirect, seconds, &query, &err) < 0) return tc_lua_fail(L, &err);
+  tc_lua_ready_buf(L);
+  if (tc_redirect_poll(check_open(L), seconds, &query, &err) < 0) return tc_lua_fail(L, &err);
   if (query.data == NULL) {
     lua_pushnil(L);
   } else {
-    lua_pushlstring(L, query.data, query.len);
+    tc_buf_add_str(tc_lua_take_buf(L), query);
+    tc_lua_push_buf(L);
   }
   return 1;
 }
@@ -62,6 +64,7 @@ static l_redirect *new_closed(lua_State *L) {
   l_redirect *self = lua_newuserdata(L, sizeof *self);
   self->redirect = NULL;
   tc_lua_push_class(L, METATABLE, methods, metamethods);
+  tc_lua_keep_buf(L);
   lua_setmetatable(L, -2);
   return self;
 }

@@ -11,19 +11,13 @@
 
 TC_EXPORT int luaopen_tokencache__redis(lua_State *L);
 
-#define MOST_CALLS 4
-
 typedef struct l_redis {
-  tc_redis *redis; /* NULL: closed */
-  /* While one is made into a string, a finalizer may run that calls again. */
-  tc_redis_reply replies[MOST_CALLS];
-  unsigned calls;       /* that are under way, or raised */
+  tc_redis *redis;      /* NULL: closed */
   tc_lua_repeated said; /* the last text */
 } l_redis;
 
 typedef struct l_reader {
   tc_redis_reader *reader; /* NULL: broken or closed */
-  tc_redis_reply reply;
 } l_reader;
 
 /* The words of a command from `first` to the top, which stay where they are. */
@@ -39,15 +33,14 @@ static size_t check_words(lua_State *L, int first, tc_str *words) {
   return (size_t)count;
 }
 
-/* A string, an integer, or false for Redis's nil. */
-static void push_reply(lua_State *L, const tc_redis_reply *reply) {
+/* An integer, or false for Redis's nil. Frees the reply. */
+static void push_textless(lua_State *L, tc_redis_reply *reply) {
   if (reply->type == TC_REDIS_NIL) {
     lua_pushboolean(L, 0);
-  } else if (reply->type == TC_REDIS_INTEGER) {
-    lua_pushinteger(L, (lua_Integer)reply->integer);
   } else {
-    lua_pushlstring(L, reply->text.data, reply->text.len);
+    lua_pushinteger(L, (lua_Integer)reply->integer);
   }
+  tc_redis_reply_free(reply);
 }
 
 /* client:command(word, ...) -> reply [, "reconnected" | "repeated"]; nil, err */
@@ -57,22 +50,21 @@ static int l_redis_command(lua_State *L) {
   tc_str words[TC_REDIS_MOST_ARGUMENTS];
   size_t count = check_words(L, 2, words);
   tc_redis_history history = TC_REDIS_STRAIGHT;
+  tc_redis_reply reply = TC_REDIS_REPLY_NONE;
   tc_error err;
   tc_error_clear(&err);
+  tc_lua_ready_buf(L);
   if (self->redis == NULL) return luaL_error(L, "command: the Redis client is closed");
-  tc_redis_reply *reply = &self->replies[self->calls % MOST_CALLS];
-  tc_redis_reply_free(reply); /* of a call that raised */
-  int status = tc_redis_command(self->redis, words, count, reply, &history, &err);
+  int status = tc_redis_command(self->redis, words, count, &reply, &history, &err);
   if (status < 0) return tc_lua_fail(L, &err);
-  self->calls++;
-  if (reply->type == TC_REDIS_STRING) {
-    tc_lua_push_repeated(L, &self->said, reply->text);
+  if (reply.type == TC_REDIS_STRING) {
+    bool is_repeated = tc_lua_repeat(L, &self->said, reply.text);
+    tc_redis_reply_free(&reply);
+    if (!is_repeated) tc_lua_push_said(L, &self->said);
   } else {
+    push_textless(L, &reply);
     tc_lua_forget_repeated(L, &self->said);
-    push_reply(L, reply);
   }
-  tc_redis_reply_free(reply);
-  self->calls--;
   if (histories[history] == NULL) return 1;
   lua_pushstring(L, histories[history]);
   return 2;
@@ -83,7 +75,6 @@ static int l_redis_close(lua_State *L) {
   l_redis *self = tc_lua_check_self(L, CLIENT);
   tc_redis_close(self->redis);
   self->redis = NULL;
-  for (int i = 0; i < MOST_CALLS; i++) tc_redis_reply_free(&self->replies[i]);
   tc_lua_forget_repeated(L, &self->said);
   return 0;
 }
@@ -102,6 +93,7 @@ static l_redis *new_closed(lua_State *L) {
   l_redis *self = lua_newuserdata(L, sizeof *self);
   *self = (l_redis){.said = TC_LUA_REPEATED_NONE};
   tc_lua_push_class(L, CLIENT, methods, metamethods);
+  tc_lua_keep_buf(L);
   lua_setmetatable(L, -2);
   return self;
 }
@@ -171,17 +163,14 @@ static int l_redis_open(lua_State *L) {
   return 1;
 }
 
-/* format(word, ...) -> bytes. One buffer serves all calls, and is empty in between. */
+/* format(word, ...) -> bytes */
 static int l_redis_format(lua_State *L) {
   tc_str words[TC_REDIS_MOST_ARGUMENTS];
   size_t count = check_words(L, 1, words);
   tc_error err;
   tc_error_clear(&err);
-  tc_buf *out = lua_touserdata(L, lua_upvalueindex(1));
-  tc_buf_free(out); /* of a call that raised */
-  if (tc_redis_format(out, words, count, &err) < 0) return tc_lua_fail(L, &err);
-  lua_pushlstring(L, out->data, out->len);
-  tc_buf_free(out);
+  if (tc_redis_format(tc_lua_take_buf(L), words, count, &err) < 0) return tc_lua_fail(L, &err);
+  tc_lua_push_buf(L);
   return 1;
 }
 
@@ -200,7 +189,6 @@ static int l_redis_server_error(lua_State *L) {
 }
 
 static void close_reader(l_reader *self) {
-  tc_redis_reply_free(&self->reply);
   tc_redis_reader_close(self->reader);
   self->reader = NULL;
 }
@@ -232,16 +220,22 @@ static int l_reader_feed(lua_State *L) {
 /* reader:get() -> reply [, "error" where it is the server's]; nothing while none has come whole;
    nil, err where the bytes are no reply, and the reader is of no more use */
 static int l_reader_get(lua_State *L) {
-  l_reader *self = check_reader(L);
+  tc_redis_reply reply = TC_REDIS_REPLY_NONE;
   tc_error err;
   tc_error_clear(&err);
-  tc_redis_reply_free(&self->reply); /* of a call that raised */
-  int status = tc_redis_reader_get(self->reader, &self->reply, &err);
+  tc_lua_ready_buf(L);
+  l_reader *self = check_reader(L);
+  int status = tc_redis_reader_get(self->reader, &reply, &err);
   if (status < 0) return fail_reader(L, self, &err);
   if (status == 0) return 0;
-  push_reply(L, &self->reply);
-  bool is_error = self->reply.type == TC_REDIS_ERROR;
-  tc_redis_reply_free(&self->reply);
+  bool is_error = reply.type == TC_REDIS_ERROR;
+  if (is_error || reply.type == TC_REDIS_STRING) {
+    tc_buf_add_str(tc_lua_take_buf(L), reply.text);
+    tc_redis_reply_free(&reply);
+    tc_lua_push_buf(L);
+  } else {
+    push_textless(L, &reply);
+  }
   if (!is_error) return 1;
   lua_pushliteral(L, "error");
   return 2;
@@ -277,8 +271,9 @@ static int l_redis_reader(lua_State *L) {
   tc_error err;
   tc_error_clear(&err);
   l_reader *self = lua_newuserdata(L, sizeof *self);
-  *self = (l_reader){NULL, TC_REDIS_REPLY_NONE};
+  self->reader = NULL;
   tc_lua_push_class(L, READER, methods, metamethods);
+  tc_lua_keep_buf(L);
   lua_setmetatable(L, -2);
   if (tc_redis_reader_open(&self->reader, &err) < 0) return tc_lua_fail(L, &err);
   return 1;
@@ -292,7 +287,8 @@ int luaopen_tokencache__redis(lua_State *L) {
       {NULL, NULL},
   };
   luaL_newlib(L, functions);
-  (void)tc_lua_new_buf(L);
+  lua_createtable(L, 1, 0);
+  tc_lua_keep_buf(L);
   lua_pushcclosure(L, l_redis_format, 1);
   lua_setfield(L, -2, "format");
   return 1;

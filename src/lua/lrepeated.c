@@ -1,14 +1,21 @@
 #include "lua/lrepeated.h"
 
-void tc_lua_push_repeated(lua_State *L, tc_lua_repeated *last, tc_str bytes) {
+#include "lua/lbuf.h"
+
+bool tc_lua_repeat(lua_State *L, const tc_lua_repeated *last, tc_str bytes) {
   if (last->ref != LUA_NOREF) {
     tc_str said;
     lua_rawgeti(L, LUA_REGISTRYINDEX, last->ref);
     said.data = lua_tolstring(L, -1, &said.len);
-    if (tc_str_equal(said, bytes)) return;
+    if (tc_str_equal(said, bytes)) return true;
     lua_pop(L, 1);
   }
-  lua_pushlstring(L, bytes.data, bytes.len); /* a finalizer may run, and say something else */
+  tc_buf_add_str(tc_lua_take_buf(L), bytes);
+  return false;
+}
+
+void tc_lua_push_said(lua_State *L, tc_lua_repeated *last) {
+  tc_lua_push_buf(L);
   lua_pushvalue(L, -1);
   if (last->ref == LUA_NOREF) {
     last->ref = luaL_ref(L, LUA_REGISTRYINDEX);

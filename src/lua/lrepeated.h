@@ -12,8 +12,12 @@ typedef struct tc_lua_repeated {
 
 #define TC_LUA_REPEATED_NONE ((tc_lua_repeated){LUA_NOREF})
 
-/* Pushes a string of these bytes: the last one, where it is the same. */
-void tc_lua_push_repeated(lua_State *L, tc_lua_repeated *last, tc_str bytes);
+/* Pushes the last string, if it is of these bytes. Else false, and pushes a copy of them for
+   tc_lua_push_said. After tc_lua_ready_buf it lets no finalizer run and does not raise. */
+bool tc_lua_repeat(lua_State *L, const tc_lua_repeated *last, tc_str bytes);
+
+/* Makes a string of that copy, in its place, from now on the last one. */
+void tc_lua_push_said(lua_State *L, tc_lua_repeated *last);
 
 void tc_lua_forget_repeated(lua_State *L, tc_lua_repeated *last);
 

@@ -3,7 +3,10 @@
 local fake_endpoint = require "support.fake_endpoint"
 local finalizer = require "support.finalizer"
 local json = require "tokencache.json"
+local memcached_server = require "support.memcached_server"
 local process = require "support.process"
+local redis = require "tokencache._redis"
+local redis_server = require "support.redis_server"
 
 --- What the script prints.
 local function run(script, ...)
@@ -174,6 +177,90 @@ describe("a finalizer that runs amid a call changes nothing of its result, where
     end
     expect_always(("A" .. OURS):rep(8), function() return decode(OURS) end,
       function() decode(OTHERS) end)
+  end)
+
+  it("writes a command for Redis, too", function()
+    local function format(value)
+      return redis.format("SET", value)
+    end
+    expect_always(format(OURS), function() return format(OURS) end, function() format(OTHERS) end)
+  end)
+
+  it("reads on with the same reader", function()
+    local reader = redis.reader()
+    local function read(value)
+      reader:feed("+" .. value .. "\r\n")
+      return (reader:get())
+    end
+    expect_always(OURS, function() return read(OURS) end, function() read(OTHERS) end)
+  end)
+
+  describe("asks the same", function()
+    local servers
+
+    setup(function()
+      servers = { memcached = memcached_server.start(), redis = redis_server.start() }
+    end)
+
+    teardown(function()
+      servers.memcached:stop()
+      servers.redis:stop()
+    end)
+
+    local function memcached_client()
+      return assert(require("tokencache._memcached").open({ servers.memcached.address }, nil, 5, 5))
+    end
+
+    local function redis_client()
+      return assert(redis.open { host = "127.0.0.1", port = servers.redis.port })
+    end
+
+    --- `forget` makes the client forget what it said last.
+    local function test(set, get, forget)
+      set("ours", OURS)
+      set("others", OTHERS)
+      expect_always(OURS, function()
+        forget()
+        return get "ours"
+      end, function() get "others" end)
+    end
+
+    it("client of memcached", function()
+      local client = memcached_client()
+      for _, method in ipairs { "get", "gets" } do
+        test(function(key, value) assert(client:set(key, value)) end,
+          function(key) return (client[method](client, key)) end,
+          function() client:get "nothing" end)
+      end
+    end)
+
+    it("client of Redis", function()
+      local client = redis_client()
+      test(function(key, value) assert(client:command("SET", key, value)) end,
+        function(key) return (client:command("GET", key)) end,
+        function() client:command("GET", "nothing") end)
+    end)
+  end)
+
+  describe("closes the", function()
+    local server
+
+    setup(function() server = memcached_server.start() end)
+    teardown(function() server:stop() end)
+
+    it("client of memcached", function()
+      local client
+      local function open()
+        client = assert(require("tokencache._memcached").open({ server.address }, nil, 5, 5))
+      end
+      open()
+      assert(client:set("k", OURS))
+      expect_always(OURS, function()
+        open()
+        local ok, result = pcall(client.get, client, "k")
+        return ok and result or result:find("is closed", 1, true) and OURS
+      end, function() client:close() end)
+    end)
   end)
 end)
 
