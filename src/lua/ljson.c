@@ -254,9 +254,11 @@ static const tc_str *push_sorted_keys(lua_State *L, int count) {
   lua_pushnil(L);
   while (lua_next(L, -3)) {
     lua_pop(L, 1);
-    keys[used].data = lua_tolstring(L, -1, &keys[used].len); /* a string: not converted in place */
-    used++;
+    if (used++ == count) break;
+    tc_str *key = &keys[used - 1];
+    key->data = lua_tolstring(L, -1, &key->len); /* a string: not converted in place */
   }
+  if (used != count) (void)luaL_error(L, "encode: a finalizer has changed the table");
   if (count > 1) qsort(keys, (size_t)count, sizeof *keys, compare_keys);
   return keys;
 }

@@ -290,3 +290,21 @@ it("a finalizer may call any module last of all, when the Lua state is closed", 
   ]]
   assert.equal(8, select(2, output:gsub("\n", "")), output)
 end)
+
+it("a finalizer that changes the table which is being encoded ends that, by an error", function()
+  local info, grown = { access_token = "a", scopes = { first = "b", second = { third = 3 } } }, 0
+  local function change()
+    grown = grown + 1
+    local name = grown % 2 == 0 and "even" or "odd"
+    info[name] = info[name] == nil and 1 or nil
+    info.scopes[name] = info[name]
+    finalizer(change)
+  end
+  change()
+  repeat
+    local fine, text = pcall(json.encode, info)
+    if not fine then
+      assert.matches("^encode: a finalizer has changed the table$", text)
+    end
+  until grown >= 2000
+end)
