@@ -144,8 +144,11 @@ function login.finish()
   if ok then
     ok, err = flow_for(session):get_access_token() -- what was not saved is no login
   end
-  if not ok and (err.kind == "state" or err.kind == "denied" or err.kind == "protocol") then
+  if not ok and (err.kind == "state" or err.kind == "denied" or err.kind == "reauthorize") then
     return say(403, err)
+  elseif not ok and err.kind == "protocol" then
+    ngx.log(ngx.ERR, err.kind, ": ", err)
+    return say(403, "The answer to this login makes no sense; log in again.")
   elseif not ok then
     return fail(err)
   end

@@ -1,6 +1,7 @@
 local cache_file = require "tokencache.cache.file"
 local folder = require "support.folder"
 local process = require "support.process"
+local tokencache = require "tokencache"
 
 describe("a token's file", function()
   local dir, path, handler
@@ -71,6 +72,22 @@ describe("a token's file", function()
       assert.equal("cache EISDIR", err.kind .. " " .. err.code)
       assert.truthy(tostring(err):find(path, 1, true))
     end
+  end)
+
+  it("is an error, and nobody is asked to log in, where its directory is missing", function()
+    local lost = tokencache.cache.file { cache_path = dir:file("nowhere/token") }
+    local info, err = lost:get_cached_token()
+    assert.is_nil(info)
+    assert.equal("cache ENOENT", err.kind .. " " .. err.code)
+    assert.equal(dir:file("nowhere") .. ": the directory does not exist; create it, or mount what "
+      .. "it is on", err.message)
+    local flow = tokencache.flow.pkce { cache = lost, client_id = "c",
+      redirect_uri = "https://app.example/", provider = { token_url = "https://login.example/t",
+      authorize_url = "https://login.example/a" }, authorize = function() error "asked" end }
+    local token
+    token, err = flow:get_access_token()
+    assert.is_nil(token)
+    assert.equal("cache", err.kind)
   end)
 
   it("is a miss while missing, and after removal", function()

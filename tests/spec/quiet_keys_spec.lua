@@ -110,7 +110,7 @@ describe("a key", function()
   end)
 
   it("is shown as a whole where it is a path, but printable", function()
-    local path = "/tmp/a directory of a long name:/" .. ("token"):rep(9) .. "\nb"
+    local path = "/tmp/a name that is long: " .. ("token"):rep(9) .. "\nb"
     for name, options in pairs {
       [path:gsub("\n", "?")] = { cache_path = path },
       [".cache-joe?b"] = { username = "joe\nb" },

@@ -2,6 +2,7 @@
 
 local blocking = require "tokencache.blocking"
 local core = require "tokencache._core"
+local directory_failure = require "tokencache.store.directory"
 local errors = require "tokencache.error"
 local file_lock = require "tokencache.file_lock"
 local from_store = require "tokencache.cache.from_store"
@@ -23,7 +24,12 @@ end
 --- The store of one file: its key is the path.
 local store = {
   get = function(_, path)
-    return file.read(path)
+    local bytes, err = file.read(path)
+    local directory = path:match("^(.+)/[^/]*$")
+    if bytes == nil and err == nil and directory then
+      err = directory_failure(directory)
+    end
+    return bytes, err
   end,
   set = function(_, path, bytes)
     local err = holds_something_else(path)

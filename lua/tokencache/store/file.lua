@@ -2,7 +2,7 @@
 
 local blocking = require "tokencache.blocking"
 local check_bytes = require "tokencache.store.check_bytes"
-local errors = require "tokencache.error"
+local directory_failure = require "tokencache.store.directory"
 local file_lock = require "tokencache.file_lock"
 local key_names = require "tokencache.key"
 local options = require "tokencache.options"
@@ -80,15 +80,6 @@ local function path_of(self, key)
   return name and self.directory .. "/" .. name, err
 end
 
---- Nothing at all is to be found in a directory that is gone, or is not mounted yet.
-local function directory_failure(self)
-  local _, err = file.read(self.directory .. "/.") -- fails, but not where there is nothing
-  if not err then
-    return errors.new("cache", self.directory .. ": the directory does not exist; create it, or "
-      .. "mount what it is on", { code = "ENOENT" })
-  end
-end
-
 ---@param key string
 ---@return string? bytes  nil without an error: a miss
 ---@return tokencache.Error?
@@ -100,7 +91,7 @@ function Store:get(key)
   local bytes
   bytes, err = quiet(path, file.read(path))
   if bytes == nil and err == nil then
-    return nil, directory_failure(self)
+    return nil, directory_failure(self.directory)
   end
   return bytes, err
 end
