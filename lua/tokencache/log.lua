@@ -7,10 +7,10 @@ local log = {}
 
 ---@alias tokencache.Level "debug"|"info"|"warning"|"error"
 
+local ON_STDERR = { warning = true, error = true }
+
 local function to_stderr(level, message)
-  if level == "warning" or level == "error" then
-    io.stderr:write("tokencache: ", level, ": ", message, "\n")
-  end
+  io.stderr:write("tokencache: ", level, ": ", message, "\n")
 end
 
 local function to_error_log(level, message)
@@ -35,11 +35,16 @@ function log.set_logger(fn)
   end
 end
 
+--- Of what nobody hears nothing is made: a part may be a function, for its result.
 for _, level in ipairs { "debug", "info", "warning", "error" } do
   log[level] = function(...)
+    if logger == to_stderr and not ON_STDERR[level] then
+      return
+    end
     local parts = { ... }
     for i = 1, #parts do
-      parts[i] = tostring(parts[i])
+      local part = parts[i]
+      parts[i] = tostring(type(part) == "function" and part() or part)
     end
     logger(level, table.concat(parts))
   end

@@ -1,5 +1,7 @@
 local cache_file = require "tokencache.cache.file"
 local folder = require "support.folder"
+local keep_log = require "support.keep_log"
+local log = require "tokencache.log"
 local process = require "support.process"
 local tokencache = require "tokencache"
 
@@ -75,6 +77,8 @@ describe("a token's file", function()
   end)
 
   it("is an error, and nobody is asked to log in, where its directory is missing", function()
+    local logged = keep_log()
+    finally(log.set_logger)
     local lost = tokencache.cache.file { cache_path = dir:file("nowhere/token") }
     local info, err = lost:get_cached_token()
     assert.is_nil(info)
@@ -88,6 +92,7 @@ describe("a token's file", function()
     token, err = flow:get_access_token()
     assert.is_nil(token)
     assert.equal("cache", err.kind)
+    assert.same({ "warning the cache could not be read: " .. err.message }, logged)
   end)
 
   it("is a miss while missing, and after removal", function()

@@ -90,7 +90,7 @@ local function read(self, bytes, err)
   if err ~= nil and bytes == nil then
     return nil, store_failure(self, "get", err)
   elseif bytes == nil then
-    log.debug(name_of(self), ": no token is cached")
+    log.debug(function() return name_of(self) end, ": no token is cached")
     return nil
   end
   local info
