@@ -1,11 +1,8 @@
 -- Finalizers of the program's may use what is collected together with them, and run amid a call.
 
 local fake_endpoint = require "support.fake_endpoint"
-local finalizer = require "support.finalizer"
-local json = require "tokencache.json"
 local memcached_server = require "support.memcached_server"
 local process = require "support.process"
-local redis = require "tokencache._redis"
 local redis_server = require "support.redis_server"
 
 --- What the script prints.
@@ -134,134 +131,99 @@ describe("a flow that is collected", function()
 end)
 
 describe("a finalizer that runs amid a call changes nothing of its result, where it", function()
-  local ENOUGH = 30 -- finalizers
-  local OURS, OTHERS = ("a"):rep(3000), ("B!"):rep(2500)
-
-  local pause, multiplier
-
-  setup(function()
-    pause = collectgarbage("setpause", 1)
-    multiplier = collectgarbage("setstepmul", 10000)
-  end)
-
-  teardown(function()
-    collectgarbage("setpause", pause)
-    collectgarbage("setstepmul", multiplier)
-  end)
-
-  --- Calls until enough finalizers have run amid it.
-  local function expect_always(expected, call, other_call)
-    local inside, count = false, 0
-    local function finalize()
-      if inside then
-        inside, count = false, count + 1
-        other_call()
-        inside = true
-      end
-    end
-    repeat
-      -- as many as it happens, or the collector keeps time with the loop and is never amid a call
-      for _ = 1, math.random(9) do finalizer(finalize) end
-      local _ = ("x"):rep(math.random(999))
-      inside = true
-      local result = call()
-      inside = false
-      if result ~= expected then
-        assert.equal(expected, result) -- slow
-      end
-    until count >= ENOUGH
+  local function check(script, ...)
+    assert.equal("", run([[
+      local amid = require "support.amid_calls"
+      local OURS, OTHERS = amid.OURS, amid.OTHERS
+    ]] .. script, ...))
   end
 
   it("decodes JSON, too", function()
-    local function decode(value)
-      local array = json.decode("[" .. ('"\\u0041' .. value .. '",'):rep(8) .. '""]')
-      return table.concat(array)
-    end
-    expect_always(("A" .. OURS):rep(8), function() return decode(OURS) end,
-      function() decode(OTHERS) end)
+    check [[
+      local json = require "tokencache.json"
+      local function decode(value)
+        local array = json.decode("[" .. ('"\\u0041' .. value .. '",'):rep(8) .. '""]')
+        return table.concat(array)
+      end
+      amid.expect(("A" .. OURS):rep(8), function() return decode(OURS) end,
+        function() decode(OTHERS) end)
+    ]]
   end)
 
   it("writes a command for Redis, too", function()
-    local function format(value)
-      return redis.format("SET", value)
-    end
-    expect_always(format(OURS), function() return format(OURS) end, function() format(OTHERS) end)
+    check [[
+      local redis = require "tokencache._redis"
+      local expected = redis.format("SET", OURS)
+      amid.expect(expected, function() return redis.format("SET", OURS) end,
+        function() redis.format("SET", OTHERS) end)
+    ]]
   end)
 
   it("reads on with the same reader", function()
-    local reader = redis.reader()
-    local function read(value)
-      reader:feed("+" .. value .. "\r\n")
-      return (reader:get())
-    end
-    expect_always(OURS, function() return read(OURS) end, function() read(OTHERS) end)
+    check [[
+      local reader = require("tokencache._redis").reader()
+      local function read(value)
+        reader:feed("+" .. value .. "\r\n")
+        return (reader:get())
+      end
+      amid.expect(OURS, function() return read(OURS) end, function() read(OTHERS) end)
+    ]]
   end)
 
   describe("asks the same", function()
-    local servers
+    local memcached, redis
 
     setup(function()
-      servers = { memcached = memcached_server.start(), redis = redis_server.start() }
+      memcached, redis = memcached_server.start(), redis_server.start()
     end)
 
     teardown(function()
-      servers.memcached:stop()
-      servers.redis:stop()
+      memcached:stop()
+      redis:stop()
     end)
 
-    local function memcached_client()
-      return assert(require("tokencache._memcached").open({ servers.memcached.address }, nil, 5, 5))
-    end
-
-    local function redis_client()
-      return assert(redis.open { host = "127.0.0.1", port = servers.redis.port })
-    end
-
-    --- `forget` makes the client forget what it said last.
-    local function test(set, get, forget)
-      set("ours", OURS)
-      set("others", OTHERS)
-      expect_always(OURS, function()
-        forget()
-        return get "ours"
-      end, function() get "others" end)
-    end
-
     it("client of memcached", function()
-      local client = memcached_client()
       for _, method in ipairs { "get", "gets" } do
-        test(function(key, value) assert(client:set(key, value)) end,
-          function(key) return (client[method](client, key)) end,
-          function() client:get "nothing" end)
+        check([[
+          local address, method = ...
+          local client = assert(require("tokencache._memcached").open({ address }, nil, 5, 5))
+          assert(client:set("ours", OURS))
+          assert(client:set("others", OTHERS))
+          amid.expect(OURS, function()
+            client:get "nothing" -- it forgets what it said last
+            return (client[method](client, "ours"))
+          end, function() client[method](client, "others") end)
+        ]], memcached.address, method)
       end
     end)
 
     it("client of Redis", function()
-      local client = redis_client()
-      test(function(key, value) assert(client:command("SET", key, value)) end,
-        function(key) return (client:command("GET", key)) end,
-        function() client:command("GET", "nothing") end)
+      check([[
+        local client = assert(require("tokencache._redis").open { host = "127.0.0.1",
+          port = tonumber((...)) })
+        assert(client:command("SET", "ours", OURS))
+        assert(client:command("SET", "others", OTHERS))
+        amid.expect(OURS, function()
+          client:command("GET", "nothing") -- it forgets what it said last
+          return (client:command("GET", "ours"))
+        end, function() client:command("GET", "others") end)
+      ]], redis.port)
     end)
-  end)
 
-  describe("closes the", function()
-    local server
-
-    setup(function() server = memcached_server.start() end)
-    teardown(function() server:stop() end)
-
-    it("client of memcached", function()
-      local client
-      local function open()
-        client = assert(require("tokencache._memcached").open({ server.address }, nil, 5, 5))
-      end
-      open()
-      assert(client:set("k", OURS))
-      expect_always(OURS, function()
+    it("client of memcached, and closes it", function()
+      check([[
+        local address, client = ...
+        local function open()
+          client = assert(require("tokencache._memcached").open({ address }, nil, 5, 5))
+        end
         open()
-        local ok, result = pcall(client.get, client, "k")
-        return ok and result or result:find("is closed", 1, true) and OURS
-      end, function() client:close() end)
+        assert(client:set("k", OURS))
+        amid.expect(OURS, function()
+          open()
+          local ok, result = pcall(client.get, client, "k")
+          return ok and result or result:find("is closed", 1, true) and OURS
+        end, function() client:close() end)
+      ]], memcached.address)
     end)
   end)
 end)
@@ -294,19 +256,20 @@ it("a finalizer may call any module last of all, when the Lua state is closed", 
 end)
 
 it("a finalizer that changes the table which is being encoded ends that, by an error", function()
-  local info, grown = { access_token = "a", scopes = { first = "b", second = { third = 3 } } }, 0
-  local function change()
-    grown = grown + 1
-    local name = grown % 2 == 0 and "even" or "odd"
-    info[name] = info[name] == nil and 1 or nil
-    info.scopes[name] = info[name]
-    finalizer(change)
-  end
-  change()
-  repeat
-    local fine, text = pcall(json.encode, info)
-    if not fine then
-      assert.matches("^encode: a finalizer has changed the table$", text)
+  assert.equal("", run [[
+    local finalizer, json = require "support.finalizer", require "tokencache.json"
+    local info, grown = { access_token = "a", scopes = { first = "b", second = { third = 3 } } }, 0
+    local function change()
+      grown = grown + 1
+      local name = grown % 2 == 0 and "even" or "odd"
+      info[name] = info[name] == nil and 1 or nil
+      info.scopes[name] = info[name]
+      finalizer(change)
     end
-  until grown >= 2000
+    change()
+    repeat
+      local fine, text = pcall(json.encode, info)
+      assert(fine or text == "encode: a finalizer has changed the table", text)
+    until grown >= 2000
+  ]])
 end)
