@@ -226,10 +226,10 @@ function actions.request(run, url, authorization, body, timeout, deadline, origi
     note_missing_lock(run)
   end
   run.renews = nil
-  if origin and run.lock:has_ended() then
-    return "none" -- another may be sending that refresh token by now
-  end
   if origin then
+    if run.lock:has_ended() then
+      return "none" -- another may be sending that refresh token by now
+    end
     note_renewal(run, run.infos[origin])
   end
   local status, answer, headers = post(run, url, authorization, body, timeout, deadline)

@@ -191,9 +191,8 @@ static tc_event on_token(tc_engine *engine, tc_token answered) {
   return adopt(engine, &answered, TC_FROM_ANSWER) == EV_ERROR ? EV_ERROR : EV_UNSAVED;
 }
 
-/* After an answer that cannot be used. A new refresh token in it is saved, beside the old access
-   token, before the run ends with that error: the server may have taken back the one it replaces.
- */
+/* After an answer that cannot be used. A new refresh token in it is saved beside the old access
+   token before the run ends with that error: the server may have taken the old one back. */
 static tc_event on_rotation(tc_engine *engine, tc_str refresh_token) {
   tc_error reason = engine->error;
   tc_token kept = engine->token;

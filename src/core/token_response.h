@@ -34,8 +34,8 @@ bool tc_token_response_knows(tc_str code);
 
 /* Fills `token` (whose strings then borrow from the response) and returns 0, or says in `err` why
    there is no token: kind by the server's error code first, since some servers send errors with
-   status 200, then by status. `now` is Unix seconds. Beside an error only
-   the refresh token in `token` counts: what came, if it did, with a token that cannot be used. */
+   status 200, then by status. `now` is Unix seconds. Beside an error only the refresh token in
+   `token` counts: what came, if it did, with a token that cannot be used. */
 int tc_token_response_read(const tc_token_response *response, const tc_client *client, double now,
                            tc_token *token, tc_error *err);
 

@@ -1,7 +1,6 @@
 /* The JSON reader on anything at all, strict and tolerant: it stays inside the text, what it
-   accepts reads back the same after it was written, and what the strict one accepts the other reads
-   alike.
-   */
+   accepts reads back the same after it was written, and the tolerant one reads alike what the
+   strict one accepts. */
 #include "core/json_read.h"
 #include "core/json_write.h"
 #include "fuzz.h"
