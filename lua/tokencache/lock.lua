@@ -34,6 +34,15 @@ function lock.new(cache, monotonic)
     guard = nil, whole = nil, warned = false, lost = false, since = nil }, Lock)
 end
 
+--- The reason is part of the id: another reason is news, and another account's lock is not.
+---@param what string
+---@param err? any  nil: the lock has ended
+local function warn(what, err)
+  local reason = err ~= nil and tostring(errors.wrap("cache", err)) or "it has ended"
+  log.repeated("warning", "lock: " .. what .. ": " .. reason, "the cache's lock ", what, ": ",
+    reason)
+end
+
 --- Tries once.
 ---@param seconds number   that outlast the run
 ---@return boolean?  false: another holds it; nil: there is none to be had
@@ -47,7 +56,7 @@ function Lock:try(seconds)
     self.whole, self.warned, self.lost, self.since = whole, false, false, since
     return true
   elseif other ~= nil then
-    log.warning("the cache's lock failed, going on without it: ", errors.wrap("cache", other))
+    warn("failed, going on without it", other)
     return nil
   end
   return false
@@ -67,8 +76,7 @@ local function extend(self, seconds)
   self.lost = err == nil
   if not self.warned then
     self.warned = true
-    log.warning("the cache's lock could not be extended, another process may take it: ",
-      err ~= nil and errors.wrap("cache", err) or "it has ended")
+    warn("could not be extended, another process may take it", err)
   end
 end
 
@@ -124,7 +132,7 @@ function Lock:release()
   local _, err = self.cache:unlock(self.handle)
   self.extends, self.handle, self.guard = false, nil, nil
   if err ~= nil then
-    log.warning("the cache's lock could not be released: ", errors.wrap("cache", err))
+    warn("could not be released", err)
   end
 end
 

@@ -176,6 +176,22 @@ describe("a lock that can be extended", function()
       .. "no lock server" }, stage.logged)
   end)
 
+  it("and cannot be taken is warned of once, and again where the reason is another", function()
+    local stage = stages.new { lock = "extendable" }
+    local reason = "no lock server"
+    stage.on.try_lock = function() return nil, reason end
+    local flow = stage:flow()
+    for _ = 1, 3 do
+      assert.truthy(flow:get_access_token { check_cache = false })
+    end
+    reason = "wrong password"
+    assert.truthy(flow:get_access_token { check_cache = false })
+    assert.same({
+      "warning the cache's lock failed, going on without it: no lock server",
+      "warning the cache's lock failed, going on without it: wrong password",
+    }, stage.logged)
+  end)
+
   it("is extended by heartbeats that yield", function()
     local stage = stages.new { lock = "extendable" }
     stage.yields, stage.transport.heartbeats = true, true

@@ -252,6 +252,20 @@ describe("cache.tiered", function()
       end)
     end
 
+    it("says so once, and again where the reason is another", function()
+      front.failing.save = "away"
+      for _ = 1, 5 do
+        assert.is_true(tiered:save_token_to_cache(token("a", 3600)))
+        local another = cache.tiered { front = front, back = back,
+          clock = function() return now end }
+        assert.is_true(another:save_token_to_cache(token("b", 3600)))
+      end
+      assert.same({ "warning the cache's front could not be filled: away" }, logged)
+      front.failing.save = "full"
+      tiered:save_token_to_cache(token("c", 3600))
+      assert.equal("warning the cache's front could not be filled: full", logged[2])
+    end)
+
     it("that cannot remove does without, and recovers at the next save", function()
       front.remove_cached_token = nil
       tiered:save_token_to_cache(token("a", 3600))

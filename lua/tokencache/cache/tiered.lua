@@ -43,9 +43,12 @@ local function is_fresh(self, info)
   return info.expires_at == nil
 end
 
+--- A front that is broken fails at every call: it is said at first and then at intervals. The
+--- reason is part of the id, so that another reason is news.
 local function warn(doing, err)
-  log.warning("the cache's front could not be ", doing, ": ",
-    errors.wrap("cache", err or "the handler returned false"))
+  local reason = tostring(errors.wrap("cache", err or "the handler returned false"))
+  log.repeated("warning", "front: " .. doing .. ": " .. reason, "the cache's front could not be ",
+    doing, ": ", reason)
 end
 
 local function empty_front(self)
