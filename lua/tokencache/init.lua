@@ -2,6 +2,7 @@
 
 local lazy = require "tokencache.lazy"
 local log = require "tokencache.log"
+local observer = require "tokencache.observer"
 
 local tokencache = {
   _VERSION = "0.1.0",
@@ -44,5 +45,6 @@ tokencache.testing = lazy("tokencache.testing", {
 })
 
 tokencache.set_logger = log.set_logger
+tokencache.set_observer = observer.set_observer
 
 return tokencache

@@ -156,6 +156,8 @@ local mistakes = {
       .. "shared_dict" },
   { function() tokencache.set_logger("stderr") end,
     "set_logger: a function expected, or nil for the default, or false for silence; got string" },
+  { function() tokencache.set_observer({}) end,
+    "set_observer: a function expected, or nil or false for none; got table" },
 
   { function() tokencache.cache.memory { token_info = "x" } end,
     "cache.memory: token_info must be a table, not a string" },
@@ -412,7 +414,8 @@ describe("require \"tokencache\"", function()
   end
 
   it("loads nothing that is not needed", function()
-    assert.equal("tokencache tokencache.environment tokencache.lazy tokencache.log\n", run [[
+    assert.equal("tokencache tokencache.environment tokencache.lazy tokencache.log "
+      .. "tokencache.observer\n", run [[
       require "tokencache"
       local names = {}
       for name in pairs(package.loaded) do
