@@ -25,4 +25,7 @@ int tc_file_write(const char *path, tc_str bytes, tc_error *err);
 /* Removes the file and what killed writers left beside it. No file is no error. */
 int tc_file_remove(const char *path, tc_error *err);
 
+/* Describes a file, or what was to become one, that is over the limit. */
+int tc_file_too_large(tc_error *err, const char *path);
+
 #endif

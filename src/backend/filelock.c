@@ -208,6 +208,15 @@ void tc_filelock_release(uint64_t id) {
   leave();
 }
 
+bool tc_filelock_is_held(uint64_t id) {
+  struct stat st;
+  enter();
+  const entry *held = find(id);
+  bool is_held = held != NULL && held->fd >= 0 && fstat(held->fd, &st) == 0 && st.st_nlink > 0;
+  leave();
+  return is_held;
+}
+
 bool tc_filelock_is_side(const char *name) {
   size_t len = strlen(name), tail = sizeof SUFFIX - 1;
   return len >= tail && strcmp(name + len - tail, SUFFIX) == 0;

@@ -28,6 +28,10 @@ int tc_filelock_try(uint64_t id, const char *path, tc_error *err);
 
 void tc_filelock_release(uint64_t id);
 
+/* Reports whether this process holds that lock, and others would meet it: a lock whose side file
+   somebody has removed is held no more. */
+bool tc_filelock_is_held(uint64_t id);
+
 /* Whether `name` is itself that of a side file: it must not be used for anything else. */
 bool tc_filelock_is_side(const char *name);
 

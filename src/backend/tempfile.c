@@ -1,3 +1,4 @@
+#define _GNU_SOURCE /* fallocate; NOLINT(*-reserved-identifier,cert-dcl*) */
 #include "backend/tempfile.h"
 
 #include <errno.h>
@@ -125,6 +126,30 @@ static int sync_file(int fd) {
   return failed ? errno : 0;
 }
 
+/* What the file system cannot set aside is written: posix_fallocate would do it too, but not wait
+   for the disk, which alone tells whether there is room. */
+static int write_blanks(tc_tempfile *temp, size_t size) {
+  static const char blanks[4096];
+  int number = 0;
+  while (number == 0 && size > 0) {
+    size_t len = size < sizeof blanks ? size : sizeof blanks;
+    number = tc_tempfile_write(temp, (tc_str){blanks, len});
+    size -= len;
+  }
+  return number != 0 ? number : sync_file(temp->fd);
+}
+
+int tc_tempfile_reserve(tc_tempfile *temp, size_t size) {
+  int failed;
+  if (size == 0) return 0;
+  if (is_over_limit(size)) return EFBIG;
+  do {
+    failed = fallocate(temp->fd, 0, 0, (off_t)size);
+  } while (failed && errno == EINTR);
+  if (!failed) return 0;
+  return errno == EOPNOTSUPP || errno == ENOSYS ? write_blanks(temp, size) : errno;
+}
+
 int tc_tempfile_rename(tc_tempfile *temp, const char *name) {
   int number = sync_file(temp->fd);
   if (number != 0) return number;
@@ -133,9 +158,11 @@ int tc_tempfile_rename(tc_tempfile *temp, const char *name) {
   return 0;
 }
 
-void tc_tempfile_close(tc_tempfile *temp) {
-  if (temp->fd < 0) return;
-  if (temp->name[0] != '\0') (void)unlinkat(temp->dir, temp->name, 0);
+int tc_tempfile_close(tc_tempfile *temp) {
+  int number = 0;
+  if (temp->fd < 0) return 0;
+  if (temp->name[0] != '\0' && unlinkat(temp->dir, temp->name, 0) != 0) number = errno;
   (void)close(temp->fd);
   temp->fd = -1;
+  return number;
 }

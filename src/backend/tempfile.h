@@ -4,7 +4,8 @@
    free one and holds a flock on it as long as it bears that name. The system drops the lock of a
    dead writer: a slot that can be locked is abandoned, and whoever locks it removes it. So the
    temporary file of a living writer is never touched, and those of dead ones go with the next
-   write or removal of NAME. */
+   write, check or removal of NAME. A process id in the name would not do: the writers may be in
+   several containers, each of which counts processes for itself, and ids are used again. */
 #ifndef TC_TEMPFILE_H
 #define TC_TEMPFILE_H
 
@@ -26,11 +27,14 @@ int tc_tempfile_open(tc_tempfile *temp, int dir, const char *name);
 
 int tc_tempfile_write(tc_tempfile *temp, tc_str bytes);
 
+/* Has the disk set `size` bytes aside for a file that is empty. */
+int tc_tempfile_reserve(tc_tempfile *temp, size_t size);
+
 /* Makes what was written durable and gives it the name `name`, replacing what bore it. */
 int tc_tempfile_rename(tc_tempfile *temp, const char *name);
 
 /* Closes; a slot that was not renamed is removed. */
-void tc_tempfile_close(tc_tempfile *temp);
+int tc_tempfile_close(tc_tempfile *temp);
 
 /* Removes the slots of `name` that dead writers left. */
 void tc_tempfile_sweep(int dir, const char *name);

@@ -1,7 +1,12 @@
 #include "lua/lfile.h"
 
+#include <limits.h>
+
+#include "backend/directory.h"
 #include "backend/file.h"
+#include "backend/file_check.h"
 #include "core/secret.h"
+#include "lua/lbuf.h"
 #include "lua/lerror.h"
 #include "lua/lfilelock.h"
 #include "lua/lpath.h"
@@ -58,11 +63,45 @@ static int l_file_remove(lua_State *L) {
   return 1;
 }
 
+/* can_replace(path, size) -> true: a write of that many bytes should succeed; nil, err */
+static int l_file_can_replace(lua_State *L) {
+  const char *path = tc_lua_check_path(L, 1);
+  lua_Integer size = luaL_checkinteger(L, 2);
+  tc_error err = TC_ERROR_NONE;
+  luaL_argcheck(L, size >= 0, 2, "negative");
+  if (tc_file_can_replace(path, (size_t)size, &err) < 0) return tc_lua_fail(L, &err);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+/* list(directory) -> the names in it, each followed by a "/"; nil, err */
+static int l_file_list(lua_State *L) {
+  const char *path = tc_lua_check_path(L, 1);
+  tc_error err = TC_ERROR_NONE;
+  tc_buf *names = tc_lua_new_buf(L);
+  if (tc_directory_list(path, names, &err) < 0) return tc_lua_fail(L, &err);
+  tc_str all = tc_buf_str(names);
+  lua_pushlstring(L, all.data, all.len);
+  return 1;
+}
+
+/* real_path(path) -> the absolute path without symbolic links; what does not exist yet keeps its
+   name, and a path that leads nowhere is returned as it is */
+static int l_file_real_path(lua_State *L) {
+  const char *path = tc_lua_check_path(L, 1);
+  char real[PATH_MAX];
+  lua_pushstring(L, tc_directory_real_path(path, real) == 0 ? real : path);
+  return 1;
+}
+
 int tc_lua_open_file(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"read", l_file_read},
       {"write", l_file_write},
       {"remove", l_file_remove},
+      {"can_replace", l_file_can_replace},
+      {"list", l_file_list},
+      {"real_path", l_file_real_path},
       {NULL, NULL},
   };
   luaL_newlib(L, functions);

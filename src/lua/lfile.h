@@ -1,4 +1,4 @@
-/* tokencache._core.file: whole files as byte strings, and locks. */
+/* tokencache._core.file: whole files as byte strings, directories, and locks. */
 #ifndef TC_LFILE_H
 #define TC_LFILE_H
 

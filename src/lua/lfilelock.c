@@ -62,11 +62,18 @@ static int l_filelock_unlock(lua_State *L) {
   return 1;
 }
 
+/* holds_lock(handle) -> whether this process does */
+static int l_filelock_holds(lua_State *L) {
+  lua_pushboolean(L, tc_filelock_is_held(check_handle(L, 1)));
+  return 1;
+}
+
 void tc_lua_open_filelock(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"new_lock", l_filelock_new},
       {"try_lock", l_filelock_try},
       {"unlock", l_filelock_unlock},
+      {"holds_lock", l_filelock_holds},
       {NULL, NULL},
   };
   luaL_setfuncs(L, functions, 0);

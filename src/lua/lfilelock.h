@@ -4,7 +4,7 @@
 
 #include "lua/compat.h"
 
-/* Adds new_lock, try_lock and unlock to the table on top of the stack. */
+/* Adds new_lock, try_lock, unlock and holds_lock to the table on top of the stack. */
 void tc_lua_open_filelock(lua_State *L);
 
 #endif
