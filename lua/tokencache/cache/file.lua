@@ -10,19 +10,44 @@ local options = require "tokencache.options"
 
 local file = blocking.worker "file"
 
+local function is_something_else(bytes)
+  return bytes ~= nil and bytes ~= "" and not bytes:find('"access_token"', 1, true)
+end
+
+local function left_alone(path)
+  return errors.new("cache", core.printable(path) .. ": holds something other than a token and is "
+    .. "left alone; choose another cache_path, or remove the file")
+end
+
+--- Beside the file: that somebody has logged out.
+local MARK = ".tokencache-mark"
+
+local function is_mark(path)
+  return path:sub(-#MARK) == MARK
+end
+
 --- A path mistaken for another must not cost the file that is there. What once held a token may be
 --- replaced even where it is damaged, and so may an empty file.
 local function holds_something_else(path)
-  local bytes, err = file.read(path)
-  if bytes and bytes ~= "" and not bytes:find('"access_token"', 1, true) then
-    err = errors.new("cache", core.printable(path) .. ": holds something other than a token and is "
-      .. "left alone; choose another cache_path, or remove the file")
+  if is_mark(path) then
+    return nil
   end
-  return err
+  local bytes, err = file.read(path)
+  return is_something_else(bytes) and left_alone(path) or err
 end
 
 --- The store of one file: its key is the path.
 local store = {
+  identity = "path",
+  --- The same for all spellings of one path.
+  identity_key = function(_, path)
+    local directory, name = path:match("^(.*/)([^/]*)$")
+    directory = core.file.real_path(directory or ".")
+    return (directory == "/" and "" or directory) .. "/" .. (name or path)
+  end,
+  mark_key = function(_, path)
+    return path .. MARK
+  end,
   get = function(_, path)
     local bytes, err = file.read(path)
     local directory = path:match("^(.+)/[^/]*$")
@@ -37,6 +62,23 @@ local store = {
       return nil, err
     end
     return file.write(path, bytes)
+  end,
+  --- What is compared is what is replaced, so nothing else is lost; see store.file.
+  replace = function(_, path, old, bytes, _, handle)
+    if is_something_else(old) then
+      return nil, left_alone(path)
+    end
+    return file.replace(path, old, bytes, handle, "")
+  end,
+  can_save = function(_, path, bytes, _, handle)
+    if is_something_else(bytes) then
+      return nil, left_alone(path)
+    end
+    local can, err = file.can_save(path, bytes, handle, "")
+    if can then
+      return bytes
+    end
+    return can, err
   end,
   delete = function(_, path)
     local err = holds_something_else(path)
@@ -100,6 +142,8 @@ return function(opts)
   local path = checked.cache_path or default_path(checked.username)
   if path:find("%z") then
     error("cache.file: cache_path holds a NUL byte", 2)
+  elseif is_mark(path) then
+    error("cache.file: cache_path ends in " .. MARK .. ", as the names of marks do", 2)
   end
   local handler = from_store(store, path)
   handler.path = path

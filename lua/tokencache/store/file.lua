@@ -2,47 +2,28 @@
 
 local blocking = require "tokencache.blocking"
 local check_bytes = require "tokencache.store.check_bytes"
+local core = require "tokencache._core"
 local directory_failure = require "tokencache.store.directory"
 local file_lock = require "tokencache.file_lock"
+local file_name = require "tokencache.store.file_name"
 local key_names = require "tokencache.key"
+local lock_key = require "tokencache.store.lock_key"
+local log = require "tokencache.log"
 local options = require "tokencache.options"
 
 local file = blocking.worker "file"
 
---- Capitals are escaped too: some file systems do not tell them from small letters.
-local UNSAFE = "[^a-z0-9._-]"
-
---- Temporary files and lock files lie beside a file and have other suffixes.
-local SUFFIX = ".token"
-
---- A name of 255 bytes is the most; those of temporary files are up to 32 longer than the file's.
-local LONGEST = 255 - #SUFFIX - 32
-
-local DIGEST = "sha256=" -- its "=" is in no other name
-
---- A long key is known by its digest. No name begins with a dot.
----@return string? name
----@return tokencache.Error?
-local function name_of(key)
-  local name = key_names.escape(key, UNSAFE):gsub("^%.", "%%2e")
-  if #name <= LONGEST then
-    return name .. SUFFIX
-  end
-  local digest, err = key_names.sha256(key)
-  if not digest then
-    return nil, err
-  end
-  return DIGEST .. digest .. SUFFIX
-end
+--- Keys of a page of the list: so many files are looked into at once.
+local PAGE = 200
 
 --- What messages show of a name whose key may hold the id of a session; nil: all of it.
 local function trace_of(name)
-  local stem = name:sub(1, -1 - #SUFFIX)
+  local stem = file_name.stem(name)
   local first, rest = stem:match("^(.-%%3a)(.*)$")
   if not first or #first > key_names.LONGEST_SHOWN then
     first, rest = "", stem
   end
-  if name:sub(1, #DIGEST) == DIGEST or #rest <= key_names.LONGEST_SHOWN then
+  if file_name.is_digest(name) or #rest <= key_names.LONGEST_SHOWN then
     return nil
   end
   return first .. rest:sub(1, key_names.TRACE)
@@ -65,6 +46,7 @@ end
 
 ---@class tokencache.FileStore: tokencache.Store
 ---@field private directory string
+---@field identity string  what other stores on the same directory have too
 local Store = {}
 
 local metatable = {
@@ -75,23 +57,26 @@ local metatable = {
   end,
 }
 
+---@return string? path
+---@return string|tokencache.Error header  what the file begins with
 local function path_of(self, key)
-  local name, err = name_of(key)
-  return name and self.directory .. "/" .. name, err
+  local name, header = file_name.of(key)
+  return name and self.directory .. "/" .. name, header
 end
 
 ---@param key string
 ---@return string? bytes  nil without an error: a miss
 ---@return tokencache.Error?
 function Store:get(key)
-  local path, err = path_of(self, key)
+  local path, header = path_of(self, key)
   if not path then
-    return nil, err
+    return nil, header
   end
-  local bytes
-  bytes, err = quiet(path, file.read(path))
+  local bytes, err = quiet(path, file.read(path))
   if bytes == nil and err == nil then
     return nil, directory_failure(self.directory)
+  elseif header ~= "" and bytes and bytes:sub(1, #header) == header then
+    return bytes:sub(#header + 1)
   end
   return bytes, err
 end
@@ -103,20 +88,67 @@ end
 ---@return tokencache.Error?
 function Store:set(key, bytes)
   check_bytes("store.file", bytes)
-  local path, err = path_of(self, key)
+  local path, header = path_of(self, key)
   if not path then
-    return nil, err
+    return nil, header
   end
-  return quiet(path, file.write(path, bytes))
+  return quiet(path, file.write(path, header .. bytes))
+end
+
+--- A directory that is away is no word about the entry.
+local function unless_away(self, result, err)
+  local away = result == false and directory_failure(self.directory)
+  if away then
+    return nil, away
+  end
+  return result, err
+end
+
+--- Saves the bytes if the entry is `old`. The file is read again, then written: who writes it
+--- between the two, and knows no lock, is overwritten.
+---@param key string
+---@param old string?    nil: only if there is no entry
+---@param bytes string
+---@param ttl? integer   not used: a file does not end by itself
+---@param handle? string the lock on the key, from try_lock
+---@return boolean?      false: the entry is another, or another holds the lock
+---@return tokencache.Error?
+function Store:replace(key, old, bytes, ttl, handle) -- luacheck: ignore 212
+  check_bytes("store.file", bytes)
+  local path, header = path_of(self, key)
+  if not path then
+    return nil, header
+  end
+  return unless_away(self, quiet(path, file.replace(path, old, bytes, handle, header)))
+end
+
+--- Shows that `replace` can save an entry here, with room to spare, without touching the one that
+--- is there.
+---@param key string
+---@param bytes string?   what get returned
+---@param ttl? integer
+---@param handle? string
+---@return string|false|nil bytes  those given; false: as of replace
+---@return tokencache.Error?
+function Store:can_save(key, bytes, ttl, handle) -- luacheck: ignore 212
+  local path, header = path_of(self, key)
+  if not path then
+    return nil, header
+  end
+  local can, err = unless_away(self, quiet(path, file.can_save(path, bytes, handle, header)))
+  if can then
+    return bytes
+  end
+  return can, err
 end
 
 ---@param key string
 ---@return true?
 ---@return tokencache.Error?
 function Store:delete(key)
-  local path, err = path_of(self, key)
+  local path, header = path_of(self, key)
   if not path then
-    return nil, err
+    return nil, header
   end
   return quiet(path, file.remove(path))
 end
@@ -126,9 +158,9 @@ end
 ---@return any handle  false: another holds the lock
 ---@return any guard   or a tokencache.Error
 function Store:try_lock(name)
-  local path, err = path_of(self, name)
+  local path, problem = path_of(self, name)
   if not path then
-    return nil, err
+    return nil, problem
   end
   return quiet(path, file_lock.try(path))
 end
@@ -138,6 +170,73 @@ end
 ---@return tokencache.Error?
 function Store:unlock(handle) -- luacheck: ignore 212
   return file_lock.release(handle)
+end
+
+local MARK = "tokencache-mark:"
+
+local function begins_with(text, start)
+  return text:sub(1, #start) == start
+end
+
+local function add_key(keys, name, escaped, prefix)
+  local key = escaped and file_name.key_of(name, escaped)
+  if key and begins_with(key, prefix) and not begins_with(key, MARK)
+    and not lock_key.refusal("store.file", key) then
+    keys[#keys + 1] = key
+  end
+end
+
+--- Long keys are in their files. Those that older versions wrote have none until they are saved
+--- anew.
+local function add_long_keys(self, keys, names, prefix)
+  local found, problems = file.match_each(self.directory, names, file_name.HEADER_PATTERN)
+  if not found then
+    return nil, problems
+  end
+  for _, problem in ipairs(problems) do
+    log.warning("store.file: a key is left out of the list: ", problem)
+  end
+  for i, name in ipairs(names) do
+    add_key(keys, name, found[i], prefix)
+  end
+  return true
+end
+
+--- Lists the keys that begin with `prefix`, each once, in no order. The directory is read for the
+--- first page; a key that is deleted before its page comes may be listed all the same.
+---@param prefix string
+---@param cursor? table   from the page before; nil: the first page
+---@return string[]? keys of one page; there may be none
+---@return any next       the cursor of the next page, nil: there is none; or a tokencache.Error
+function Store:keys(prefix, cursor)
+  local names, at = cursor and cursor.names, cursor and cursor.at or 1
+  if not names then
+    local err
+    local starts = { file_name.start_of(prefix), file_name.DIGEST }
+    names, err = file.names(self.directory, starts, file_name.SUFFIX)
+    if not names then
+      return nil, err
+    end
+  end
+  local keys, long = {}, {}
+  for _ = 1, PAGE do
+    local name, next_at = names:match("([^/]+)/()", at)
+    if not name then
+      break
+    elseif file_name.is_digest(name) then
+      long[#long + 1] = name
+    else
+      add_key(keys, name, file_name.stem(name), prefix)
+    end
+    at = next_at
+  end
+  if #long > 0 then
+    local added, err = add_long_keys(self, keys, long, prefix)
+    if not added then
+      return nil, err
+    end
+  end
+  return keys, at <= #names and { names = names, at = at } or nil
 end
 
 local RULES = {
@@ -154,5 +253,8 @@ return function(opts)
   if directory:find("%z") then
     error("store.file: directory holds a NUL byte", 2)
   end
-  return setmetatable({ directory = directory }, metatable)
+  return setmetatable({
+    directory = directory,
+    identity = "file:" .. core.file.real_path(directory),
+  }, metatable)
 end

@@ -1,3 +1,132 @@
---- Reads and writes cache files.
+--- Reads and writes cache files. What belongs together, such as to read, compare and write, is one
+--- call: nothing waits in between.
 
-return require("tokencache._core").file
+local file = require("tokencache._core").file
+
+local worker = {}
+for name, call in pairs(file) do
+  worker[name] = call
+end
+
+--- Bytes of room that a new entry may need beyond the old one.
+local ROOM = 16384
+
+--- What the file holds after its header, if it begins with that.
+local function content(path, header)
+  local bytes, err = file.read(path)
+  if bytes and bytes:sub(1, #header) == header then
+    bytes = bytes:sub(#header + 1)
+  end
+  return bytes, err
+end
+
+--- Takes the guard only to keep it so long.
+local function unlocked(guard, handle, ...) -- luacheck: ignore 212
+  file.unlock(handle)
+  return ...
+end
+
+--- Calls `work` and returns its results; under the lock of the file, if a handle is given. Where
+--- that lock has ended, it is taken anew for the time being; `work` is left out, and the result
+--- false, where another holds it.
+local function under_lock(path, handle, work, ...)
+  if not handle or file.holds_lock(handle) then
+    return work(path, ...)
+  end
+  local guard, own = file.new_lock()
+  local locked, err = file.try_lock(path, own)
+  if not locked then
+    return locked, locked == nil and err or nil
+  end
+  return unlocked(guard, own, work(path, ...))
+end
+
+local function replace(path, old, bytes, header)
+  local now, err = content(path, header)
+  if err then
+    return nil, err
+  elseif now ~= old then
+    return false
+  end
+  return file.write(path, header .. bytes)
+end
+
+--- Writes the file if it holds `old`. Who writes it between the look and the rename, and knows no
+--- lock, is overwritten: no system call renames only over what was read.
+---@param path string
+---@param old string?     nil: only if there is no file
+---@param bytes string
+---@param handle string?  the file's lock, from try_lock
+---@param header string   what the file begins with before the bytes, or ""
+---@return boolean?       false: it holds something else, or another holds the lock
+---@return tokencache.Error?
+function worker.replace(path, old, bytes, handle, header)
+  return under_lock(path, handle, replace, old, bytes, header)
+end
+
+local function can_save(path, bytes, header)
+  local now, err = content(path, header)
+  if err then
+    return nil, err
+  elseif now ~= bytes then
+    return false
+  end
+  return file.can_replace(path, #header + #(bytes or "") + ROOM)
+end
+
+--- Whether `replace` can be expected to succeed; the file is not touched.
+---@param path string
+---@param bytes string?   what it holds
+---@param handle string?
+---@param header string
+---@return boolean?       false: as of replace
+---@return tokencache.Error?
+function worker.can_save(path, bytes, handle, header)
+  return under_lock(path, handle, can_save, bytes, header)
+end
+
+local function begins_with_one(name, starts)
+  for _, start in ipairs(starts) do
+    if name:sub(1, #start) == start then
+      return true
+    end
+  end
+end
+
+--- The names in a directory that begin with one of `starts` and end with `ending`.
+---@param directory string
+---@param starts string[]
+---@param ending string
+---@return string? names  each followed by a "/", which no name holds
+---@return tokencache.Error?
+function worker.names(directory, starts, ending)
+  local all, err = file.list(directory)
+  if not all then
+    return nil, err
+  end
+  local names = {}
+  for name in all:gmatch("[^/]+") do
+    if name:sub(-#ending) == ending and begins_with_one(name, starts) then
+      names[#names + 1] = name .. "/"
+    end
+  end
+  return table.concat(names)
+end
+
+--- Looks for a pattern at the start of each of some files.
+---@param directory string
+---@param names string[]
+---@param pattern string     with one capture
+---@return (string|false)[]  what was captured; false: nothing
+---@return string[] problems messages about files that could not be read
+function worker.match_each(directory, names, pattern)
+  local found, problems = {}, {}
+  for i, name in ipairs(names) do
+    local bytes, err = file.read(directory .. "/" .. name)
+    found[i] = bytes and bytes:match("^" .. pattern) or false
+    problems[#problems + 1] = err and err.message
+  end
+  return found, problems
+end
+
+return worker
