@@ -36,6 +36,21 @@ local function holds_something_else(path)
   return is_something_else(bytes) and left_alone(path) or err
 end
 
+--- What is wrong with the file's directory, if it is not there.
+local function away(path)
+  local directory = path:match("^(.+)/[^/]*$")
+  return directory and directory_failure(directory)
+end
+
+--- A directory that is away is no word about the file.
+local function unless_away(path, result, err)
+  local problem = result == false and away(path)
+  if problem then
+    return nil, problem
+  end
+  return result, err
+end
+
 --- The store of one file: its key is the path.
 local store = {
   identity = "path",
@@ -50,9 +65,8 @@ local store = {
   end,
   get = function(_, path)
     local bytes, err = file.read(path)
-    local directory = path:match("^(.+)/[^/]*$")
-    if bytes == nil and err == nil and directory then
-      err = directory_failure(directory)
+    if bytes == nil and err == nil then
+      err = away(path)
     end
     return bytes, err
   end,
@@ -68,13 +82,13 @@ local store = {
     if is_something_else(old) then
       return nil, left_alone(path)
     end
-    return file.replace(path, old, bytes, handle, "")
+    return unless_away(path, file.replace(path, old, bytes, handle, ""))
   end,
   can_save = function(_, path, bytes, _, handle)
     if is_something_else(bytes) then
       return nil, left_alone(path)
     end
-    local can, err = file.can_save(path, bytes, handle, "")
+    local can, err = unless_away(path, file.can_save(path, bytes, handle, ""))
     if can then
       return bytes
     end
