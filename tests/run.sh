@@ -29,6 +29,7 @@ asan() {
 alloc() {
   known_leaks "$1/tests/alloc/alloc" "$1" tests/alloc/scenario.lua
   first=$?
+  known_leaks "$1/tests/alloc/alloc" "$1" tests/alloc/files.lua || first=1
   BROWSER=true known_leaks "$1/tests/alloc/alloc" "$1" tests/alloc/login.lua
   second=$?
   known_leaks tests/alloc/with_redis.sh "$1/tests/alloc/alloc" "$1" tests/alloc/redis.lua

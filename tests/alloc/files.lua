@@ -1,0 +1,40 @@
+-- What the allocation-failure run does with a store of files at each step; see alloc.c.
+
+-- luacheck: globals directory
+
+local judge = dofile("tests/alloc/judge.lua")
+
+dofile "tests/alloc/luajit.lua"
+
+--- Lua 5.1 and LuaJIT leave a mark where a module failed, and then refuse to load it again.
+local function forget_failed_modules()
+  for name, value in pairs(package.loaded) do
+    if type(value) ~= "table" and type(value) ~= "function" then
+      package.loaded[name] = nil
+    end
+  end
+end
+
+--- Entries that are compared, checked and listed.
+local function use()
+  local make_store = require "tokencache.store.file"
+  local store = make_store { directory = directory }
+  judge.expect(true, store:set("entry", "old"))
+  judge.expect("old", store:can_save("entry", "old"))
+  judge.expect(true, store:replace("entry", "old", "new"))
+  judge.expect(false, store:replace("entry", "old", "newer"))
+  local handle, guard = store:try_lock("entry", 10)
+  judge.check(handle, guard)
+  judge.expect(true, store:unlock(handle))
+  judge.expect(true, store:replace("entry", "new", "newer", nil, handle))
+  local keys = judge.check(store:keys("ent"))
+  judge.expect(1, #keys)
+  judge.expect("entry", keys[1])
+end
+
+local function verify()
+  forget_failed_modules()
+  use()
+end
+
+return use, verify
