@@ -1,5 +1,9 @@
 --- Values by key, in memory. Each may have a time to live, and their number a limit: the least
 --- recently used goes first.
+---
+--- The entries stand in two circles, both closed by the same ring: one in the order of their use,
+--- and one in the order in which they were made, which no use changes. The second is for walking
+--- through all of them while some come and go.
 
 local core = require "tokencache._core"
 
@@ -10,7 +14,8 @@ local FEWEST_TO_SWEEP = 64
 ---@field private count integer
 ---@field private limit number
 ---@field private sweep_at integer  the count at which what is over is looked for
----@field private ring table        closes the list of entries: its `newer` is the oldest of them
+---@field private ring table        its `newer` was used longest ago, its `later` was made first
+---@field private serial integer    of the entry made last
 local Lru = {}
 Lru.__index = Lru
 
@@ -28,10 +33,26 @@ local function link_as_newest(self, entry)
   ring.older.newer, ring.older = entry, entry
 end
 
+--- What is removed still leads to what was made after it: a walk may stand there.
 local function remove(self, entry)
   unlink(entry)
+  entry.earlier.later, entry.later.earlier = entry.later, entry.earlier
   self.entries[entry.key] = nil
   self.count = self.count - 1
+  entry.key, entry.value = nil, nil
+end
+
+local function make(self, key)
+  local ring = self.ring
+  self.serial = self.serial + 1
+  local entry = {
+    key = key, value = nil, ends = nil, serial = self.serial, older = nil, newer = nil,
+    earlier = ring.earlier, later = ring,
+  }
+  ring.earlier.later, ring.earlier = entry, entry
+  self.entries[key] = entry
+  self.count = self.count + 1
+  return entry
 end
 
 --- A sweep comes only when there are twice as many as the last one left, so that an entry pays for
@@ -74,9 +95,7 @@ function Lru:set(key, value, ttl)
   if entry then
     unlink(entry)
   else
-    entry = { key = key }
-    self.entries[key] = entry
-    self.count = self.count + 1
+    entry = make(self, key)
   end
   entry.value, entry.ends = value, ttl and core.monotonic() + ttl
   link_as_newest(self, entry)
@@ -96,12 +115,40 @@ function Lru:delete(key)
   end
 end
 
+---@class tokencache.LruCursor
+---@field package entry table    the last one looked at; it may have been removed since
+---@field package last integer   the serial of the newest entry when the walk began
+
+--- Returns some of the keys, in the order in which they were made, and from where to go on. A walk
+--- meets each key that is there from its beginning to its end, and none twice; what is made
+--- meanwhile it leaves out. It is no use of the entries.
+---@param most integer  entries to look at; a page may hold fewer keys
+---@param cursor? tokencache.LruCursor  nil: from the beginning
+---@return string[]
+---@return tokencache.LruCursor?  nil: that was all
+function Lru:page(most, cursor)
+  local last = cursor and cursor.last or self.serial
+  local entry, keys = cursor and cursor.entry or self.ring, {}
+  for _ = 1, most do
+    local later = entry.later
+    if later == self.ring or later.serial > last then
+      return keys, nil
+    end
+    entry = later
+    if entry.key ~= nil and not is_over(entry) then
+      keys[#keys + 1] = entry.key
+    end
+  end
+  return keys, { entry = entry, last = last }
+end
+
 ---@param limit? integer  default: none
 ---@return tokencache.Lru
 return function(limit)
   local ring = {}
-  ring.older, ring.newer = ring, ring
+  ring.older, ring.newer, ring.earlier, ring.later = ring, ring, ring, ring
   return setmetatable({
     entries = {}, count = 0, limit = limit or math.huge, sweep_at = FEWEST_TO_SWEEP, ring = ring,
+    serial = 0,
   }, Lru)
 end

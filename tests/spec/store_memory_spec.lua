@@ -147,6 +147,176 @@ describe("store.memory", function()
     assert.equal("a", store:get("ann"))
   end)
 
+  describe("replaces", function()
+    local store
+
+    before_each(function()
+      store = memory()
+    end)
+
+    it("what was read there, and nothing else", function()
+      assert.is_true(store:replace("ann", nil, "a"))
+      assert.is_false(store:replace("ann", nil, "b"))
+      assert.is_false(store:replace("ann", "b", "c"))
+      assert.is_false(store:replace("bob", "a", "c"))
+      assert.equal("a", store:get("ann"))
+      assert.is_nil((store:get("bob")))
+      assert.is_true(store:replace("ann", "a", "b", 10))
+      now = now + 9.9
+      assert.equal("b", store:get("ann"))
+      now = now + 0.1
+      assert.is_false(store:replace("ann", "b", "c"))
+      assert.is_true(store:replace("ann", nil, "c"))
+      assert.equal("c", store:get("ann"))
+    end)
+
+    it("unless another holds the lock by now", function()
+      store:set("ann", "a")
+      local mine = store:try_lock("ann", 10)
+      assert.is_true(store:replace("ann", "a", "b", nil, mine))
+      assert.equal("b", store:can_save("ann", "b", nil, mine))
+      now = now + 10
+      assert.is_true(store:replace("ann", "b", "c", nil, mine)) -- nobody has it
+      local other = store:try_lock("ann", 10)
+      assert.is_false(store:replace("ann", "c", "d", nil, mine))
+      assert.is_false(store:can_save("ann", "c", nil, mine))
+      assert.equal("c", store:get("ann"))
+      assert.is_true(store:replace("ann", "c", "d", nil, other))
+    end)
+
+    it("and can say beforehand that it will", function()
+      assert.is_false(store:can_save("ann", "a", 10))
+      store:set("ann", "a")
+      assert.equal("a", store:can_save("ann", "a", 10))
+      assert.is_false(store:can_save("ann", "b", 10))
+      assert.equal("a", store:get("ann"))
+    end)
+  end)
+
+  describe("lists its keys", function()
+    local store
+
+    before_each(function()
+      store = memory()
+    end)
+
+    --- Walks to the end and returns how often each key came. `between` is called after each page.
+    local function walk(prefix, between)
+      local seen, pages, keys, cursor = {}, 0, nil, nil
+      repeat
+        keys, cursor = store:keys(prefix, cursor)
+        assert.is_true(#keys <= 500)
+        pages = pages + 1
+        for _, key in ipairs(keys) do
+          seen[key] = (seen[key] or 0) + 1
+        end
+        if cursor and between then
+          between(pages, keys)
+        end
+      until not cursor
+      return seen, pages
+    end
+
+    it("by prefix, without those of marks, and what has ended", function()
+      assert.same({}, (walk ""))
+      for _, key in ipairs { "token:a", "token:b", "tok%n:a", "other", "tokencache-mark:token:a",
+        "tokencache-lock:token:a" } do
+        store:set(key, "x")
+      end
+      store:set("token:short", "x", 10)
+      store:try_lock("token:locked", 10)
+      assert.same({ ["token:a"] = 1, ["token:b"] = 1, ["token:short"] = 1 }, (walk "token:"))
+      assert.same({ ["tok%n:a"] = 1 }, (walk "tok%n"))
+      now = now + 10
+      assert.same({ ["token:a"] = 1, ["token:b"] = 1, ["tok%n:a"] = 1, other = 1 }, (walk ""))
+    end)
+
+    it("of many in pages, which no use of the entries upsets", function()
+      for i = 1, 1000 do
+        store:set("key-" .. i, "x")
+      end
+      local seen, pages = walk("", function(page)
+        for i = 1, 1000, 7 do -- both move in the order of use
+          store:get("key-" .. i)
+          store:set("key-" .. (1000 - i), "y" .. page)
+        end
+      end)
+      assert.is_true(pages >= 5)
+      for i = 1, 1000 do
+        assert.equal(1, seen["key-" .. i])
+      end
+    end)
+
+    it("once each where others come and go meanwhile, for every choice of those", function()
+      math.randomseed(11)
+      for _ = 1, 30 do
+        store = memory()
+        local stays, present = {}, {}
+        for i = 1, 900 do
+          store:set("key-" .. i, "x")
+          stays["key-" .. i], present[i] = true, "key-" .. i
+        end
+        local made = 0
+        local seen = walk("", function(_, keys)
+          for _ = 1, math.random(0, 150) do
+            local key = table.remove(present, math.random(#present))
+            store:delete(key)
+            stays[key] = nil
+            if math.random(3) == 1 then
+              store:set(key, "again")
+            end
+          end
+          if math.random(2) == 1 and keys[1] then -- all of the page, which the walk stands at
+            for _, key in ipairs(keys) do
+              store:delete(key)
+              stays[key] = nil
+            end
+          end
+          for _ = 1, math.random(0, 300) do
+            made = made + 1
+            store:set("new-" .. made, "x")
+          end
+        end)
+        for key, times in pairs(seen) do
+          assert.equal(1, times, key)
+        end
+        for key in pairs(stays) do
+          assert.equal(1, seen[key], key)
+        end
+      end
+    end)
+
+    it("to an end, however fast they are made anew", function()
+      for i = 1, 400 do
+        store:set("key-" .. i, "x")
+      end
+      local _, pages = walk("", function(page)
+        assert.is_true(page < 10)
+        for i = 1, 400 do
+          store:delete("key-" .. i)
+          store:set("key-" .. i, "x")
+        end
+      end)
+      assert.is_true(pages < 10)
+    end)
+
+    it("though the least recently used make room", function()
+      store = memory { max_entries = 300 }
+      for i = 1, 300 do
+        store:set("key-" .. i, "x")
+      end
+      local seen = walk("", function()
+        for i = 301, 550 do
+          store:set("key-" .. i, "x")
+        end
+      end)
+      for i = 1, 550 do
+        local times = seen["key-" .. i] or 0
+        assert.is_true(times == (i <= 200 and 1 or 0) or times == 1 and i > 250 and i <= 300, i)
+      end
+    end)
+  end)
+
   it("raises at mistakes", function()
     assert.error_matches(function() memory { max_entries = 0 } end, "max_entries must be a number")
     assert.error_matches(function() memory { max_entries = 1.5 } end,

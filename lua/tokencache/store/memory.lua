@@ -3,6 +3,9 @@
 local check_bytes = require "tokencache.store.check_bytes"
 local lru = require "tokencache.lru"
 local options = require "tokencache.options"
+local reserved_key = require "tokencache.store.reserved_key"
+
+local PAGE = 200 -- entries that one call of `keys` looks at
 
 local serial = 0 -- of locks; no two in this Lua state have the same
 
@@ -77,6 +80,55 @@ function Store:unlock(handle)
     self.locks:delete(handle.name)
   end
   return true
+end
+
+--- Reports whether the entry is what it is taken for, and no other holds its lock. A lock that has
+--- ended since and that nobody has taken is none.
+local function may_replace(self, key, old, handle)
+  local holder = handle and self.locks:get(handle.name)
+  return (not holder or holder == handle.serial) and self.rows:get(key) == old
+end
+
+--- Saves only over `old`.
+---@param key string
+---@param old? string     what must be there; nil: nothing
+---@param bytes string
+---@param ttl? number     seconds; nil: for good
+---@param handle? table   of the lock under which this is done
+---@return boolean        false: something else is there, or another holds the lock
+function Store:replace(key, old, bytes, ttl, handle)
+  check_bytes("store.memory", bytes, "replace")
+  if not may_replace(self, key, old, handle) then
+    return false
+  end
+  self.rows:set(key, bytes, ttl)
+  return true
+end
+
+--- Shows that `replace` could save over `bytes`. Memory always can, so nothing is written.
+---@param key string
+---@param bytes string    what was read there
+---@param _ any           the seconds that a padded entry would have to live
+---@param handle? table   of the lock under which this is done
+---@return string|false   what is there now; false: something else than `bytes`
+function Store:can_save(key, bytes, _, handle)
+  return may_replace(self, key, bytes, handle) and bytes
+end
+
+--- The keys that begin with `prefix`, in pages: each key that is there all the while once.
+---@param prefix string   plain text; "" for all
+---@param cursor? tokencache.LruCursor  from the call before; nil: from the beginning
+---@return string[]       may be empty before the end, too
+---@return tokencache.LruCursor?  for the next call; nil: that was all
+function Store:keys(prefix, cursor)
+  local page, next_cursor = self.rows:page(PAGE, cursor)
+  local keys = {}
+  for _, key in ipairs(page) do
+    if key:sub(1, #prefix) == prefix and not reserved_key.is_reserved(key) then
+      keys[#keys + 1] = key
+    end
+  end
+  return keys, next_cursor
 end
 
 local RULES = {

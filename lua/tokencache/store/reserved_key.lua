@@ -1,0 +1,35 @@
+--- Keys that no token has: those of locks that a store keeps among its entries, and those of marks,
+--- which are kept beside a token and say something about it.
+
+local lock_key = require "tokencache.store.lock_key"
+
+local reserved_key = {}
+
+local COMMON = "tokencache-"
+local LOCK, MARK = lock_key.of(""), COMMON .. "mark:"
+
+--- The key of the mark beside the entry at `key`.
+---@param key string
+---@return string
+function reserved_key.of_mark(key)
+  return MARK .. key
+end
+
+--- Reports whether it is a lock's or a mark's: no token is kept there, and no list of keys has it.
+---@param key string
+---@return boolean
+function reserved_key.is_reserved(key)
+  return key:sub(1, #COMMON) == COMMON
+    and (key:sub(1, #LOCK) == LOCK or key:sub(1, #MARK) == MARK)
+end
+
+--- Why a token cannot have this key, in words that go after the key's name.
+---@param key string  which is reserved
+---@return string
+function reserved_key.problem(key)
+  local is_lock = key:sub(1, #LOCK) == LOCK
+  return ("must not start with %q, as those of %s do; choose another"):format(
+    is_lock and LOCK or MARK, is_lock and "locks" or "marks")
+end
+
+return reserved_key
