@@ -176,6 +176,130 @@ describe("store.encrypted", function()
     assert.is_nil(bare.delete or bare.try_lock or bare.extend_lock or bare.unlock)
   end)
 
+  describe("replaces", function()
+    it("what was read, by what it says", function()
+      local old, new = over({ old = OLD, new = NEW }, "old"), over({ old = OLD, new = NEW }, "new")
+      assert.is_true(old:replace("ann", nil, "1"))
+      assert.is_false(old:replace("ann", nil, "2"))
+      assert.is_false(new:replace("ann", "2", "3"))
+      assert.is_false(new:replace("bob", "1", "3"))
+      assert.is_true(new:replace("ann", "1", "2", 7)) -- it was sealed with another secret
+      assert.equal("2", old:get("ann"))
+      assert.matches("^tokencache%-sealed:1:new:", inner:get("ann"))
+    end)
+
+    it("nothing that another put there between the look and the save", function()
+      local sealing = over({ a = OLD }, "a")
+      sealing:set("ann", "1")
+      local replace = inner.replace
+      function inner.replace(self, ...)
+        sealing:set("ann", "1") -- it says the same, and is another entry
+        return replace(self, ...)
+      end
+      assert.is_false(sealing:replace("ann", "1", "2"))
+      assert.equal("1", sealing:get("ann"))
+    end)
+
+    it("nothing that does not open", function()
+      over({ b = NEW }, "b"):set("ann", "1")
+      local entry, sealing = inner:get("ann"), over({ a = OLD }, "a")
+      for _, old in ipairs { "1", entry } do
+        expect_refused("the key id b", sealing:replace("ann", old, "2"))
+        expect_refused("the key id b", sealing:can_save("ann", old, 10))
+      end
+      expect_refused("the key id b", sealing:replace("ann", nil, "2"))
+      assert.equal(entry, inner:get("ann"))
+    end)
+
+    it("nothing while another holds the lock", function()
+      local sealing = over({ a = OLD }, "a")
+      sealing:set("ann", "1")
+      local mine = sealing:try_lock("ann", 10)
+      sealing:unlock(mine)
+      local other = sealing:try_lock("ann", 10)
+      assert.is_false(sealing:replace("ann", "1", "2", nil, mine))
+      assert.is_false(sealing:can_save("ann", "1", nil, mine))
+      assert.equal("1", sealing:can_save("ann", "1", nil, other))
+      assert.is_true(sealing:replace("ann", "1", "2", nil, other))
+    end)
+
+    it("only where the store within does", function()
+      local bare = { get = inner.get, set = inner.set }
+      local sealing = encrypted(bare, { keys = { a = OLD }, use = "a" })
+      assert.is_nil(sealing.replace or sealing.can_save or sealing.keys)
+    end)
+  end)
+
+  describe("over a store that pads an entry to see whether a longer one fits", function()
+    before_each(function()
+      function inner.can_save(self, key, bytes, ttl, handle)
+        local padded = bytes:gsub(" *$", "") .. (" "):rep(1024)
+        return self:replace(key, bytes, padded, ttl, handle) and padded
+      end
+    end)
+
+    it("reads and replaces what was padded", function()
+      local sealing = over({ a = OLD }, "a")
+      sealing:set("ann", "1")
+      for _ = 1, 2 do
+        assert.equal("1", sealing:can_save("ann", "1", 10))
+        assert.matches("[%w_-] +$", inner:get("ann"))
+        assert.equal("1", sealing:get("ann"))
+      end
+      assert.is_false(sealing:can_save("ann", "2", 10))
+      assert.is_true(sealing:replace("ann", "1", "2"))
+      assert.equal("2", sealing:get("ann"))
+    end)
+
+    it("says so of an entry that is not sealed", function()
+      local sealing = over({ a = OLD }, "a", "allow")
+      inner:set("ann", "{}")
+      local padded = sealing:can_save("ann", "{}", 10)
+      assert.equal("{}" .. (" "):rep(1024), padded)
+      assert.is_true(sealing:replace("ann", padded, "2"))
+      assert.equal("2", sealing:get("ann"))
+    end)
+
+    it("takes nothing but blanks at the end for padding", function()
+      local sealing = over({ a = OLD }, "a")
+      sealing:set("ann", "1")
+      local entry = inner:get("ann")
+      for _, changed in ipairs { entry .. "  A", entry .. "\n", entry .. "\0", " " .. entry,
+        (entry:gsub(":1:", ":1 :")) } do
+        inner:set("ann", changed)
+        expect_refused("^ann: ", sealing:get("ann"))
+      end
+    end)
+  end)
+
+  it("seals what is kept elsewhere as it seals its entries", function()
+    local sealing = over({ a = OLD }, "a", "allow")
+    local text = sealing:protect("ann", "s3cret")
+    assert.is_nil(text:find("s3cret", 1, true))
+    assert.equal("s3cret", sealing:reveal("ann", text))
+    expect_refused("moved here", sealing:reveal("bob", text))
+    expect_refused("altered", sealing:reveal("ann", '{"access_token":"planted"}'))
+    expect_refused("the key id a", over({ b = NEW }, "b"):reveal("ann", text))
+    assert.is_nil((inner:get("ann")))
+  end)
+
+  it("is known as the store within, and lists its keys", function()
+    local sealing = over({ a = OLD }, "a")
+    assert.equal(inner, sealing.identity)
+    sealing:set("token:ann", "1")
+    sealing:set("other", "1")
+    assert.same({ "token:ann" }, (sealing:keys("token:")))
+    inner.identity = "memory of the test"
+    function inner.identity_key(_, key) return "at " .. key end
+    function inner.mark_key(_, key) return "mark of " .. key end
+    inner.can_save_anew = true
+    sealing = over({ a = OLD }, "a")
+    assert.equal("memory of the test", sealing.identity)
+    assert.equal("at ann", sealing:identity_key("ann"))
+    assert.equal("mark of ann", sealing:mark_key("ann"))
+    assert.is_true(sealing.can_save_anew)
+  end)
+
   it("shows no secret, as text or field by field", function()
     local sealing = over({ a = NEW }, "a")
     assert.matches("^tokencache.store.encrypted over tokencache.store.memory$", tostring(sealing))

@@ -3,7 +3,8 @@
 ---     tokencache-sealed:1:<key id>:<secret's mark>:<key's mark>:<base64url>
 ---
 --- All before the last colon, and the key, are bound in as associated data. The marks only tell
---- why an entry does not open.
+--- why an entry does not open. Blanks after the end are ignored: a store within pads an entry with
+--- them, to find out whether it has room for a longer one.
 
 local check_bytes = require "tokencache.store.check_bytes"
 local check_store = require "tokencache.store.check"
@@ -13,12 +14,13 @@ local errors = require "tokencache.error"
 local extras = require "tokencache.extras"
 local key_names = require "tokencache.key"
 local options = require "tokencache.options"
+local read = require "tokencache.store.read"
 local sealed = require "tokencache.sealed"
 
 local PREFIX = "tokencache-sealed:"
 local HEADER = PREFIX .. "1:%s:%s:%s:"
 local ENTRY = "^(" .. PREFIX:gsub("%-", "%%-") .. "1:([A-Za-z0-9_-]+):([A-Za-z0-9_-]+):"
-  .. "([A-Za-z0-9_-]+):)([A-Za-z0-9_-]+)$"
+  .. "([A-Za-z0-9_-]+):)([A-Za-z0-9_-]+) *$"
 local MARKS = ":([^:]+):([^:]+):$" -- of a header
 local KEY_ID = "^[A-Za-z0-9_-]+$"
 local LONGEST_KEY_ID = 64
@@ -27,6 +29,8 @@ local MARK_SIZE = 6   -- bytes; enough to tell, and too few to tell more
 
 ---@class tokencache.EncryptedStore: tokencache.Store
 ---@field private store tokencache.Store
+---@field protect fun(self, key: string, bytes: string): string?, tokencache.Error?
+---@field reveal fun(self, key: string, text: string): string?, tokencache.Error?
 local Store = {}
 
 local metatable = {
@@ -50,6 +54,15 @@ local metatable_over = extras(metatable, {
   { needs = "unlock", name = "unlock", fn = function(self, handle)
     return self.store:unlock(handle)
   end },
+  { needs = "keys", name = "keys", fn = function(self, prefix, cursor)
+    return self.store:keys(prefix, cursor)
+  end },
+  { needs = "identity_key", name = "identity_key", fn = function(self, key)
+    return self.store:identity_key(key)
+  end },
+  { needs = "mark_key", name = "mark_key", fn = function(self, key)
+    return self.store:mark_key(key)
+  end },
 })
 
 local function mark(of, bytes)
@@ -62,6 +75,10 @@ end
 
 local function failure(key, message)
   return nil, errors.new("cache", key_names.shown(key) .. ": " .. message)
+end
+
+local function is_sealed(entry)
+  return entry:sub(1, #PREFIX) == PREFIX
 end
 
 --- The secrets are in here and nowhere else: a store that is printed, field by field, shows none.
@@ -114,12 +131,8 @@ local function methods(secrets, use, allows_plaintext)
     return text, err
   end
 
-  local function get(self, key)
-    local entry, err = self.store:get(key)
-    if type(entry) ~= "string" then
-      return entry, err
-    end
-    if entry:sub(1, #PREFIX) == PREFIX then
+  local function open_entry(key, entry)
+    if is_sealed(entry) then
       return open(key, entry)
     elseif entry:find("^%s*{") then
       if allows_plaintext then
@@ -131,7 +144,25 @@ local function methods(secrets, use, allows_plaintext)
     return failure(key, "the entry is neither sealed nor a token; mend or remove it")
   end
 
-  local function set(self, key, bytes, ttl)
+  --- What the entry says, and the entry as the store within has it.
+  local function look(self, key, anew)
+    local entry, err = read(self.store, key, anew)
+    if type(entry) ~= "string" then
+      return entry, err
+    end
+    local bytes
+    bytes, err = open_entry(key, entry)
+    return bytes, err, entry
+  end
+
+  local all = {}
+
+  function all.get(self, key, anew)
+    local bytes, err = look(self, key, anew)
+    return bytes, err
+  end
+
+  function all.set(self, key, bytes, ttl)
     check_bytes("store.encrypted", bytes)
     local entry, err = seal(key, bytes)
     if not entry then
@@ -140,7 +171,52 @@ local function methods(secrets, use, allows_plaintext)
     return self.store:set(key, entry, ttl)
   end
 
-  return get, set
+  --- Compares what the entry says with `old`, and has that very entry replaced. One that does not
+  --- open is a failure: nobody can tell what it is.
+  function all.replace(self, key, old, bytes, ttl, handle)
+    check_bytes("store.encrypted", bytes, "replace")
+    local there, err, entry = look(self, key, true)
+    if err ~= nil then
+      return nil, err
+    elseif there ~= old then
+      return false
+    end
+    local new
+    new, err = seal(key, bytes)
+    if not new then
+      return nil, err
+    end
+    return self.store:replace(key, entry, new, ttl, handle)
+  end
+
+  --- The store within pads what it has, which for a sealed entry changes nothing of what it says.
+  function all.can_save(self, key, bytes, ttl, handle)
+    local there, err, entry = look(self, key, true)
+    if err ~= nil then
+      return nil, err
+    elseif there ~= bytes then
+      return false
+    end
+    local kept
+    kept, err = self.store:can_save(key, entry, ttl, handle)
+    if kept and is_sealed(kept) then
+      return bytes
+    end
+    return kept, err
+  end
+
+  --- Seals an entry that is to be kept elsewhere for a while, as it would be sealed here.
+  function all.protect(_, key, bytes)
+    check_bytes("store.encrypted", bytes, "protect")
+    return seal(key, bytes)
+  end
+
+  --- Opens what `protect` made, for the same key. Nothing but that.
+  function all.reveal(_, key, text)
+    return open(key, text)
+  end
+
+  return all
 end
 
 --- No message tells what was given: an id may be a secret that was mistaken for one.
@@ -172,7 +248,10 @@ local RULES = {
 ---@field use string                  the id of the secret that seals new entries
 ---@field plaintext? "allow"          also read entries that are not sealed
 
---- Seals what is kept in `store`. Keys, TTL and locks are those of `store`.
+--- What can be done only where the store within can do it, and needs the secrets.
+local SEALING_EXTRAS = { "replace", "can_save" }
+
+--- Seals what is kept in `store`. Keys, TTL, locks and identity are those of `store`.
 ---@param store tokencache.Store
 ---@param opts tokencache.EncryptionOptions
 ---@return tokencache.EncryptedStore
@@ -190,7 +269,16 @@ return function(store, opts)
   if not secrets then
     error("store.encrypted: " .. problem, 2)
   end
-  local self = { store = store }
-  self.get, self.set = methods(secrets, checked.use, checked.plaintext == "allow")
+  local self = methods(secrets, checked.use, checked.plaintext == "allow")
+  for _, name in ipairs(SEALING_EXTRAS) do
+    if store[name] == nil then
+      self[name] = nil
+    end
+  end
+  self.store, self.identity = store, store.identity
+  if self.identity == nil then
+    self.identity = store
+  end
+  self.can_save_anew, self.may_be_stale = store.can_save_anew, store.may_be_stale
   return setmetatable(self, metatable_over(store))
 end
