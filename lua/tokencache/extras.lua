@@ -30,14 +30,17 @@ end
 ---@param extras tokencache.Extra[]
 ---@return fun(other: table|userdata): table  finds the metatable for what stands on `other`
 return function(metatable, extras)
-  local by_set, needs = {}, {}
+  local by_set, needs, count = {}, {}, #extras
   for i, extra in ipairs(extras) do
     needs[i] = extra.needs
   end
   return function(other)
     local set = 0
-    for i = 1, #needs do
-      set = 2 * set + (other[needs[i]] ~= nil and 1 or 0)
+    for i = 1, count do
+      set = set + set
+      if other[needs[i]] ~= nil then
+        set = set + 1
+      end
     end
     local made = by_set[set]
     if not made then

@@ -4,8 +4,12 @@
 
 local core = require "tokencache._core"
 local crypto = require "tokencache.crypto"
+local reserved_key = require "tokencache.store.reserved_key"
 
 local key = {}
+
+--- What tells of nearly every key at once that it is not reserved.
+local DASH, DASH_AT = ("-"):byte(), #"tokencache-"
 
 --- No id that nobody can guess is as short.
 key.LONGEST_SHOWN = 20 -- bytes
@@ -98,6 +102,8 @@ function key.check(where, given)
   end
   if type(given) ~= "string" or given == "" then
     error(where .. ": " .. problem, 3)
+  elseif given:byte(DASH_AT) == DASH and reserved_key.is_reserved(given) then
+    error(where .. ": key " .. reserved_key.problem(given), 3)
   end
   return given
 end

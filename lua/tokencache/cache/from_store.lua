@@ -9,8 +9,11 @@ local json = require "tokencache.json"
 local keys = require "tokencache.key"
 local log = require "tokencache.log"
 local options = require "tokencache.options"
+local read_store = require "tokencache.store.read"
+local reserved_key = require "tokencache.store.reserved_key"
 local token_info = require "tokencache.token_info"
 
+--- What a store may have beyond get and set, and what it is for, is told in docs/handlers.md.
 ---@class tokencache.Store
 ---@field get fun(self, key: string): string?, any           nil is a miss; nil, err a failure
 ---@field set fun(self, key: string, bytes: string, ttl?: integer): any, any  seconds; nil: forever
@@ -20,6 +23,17 @@ local token_info = require "tokencache.token_info"
 ---@field extend_lock? fun(self, handle: any, ttl: number): any, any  true; false: not held; nil,
 ---                                                           err
 ---@field unlock? fun(self, handle: any): any, any
+---@field replace? fun(self, key: string, old?: string, bytes: string, ttl?: integer, handle?: any):
+---   boolean?, any  false: not `old` is there, or another holds the lock of `handle`; nil, err
+---@field can_save? fun(self, key: string, bytes: string, ttl?: integer, handle?: any):
+---   string|false|nil, any   what is there now; false as for replace; nil, err: it cannot save
+---@field can_save_anew? boolean  can_save also takes nil for `bytes`: nothing is there
+---@field keys? fun(self, prefix: string, cursor?: any): string[]?, any  keys, the next cursor; nil,
+---                                                           err
+---@field identity? any           what an account is known by; default: the store itself
+---@field identity_key? fun(self, key: string): string        beside it; default: the key
+---@field mark_key? fun(self, key: string): string            of the mark beside the entry
+---@field may_be_stale? boolean   get(key) may return an old copy, get(key, true) does not
 
 ---@class tokencache.StoreHandler
 ---@field private store tokencache.Store
@@ -86,7 +100,7 @@ local function decode(self, bytes)
 end
 
 --- What the store's get has returned, where that is not what it returned the last time.
-local function read(self, bytes, err)
+local function take(self, bytes, err)
   if err ~= nil and bytes == nil then
     return nil, store_failure(self, "get", err)
   elseif bytes == nil then
@@ -99,32 +113,46 @@ local function read(self, bytes, err)
     self.seen_bytes, self.seen_info = bytes, info
     self.copy_seen = token_info.is_plain(info) and token_info.plain_copy or json.copy
   end
-  return info, err
+  return info, err, bytes
 end
 
 --- The cached token, as a table that others hold too and nobody may change. It is decoded only
 --- where the store's bytes have changed since the last call.
+---@param anew? boolean  a copy that may be out of date will not do
 ---@return tokencache.TokenInfo?  nil without an error: nothing is cached
 ---@return tokencache.Error?
-function Handler:peek_cached_token()
-  local bytes, err = self.store:get(self.key)
-  if bytes ~= nil and bytes == self.seen_bytes then
-    return self.seen_info
+---@return string? entry  the store's bytes
+function Handler:peek_cached_token(anew)
+  local bytes, err
+  if anew then
+    bytes, err = read_store(self.store, self.key, true)
+  else
+    bytes, err = self.store:get(self.key)
   end
-  return read(self, bytes, err)
+  if bytes ~= nil and bytes == self.seen_bytes then
+    return self.seen_info, nil, bytes
+  end
+  return take(self, bytes, err)
 end
 
 --- The same, as a table of the caller's own.
+---@param anew? boolean
 ---@return tokencache.TokenInfo?
 ---@return tokencache.Error?
-function Handler:get_cached_token()
-  local bytes, err = self.store:get(self.key)
+---@return string? entry
+function Handler:get_cached_token(anew)
+  local bytes, err
+  if anew then
+    bytes, err = read_store(self.store, self.key, true)
+  else
+    bytes, err = self.store:get(self.key)
+  end
   if bytes ~= nil and bytes == self.seen_bytes then
-    return self.copy_seen(self.seen_info)
+    return self.copy_seen(self.seen_info), nil, bytes
   end
   local info
-  info, err = read(self, bytes, err)
-  return info and self.copy_seen(info), err
+  info, err = take(self, bytes, err)
+  return info and self.copy_seen(info), err, bytes
 end
 
 --- What is beyond it storages have no dates for.
@@ -143,11 +171,8 @@ local function time_to_live(self, info, good_until)
   return math.max(1, math.ceil(seconds))
 end
 
----@param info tokencache.TokenInfo  left as it is
----@param good_until? number  Unix seconds from which on it is of no use; nil: what it says itself
----@return true?
----@return tokencache.Error?
-function Handler:save_token_to_cache(info, good_until)
+--- The bytes of a token_info and how long the store is to keep them; or nil and an error.
+local function encode(self, info, good_until)
   local copy = type(info) == "table" and token_info.copy(info) or info
   local problem
   copy, problem = token_info.normalise(copy, json.null)
@@ -161,7 +186,63 @@ function Handler:save_token_to_cache(info, good_until)
   if not bytes then
     return nil, failure(self, message)
   end
-  return outcome(self, "set", self.store:set(self.key, bytes, time_to_live(self, copy, good_until)))
+  return bytes, time_to_live(self, copy, good_until)
+end
+
+---@param info tokencache.TokenInfo  left as it is
+---@param good_until? number  Unix seconds from which on it is of no use; nil: what it says itself
+---@return true?
+---@return tokencache.Error?
+function Handler:save_token_to_cache(info, good_until)
+  local bytes, ttl = encode(self, info, good_until)
+  if not bytes then
+    return nil, ttl
+  end
+  return outcome(self, "set", self.store:set(self.key, bytes, ttl))
+end
+
+--- Reports whether nothing is there although something was: then it was removed.
+local function is_gone(there, err, entry)
+  return there == nil and err == nil and entry ~= nil
+end
+
+--- For a store that cannot compare and save in one step. Between the two another may save, and is
+--- overwritten; whoever must rule that out gives the store `replace`. It does not look at the lock.
+local function get_and_set(self, entry, bytes, ttl)
+  local there, err = read_store(self.store, self.key, true)
+  if there == nil and err ~= nil then
+    return nil, store_failure(self, "get", err)
+  elseif there ~= entry then
+    return false, is_gone(there, err, entry) and "gone" or nil
+  end
+  return outcome(self, "set", self.store:set(self.key, bytes, ttl))
+end
+
+--- Saves only over what was read.
+---@param entry? string  the third result of get_cached_token; nil: nothing was there
+---@param info tokencache.TokenInfo  left as it is
+---@param good_until? number  as for save_token_to_cache
+---@param handle? any    of the lock under which this is done
+---@return boolean?      false: something else is there, or another holds the lock; nil, err
+---@return tokencache.Error|"gone"|nil  "gone": nothing is there any more
+function Handler:replace_cached_token(entry, info, good_until, handle)
+  local bytes, ttl = encode(self, info, good_until)
+  if not bytes then
+    return nil, ttl
+  end
+  local store, key = self.store, self.key
+  if not store.replace then
+    return get_and_set(self, entry, bytes, ttl)
+  end
+  local replaced, err = store:replace(key, entry, bytes, ttl, handle)
+  if replaced == nil then
+    return nil, store_failure(self, "replace", err)
+  elseif replaced then
+    return true
+  end
+  local there
+  there, err = read_store(store, key, true)
+  return false, is_gone(there, err, entry) and "gone" or nil
 end
 
 ---@return true?
@@ -201,12 +282,86 @@ local function unlock(self, handle)
   return outcome(self, "unlock", self.store:unlock(handle))
 end
 
+--- Shows that the store can take a longer entry in place of the one that was read, which it may pad
+--- with blanks to find out.
+---@param entry? string  the third result of get_cached_token; nil: nothing was there
+---@param info tokencache.TokenInfo  what was read: the entry is kept as long as this is of use
+---@param handle? any    of the lock under which this is done
+---@return string|false|nil entry  what is there now, nil where nothing was; false: something else
+---@return tokencache.Error?       it cannot
+local function can_save(self, entry, info, handle)
+  local store = self.store
+  if entry == nil and not store.can_save_anew then
+    return nil
+  end
+  local ttl = type(info) == "table" and time_to_live(self, info) or nil
+  local kept, err = store:can_save(self.key, entry, ttl, handle)
+  if kept == nil and (entry ~= nil or err ~= nil) then
+    return nil, store_failure(self, "can_save", err)
+  end
+  return kept
+end
+
+local function mark_key(self)
+  local store = self.store
+  return store.mark_key and store:mark_key(self.key) or reserved_key.of_mark(self.key)
+end
+
+local MARK = "^(%d+) (.*)$" -- its end in Unix seconds, as not every store has a time to live
+
+--- The mark beside the token: a text that outlasts the token's removal.
+---@return string?  nil without an error: there is none
+---@return tokencache.Error?
+function Handler:get_mark()
+  local bytes, err = read_store(self.store, mark_key(self), true)
+  if bytes == nil then
+    return nil, err ~= nil and store_failure(self, "get", err) or nil
+  end
+  local ends, text
+  if type(bytes) == "string" then
+    ends, text = bytes:match(MARK)
+  end
+  if not ends then
+    return nil, failure(self, "the mark beside the token is damaged; remove "
+      .. keys.shown(mark_key(self)))
+  end
+  return tonumber(ends) > (self.clock or core.now)() and text or nil
+end
+
+---@param text? string  nil: no mark any more
+---@param ttl? number   seconds from now
+---@return true?
+---@return tokencache.Error?
+function Handler:set_mark(text, ttl)
+  local store, key = self.store, mark_key(self)
+  if text == nil and store.delete then
+    return outcome(self, "delete", store:delete(key))
+  end
+  local seconds = text and math.ceil(ttl) or 1
+  local ends = text and math.ceil((self.clock or core.now)() + ttl) or 0
+  return outcome(self, "set", store:set(key, ("%.0f %s"):format(ends, text or ""), seconds))
+end
+
+--- What the account is known by, however many handlers there are for it.
+---@return any identity  of the store: a string, or an object that is compared by rawequal
+---@return string key    of the account there
+function Handler:account_id()
+  local store = self.store
+  local identity = store.identity
+  if identity == nil then
+    identity = store
+  end
+  return identity, store.identity_key and store:identity_key(self.key) or self.key
+end
+
 --- A handler can do these only if its store can.
 local metatable_over = extras(metatable, {
   { needs = "delete", name = "remove_cached_token", fn = remove_cached_token },
   { needs = "try_lock", name = "try_lock", fn = try_lock },
   { needs = "extend_lock", name = "extend_lock", fn = extend_lock },
   { needs = "unlock", name = "unlock", fn = unlock },
+  { needs = "can_save", name = "can_save", fn = can_save },
+  { needs = "may_be_stale", name = "may_be_stale", fn = true },
 })
 
 local RULES = {

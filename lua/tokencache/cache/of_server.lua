@@ -5,6 +5,7 @@ local client_store = require "tokencache.store.client"
 local from_store = require "tokencache.cache.from_store"
 local keys = require "tokencache.key"
 local options = require "tokencache.options"
+local reserved_key = require "tokencache.store.reserved_key"
 
 local KEY_RULES = {
   key = { { "string", "table" }, default = "token_info" },
@@ -41,6 +42,12 @@ return function(where, kind)
       return from_store(server_store(checked), key, opts_of_key)
     end
     local store = client_store(where, checked.client, kind.put, kind.remover)
-    return from_store(store, kind.client_key and kind.client_key(key) or key, opts_of_key)
+    if kind.client_key then
+      key = kind.client_key(key)
+      function store.mark_key(_, at)
+        return kind.client_key(reserved_key.of_mark(at))
+      end
+    end
+    return from_store(store, key, opts_of_key)
   end
 end

@@ -5,8 +5,7 @@ local lock_key = require "tokencache.store.lock_key"
 
 local reserved_key = {}
 
-local COMMON = "tokencache-"
-local LOCK, MARK = lock_key.of(""), COMMON .. "mark:"
+local LOCK, MARK = lock_key.of(""), "tokencache-mark:"
 
 --- The key of the mark beside the entry at `key`.
 ---@param key string
@@ -19,8 +18,7 @@ end
 ---@param key string
 ---@return boolean
 function reserved_key.is_reserved(key)
-  return key:sub(1, #COMMON) == COMMON
-    and (key:sub(1, #LOCK) == LOCK or key:sub(1, #MARK) == MARK)
+  return key:sub(1, #LOCK) == LOCK or key:sub(1, #MARK) == MARK
 end
 
 --- Why a token cannot have this key, in words that go after the key's name.
