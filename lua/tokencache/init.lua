@@ -27,6 +27,7 @@ tokencache.store = lazy("tokencache.store", {
   memory = "tokencache.store.memory",
   redis = "tokencache.store.redis",
   shared_dict = "tokencache.store.shared_dict",
+  tiered = "tokencache.store.tiered",
 })
 
 tokencache.flow = lazy("tokencache.flow", {

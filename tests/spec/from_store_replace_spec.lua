@@ -357,8 +357,8 @@ describe("from_store", function()
     for _, kind in ipairs { "lock", "mark" } do
       local ok, message = pcall(from_store, store, "tokencache-" .. kind .. ":ann")
       assert.is_false(ok)
-      assert.matches('from_store: key must not start with "tokencache%-' .. kind .. ':", as those of '
-        .. kind .. "s do; choose another", message)
+      assert.matches(('from_store: key must not start with "tokencache%%-%s:", as those of %ss do; '
+        .. "choose another"):format(kind, kind), message)
     end
     for _, key in ipairs { "tokencache-", "tokencache-lock", "tokencache-marks:a", "a-lock:a" } do
       assert.is_true(from_store(store, key):save_token_to_cache(token "a"))

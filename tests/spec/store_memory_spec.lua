@@ -202,8 +202,9 @@ describe("store.memory", function()
 
     --- Walks to the end and returns how often each key came. `between` is called after each page.
     local function walk(prefix, between)
-      local seen, pages, keys, cursor = {}, 0, nil, nil
+      local seen, pages, cursor = {}, 0, nil
       repeat
+        local keys
         keys, cursor = store:keys(prefix, cursor)
         assert.is_true(#keys <= 500)
         pages = pages + 1

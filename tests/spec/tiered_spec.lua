@@ -363,11 +363,22 @@ describe("cache.tiered", function()
       end
       stage.on.sleep = coroutine.yield
 
-      local function process()
+      --- One of the two ways to have tiers. The memory stores go by another clock, and so keep
+      --- an entry beyond its time.
+      local function new_handler()
+        local timed = { clock = clock }
+        if math.random(3) == 1 then
+          return cache.from_store(store.tiered { front = store.memory(), back = rows,
+            clock = clock }, "ann", timed)
+        end
         local near = math.random(2) == 1 and cache.memory {}
-          or cache.from_store(store.memory(), "ann", { clock = clock })
-        local handler = cache.tiered { front = near, clock = clock,
-          back = cache.from_store(rows, "ann", { clock = clock }) }
+          or cache.from_store(store.memory(), "ann", timed)
+        return cache.tiered { front = near, back = cache.from_store(rows, "ann", timed),
+          clock = clock }
+      end
+
+      local function process()
+        local handler = new_handler()
         -- 80: the front still trusts what the flow renews
         local flow = stage:user_flow { cache = handler, timeout = 1000,
           leeway = math.random(2) == 1 and 60 or 80 }
@@ -404,6 +415,70 @@ describe("cache.tiered", function()
       end
       assert.is_true(renewals > 300)
     end)
+  end)
+
+  describe("replaces over the back's entry", function()
+    before_each(function()
+      back = cache.from_store(store.memory(), "ann", { clock = function() return now end })
+      tiered = cache.tiered { front = front, back = back, clock = function() return now end }
+      tiered:save_token_to_cache(token("a", 3600))
+      acts()
+    end)
+
+    it("which it returns with what it reads there, and not with what is in front", function()
+      assert.is_nil((select(3, tiered:get_cached_token())))
+      for _, method in ipairs { "get_cached_token", "peek_cached_token" } do
+        local info, err, entry = tiered[method](tiered, true)
+        assert.equal("a", info.access_token)
+        assert.is_nil(err)
+        assert.equal((select(3, back:get_cached_token())), entry)
+      end
+    end)
+
+    it("and keeps in front what it put there", function()
+      local _, _, entry = tiered:get_cached_token(true)
+      acts()
+      assert.is_true(tiered:replace_cached_token(entry, token("b", 3600)))
+      assert.equal("front remove, front save", acts())
+      assert.equal("b", tiered:get_cached_token().access_token)
+      assert.equal("b", back:get_cached_token().access_token)
+    end)
+
+    it("and keeps nothing in front where something else was there, or nothing", function()
+      local _, _, entry = tiered:get_cached_token(true)
+      back:save_token_to_cache(token("newer", 3600))
+      assert.same({ false }, { tiered:replace_cached_token(entry, token("b", 3600)) })
+      assert.is_nil(front.token)
+      assert.equal("newer", tiered:get_cached_token().access_token)
+      back:remove_cached_token()
+      assert.same({ false, "gone" }, { tiered:replace_cached_token(entry, token("b", 3600)) })
+      assert.is_nil(front.token)
+    end)
+
+    it("under its lock, and can say beforehand that it will", function()
+      local _, _, entry = tiered:get_cached_token(true)
+      local mine = tiered:try_lock(10)
+      assert.equal(entry, tiered:can_save(entry, token("a", 3600), mine))
+      tiered:unlock(mine)
+      tiered:try_lock(10)
+      assert.is_false(tiered:can_save(entry, token("a", 3600), mine))
+      assert.is_false((tiered:replace_cached_token(entry, token("b", 3600), nil, mine)))
+    end)
+  end)
+
+  it("has the back's mark and account", function()
+    assert.is_nil(tiered.get_mark or tiered.set_mark or tiered.account_id or tiered.identity)
+    assert.is_nil(tiered.replace_cached_token or tiered.can_save or tiered.in_request)
+    local kept = store.memory()
+    tiered = cache.tiered { front = front, back = cache.from_store(kept, "ann") }
+    assert.is_true(tiered:set_mark("out", 60))
+    assert.equal("out", tiered:get_mark())
+    assert.same({ kept, "ann" }, { tiered:account_id() })
+    back.identity = "the user's own"
+    assert.equal("the user's own", cache.tiered({ front = front, back = back }).identity)
+    back.in_request = true
+    assert.is_true(cache.tiered({ front = front, back = back }).in_request)
+    assert.is_true(cache.tiered({ front = back, back = front }).in_request)
   end)
 
   it("raises at mistakes", function()
