@@ -27,10 +27,14 @@ static int l_memory_new(lua_State *L) {
   return 1;
 }
 
+/* get_cached_token(self) -> token_info, nil, entry, which is the same table; nil alone: a miss */
 static int l_memory_get_cached_token(lua_State *L) {
   push_box(L);
   lua_rawgeti(L, -1, 1);
-  return 1;
+  if (lua_isnil(L, -1)) return 1;
+  lua_pushnil(L);
+  lua_pushvalue(L, -2);
+  return 3;
 }
 
 static int l_memory_save_token_to_cache(lua_State *L) {
@@ -39,6 +43,31 @@ static int l_memory_save_token_to_cache(lua_State *L) {
   lua_pushvalue(L, 2);
   lua_rawseti(L, -2, 1);
   lua_pushboolean(L, 1);
+  return 1;
+}
+
+/* replace_cached_token(self, entry, token_info, good_until, handle) -> true; false where another
+   table than `entry` is there or another holds the lock; false, "gone" where none is there */
+static int l_memory_replace_cached_token(lua_State *L) {
+  enum { ENTRY = 2, TOKEN_INFO, GOOD_UNTIL, HANDLE, BOX, HELD };
+  lua_settop(L, HANDLE);
+  const tc_memory_lock *lock = tc_lua_check_self(L, METATABLE);
+  luaL_checktype(L, TOKEN_INFO, LUA_TTABLE);
+  lua_Number handle = luaL_optnumber(L, HANDLE, 0);
+  push_box(L);
+  lua_rawgeti(L, BOX, 1);
+  if (!lua_rawequal(L, HELD, ENTRY)) {
+    lua_pushboolean(L, 0);
+    if (!lua_isnil(L, HELD)) return 1;
+    lua_pushliteral(L, "gone");
+    return 2;
+  }
+  bool may_replace = handle == 0 || !tc_memory_lock_is_of_another(lock, handle);
+  if (may_replace) {
+    lua_pushvalue(L, TOKEN_INFO);
+    lua_rawseti(L, BOX, 1);
+  }
+  lua_pushboolean(L, may_replace);
   return 1;
 }
 
@@ -94,6 +123,7 @@ static void push_class(lua_State *L) {
   static const luaL_Reg methods[] = {
       {"get_cached_token", l_memory_get_cached_token},
       {"save_token_to_cache", l_memory_save_token_to_cache},
+      {"replace_cached_token", l_memory_replace_cached_token},
       {"remove_cached_token", l_memory_remove_cached_token},
       {"try_lock", l_memory_try_lock},
       {"unlock", l_memory_unlock},

@@ -22,6 +22,10 @@ void tc_memory_lock_release(tc_memory_lock *lock, lua_Number handle) {
   if (lock->holder == handle) *lock = TC_MEMORY_LOCK_FREE;
 }
 
+bool tc_memory_lock_is_of_another(const tc_memory_lock *lock, lua_Number handle) {
+  return is_taken(lock) && lock->holder != handle;
+}
+
 static int l_memorylock_gc(lua_State *L) {
   guard *it = luaL_checkudata(L, 1, METATABLE);
   if (it->lock != NULL) tc_memory_lock_release(it->lock, it->handle);

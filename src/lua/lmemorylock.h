@@ -3,6 +3,8 @@
 #ifndef TC_LMEMORYLOCK_H
 #define TC_LMEMORYLOCK_H
 
+#include <stdbool.h>
+
 #include "lua/compat.h"
 
 typedef struct tc_memory_lock {
@@ -21,5 +23,8 @@ lua_Number tc_lua_take_memory_lock(lua_State *L, tc_memory_lock *lock, lua_Numbe
 int tc_lua_try_memory_lock(lua_State *L, int box, tc_memory_lock *lock, lua_Number ttl);
 
 void tc_memory_lock_release(tc_memory_lock *lock, lua_Number handle);
+
+/* Reports whether somebody holds it by another handle; one that has ended is nobody's. */
+bool tc_memory_lock_is_of_another(const tc_memory_lock *lock, lua_Number handle);
 
 #endif

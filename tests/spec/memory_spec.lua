@@ -25,6 +25,38 @@ describe("cache.memory", function()
     assert.equal(info, tokencache.cache.memory({ token_info = info }):get_cached_token())
   end)
 
+  it("replaces the table that was read, and no other", function()
+    local handler = tokencache.cache.memory()
+    local a, b, c = { access_token = "t" }, { access_token = "t" }, { access_token = "t" }
+    assert.same({ nil }, { handler:get_cached_token() })
+    assert.is_true(handler:replace_cached_token(nil, a))
+    local info, err, entry = handler:get_cached_token()
+    assert.is_true(rawequal(a, info) and rawequal(a, entry) and err == nil)
+    assert.same({ false }, { handler:replace_cached_token(nil, b) })
+    assert.same({ false }, { handler:replace_cached_token(b, c) })
+    assert.is_true(handler:replace_cached_token(a, b, 1760000000))
+    assert.is_true(rawequal(b, (handler:get_cached_token())))
+    handler:remove_cached_token()
+    assert.same({ false, "gone" }, { handler:replace_cached_token(b, c) })
+    assert.is_nil((handler:get_cached_token()))
+    assert.error_matches(function() handler:replace_cached_token(nil, "t") end, "table expected")
+    assert.error_matches(function() handler.replace_cached_token({}, nil, c) end, "memory")
+  end)
+
+  it("replaces under the lock that was taken, unless another has it by now", function()
+    local a, b = { access_token = "a" }, { access_token = "b" }
+    local handler = tokencache.cache.memory { token_info = a }
+    local mine, my_guard = handler:try_lock(100)
+    assert.is_true(handler:replace_cached_token(a, b, nil, mine))
+    handler:unlock(mine)
+    assert.is_true(handler:replace_cached_token(b, a, nil, mine))
+    local other, other_guard = handler:try_lock(100)
+    assert.same({ false }, { handler:replace_cached_token(a, b, nil, mine) })
+    assert.is_true(rawequal(a, (handler:get_cached_token())))
+    assert.is_true(handler:replace_cached_token(a, b, nil, other))
+    assert.is_true(my_guard ~= other_guard) -- both were kept until here
+  end)
+
   it("is one cache each time", function()
     local one = tokencache.cache.memory { token_info = { access_token = "t" } }
     assert.is_nil(tokencache.cache.memory():get_cached_token())

@@ -32,6 +32,11 @@ describe("cache.resty_session", function()
     assert.equal(9999999999, token_info.expires_at)
   end)
 
+  it("lives no longer than its request, and says so", function()
+    assert.is_true(cache.resty_session({ session = open() }).in_request)
+    assert.is_nil(cache.from_store(require("tokencache").store.memory(), "a").in_request)
+  end)
+
   it("loses nothing to the JSON of the session", function()
     local handler = cache.resty_session { session = open() }
     handler:save_token_to_cache { access_token = "a", list = json.array {}, id = 123456789012345 }

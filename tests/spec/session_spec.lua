@@ -29,6 +29,10 @@ for name, make in pairs(makers) do
       assert.equal("stays", session.other)
     end)
 
+    it("lives no longer than its request, and says so", function()
+      assert.is_true(make({}).in_request)
+    end)
+
     it("reads what the framework loaded", function()
       assert.equal(TOKEN, make({ token_info = TOKEN }):get_cached_token())
     end)

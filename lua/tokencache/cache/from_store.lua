@@ -39,6 +39,7 @@ local token_info = require "tokencache.token_info"
 ---@field private store tokencache.Store
 ---@field private key string
 ---@field path? string  of the file that the key is
+---@field in_request? true  the store lives no longer than a request
 ---@field private ttl? number
 ---@field private clock? fun(): number
 ---@field private seen_bytes? string  what `seen_info` was decoded from

@@ -54,5 +54,7 @@ return function(opts)
       error(WHERE .. ": session has no method " .. method, 2)
     end
   end
-  return from_store(setmetatable({ session = session }, Store), KEY)
+  local handler = from_store(setmetatable({ session = session }, Store), KEY)
+  handler.in_request = true
+  return handler
 end

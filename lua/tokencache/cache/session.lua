@@ -11,7 +11,8 @@ local KEY = "token_info"
 ---@class tokencache.SessionHandler
 ---@field private where string        the constructor's name, for messages
 ---@field private session fun(): any  called each time: a request can get another session
-local Handler = {}
+---@field in_request true              it lives no longer than a request
+local Handler = { in_request = true }
 Handler.__index = Handler
 
 local function failure(self, message)
