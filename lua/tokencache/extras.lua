@@ -3,9 +3,9 @@
 --- fields, however many there are.
 
 ---@class tokencache.Extra
----@field needs string  a method of the object stood on
----@field name string   the method that it makes possible
----@field fn function
+---@field needs string  a method or field of the object stood on
+---@field name string   the method or field that it makes possible
+---@field fn any
 
 local function copy_of(fields)
   local copy = {}
@@ -30,10 +30,14 @@ end
 ---@param extras tokencache.Extra[]
 ---@return fun(other: table|userdata): table  finds the metatable for what stands on `other`
 return function(metatable, extras)
-  local by_set, needs, count = {}, {}, #extras
-  for i, extra in ipairs(extras) do
-    needs[i] = extra.needs
+  local by_set, needs, is_known = {}, {}, {}
+  for _, extra in ipairs(extras) do
+    if not is_known[extra.needs] then
+      is_known[extra.needs] = true
+      needs[#needs + 1] = extra.needs
+    end
   end
+  local count = #needs
   return function(other)
     local set = 0
     for i = 1, count do

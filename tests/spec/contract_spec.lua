@@ -151,6 +151,14 @@ for name, made in pairs(stores) do
   handlers["store." .. name] = { plain, reopen = plain, server = made.server }
   handlers["store.encrypted over store." .. name] =
     { sealed, reopen = sealed, server = made.server }
+  --- A front of its own for each handler, as in two processes.
+  local back
+  local function two_tiers(key)
+    back = back or made[1]()
+    return cache.from_store(store.tiered { front = memory_store(), back = back }, key)
+  end
+  handlers["store.tiered over store." .. name] =
+    { two_tiers, reopen = two_tiers, server = made.server }
 end
 
 for name, handler in pairs(handlers) do

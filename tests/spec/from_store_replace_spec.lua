@@ -101,7 +101,7 @@ describe("from_store", function()
     describe("over " .. kind .. " replaces", function()
       before_each(function()
         over(new_store())
-        assert.equal(kind == "a store with replace", store.replace ~= nil)
+        assert.equal(kind == "a store with replace", not handler.replaces_in_two_steps)
       end)
 
       it("what was read, by that and nothing else", function()

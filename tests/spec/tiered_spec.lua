@@ -474,6 +474,7 @@ describe("cache.tiered", function()
     assert.is_true(tiered:set_mark("out", 60))
     assert.equal("out", tiered:get_mark())
     assert.same({ kept, "ann" }, { tiered:account_id() })
+    assert.is_false(tiered.replaces_in_two_steps)
     back.identity = "the user's own"
     assert.equal("the user's own", cache.tiered({ front = front, back = back }).identity)
     back.in_request = true

@@ -1,92 +1,13 @@
 --- A sound cache handler, and one for each way to get it wrong, with the test of the contract suite
 --- that must notice.
 
+local broken_entries = require "support.broken_entries"
+local classes = require "support.handler_classes"
 local compare = require "tokencache.testing.compare"
-local core = require "tokencache._core"
 
---- It yields wherever it can, as one inside nginx does.
-local function yield()
-  local thread, is_main = coroutine.running()
-  if thread and not is_main then
-    coroutine.yield()
-  end
-end
-
-local Sound = {}
-Sound.__index = Sound
-
-function Sound:get_cached_token()
-  yield()
-  return compare.copy(self.rows[self.key])
-end
-
-function Sound:save_token_to_cache(token_info)
-  yield()
-  self.rows[self.key] = compare.copy(token_info)
-end
-
-function Sound:remove_cached_token()
-  self.rows[self.key] = nil
-end
-
---- A handler with every extra.
-local Locking = setmetatable({}, { __index = Sound })
-Locking.__index = Locking
-
-local serial = 0
-
-local function holder(self)
-  local held = self.rows["lock " .. self.key]
-  return held and core.monotonic() < held.ends and held or nil
-end
-
-local function hold(self, handle, ttl)
-  self.rows["lock " .. self.key] = { serial = handle.serial, ends = core.monotonic() + ttl }
-end
-
-local function holds(self, handle)
-  local held = holder(self)
-  return held ~= nil and held.serial == handle.serial
-end
-
-function Locking:try_lock(ttl)
-  if holder(self) then
-    return false
-  end
-  serial = serial + 1
-  local handle = { serial = serial }
-  hold(self, handle, ttl)
-  return handle
-end
-
-function Locking:extend_lock(handle, ttl)
-  if not holds(self, handle) then
-    return false
-  end
-  hold(self, handle, ttl)
-  return true
-end
-
-function Locking:unlock(handle)
-  if holds(self, handle) then
-    self.rows["lock " .. self.key] = nil
-  end
-end
-
-local storage = {}
-
---- Makes what the suite takes out of what is different in a broken handler. The locks' tests take
---- a second, so a handler has locks only where they are what is broken.
-local function maker(methods, change)
-  local class = (methods.try_lock or methods.extend_lock or methods.unlock) and Locking or Sound
-  return function(name)
-    local self = setmetatable({ rows = storage, key = name }, class)
-    for method, fn in pairs(methods) do
-      self[method] = fn
-    end
-    return change and change(self) or self
-  end
-end
+local Sound, Locking, Replacing, Marking =
+  classes.Sound, classes.Locking, classes.Replacing, classes.Marking
+local THE_ONLY, holds, maker = classes.THE_ONLY, classes.holds, classes.maker
 
 --- A handler that stores something else than what it gets.
 local function storing(change)
@@ -130,9 +51,6 @@ end
 
 local KNOWN = { access_token = true, token_type = true, refresh_token = true, scope = true,
   expires_in = true, expires_at = true, authorized_at = true }
-
---- What all of them lock that have one lock for all.
-local THE_ONLY = { rows = storage, key = "the only lock" }
 
 local ENDS =
   "ends a lock after its time to live, unless it is extended or has a guard, if it has one"
@@ -360,9 +278,14 @@ if math.type then -- luacheck: ignore 143
     end), "keeps integers" }
 end
 
+for name, case in pairs(broken_entries) do
+  broken[name] = case
+end
+
 local handlers = {}
 
-handlers.sound = maker({ try_lock = Locking.try_lock })
+handlers.sound = maker({ try_lock = Locking.try_lock, get_mark = Marking.get_mark,
+  replace_cached_token = Replacing.replace_cached_token })
 
 ---@type table<string, { make: fun(name: string): any, noticed_by: string }>
 handlers.broken = {}

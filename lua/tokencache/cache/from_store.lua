@@ -45,7 +45,8 @@ local token_info = require "tokencache.token_info"
 ---@field private seen_bytes? string  what `seen_info` was decoded from
 ---@field private seen_info? tokencache.TokenInfo
 ---@field private copy_seen? fun(info: table): table
-local Handler = {}
+---@field replaces_in_two_steps boolean  see docs/handlers.md
+local Handler = { replaces_in_two_steps = true }
 
 --- For messages.
 local function name_of(self)
@@ -207,9 +208,18 @@ local function is_gone(there, err, entry)
   return there == nil and err == nil and entry ~= nil
 end
 
---- For a store that cannot compare and save in one step. Between the two another may save, and is
---- overwritten; whoever must rule that out gives the store `replace`. It does not look at the lock.
-local function get_and_set(self, entry, bytes, ttl)
+--- Saves only over what was read. This is for a store that cannot do so by itself: between the two
+--- steps another may save, and is overwritten. Nor does it look at the lock.
+---@param entry? string  the third result of get_cached_token; nil: nothing was there
+---@param info tokencache.TokenInfo  left as it is
+---@param good_until? number  as for save_token_to_cache
+---@return boolean?      false: something else is there, or another holds the lock
+---@return tokencache.Error|"gone"|nil  "gone": nothing is there any more
+function Handler:replace_cached_token(entry, info, good_until)
+  local bytes, ttl = encode(self, info, good_until)
+  if not bytes then
+    return nil, ttl
+  end
   local there, err = read_store(self.store, self.key, true)
   if there == nil and err ~= nil then
     return nil, store_failure(self, "get", err)
@@ -219,22 +229,14 @@ local function get_and_set(self, entry, bytes, ttl)
   return outcome(self, "set", self.store:set(self.key, bytes, ttl))
 end
 
---- Saves only over what was read.
----@param entry? string  the third result of get_cached_token; nil: nothing was there
----@param info tokencache.TokenInfo  left as it is
----@param good_until? number  as for save_token_to_cache
+--- The same for a store that can.
 ---@param handle? any    of the lock under which this is done
----@return boolean?      false: something else is there, or another holds the lock; nil, err
----@return tokencache.Error|"gone"|nil  "gone": nothing is there any more
-function Handler:replace_cached_token(entry, info, good_until, handle)
+local function replace_cached_token(self, entry, info, good_until, handle)
   local bytes, ttl = encode(self, info, good_until)
   if not bytes then
     return nil, ttl
   end
   local store, key = self.store, self.key
-  if not store.replace then
-    return get_and_set(self, entry, bytes, ttl)
-  end
   local replaced, err = store:replace(key, entry, bytes, ttl, handle)
   if replaced == nil then
     return nil, store_failure(self, "replace", err)
@@ -361,6 +363,8 @@ local metatable_over = extras(metatable, {
   { needs = "try_lock", name = "try_lock", fn = try_lock },
   { needs = "extend_lock", name = "extend_lock", fn = extend_lock },
   { needs = "unlock", name = "unlock", fn = unlock },
+  { needs = "replace", name = "replace_cached_token", fn = replace_cached_token },
+  { needs = "replace", name = "replaces_in_two_steps", fn = false },
   { needs = "can_save", name = "can_save", fn = can_save },
   { needs = "may_be_stale", name = "may_be_stale", fn = true },
 })

@@ -17,6 +17,7 @@ local tiers = require "tokencache.tiers"
 ---@field private front_is_behind? boolean  it may hold what the back no longer does
 ---@field changes integer          to the back, their beginnings and their ends
 ---@field identity? string         the back's
+---@field replaces_in_two_steps? boolean  the back does
 ---@field in_request? true         one of the two lives no longer than a request
 ---@field front_in_memory? userdata  the front, where a flow may look into it by itself
 local Handler = {
@@ -162,7 +163,7 @@ return function(opts)
       end
     end
   end
-  self.identity = self.back.identity
+  self.identity, self.replaces_in_two_steps = self.back.identity, self.back.replaces_in_two_steps
   self.in_request = self.front.in_request or self.back.in_request or nil
   if self.clock == default_io.now and core.memory_box(self.front) then
     self.front_in_memory = self.front

@@ -1,77 +1,25 @@
 --- The busted suite that every cache handler must pass, ours or yours. Each failure says what is
 --- wrong with the handler and what to do about it.
 
+local checks = require "tokencache.testing.checks"
 local compare = require "tokencache.testing.compare"
-local errors = require "tokencache.error"
+local entry_tests = require "tokencache.testing.entry"
 local io = require "tokencache.io"
 local options = require "tokencache.options"
 local samples = require "tokencache.testing.tokens"
 
-local LOCK_TTL = 30 -- seconds; longer than any of these tests takes
+local LOCK_TTL = checks.LOCK_TTL
 local SHORT_LOCK_TTL = 1
 local PATIENCE = 10 -- seconds for a lock of SHORT_LOCK_TTL to end
 
 --- As much as a test of a handler that yields needs; more is a handler that never returns.
 local MAX_YIELDS = 10000
 
-local function fail(...)
-  package.loaded.busted.fail(table.concat { ... }, 3)
-end
-
---- Calls a method; what it raises fails the test.
-local function call(handler, method, ...)
-  local ok, result, err = pcall(handler[method], handler, ...)
-  if not ok then
-    fail(method, "() raised: ", tostring(result), ". What can go wrong at run time is returned as ",
-      "nil and an error.")
-  end
-  return result, err
-end
-
-local function check_done(method, result, err)
-  if errors.has_failed(result, err) then
-    fail(method, "() failed: it returned ", compare.show(result), ", ", compare.show(err),
-      ". On success return true or nothing.")
-  end
-end
-
-local function save(handler, token)
-  check_done("save_token_to_cache", call(handler, "save_token_to_cache", token))
-end
-
---- What is in the storage itself, also of a handler that else may return an old copy.
-local function read(handler)
-  return call(handler, "get_cached_token", handler.may_be_stale)
-end
-
-local function expect_token(handler, wanted, advice)
-  local got, err = read(handler)
-  if err ~= nil then
-    fail("get_cached_token() failed after a save: ", tostring(err))
-  end
-  local difference = compare.difference(wanted, got)
-  if difference then
-    fail("get_cached_token() did not return what was saved: ", difference, ". ", advice)
-  end
-end
-
-local function expect_miss(handler, when)
-  local got, err = read(handler)
-  if got ~= nil then
-    fail("get_cached_token() returned ", compare.show(got), " ", when, ". Return nil for a miss.")
-  elseif err ~= nil then
-    fail("get_cached_token() returned nil and an error ", when, ": ", tostring(err),
-      ". A miss is no failure: return nil alone.")
-  end
-end
-
-local function has(handler, method)
-  return handler[method] ~= nil
-end
-
-local function new_token(number)
-  return { access_token = "BQC-" .. number, expires_at = 1760003600 + number }
-end
+local call, check_done, expect_miss, expect_token, fail, has, new_token, save =
+  checks.call, checks.check_done, checks.expect_miss, checks.expect_token, checks.fail, checks.has,
+  checks.new_token, checks.save
+local expect_locked, guards, lock, unlock =
+  checks.expect_locked, checks.guards, checks.lock, checks.unlock
 
 local function test_interface(it, new)
   for _, method in ipairs { "get_cached_token", "save_token_to_cache" } do
@@ -189,32 +137,6 @@ local function is_plain(value)
     return getmetatable(value) == nil
   end
   return type(value) == "string" or type(value) == "number" or type(value) == "boolean"
-end
-
--- by handle: a lock may end with its guard
-local guards = {} -- luacheck: ignore 241
-
-local function lock(handler, ttl)
-  local handle, more = call(handler, "try_lock", ttl or LOCK_TTL)
-  if not handle then
-    fail("try_lock() returned ", compare.show(handle), ", ", compare.show(more),
-      " for a lock that nobody holds. Return a handle.")
-  end
-  guards[handle] = more
-  return handle
-end
-
-local function expect_locked(handler)
-  local handle, err = call(handler, "try_lock", LOCK_TTL)
-  if handle ~= false then
-    fail("try_lock() returned ", compare.show(handle), ", ", compare.show(err),
-      " for a lock that is held. Return false at once: the caller waits and asks again.")
-  end
-end
-
-local function unlock(handler, handle)
-  guards[handle] = nil
-  check_done("unlock", call(handler, "unlock", handle))
 end
 
 local function extend(handler, handle, wanted, when)
@@ -398,6 +320,9 @@ local function handler_maker(make_handler)
       if has(handler, "remove_cached_token") then
         pcall(handler.remove_cached_token, handler)
       end
+      if has(handler, "set_mark") then
+        pcall(handler.set_mark, handler, nil)
+      end
     end
   end
   return new, clean_up
@@ -426,8 +351,11 @@ return function(make_handler, opts)
     test_remove(busted.it, new)
     test_lock(busted.it, new)
     test_lock_life(busted.it, new)
+    entry_tests.test_entry(busted.it, new)
+    entry_tests.test_mark(busted.it, new)
     if reopen then
       test_reopened(busted.it, new, reopen)
+      entry_tests.test_reopened(busted.it, new, reopen)
     end
   end)
 end
