@@ -10,8 +10,9 @@ static const struct {
 } remedies[] = {
     {"NOAUTH", "give password="},
     {"WRONGPASS", "check username= and password="},
-    {"NOPERM", "let this user run GET, SET, DEL, PEXPIRE, EVAL and SELECT, on the tokens' keys and "
-               "the locks' (ACL SETUSER)"},
+    {"NOPERM",
+     "let this user run GET, SET, DEL, PEXPIRE, EVAL and SELECT, to list keys SCAN and TYPE, "
+     "on the tokens' keys and the locks' (ACL SETUSER)"},
     {"WRONGTYPE", "another program uses this key: choose another"},
     {"OOM", "raise the server's maxmemory, or let it evict (maxmemory-policy)"},
     {"READONLY", "this is a replica: name the master"},

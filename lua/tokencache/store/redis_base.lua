@@ -6,25 +6,17 @@ local check_bytes = require "tokencache.store.check_bytes"
 local core = require "tokencache._core"
 local crypto = require "tokencache.crypto"
 local environment = require "tokencache.environment"
+local errors = require "tokencache.error"
 local lock_key = require "tokencache.store.lock_key"
 local log = require "tokencache.log"
-
---- Only the owner's lock is released or extended: compared and done in one step.
-local RELEASE = [[
-if redis.call("GET", KEYS[1]) == ARGV[1] then
-  return redis.call("DEL", KEYS[1])
-end
-return 0]]
-local EXTEND = [[
-if redis.call("GET", KEYS[1]) == ARGV[1] then
-  return redis.call("PEXPIRE", KEYS[1], ARGV[2])
-end
-return 0]]
+local padded = require "tokencache.store.padded"
+local scripts = require "tokencache.store.redis_scripts"
 
 --- Sends a command and waits for the reply; see tokencache.worker.redis.
 ---@alias tokencache.RedisCall fun(options: table, ...: string): any, any
 
 ---@class tokencache.RedisStore: tokencache.Store
+---@field identity string  what is known of the server by name
 ---@field private call tokencache.RedisCall
 ---@field private options table  plain data
 ---@field private unreserved? string  the last key that was found to be no lock's
@@ -117,6 +109,110 @@ function Store:delete(key)
   return true
 end
 
+--- True, false or nil and an error, as `replace` returns them. `ttl` is a word of the script's.
+local function replace(self, key, old, bytes, ttl, handle)
+  local state, reply, note = old and "1" or "0", nil, nil
+  if handle then
+    reply, note = command(self, "EVAL", scripts.REPLACE, "2", key, handle.name, bytes, ttl,
+      handle.owner, old or "", state)
+  else
+    reply, note = command(self, "EVAL", scripts.REPLACE, "1", key, bytes, ttl, "", old or "", state)
+  end
+  if reply == nil then
+    return nil, note
+  end
+  -- The first attempt of a script that was sent twice may have saved them.
+  return reply == scripts.SAVED or reply == scripts.THERE and note == "repeated"
+end
+
+--- Saves `bytes` only if what is at `key` is byte for byte `old`: compared and set in one step.
+---@param key string
+---@param old? string   nil: only if there is no such key
+---@param bytes string
+---@param ttl? number   seconds; nil: for good
+---@param handle? { name: string, owner: string }  the lock under which it is done
+---@return boolean?     false: something else is there, or another holds the lock
+---@return tokencache.Error?
+function Store:replace(key, old, bytes, ttl, handle)
+  check_bytes("store.redis", bytes, "replace")
+  local err = reserved(self, key)
+  if err then
+    return nil, err
+  end
+  return replace(self, key, old, bytes, ttl and milliseconds(ttl) or "", handle)
+end
+
+--- Shows that the server can take a new entry in place of `bytes`: writes them over themselves, with
+--- blanks at the end, by the script of `replace`. What time they have left stays as it is, whatever
+--- the caller would give them.
+---@param key string
+---@param bytes? string  what was read there; nil: nothing, of which nothing can be shown
+---@param _ttl? number
+---@param handle? { name: string, owner: string }  the lock under which it is done
+---@return string|false|nil bytes  those that are there now; false: something else is there, or
+---   another holds the lock
+---@return tokencache.Error?
+function Store:can_save(key, bytes, _ttl, handle)
+  local err = reserved(self, key)
+  if err or bytes == nil then
+    return nil, err
+  end
+  local longer = padded(bytes)
+  local saved, problem = replace(self, key, bytes, longer, "same", handle)
+  return saved and longer, problem
+end
+
+local PAGE = "200" -- keys that Redis looks at for each page
+
+local function protocol_failure(self)
+  return errors.new("cache", self.options.place .. ": Redis: a list of keys that makes no sense; "
+    .. "check that it is a Redis server", { code = "PROTOCOL" })
+end
+
+--- The texts in the reply of scripts.KEYS; nil: it is none.
+local function parse_texts(reply)
+  local texts, at = {}, 1
+  while at <= #reply do
+    local _, colon, length = reply:find("^(%d+):", at)
+    if not colon then
+      return nil
+    end
+    at = colon + 1 + tonumber(length)
+    texts[#texts + 1] = reply:sub(colon + 1, at - 1)
+  end
+  if at ~= #reply + 1 then
+    return nil
+  end
+  return texts
+end
+
+--- SCAN may return a key more than once: the cursor remembers those that were listed.
+---@param prefix string  of the keys; "" for all
+---@param cursor? table  from the page before, for one use; nil: from the beginning
+---@return string[]? keys  of strings that are no locks or marks; a page may be empty
+---@return table|tokencache.Error|nil cursor  nil: there are no more
+function Store:keys(prefix, cursor)
+  local seen, pattern = cursor and cursor.seen or {}, prefix:gsub("[][*?^\\]", "\\%0") .. "*"
+  local reply, problem = command(self, "EVAL", scripts.KEYS, "0", cursor and cursor.at or "0",
+    pattern, PAGE)
+  if reply == nil then
+    return nil, problem
+  end
+  local texts = type(reply) == "string" and parse_texts(reply)
+  if not texts or not texts[1] then
+    return nil, protocol_failure(self)
+  end
+  local keys = {}
+  for i = 2, #texts do
+    local key = texts[i]
+    if not seen[key] and lock_key.is_listed(key) then
+      seen[key] = true
+      keys[#keys + 1] = key
+    end
+  end
+  return keys, texts[1] ~= "0" and { at = texts[1], seen = seen } or nil
+end
+
 --- The first attempt of a command that was sent twice may have got the lock.
 local function is_held_by(self, name, owner)
   local reply, problem = command(self, "GET", name)
@@ -156,7 +252,7 @@ end
 ---@return boolean?  false: it is no longer held
 ---@return tokencache.Error?
 function Store:extend_lock(handle, ttl)
-  local reply, problem = command(self, "EVAL", EXTEND, "1", handle.name, handle.owner,
+  local reply, problem = command(self, "EVAL", scripts.EXTEND, "1", handle.name, handle.owner,
     milliseconds(ttl))
   if reply == nil then
     return nil, problem
@@ -167,7 +263,7 @@ end
 ---@return true?  also where the lock has ended
 ---@return tokencache.Error?
 function Store:unlock(handle)
-  local reply, problem = command(self, "EVAL", RELEASE, "1", handle.name, handle.owner)
+  local reply, problem = command(self, "EVAL", scripts.RELEASE, "1", handle.name, handle.owner)
   if reply == nil then
     return nil, problem
   end
@@ -180,5 +276,9 @@ local redis = environment.nginx and require "tokencache.nginx.redis" or blocking
 ---@param call? tokencache.RedisCall  default: that of tokencache.worker.redis
 ---@return tokencache.RedisStore
 return function(checked, call)
-  return setmetatable({ call = call or redis.call, options = checked }, metatable)
+  return setmetatable({
+    call = call or redis.call,
+    options = checked,
+    identity = ("redis:%s/%d"):format(checked.place, checked.db or 0),
+  }, metatable)
 end

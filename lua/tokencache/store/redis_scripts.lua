@@ -1,0 +1,98 @@
+--- Scripts that run inside Redis, each in one step: nobody else's command comes in between. They
+--- bear being executed twice, as every command here must.
+
+local scripts = {}
+
+--- Only the owner's lock is released or extended.
+scripts.RELEASE = [[
+if redis.call("GET", KEYS[1]) == ARGV[1] then
+  return redis.call("DEL", KEYS[1])
+end
+return 0]]
+
+scripts.EXTEND = [[
+if redis.call("GET", KEYS[1]) == ARGV[1] then
+  return redis.call("PEXPIRE", KEYS[1], ARGV[2])
+end
+return 0]]
+
+--- An error inside a script is returned as the command alone would have it, its code first. Redis 5
+--- and 6 put the script's name and line before it; Redis 7.0 calls a lack of rights ERR.
+local ERRORS = [[
+local function has_failed(reply)
+  return type(reply) == "table" and reply.err ~= nil
+end
+local function failure(reply)
+  local text = string.gsub(reply.err, "^@user_script: *%d+: *%-?", "")
+  text = string.gsub(text, "^ERR (The user executing)", "NOPERM %1")
+  return { err = text }
+end
+]]
+
+scripts.SAVED = 1      -- the entry is saved
+scripts.CHANGED = 0    -- something else is there
+scripts.LOCKED = -1    -- another holds the lock
+scripts.THERE = 2      -- nothing is saved, but the very bytes are there
+
+--- Saves an entry only if the one that is there is the one expected, and nobody else has the lock.
+--- KEYS: the entry, and the lock where there is one. ARGV: the new bytes; the time to live in
+--- milliseconds, "" for none, "same" for what the entry has left; the lock's owner; the old bytes;
+--- "1" if they are to be there, else no entry is.
+---
+--- Where a user may not run PTTL, KEEPTTL does the same: Redis 6 brought both that and users.
+scripts.REPLACE = ERRORS .. [[
+local found = redis.pcall("GET", KEYS[1])
+if has_failed(found) then
+  return failure(found)
+end
+local holder = KEYS[2] and redis.pcall("GET", KEYS[2])
+if has_failed(holder) then
+  return failure(holder)
+end
+local old = false
+if ARGV[5] == "1" then
+  old = ARGV[4]
+end
+local refusal = found ~= old and 0 or holder and holder ~= ARGV[3] and -1
+if refusal then
+  return found == ARGV[1] and 2 or refusal
+end
+local ttl, saved = ARGV[2], nil
+if ttl == "same" then
+  local left = redis.pcall("PTTL", KEYS[1])
+  if has_failed(left) then
+    saved = redis.pcall("SET", KEYS[1], ARGV[1], "KEEPTTL")
+  else
+    ttl = left < 0 and "" or math.max(left, 1)
+  end
+end
+if not saved and ttl == "" then
+  saved = redis.pcall("SET", KEYS[1], ARGV[1])
+elseif not saved then
+  saved = redis.pcall("SET", KEYS[1], ARGV[1], "PX", ttl)
+end
+return has_failed(saved) and failure(saved) or 1]]
+
+--- A page of the keys of strings. ARGV: SCAN's cursor, its pattern, its count. The reply is one
+--- text, the next cursor first and then the keys, each as "LENGTH:BYTES". A key that this user may
+--- not look at is none of the store's.
+scripts.KEYS = ERRORS .. [[
+local page = redis.pcall("SCAN", ARGV[1], "MATCH", ARGV[2], "COUNT", ARGV[3])
+if has_failed(page) then
+  return failure(page)
+end
+local texts = { page[1] }
+for _, key in ipairs(page[2]) do
+  local kind = redis.pcall("TYPE", key)
+  if has_failed(kind) and not string.find(kind.err, "access") then
+    return failure(kind)
+  elseif kind.ok == "string" then
+    texts[#texts + 1] = key
+  end
+end
+for i, text in ipairs(texts) do
+  texts[i] = #text .. ":" .. text
+end
+return table.concat(texts)]]
+
+return scripts
