@@ -353,7 +353,11 @@ static memcached_return_t attempt(tc_memcached *memcached, const command *cmd, d
     memcached_return_t last = memcached_last_error(st);
     if (last != MEMCACHED_SUCCESS) status = last;
   }
-  if (c->memory.exhausted) status = MEMCACHED_MEMORY_ALLOCATION_FAILURE;
+  if (c->memory.exhausted) return MEMCACHED_MEMORY_ALLOCATION_FAILURE;
+  /* By the binary protocol the server's lack of memory comes under the same name as our own. */
+  if (status == MEMCACHED_MEMORY_ALLOCATION_FAILURE &&
+      is_set(c, MEMCACHED_BEHAVIOR_BINARY_PROTOCOL))
+    return MEMCACHED_SERVER_MEMORY_ALLOCATION_FAILURE;
   return status;
 }
 

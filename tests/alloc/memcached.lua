@@ -24,6 +24,23 @@ local function use_server()
   client:close()
 end
 
+-- Not in the trial, as in redis.lua.
+local checked = require("tokencache.store.memcached_options").check("alloc",
+  { servers = { address } })
+local load_worker = assert(loadfile "lua/tokencache/worker/memcached.lua")
+
+local function use_store()
+  local worker = load_worker()
+  local store = require "tokencache.store.memcached_base"(checked, worker)
+  check(store:set(KEY, "old", 10))
+  expect(true, store:replace(KEY, "old", "new", 10))
+  expect(false, store:replace(KEY, "old", "newer", 10))
+  expect(check(store:can_save(KEY, "new", 10)), store:get(KEY))
+  check(store:delete(KEY))
+  expect(true, store:replace(KEY, nil, "new", 10))
+  worker.near(checked).client:close()
+end
+
 --- libmemcached allocates most where something is wrong.
 local function use_lost_server()
   local client = new_client { "127.0.0.1:1", "/nowhere" }
@@ -38,6 +55,7 @@ end
 
 local function use()
   use_server()
+  use_store()
   use_lost_server()
 end
 

@@ -23,8 +23,18 @@ local function new_store(options)
   end)
 end
 
+local function replace(store)
+  check(store:set(KEY, "old", 10))
+  expect(true, store:replace(KEY, "old", "new", 10))
+  expect(false, store:replace(KEY, "old", "newer"))
+  local padded = check(store:can_save(KEY, "new"))
+  expect(padded, store:get(KEY))
+  expect(KEY, check(store:keys(KEY))[1])
+end
+
 local function use_store(options)
   local store = new_store(options)
+  replace(store)
   check(store:set(KEY, "some bytes", 10))
   expect("some bytes", store:get(KEY))
   check(store:delete(KEY))

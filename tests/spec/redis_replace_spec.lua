@@ -102,8 +102,8 @@ describe("store.redis replaces", function()
     assert.is_nil((one:can_save(handle.name, handle.owner)))
     assert.equal(handle.owner, server:cli("GET", handle.name))
     local _, message = pcall(function() one:replace("k", "old", nil) end)
-    assert.matches("redis_replace_spec.lua:%d+: store.redis: replace: bytes must be a string, not nil",
-      message)
+    assert.matches("redis_replace_spec.lua:%d+: store.redis: replace: bytes must be a string, "
+      .. "not nil", message)
   end)
 
   it("of many that begin with the same entry for one alone", function()
@@ -127,7 +127,8 @@ describe("store.redis replaces", function()
     --- Each script that runs is sent twice; `between` runs after the first time.
     local function repeating(between)
       local redis = require "tokencache.worker.redis"
-      local checked = require("tokencache.store.redis_options").check("spec", { port = server.port })
+      local options = require "tokencache.store.redis_options"
+      local checked = options.check("spec", { port = server.port })
       return store_over(checked, function(options, word, ...)
         local reply, note = redis.call(options, word, ...)
         if word ~= "EVAL" or reply == nil then
@@ -221,10 +222,9 @@ describe("store.redis shows that it can save", function()
   end)
 
   it("not where it may write the lock and not the entry", function()
-    local rights = { "+get", "+set", "+del", "+pexpire", "+eval" }
     for _, entry in ipairs { "~other:*", "%R~k" } do
       server:cli("ACL", "SETUSER", "half", "reset", "on", ">word-1234", entry, "~tokencache-lock:*",
-        (unpack or table.unpack)(rights))
+        "+get", "+set", "+del", "+pexpire", "+eval")
       local half = store { username = "half", password = "word-1234" }
       one:set("k", "s3cret")
       local handle = assert(half:try_lock("k", 10))
@@ -270,7 +270,8 @@ describe("store.redis is known", function()
     local redis = tokencache.store.redis
     assert.equal("redis:127.0.0.1:6379/0", redis().identity)
     assert.equal("redis:127.0.0.1:6379/0", redis({ password = "s3cret", timeout = 1 }).identity)
-    assert.equal("redis:10.0.0.5:7000/3", redis({ host = "10.0.0.5", port = 7000, db = 3 }).identity)
+    assert.equal("redis:10.0.0.5:7000/3", redis({ host = "10.0.0.5", port = 7000, db = 3,
+      username = "u", password = "s3cret" }).identity)
     assert.equal("redis:[::1]:6379/0", redis({ host = "::1" }).identity)
     assert.equal("redis:/run/redis.sock/0", redis({ path = "/run/redis.sock" }).identity)
   end)

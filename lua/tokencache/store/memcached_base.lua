@@ -7,11 +7,13 @@ local core = require "tokencache._core"
 local crypto = require "tokencache.crypto"
 local keys = require "tokencache.store.memcached_key"
 local log = require "tokencache.log"
+local padded = require "tokencache.store.padded"
 
 --- memcached counts in whole seconds of its own: one second may be over at once.
 local SHORTEST_LOCK = 2
 
 ---@class tokencache.MemcachedStore: tokencache.Store
+---@field identity string  what is known of the servers by name
 ---@field private worker table<string, function>  the functions of tokencache.worker.memcached
 ---@field private options table  plain data
 ---@field private near? table     see tokencache.worker.memcached
@@ -76,6 +78,39 @@ function Store:delete(key)
   return true
 end
 
+--- Saves `bytes` only if what is at `key` is byte for byte `old`: compared and set in one step. The
+--- lock is looked at before that, see tokencache.worker.memcached.
+---@param key string
+---@param old? string   nil: only if there is no such entry
+---@param bytes string
+---@param ttl? number   seconds; nil: as long as there is room
+---@param handle? { name: string, owner: string }  the lock under which it is done
+---@return boolean?     false: something else is there, or another holds the lock
+---@return tokencache.Error?
+function Store:replace(key, old, bytes, ttl, handle)
+  check_bytes("store.memcached", bytes, "replace")
+  return noted(self, self.worker.replace(self.options, handle, key, old, bytes, ttl))
+end
+
+--- Shows that the server can take a new entry in place of `bytes`: writes them over themselves, with
+--- blanks at the end, as `replace` does.
+---@param key string
+---@param bytes? string  what was read there; nil: nothing, of which nothing can be shown
+---@param ttl? number    seconds that they have from now on: what they have left, memcached does not
+---   tell; nil: as long as there is room
+---@param handle? { name: string, owner: string }  the lock under which it is done
+---@return string|false|nil bytes  those that are there now; false: something else is there, or
+---   another holds the lock
+---@return tokencache.Error?
+function Store:can_save(key, bytes, ttl, handle)
+  if bytes == nil then
+    return nil
+  end
+  local longer = padded(bytes)
+  local saved, err = self:replace(key, bytes, longer, ttl, handle)
+  return saved and longer, err
+end
+
 local function lock_ttl(ttl)
   return math.max(SHORTEST_LOCK, math.ceil(ttl))
 end
@@ -120,9 +155,19 @@ function Store:unlock(handle)
   return true
 end
 
+--- Options may put a namespace before the keys, or name the servers.
+local function identity_of(checked)
+  local options = checked.options and " " .. checked.options or ""
+  return "memcached:" .. checked.place .. options
+end
+
 ---@param checked table  from tokencache.store.memcached_options: plain data
 ---@param worker? table<string, function>  default: tokencache.worker.memcached
 ---@return tokencache.MemcachedStore
 return function(checked, worker)
-  return setmetatable({ worker = worker or memcached, options = checked }, metatable)
+  return setmetatable({
+    worker = worker or memcached,
+    options = checked,
+    identity = identity_of(checked),
+  }, metatable)
 end

@@ -111,7 +111,7 @@ end
 
 --- True, false or nil and an error, as `replace` returns them. `ttl` is a word of the script's.
 local function replace(self, key, old, bytes, ttl, handle)
-  local state, reply, note = old and "1" or "0", nil, nil
+  local state, reply, note = old and "1" or "0"
   if handle then
     reply, note = command(self, "EVAL", scripts.REPLACE, "2", key, handle.name, bytes, ttl,
       handle.owner, old or "", state)
@@ -142,9 +142,9 @@ function Store:replace(key, old, bytes, ttl, handle)
   return replace(self, key, old, bytes, ttl and milliseconds(ttl) or "", handle)
 end
 
---- Shows that the server can take a new entry in place of `bytes`: writes them over themselves, with
---- blanks at the end, by the script of `replace`. What time they have left stays as it is, whatever
---- the caller would give them.
+--- Shows that the server can take a new entry in place of `bytes`: writes them over themselves,
+--- with blanks at the end, by the script of `replace`. What time they have left stays as it is,
+--- whatever the caller would give them.
 ---@param key string
 ---@param bytes? string  what was read there; nil: nothing, of which nothing can be shown
 ---@param _ttl? number

@@ -111,8 +111,34 @@ end
 
 local MOST_TRIES = 3 -- each after a connection lost in the middle of the one before
 
---- Gives an entry that holds `bytes` another time to live, none of it with zero. It is compared and
---- set in one step (CAS): an entry that another has made meanwhile stays as it is.
+local function no_versions(options)
+  return errors.new("cache", options.place .. ": the server keeps no versions of its entries, "
+    .. "which locks and renewals need; start memcached without -C")
+end
+
+--- Puts `bytes` in place of `old`, compared and set in one step (CAS): an entry that another has
+--- made meanwhile stays as it is.
+local function swap(options, client, name, old, bytes, ttl)
+  local may_be_done = false -- by an attempt whose answer was lost
+  for _ = 1, MOST_TRIES do
+    local found, version = client:gets(name)
+    if found == nil and version ~= nil then
+      return nil, version -- an error
+    elseif found ~= old then
+      return may_be_done and found == bytes
+    elseif not version then
+      return nil, no_versions(options)
+    end
+    local done, note = client:cas(name, bytes, ttl, version)
+    if done ~= false then
+      return done, note
+    end
+    may_be_done = may_be_done or note == "reconnected"
+  end
+  return false
+end
+
+--- Gives an entry that holds `bytes` another time to live, none of it with zero.
 ---@return boolean?  false: there is no such entry, or it holds something else
 ---@return tokencache.Error?
 function memcached.keep(options, name, bytes, ttl)
@@ -120,23 +146,37 @@ function memcached.keep(options, name, bytes, ttl)
   if not client then
     return nil, err
   end
-  for _ = 1, MOST_TRIES do
-    local found, version = client:gets(name)
-    if found == nil and version ~= nil then
-      return nil, version -- an error
-    elseif found ~= bytes then
-      return false
-    elseif not version then
-      return nil, errors.new("cache", options.place .. ": the server keeps no versions of its "
-        .. "entries, which locks need; start memcached without -C")
-    end
-    local kept
-    kept, err = client:cas(name, bytes, ttl, version)
-    if kept ~= false then
-      return kept, err
+  return swap(options, client, name, bytes, bytes, ttl)
+end
+
+--- Saves an entry only if the one that is there is `old`. The lock is read first: memcached cannot
+--- look at two entries in one step, so another may take a lock that ends between the two. What that
+--- one saves before `bytes` are set is not overwritten.
+---@param lock? { name: string, owner: string }  where another has it, nothing is saved
+---@param key string
+---@param old? string   nil: only if there is no such entry
+---@param bytes string
+---@param ttl? number   seconds; nil: for good
+---@return boolean?     false: something else is there, or another has the lock
+---@return tokencache.Error|"reconnected"|nil
+function memcached.replace(options, lock, key, old, bytes, ttl)
+  local client, place = find(options, key)
+  if not client then
+    return nil, place -- an error
+  end
+  local holder, err = false
+  if lock then
+    holder, err = client:get(lock.name)
+    if holder == nil then
+      return nil, err
     end
   end
-  return false
+  if holder and holder ~= lock.owner then
+    return false
+  elseif old == nil then
+    return memcached.add(options, place, bytes, ttl)
+  end
+  return swap(options, client, place, old, bytes, ttl)
 end
 
 return memcached
