@@ -5,12 +5,12 @@ describe("store.shared_dict", function()
 
   setup(function()
     server = nginx.start {
-      http = "lua_shared_dict tokens 100k;",
+      http = "lua_shared_dict tokens 100k; lua_shared_dict many 100m;",
       server = [[
         location / {
           content_by_lua_block {
             require("support.in_nginx").run(function()
-              dofile "$ROOT/tests/nginx/inside/shared_dict.lua"
+              dofile("$ROOT/tests/nginx/inside" .. ngx.var.uri .. ".lua")
             end)
           }
         }
@@ -22,9 +22,11 @@ describe("store.shared_dict", function()
     server:stop()
   end)
 
-  it("does inside nginx what tests/nginx/inside/shared_dict.lua says", function()
-    server:check_tap "/"
-  end)
+  for _, name in ipairs { "/shared_dict", "/shared_dict_replace", "/shared_dict_keys" } do
+    it("does inside nginx what tests/nginx/inside" .. name .. ".lua says", function()
+      server:check_tap(name)
+    end)
+  end
 
   it("raises outside of nginx", function()
     assert.has_error(function() require("tokencache").store.shared_dict {} end,

@@ -127,8 +127,8 @@ describe("store.redis replaces", function()
     --- Each script that runs is sent twice; `between` runs after the first time.
     local function repeating(between)
       local redis = require "tokencache.worker.redis"
-      local options = require "tokencache.store.redis_options"
-      local checked = options.check("spec", { port = server.port })
+      local redis_options = require "tokencache.store.redis_options"
+      local checked = redis_options.check("spec", { port = server.port })
       return store_over(checked, function(options, word, ...)
         local reply, note = redis.call(options, word, ...)
         if word ~= "EVAL" or reply == nil then

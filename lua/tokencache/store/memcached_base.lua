@@ -92,8 +92,8 @@ function Store:replace(key, old, bytes, ttl, handle)
   return noted(self, self.worker.replace(self.options, handle, key, old, bytes, ttl))
 end
 
---- Shows that the server can take a new entry in place of `bytes`: writes them over themselves, with
---- blanks at the end, as `replace` does.
+--- Shows that the server can take a new entry in place of `bytes`: writes them over themselves,
+--- with blanks at the end, as `replace` does.
 ---@param key string
 ---@param bytes? string  what was read there; nil: nothing, of which nothing can be shown
 ---@param ttl? number    seconds that they have from now on: what they have left, memcached does not

@@ -4,10 +4,12 @@
 local check_bytes = require "tokencache.store.check_bytes"
 local core = require "tokencache._core"
 local errors = require "tokencache.error"
+local index = require "tokencache.store.shared_dict_index"
 local lock_key = require "tokencache.store.lock_key"
 local log = require "tokencache.log"
 local ngx = require("tokencache.environment").nginx
 local options = require "tokencache.options"
+local padded = require "tokencache.store.padded"
 
 local PLACE = "shared dictionary"
 local LEAST_TTL = 0.001 -- seconds; nginx takes 0 for ever
@@ -16,6 +18,7 @@ local SAFELY = 0.1      -- seconds that a lock must have left to be released by 
 local serial = 0 -- of the locks taken by this worker process
 
 ---@class tokencache.SharedDictStore: tokencache.Store
+---@field identity table   the dictionary
 ---@field private dict table
 ---@field private evict boolean
 ---@field private warned? boolean
@@ -36,11 +39,15 @@ local function failure(message)
   return errors.new("cache", PLACE .. ": " .. message)
 end
 
+local function refusal(key)
+  return lock_key.refusal(PLACE, key, index.PREFIX)
+end
+
 ---@param key string
 ---@return string?  nil without an error: a miss
 ---@return tokencache.Error?
 function Store:get(key)
-  local err = lock_key.refusal(PLACE, key)
+  local err = refusal(key)
   if err then
     return nil, err
   end
@@ -52,13 +59,111 @@ function Store:get(key)
 end
 
 --- Calls a method that may run short of memory; what has expired is cleared away only then.
-local function store(self, method, key, value, ttl)
+local function store(self, method, key, value, ttl, flags)
   local dict = self.dict
-  local ok, problem, forcible = dict[method](dict, key, value, ttl)
+  local ok, problem, forcible = dict[method](dict, key, value, ttl, flags)
   if problem == "no memory" and dict:flush_expired() > 0 then
-    ok, problem, forcible = dict[method](dict, key, value, ttl)
+    ok, problem, forcible = dict[method](dict, key, value, ttl, flags)
   end
   return ok, problem, forcible
+end
+
+-- entries -----------------------------------------------------------------------------------------
+
+local HEADER = 68 -- bytes that nginx puts before the key and the value
+local SMALLEST, PAGE = 8, 4096
+local ROOM = index.PREFIX .. "room:"
+
+--- Reports whether nginx keeps as many bytes of keys and values in blocks of the same size: a power
+--- of two, or else whole pages.
+local function take_same_block(one, other)
+  local least, most, block = math.min(one, other) + HEADER, math.max(one, other) + HEADER, SMALLEST
+  while block < least do
+    block = 2 * block
+  end
+  return most <= block and math.ceil(least / PAGE) == math.ceil(most / PAGE)
+end
+
+--- Reports whether there is memory for `bytes` in place of `old`. To save them would show it too,
+--- but nginx frees the old entry before it looks for memory, and where it finds none both are gone.
+---@return boolean ok
+---@return string? problem
+local function has_room(self, key, old, bytes)
+  local size = #key + #bytes
+  if self.evict or #old == #bytes or take_same_block(#key + #old, size) then
+    return true
+  end
+  local name = ROOM .. ngx.worker.pid()
+  local ok, problem = store(self, "safe_set", name, (" "):rep(math.max(0, size - #name)), 1)
+  self.dict:delete(name)
+  return ok, problem
+end
+
+--- Puts an entry into the dictionary. `old` is the one that is there, and stays if there is no
+--- memory; nil: none is.
+local function put(self, method, key, old, bytes, ttl, slot)
+  if old then
+    local ok, problem = has_room(self, key, old, bytes)
+    if not ok then
+      return nil, problem
+    end
+  end
+  local ok, problem, forcible = store(self, method, key, bytes, ttl, slot or 0)
+  if not ok and old then -- another worker has taken the memory that there was
+    store(self, method, key, old, ttl, slot or 0)
+  end
+  return ok, problem, forcible
+end
+
+local function warn(self)
+  if not self.warned then
+    self.warned = true -- once for each worker
+    log.warning(PLACE, ": no memory is left, tokens that are still good make room for "
+      .. "others; enlarge the lua_shared_dict of the tokens")
+  end
+end
+
+local function adder(self)
+  return self.evict and "add" or "safe_add"
+end
+
+--- Saves an entry and its slot in the list of keys. `old` is the one that is there, if one is, and
+--- `had` its slot; `new` has it fail if there is one after all.
+---@return true?
+---@return string? problem
+local function save(self, key, old, had, bytes, ttl, new)
+  local dict, evict, add = self.dict, self.evict, adder(self)
+  local slot = had or lock_key.is_listed(key) and index.claim(dict, add, key, ttl) or nil
+  local method = new and add or evict and "set" or "safe_set"
+  local ok, problem, forcible = put(self, method, key, old, bytes, ttl, slot)
+  if not ok and slot and not had then -- there may be memory for an entry without
+    index.release(dict, slot, key)
+    ok, problem, forcible = put(self, method, key, old, bytes, ttl)
+  end
+  if not ok then
+    return nil, problem
+  end
+  if had and not index.keep(dict, add, had, key, ttl) then -- lost, or another program's flags
+    dict[evict and "set" or "safe_set"](dict, key, bytes, ttl,
+      index.claim(dict, add, key, ttl) or 0)
+  end
+  if forcible then
+    warn(self)
+  end
+  return true
+end
+
+local function lasting(ttl)
+  return ttl and math.max(ttl, LEAST_TTL) or 0
+end
+
+--- What is there, if it is an entry, and its slot.
+local function find(self, key)
+  local bytes, flags = self.dict:get(key)
+  if type(bytes) == "string" then
+    return bytes, flags
+  end
+  return nil, nil, bytes == nil and flags -- what went wrong, if something did
 end
 
 ---@param key string
@@ -68,19 +173,14 @@ end
 ---@return tokencache.Error?
 function Store:set(key, bytes, ttl)
   check_bytes("store.shared_dict", bytes)
-  local err = lock_key.refusal(PLACE, key)
+  local err = refusal(key)
   if err then
     return nil, err
   end
-  local ok, problem, forcible = store(self, self.evict and "set" or "safe_set", key, bytes,
-    ttl and math.max(ttl, LEAST_TTL) or 0)
+  local old, slot = find(self, key)
+  local ok, problem = save(self, key, old, slot, bytes, lasting(ttl))
   if not ok then
     return nil, failure(problem)
-  end
-  if forcible and not self.warned then
-    self.warned = true -- once for each worker
-    log.warning(PLACE, ": no memory is left, tokens that are still good make room for "
-      .. "others; enlarge the lua_shared_dict of the tokens")
   end
   return true
 end
@@ -89,13 +189,86 @@ end
 ---@return true?
 ---@return tokencache.Error?
 function Store:delete(key)
-  local err = lock_key.refusal(PLACE, key)
+  local err = refusal(key)
   if err then
     return nil, err
+  end
+  local _, slot = find(self, key)
+  if slot then
+    index.release(self.dict, slot, key)
   end
   self.dict:delete(key)
   return true
 end
+
+local function is_anothers(self, handle)
+  local holder = self.dict:get(lock_key.of(handle.name))
+  return holder ~= nil and holder ~= handle.owner
+end
+
+--- Saves `bytes` only if what is at `key` is byte for byte `old`. A dictionary cannot compare and
+--- set in one step: what another worker saves between the two, some microseconds, is lost, unless
+--- `old` is nil. Within a worker nothing comes in between.
+---@param key string
+---@param old? string   nil: only if there is no entry
+---@param bytes string
+---@param ttl? number   seconds; nil: for good
+---@param handle? table from try_lock, of the lock under which it is done
+---@return boolean?     false: something else is there, or another holds the lock
+---@return tokencache.Error?
+function Store:replace(key, old, bytes, ttl, handle)
+  check_bytes("store.shared_dict", bytes, "replace")
+  local err = refusal(key)
+  if err then
+    return nil, err
+  end
+  local found, slot, problem = find(self, key)
+  if problem then
+    return nil, failure(problem)
+  elseif found ~= old or handle and is_anothers(self, handle) then
+    return false
+  end
+  local ok
+  ok, problem = save(self, key, old, slot, bytes, lasting(ttl), old == nil)
+  if not ok and problem ~= "exists" then
+    return nil, failure(problem)
+  end
+  return ok or false
+end
+
+--- Shows that the dictionary can take a new entry in place of `bytes`: writes them over themselves,
+--- with blanks at the end, as `replace` does.
+---@param key string
+---@param bytes? string  what was read there; nil: nothing, of which nothing can be shown
+---@param ttl? number    seconds that they have from now on; nil: for good
+---@param handle? table  from try_lock, of the lock under which it is done
+---@return string|false|nil bytes  those that are there now; false: something else is there, or
+---   another holds the lock
+---@return tokencache.Error?
+function Store:can_save(key, bytes, ttl, handle)
+  if bytes == nil then
+    return nil
+  end
+  local longer = padded(bytes)
+  local saved, err = self:replace(key, bytes, longer, ttl, handle)
+  return saved and longer, err
+end
+
+--- Lists what was saved by stores over this dictionary. With `evict`, once memory has run out, what
+--- is known of keys is dropped like tokens are, and some may be missing until their next save.
+---@param prefix string  of the keys; "" for all
+---@param cursor? table  from the page before, for one use; nil: from the beginning
+---@return string[]? keys  no locks or marks; a page may be empty
+---@return table|tokencache.Error|nil cursor  nil: there are no more
+function Store:keys(prefix, cursor)
+  local keys, more = index.page(self.dict, adder(self), prefix, cursor)
+  if not keys then
+    return nil, failure(more)
+  end
+  return keys, more
+end
+
+-- locks -------------------------------------------------------------------------------------------
 
 --- The serial starts anew in each process, and the number of a process comes back.
 local function new_owner()
@@ -165,5 +338,5 @@ end
 return function(dict, opts)
   check_dict(dict)
   local evict = options.check("store.shared_dict", opts, RULES).evict
-  return setmetatable({ dict = dict, evict = evict }, metatable)
+  return setmetatable({ dict = dict, identity = dict, evict = evict }, metatable)
 end

@@ -181,6 +181,18 @@ it("keeps locks and tokens apart", function()
   equal("bytes", store:get("a"))
 end)
 
+it("keeps the keys of lists and tokens apart", function()
+  local store = new_store()
+  for _, method in ipairs { "get", "set", "delete" } do
+    local ok, err = store[method](store, "tokencache-keys:1", "bytes")
+    equal(nil, ok)
+    equal("shared dictionary: a key must not start with \"tokencache-keys:\", as lists of keys do; "
+      .. "choose another", err.message)
+  end
+  equal(nil, (store:replace("tokencache-keys:1", nil, "bytes")))
+  equal(nil, (store:can_save("tokencache-lock:1", "bytes")))
+end)
+
 it("refuses wrong arguments by name", function()
   fails("store.shared_dict: dict must be one of ngx.shared, not nil; is there a lua_shared_dict",
     tokencache.store.shared_dict, nil)
