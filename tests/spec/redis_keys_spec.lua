@@ -1,5 +1,6 @@
 local cache_failure = require "support.cache_failure"
 local redis_server = require "support.redis_server"
+local store_over = require "tokencache.store.redis_base"
 local tokencache = require "tokencache"
 
 describe("store.redis lists", function()
@@ -87,7 +88,14 @@ describe("store.redis lists", function()
     assert.is_true(pages > 5)
   end)
 
-  it("each once, also while the server's table shrinks and SCAN repeats itself", function()
+  it("each once where SCAN repeats itself, as it may", function()
+    local pages = { ["0"] = "2:171:a1:b", ["17"] = "1:51:b", ["5"] = "1:01:a1:c" }
+    one = store_over({ place = "here" }, function(_, _, _, _, cursor) return pages[cursor] end)
+    local all, count = list ""
+    assert.same({ { "a", "b", "c" }, 3 }, { all, count })
+  end)
+
+  it("each once, also while the server's table grows and shrinks", function()
     fill(3000)
     local all = list("", function(page)
       if page == 3 then
