@@ -153,7 +153,7 @@ local mistakes = {
     "tokencache.provider has no github; there is spotify" },
   { function() local _ = tokencache.store.dict end,
     "tokencache.store has no dict; there is encrypted, file, memcached, memory, redis, "
-      .. "shared_dict" },
+      .. "shared_dict, tiered" },
   { function() tokencache.set_logger("stderr") end,
     "set_logger: a function expected, or nil for the default, or false for silence; got string" },
   { function() tokencache.set_observer({}) end,
