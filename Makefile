@@ -37,9 +37,9 @@ SHARED_LUA := src/lua/lbuf.c src/lua/lclass.c src/lua/lerror.c src/core/buf.c sr
 FILE := $(wildcard src/backend/file*.c) src/backend/directory.c src/backend/mount.c src/backend/place.c \
         src/backend/tempfile.c src/lua/lfile.c src/lua/lfilelock.c src/lua/lpath.c
 
-SOURCES__core := $(filter-out $(JSON),$(CORE)) $(FILE) src/lua/lcore.c src/lua/lauthorization.c src/lua/lclient.c \
+SOURCES__core := $(filter-out $(JSON),$(CORE)) $(FILE) src/lua/lcore.c src/lua/latclose.c src/lua/lauthorization.c src/lua/lclient.c \
                  src/lua/lengine.c src/lua/lgarbage.c src/lua/lint64.c src/lua/lmemory.c src/lua/lmemorylock.c \
-                 src/lua/lmemoryrun.c src/lua/ltoken.c
+                 src/lua/ltoken.c
 SOURCES__json := $(JSON) src/lua/lint64.c src/lua/ljson.c
 SOURCES__http := $(wildcard src/backend/http*.c) src/backend/process.c src/backend/sigpipe.c src/core/url.c \
                  src/lua/lhttp.c
@@ -156,6 +156,7 @@ build/bench/%: bench/%.c bench/contestant.h
 	@mkdir -p $(@D)
 	$(call say,cc)$(CC) -std=gnu11 $(WARNINGS) $(CFLAGS) -o $@ $< $(LIBS_$(*D))
 $(FLOORS): LIBS_fetch := -lcurl
+$(FLOORS): LIBS_accounts_redis := -lhiredis
 $(FLOORS): LIBS_redis := -lhiredis
 $(FLOORS): LIBS_memcached := -lmemcached
 
@@ -190,14 +191,17 @@ build/fuzz/%: tests/fuzz/%.c tests/fuzz/fuzz.h $(CORE) $(wildcard src/core/*.h)
 
 # ROTATIONS of a login in the hands of processes that die (ROTATION_SEED repeats a run),
 # STAMPEDES of 64 processes over one expired login in each cache,
+# SOAK_SCHEDULES of the simulator,
 # LOAD_SECONDS of load on nginx, three times: tokens that expire, reloads, a worker killed;
-# LOAD_REQUESTS to one worker, whose memory must not grow; then
+# LOAD_REQUESTS to one worker, whose memory must not grow;
+# ACCOUNT_CALLS to 10,000 logins with renewals and debts, and
 # SOAK_MINUTES of flows, saves and kills; memory and descriptors must not grow.
 SOAK_MINUTES  ?= 10
 ROTATIONS     ?= 1000
 STAMPEDES     ?= 20
 LOAD_SECONDS  ?= 60
 LOAD_REQUESTS ?= 1000000
+ACCOUNT_CALLS ?= 1000000
 
 .PHONY: soak
 soak:
@@ -205,12 +209,27 @@ soak:
 	$(SUB) -j$(JOBS) build-lua5.4 build-luajit build-asan
 	@LUA_PATH='lua/?.lua;lua/?/init.lua;tests/?.lua;;' LUA_CPATH='build/lua5.4/?.so;;' \
 	  lua5.4 tests/rotation.lua $(ROTATIONS) $(ROTATION_SEED)
+	@LUA_PATH='lua/?.lua;lua/?/init.lua;tests/?.lua;;' LUA_CPATH='build/luajit/?.so;;' \
+	  luajit tests/simulate.lua $(SOAK_SCHEDULES) $(SEED)
 	@LUA_PATH='lua/?.lua;lua/?/init.lua;tests/?.lua;;' LUA_CPATH='build/lua5.4/?.so;;' \
 	  lua5.4 tests/stampede.lua $(STAMPEDES)
 	@LOAD_SECONDS=$(LOAD_SECONDS) LOAD_REQUESTS=$(LOAD_REQUESTS) \
 	  busted --run=nginx tests/nginx/load_spec.lua tests/nginx/memory_spec.lua
 	@LUA_PATH='lua/?.lua;lua/?/init.lua;tests/?.lua;;' LUA_CPATH='build/lua5.4/?.so;;' \
+	  lua5.4 tests/soak_accounts.lua $(ACCOUNT_CALLS)
+	@LUA_PATH='lua/?.lua;lua/?/init.lua;tests/?.lua;;' LUA_CPATH='build/lua5.4/?.so;;' \
 	  lua5.4 tests/soak.lua $(SOAK_MINUTES)
+
+# SCHEDULES of virtual processes over a virtual store and provider, drawn from SEED and the numbers
+# after it; without one, another each time. A single schedule prints its history.
+SCHEDULES ?= 20000
+SOAK_SCHEDULES ?= 5000000
+
+.PHONY: simulate
+simulate:
+	$(SUB) -j$(JOBS) LUA=luajit all
+	@LUA_PATH='lua/?.lua;lua/?/init.lua;tests/?.lua;;' LUA_CPATH='build/luajit/?.so;;' \
+	  luajit tests/simulate.lua $(SCHEDULES) $(SEED)
 
 LUADIR ?= $(PREFIX)/share/lua/$(LUA_VERSION)
 LIBDIR ?= $(PREFIX)/lib/lua/$(LUA_VERSION)
@@ -233,6 +252,7 @@ help:
 	@echo 'make demo              fetch a token, cache it, renew it; log in'
 	@echo 'make test              all suites; SUITES="core lua5.4" for some'
 	@echo 'make check             formatting, linters, warnings, rules of the house'
+	@echo 'make simulate          SCHEDULES=20000 of virtual processes; SCHEDULES=1 SEED=n replays one'
 	@echo 'make bench             medians and ratios; FIGURES="memory save" for some'
 	@echo 'make fuzz              FUZZ_SECONDS=600 for each fuzz target'
 	@echo 'make soak              SOAK_MINUTES=10 of everything at once'

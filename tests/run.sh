@@ -13,7 +13,8 @@ export RES_OPTIONS="timeout:1 attempts:1"
 export ASAN_OPTIONS=intercept_tls_get_addr=0
 
 every_suite="lua5.4 asan lua5.3 lua5.1 luajit nginx
-  alloc-lua5.4 alloc-lua5.3 alloc-lua5.1 alloc-luajit alloc-asan core asan-core fuzz packaging demo"
+  alloc-lua5.4 alloc-lua5.3 alloc-lua5.1 alloc-luajit alloc-asan core asan-core simulate fuzz
+  packaging demo"
 
 known_leaks() {
   env LSAN_OPTIONS="suppressions=$PWD/tests/asan/leaks.txt:print_suppressions=0" "$@"
@@ -30,12 +31,21 @@ alloc() {
   known_leaks "$1/tests/alloc/alloc" "$1" tests/alloc/scenario.lua
   first=$?
   known_leaks "$1/tests/alloc/alloc" "$1" tests/alloc/files.lua || first=1
+  known_leaks "$1/tests/alloc/alloc" "$1" tests/alloc/accounts.lua || first=1
   BROWSER=true known_leaks "$1/tests/alloc/alloc" "$1" tests/alloc/login.lua
   second=$?
   known_leaks tests/alloc/with_redis.sh "$1/tests/alloc/alloc" "$1" tests/alloc/redis.lua
   third=$?
   known_leaks tests/alloc/with_memcached.sh "$1/tests/alloc/alloc" "$1" tests/alloc/memcached.lua &&
     return $((first || second || third))
+}
+
+# On LuaJIT where that is built, as it is the fastest.
+simulate() {
+  lua=luajit
+  [ -e build/luajit/tokencache/_core.so ] || lua=lua5.4
+  LUA_PATH='lua/?.lua;lua/?/init.lua;tests/?.lua;;' LUA_CPATH="build/$lua/?.so;;" \
+    "$lua" tests/simulate.lua 20000 "${SEED:-1}" # the same each time; make simulate draws others
 }
 
 run() {
@@ -46,6 +56,7 @@ run() {
     alloc-asan) alloc build/asan-lua5.4 ;;
     alloc-*) alloc "build/${1#alloc-}" ;;
     fuzz) tools/fuzz.sh 10 $(ls tests/fuzz/fuzz_*.c | sed 's|^tests/\(.*\)\.c$|build/\1|') ;;
+    simulate) simulate ;;
     packaging) tests/packaging/run.sh ;;
     demo) tests/demo.sh ;;
     *) echo "there is no suite $1; there are: $every_suite" && return 2 ;;

@@ -3,23 +3,13 @@
 -- descriptors must not grow after the first minute.
 
 local core = require "tokencache._core"
+local footprint = require "support.footprint"
 local oidc_provider = require "support.oidc_provider"
 local process = require "support.process"
 local tokencache = require "tokencache"
 
 local seconds = (tonumber(arg[1]) or 10) * 60
 local allowed_growth = 1024 -- KiB
-
-local function resident()
-  return tonumber(process.read_file("/proc/self/status"):match("VmRSS:%s+(%d+)"))
-end
-
-local function descriptors()
-  local pipe = io.popen("ls /proc/$PPID/fd | wc -l")
-  local count = tonumber(pipe:read("*l"))
-  pipe:close()
-  return count
-end
 
 local server = oidc_provider.start()
 local directory = process.temporary_directory()
@@ -55,14 +45,12 @@ while core.monotonic() - start < seconds do
   round()
   rounds = rounds + 1
   if not settled and core.monotonic() - start > math.min(60, seconds / 4) then
-    collectgarbage()
-    settled = { memory = resident(), descriptors = descriptors() }
+    settled = { memory = footprint.memory(), descriptors = footprint.descriptors() }
   end
 end
-collectgarbage()
 
-local growth = resident() - settled.memory
-local opened = descriptors() - settled.descriptors
+local growth = footprint.memory() - settled.memory
+local opened = footprint.descriptors() - settled.descriptors
 server:stop()
 process.remove_directory(directory)
 print(("%d rounds of 300 tokens; memory grew by %d KiB, %d descriptors opened")

@@ -118,6 +118,8 @@ case $purpose in
     compiler
     all_luas
     node_and_npm
+    need golang-go program go
+    need golang-golang-x-oauth2-dev test -d /usr/share/gocode/src/golang.org/x/oauth2
     need lua-dkjson module 5.4 dkjson
     need lua-socket module 5.4 socket
     need memcached program memcached

@@ -1,6 +1,6 @@
 --- Random bytes, digests and sealing. libcrypto is loaded at the first call.
 
-local library = require "tokencache.library"
+local library = require "tokencache.util.library"
 
 local crypto = {}
 

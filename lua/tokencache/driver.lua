@@ -3,30 +3,45 @@
 --- sleep may yield, also on Lua 5.1.
 
 local core = require "tokencache._core"
-local direct = require "tokencache.transport.direct"
+local debt = require "tokencache.account.debt"
+local detached = require "tokencache.account.detached"
+local endpoint = require "tokencache.transport.endpoint"
 local errors = require "tokencache.error"
+local failures = require "tokencache.account.failures"
+local leave = require "tokencache.account.leave"
 local lock = require "tokencache.lock"
 local log = require "tokencache.log"
+local observer = require "tokencache.observer"
+local spent = require "tokencache.account.spent"
 local token_info = require "tokencache.token_info"
-
-local json -- loaded at the first answer
 
 local driver = {}
 
 ---@class tokencache.Run
+---@field account tokencache.Account
 ---@field flow tokencache.Flow
+---@field handler table         the account's cache handler
+---@field state tokencache.AccountState
 ---@field engine userdata
 ---@field lock tokencache.Lock
----@field headers? any           of the flow's requests, prepared
 ---@field options tokencache.RunOptions
----@field first? table          what the first load returns, where the caller has looked already
----@field infos table<string, tokencache.TokenInfo>  by origin: "given", "cache",
----                                               "memory", "answer"
+---@field since number          monotonic seconds: when it began
+---@field deadline number       monotonic seconds: until when its caller waits
+---@field first? table          { info, err, entry }: what the first load returns, where the caller
+---                             has looked already
+---@field read? table           { info, entry }: what the cache held when it was last read
+---@field infos table<string, tokencache.TokenInfo>  by origin: "given", "cache", "answer"
 ---@field cache_error? tokencache.Error
+---@field shared_error? tokencache.Error  another attempt's, for which this run has waited
 ---@field object? table         the token endpoint's answer
 ---@field renews? tokencache.TokenInfo  what the request renews
----@field tried? table<string, true>  refresh tokens that were sent
+---@field unread? tokencache.Error  why the cache could not be read, where a token owed stood in
+---@field dead? string          the refresh token that the provider knows no longer
+---@field asked? number         monotonic seconds: when the last request was sent
 ---@field busy? boolean         another held the lock when it was last tried
+---@field waited? boolean       another has held the lock in this run
+---@field is_logged_out? boolean  the user has logged out while it was renewed
+---@field logged_in? boolean    the token comes from a login
 ---@field login_error? tokencache.Error
 
 --- What a handler's get_cached_token returned, if it may be used.
@@ -44,7 +59,7 @@ function driver.checked(info, err)
   return info
 end
 
---- The token endpoint's answer, with what it leaves unsaid of the token that it renews.
+--- Returns the token endpoint's answer, completed by fields of the token that it renews.
 local function over(previous, object)
   for name, value in pairs(previous) do
     if object[name] == nil then
@@ -54,71 +69,140 @@ local function over(previous, object)
   return object
 end
 
---- The previous token, with the refresh token of an answer that was of no other use.
+--- Returns the previous token with the refresh token of an answer: nothing else in that answer can
+--- be used.
 local function rotated(previous, object)
   local info = token_info.copy(previous)
   info.refresh_token = object.refresh_token
   return info
 end
 
-local function header(headers, wanted)
-  for name, value in pairs(headers or {}) do
-    if type(name) == "string" and name:lower() == wanted then
-      value = type(value) == "table" and value[1] or value
-      return value and tostring(value)
-    end
+--- Tells an observer, where there is one, what has happened to the account of a run.
+---@param run tokencache.Run
+---@param event tokencache.EventName
+---@param began? number           monotonic seconds
+---@param info? tokencache.TokenInfo  whose seconds left are told
+local function tell(run, event, began, info)
+  if observer.on then
+    local flow = run.flow
+    observer.emit(event, run.account, {
+      seconds = began and flow.io.monotonic() - began,
+      left = info and token_info.left(info, flow.now()),
+    })
   end
 end
 
 local actions = {}
 
---- A token may wait for its save; another coroutine may have renewed it while this one waited.
-local function look_into_memory(run)
-  local flow, unsaved = run.flow, run.flow.unsaved or nil
-  if unsaved ~= run.infos.memory then
-    run.infos.memory = unsaved
-    run.engine:remember(flow.replaced, token_info.flat(unsaved))
+--- A refresh token that must not be sent again is none; but where this run was told that it is
+--- dead, the engine looks for it, to have it removed.
+local function flat_without_spent(run, info)
+  if not spent.has(run.state, info.refresh_token) or info.refresh_token == run.dead then
+    return token_info.flat(info)
   end
+  local rest = token_info.copy(info)
+  rest.refresh_token = nil
+  return token_info.flat(rest)
 end
 
 function actions.load(run)
-  local info, err
-  look_into_memory(run)
-  if run.first then
-    info, err = run.first.info, run.first.err
+  local state, first = run.state, run.first
+  local info, err, entry
+  if first then
+    info, err, entry = first.info, first.err, first.entry
     run.first = nil
   else
-    info, err = run.flow.cache:get_cached_token(true) -- a copy that may be out of date won't do
+    info, err, entry = run.handler:get_cached_token(true) -- a copy that may be out of date won't do
   end
   info, err = driver.checked(info, err)
   if err then
-    run.cache_error = err
-    log.warning("the cache could not be read: ", err)
-    return "failed"
+    info = debt.unread(run.account, state)
+    if not info then
+      run.cache_error = err
+      log.warning("the cache could not be read: ", err)
+      return "failed"
+    end
+    run.unread = err
+  else
+    run.unread = nil
+    run.read = { info = info, entry = entry, at = run.flow.now() }
+    info, err = debt.resolve(run.account, state, info, entry, run.lock.handle ~= nil)
+    if err ~= nil then
+      run.cache_error = err
+      return "failed"
+    end
   end
+  run.infos.cache = info
   if not info then
     return "none"
   end
-  run.infos.cache = info
-  return "ok", token_info.flat(info)
+  return "ok", flat_without_spent(run, info)
+end
+
+local function lock_failed(run, err)
+  run.cache_error = err
+  log.repeated("warning", "lock: " .. tostring(err), "the cache's lock failed",
+    run.flow.spends and not run.logged_in and ": " or ", going on without it: ", err)
+  return "failed"
+end
+
+--- The failure of another attempt that this run has waited for.
+local function find_failure(run)
+  run.shared_error = run.waited and failures.since(run.account, run.state, run.since) or nil
+  return run.shared_error
+end
+
+--- Takes over the lock that a debt keeps. One that may end before the run does, and cannot be
+--- extended, is let go of if the debt can be paid first.
+local function take_over_lock(run, seconds)
+  local state = run.state
+  local kept = debt.take_lock(state)
+  if kept and not kept:outlast(seconds) and debt.is_due(state.owed)
+    and debt.attempt(state, state.owed, kept) then
+    kept:release()
+    return nil
+  end
+  return kept
 end
 
 function actions.lock(run, seconds)
-  local taken = run.lock:try(seconds)
-  run.busy = taken == false
-  if taken then
+  local shared = find_failure(run)
+  if shared then
+    return "failed", shared.kind, shared.message
+  end
+  local kept = take_over_lock(run, seconds)
+  if kept then
+    run.lock, run.busy = kept, false
     return "ok"
   end
-  return run.busy and "none" or "failed"
+  local taken, err = run.lock:try(seconds)
+  run.busy = taken == false
+  run.waited = run.waited or run.busy
+  shared = taken and find_failure(run)
+  if shared then -- it was noted while the lock was asked for
+    run.lock:release()
+    return "failed", shared.kind, shared.message
+  elseif taken then
+    if run.waited then
+      tell(run, "wait", run.since)
+    end
+    return "ok"
+  end
+  return run.busy and "none" or lock_failed(run, err)
 end
 
-function actions.unlock(run)
-  run.lock:release()
+--- A failure is noted before the lock is released: who gets it next has waited for that.
+function actions.unlock(run, err)
+  failures.note(run, err)
+  debt.return_lock(run.state, run.lock)
+  run.lock = lock.new(run.handler, run.flow.io.monotonic)
+  debt.keep(run.state)
+  failures.wake(run.state)
   return "ok"
 end
 
 function actions.sleep(run, seconds)
-  local _, err = run.lock:sleep(run.flow.io.sleep, seconds)
+  local _, err = run.lock:sleep(failures.sleeper(run, run.busy), seconds)
   if err ~= nil then
     err = errors.wrap("config", err)
     return "failed", err.kind, err.message
@@ -126,18 +210,40 @@ function actions.sleep(run, seconds)
   return "ok"
 end
 
-local NO_RESPONSE = "the transport must return { status =, headers =, body = }, or nil and an "
-  .. "error; mend what was given as http="
-
---- The headers of a success are not looked at, so that no table need be made of them.
-local function is_response(response)
-  local status = type(response) == "table" and response.status
-  return type(status) == "number" and status >= 100 and status < 1000
-    and type(response.body or "") == "string"
-    and (status < 400 or type(response.headers or {}) == "table")
+--- A token that is owed is not spent before it is saved: that shows best that the cache can save.
+local function save_first(run)
+  local owed = run.state.owed
+  if debt.is_due(owed) and debt.attempt(run.state, owed, run.lock) then
+    return "none" -- what is there now is to be read
+  end
+  run.cache_error = errors.new("cache", "the last token is not saved yet, so no other is asked for")
+  return "failed"
 end
 
---- Who may not ask the user says so with the kind that tells the caller to.
+--- Has the handler show that it can save. While the cache cannot be read nothing is sent: a token
+--- that is owed may have been saved, and renewed by another process.
+function actions.probe(run)
+  if run.unread then
+    run.cache_error = run.unread
+    return "failed"
+  elseif run.state.owed then
+    return save_first(run)
+  end
+  local read = run.read or {}
+  local entry, err = run.handler:can_save(read.entry, read.info, run.lock.handle)
+  if entry == false then
+    -- the request finds that the lock has ended
+    return run.lock.handle and not run.lock:is_still_held() and "ok" or "none"
+  elseif entry == nil and err ~= nil then
+    run.cache_error = errors.wrap("cache", err)
+    return "failed"
+  end
+  read.entry = entry
+  return "ok"
+end
+
+--- Lets the user log in. Where that is not allowed here, the error's kind tells the caller to do
+--- so.
 local function log_in(run)
   local flow = run.flow
   if run.options.response then
@@ -151,10 +257,12 @@ end
 
 function actions.authorize(run)
   local response, err = log_in(run)
+  run.deadline = run.flow.io.monotonic() + run.timeout -- the login had its own
   if not response then
     run.login_error = errors.wrap("denied", err)
     return "failed", run.login_error.kind, run.login_error.message
   end
+  run.logged_in = true
   if run.flow.response_type == "code" then
     return "ok", response.code, response.redirect_uri, response.code_verifier
   end
@@ -169,146 +277,80 @@ local function note_missing_lock(run)
   log.warning("another process keeps the cache's lock; the login is finished without it")
 end
 
-local function note_renewal(run, info)
-  run.renews, run.tried = info, run.tried or {}
-  run.tried[info.refresh_token] = true
-end
-
-local function headers_of(authorization)
-  return {
-    Accept = "application/json",
-    ["Content-Type"] = "application/x-www-form-urlencoded",
-    Authorization = authorization,
-  }
-end
-
---- Any transport can do that.
-local function ask(run, url, authorization, body, timeout, deadline)
-  local transport = run.flow.transport
-  local request = {
-    method = "POST", -- RFC 6749 §3.2, §5.1
-    url = url,
-    headers = headers_of(authorization),
-    body = body,
-    timeout = timeout,
-    deadline = deadline,
-  }
-  run.lock:cover(transport, request)
-  local response, err = transport:request(request)
-  if is_response(response) then
-    return response.status, response.body, response.status >= 400 and response.headers
-  end
-  return nil, not response and err or errors.new("protocol", NO_RESPONSE)
-end
-
---- The same by the shortest way that this transport has.
----@return integer? status
----@return any body        or an error
----@return table? headers  where it is no success
-local function post(run, url, authorization, body, timeout, deadline)
-  local transport = run.flow.transport
-  local way = direct[transport.request]
-  if not way or run.lock.extends then
-    return ask(run, url, authorization, body, timeout, deadline)
-  end
-  if not run.headers then
-    local headers, err = way.prepare(transport, headers_of(authorization))
-    if not headers then
-      return nil, err
-    end
-    run.headers = headers
-  end
-  return way.post(transport, url, run.headers, body, timeout, deadline)
-end
-
 function actions.request(run, url, authorization, body, timeout, deadline, origin)
   if run.busy then
     note_missing_lock(run)
   end
-  run.renews = nil
-  if origin then
-    if run.lock:has_ended() then
-      return "none" -- another may be sending that refresh token by now
-    end
-    note_renewal(run, run.infos[origin])
+  local transport = run.flow.transport
+  local request = endpoint.request(url, authorization, body, timeout, deadline)
+  local has_ended = run.lock:cover(transport, request)
+  run.renews = origin and run.infos[origin]
+  if origin and run.unread and not run.flow.reuses then
+    return "failed", "cache", tostring(run.unread), true
+  elseif origin and has_ended then
+    return "none" -- another may be sending that refresh token by now
+  elseif origin and spent.has(run.state, run.renews.refresh_token) then
+    -- another coroutine has sent it meanwhile
+    return "ok", spent.ANSWER.status, nil, spent.ANSWER.object
   end
-  local status, answer, headers = post(run, url, authorization, body, timeout, deadline)
-  if not status then
-    local err = errors.wrap("transient", answer)
+  run.asked = run.flow.io.monotonic()
+  local response, err = endpoint.send(transport, request)
+  if not response then
     return "failed", err.kind, err.message, err.sent == false
   end
-  json = json or require "tokencache.json"
-  local object = json.decode_answer(answer or "")
-  run.object = type(object) == "table" and object[1] == nil and object or nil
-  return "ok", status, headers and header(headers, "retry-after"), run.object
-end
-
-local function release(flow, info)
-  if flow.unsaved == info then
-    flow.unsaved = false
+  run.object = endpoint.object(response)
+  if origin and spent.is_dead(response, run.object) and not run.flow.keeps_dead then
+    run.dead = run.renews.refresh_token
+    spent.note_dead(run.state, run.dead)
   end
+  return "ok", response.status, endpoint.header(response, "retry-after"), run.object
 end
 
-local function write(flow, info)
-  return flow.cache:save_token_to_cache(info,
-    token_info.good_until(info, flow.refresh_token_lifetime))
-end
-
---- What a renewed token replaces in the cache, where its save is still owing.
-local function replaced(run)
-  if run.renews and run.renews == run.infos.memory then
-    return run.flow.replaced
+--- The token is owed before it is saved for the first time, and stays so until the handler says
+--- that it is saved.
+function actions.save(run, is_rotated)
+  local renews = run.renews
+  local info = is_rotated and rotated(renews, run.object)
+    or run.engine:complete(renews and over(renews, run.object) or run.object)
+  run.infos.answer = info
+  local read = run.read or {}
+  local owed = debt.owe(run.account, run.state, { info = info, read = read.info,
+    entry = read.entry, read_at = read.at, is_login = run.logged_in, renewed = renews,
+    is_given = renews ~= nil and renews == run.infos.given })
+  if renews and not run.flow.reuses then
+    spent.note(run.state, renews.refresh_token, info)
   end
-  local old = run.renews == run.infos.given and run.infos.cache or run.renews
-  return old and old.access_token
-end
-
---- The token counts as unsaved before the attempt: it must outlive a handler or a logger that
---- raises.
-function actions.save(run, origin, is_rotated)
-  local flow, infos = run.flow, run.infos
-  if origin == "answer" then
-    infos.answer = is_rotated and rotated(run.renews, run.object)
-      or run.engine:complete(run.renews and over(run.renews, run.object) or run.object)
-    flow.replaced = replaced(run)
-  end
-  local info = infos[origin]
-  flow.unsaved = info
+  tell(run, run.logged_in and "login" or "refresh", run.asked, info)
   if run.busy then
     note_missing_lock(run)
   end
-  local ok, err = write(flow, info)
-  if errors.has_failed(ok, err) then
-    log.error("the token could not be saved; it is kept in memory and saved at the next call: ",
-      errors.wrap("cache", err or "save_token_to_cache returned false"))
-    return "failed"
-  end
-  release(flow, info)
-  return "ok"
+  local settled = debt.attempt(run.state, owed, run.lock)
+  run.is_logged_out = owed.is_logged_out
+  return settled and "ok" or "failed"
 end
 
---- A handler that can only save gets the token without what is dead of it: else each call would
---- ask the server again.
-local function remove(flow, info)
-  if flow.cache.remove_cached_token then
-    return flow.cache:remove_cached_token()
+--- Removes the dead token if it is what was read. Who cannot saves it without its refresh token.
+local function remove(run, info)
+  local handler, flow, read = run.handler, run.flow, run.read or {}
+  if handler.remove_cached_token then
+    return handler:remove_cached_token(read.entry, run.lock.handle)
   end
   local rest = token_info.copy(info)
   rest.refresh_token, rest.authorized_at, rest.expires_at = nil, nil, 0
-  return write(flow, rest)
-end
-
---- Without a lock another coroutine may have renewed the token, and be about to save the new one.
-local function is_replaced(run)
-  local unsaved = run.flow.unsaved
-  return unsaved and not run.tried[unsaved.refresh_token]
+  return handler:save_token_to_cache(rest,
+    token_info.good_until(rest, flow.refresh_token_lifetime))
 end
 
 function actions.remove(run)
-  if is_replaced(run) then
-    return "ok"
+  local state, dead = run.state, run.infos.cache
+  spent.note_dead(state, dead.refresh_token)
+  debt.note_dead(state, dead)
+  if state.owed and state.owed.info.refresh_token == dead.refresh_token then
+    debt.clear(state)
+  elseif state.owed then
+    return "ok" -- without a lock another coroutine has renewed the token meanwhile
   end
-  local ok, err = remove(run.flow, run.infos.cache)
+  local ok, err = remove(run, dead)
   if errors.has_failed(ok, err) then
     log.warning("the dead token could not be removed from the cache: ",
       errors.wrap("cache", err or "the handler returned false"))
@@ -320,28 +362,30 @@ end
 local function succeed(run, origin, err)
   if err and run.options.earlier then
     return nil, err
+  elseif run.is_logged_out then
+    return nil, errors.new("reauthorize", "the user has logged out while the token was renewed")
   elseif err then
     log.warning("the token could not be renewed yet, the old one still works: ", err)
-  end
-  if origin == "cache" and run.infos.memory then
-    release(run.flow, run.infos.memory) -- the cache holds it, or a newer one, by now
   end
   return run.infos[origin]
 end
 
 local function fail(run, err, code_is_unused)
-  local memory = run.infos.memory
-  if err.kind == "reauthorize" and memory and run.tried and run.tried[memory.refresh_token]
-    and not run.flow.keeps_dead then
-    release(run.flow, memory) -- dead, and not worth another try
+  if err.kind == "timeout" and run.waited then
+    err = debt.explanation(run.account) or err
   end
-  return nil, run.login_error or err.kind == "cache" and run.cache_error or err, code_is_unused
+  err = run.login_error or run.shared_error or err.kind == "cache" and run.cache_error or err
+  if observer.on then
+    observer.emit("failure", run.account, { kind = err.kind,
+      seconds = run.flow.io.monotonic() - run.since })
+  end
+  return nil, err, code_is_unused
 end
 
 local endings = { ["return"] = succeed, fail = fail }
 
---- Hands to the engine what came of an action, after which the flow's own clocks are read; nil: the
---- system's, which the engine reads itself.
+--- Hands the result of an action to the engine, with the time by the flow's own clocks; where it
+--- has none, the engine reads the system's.
 local function resume(run, ...)
   local now, monotonic
   if run.flow.clocks then
@@ -350,60 +394,103 @@ local function resume(run, ...)
   return run.engine:resume(now, monotonic, ...)
 end
 
-local function new_run(flow)
-  local infos = { given = nil, cache = nil, memory = nil, answer = nil }
-  return { flow = flow, infos = infos, lock = lock.new(flow.cache, flow.io.monotonic),
-    engine = core.new_engine(flow.client, infos, flow.cache),
-    -- the table has room for these, too
-    headers = nil, options = nil, first = nil, object = nil, renews = nil, busy = nil }
+local function step(run, action, ...)
+  return resume(run, actions[action](run, ...))
 end
 
---- Keeps what the run is made of for the flow's next one. What it knew, secrets among it, is erased
---- now and not when it is collected.
-local function give_back(run)
-  local infos = run.infos
-  infos.given, infos.cache, infos.memory, infos.answer = nil, nil, nil, nil
-  run.options, run.first, run.object, run.renews, run.tried = nil, nil, nil, nil, nil
-  run.cache_error, run.login_error, run.busy = nil, nil, nil
-  run.engine:rest()
-  run.flow.idle_run = run
+--- Actions that begin while no lock is held and nothing was sent.
+local IS_APART = { load = true, authorize = true, ["return"] = true, fail = true }
+
+--- All that must not be left half done, from the lock to its release. Where the lock is busy, the
+--- wait for it is no part of that.
+local function carry_through(run, action, a, b, c, d, e, f)
+  repeat
+    action, a, b, c, d, e, f = step(run, action, a, b, c, d, e, f)
+  until endings[action] or (run.busy and action == "sleep")
+  debt.keep(run.state) -- also where there was no lock to release
+  return action, a, b, c, d, e, f
 end
 
 ---@class tokencache.RunOptions
 ---@field forced? boolean         do not settle for the cached token
+---@field refused? string         an access token that the API refuses: it never serves
 ---@field response? table         of a login that has taken place
 ---@field given? tokencache.TokenInfo  to be renewed, whatever other login the cache holds; its
 ---                               refresh_token alone will do
 ---@field stays_out? boolean      never ask the user
 ---@field earlier? number         seconds: renew a token that much earlier, and return the error
 ---                               where that fails, though the old one still works
+---@field in_timer? boolean       no caller can leave this run
 
---- One run of the engine: carries out one action after the other, up to the one that ends it.
----@param flow tokencache.Flow
----@param timeout number          seconds for the whole run
----@param options tokencache.RunOptions
----@param first? { info?: any, err?: any }  what a look at the cache returned just now
----@return tokencache.TokenInfo?
----@return tokencache.Error?
----@return boolean? code_is_unused  it failed, and the server has not seen the code of `response`
-function driver.run(flow, timeout, options, first)
-  local run = flow.idle_run or new_run(flow)
-  flow.idle_run = nil -- a run that raises takes it along
-  run.options, run.first, run.infos.given = options, first, options.given
+local function new_run(account, timeout, options, first)
+  local flow = account.flow
+  local now = flow.io.monotonic()
+  return {
+    account = account, flow = flow, handler = account.handler, options = options, first = first,
+    state = account.process:state(account.id), engine = core.new_engine(flow.client),
+    lock = lock.new(account.handler, flow.io.monotonic), infos = { given = options.given },
+    since = now, timeout = timeout, deadline = now + timeout,
+  }
+end
+
+local function start(run)
+  local flow, handler, options = run.flow, run.handler, run.options
   local now, monotonic
   if flow.clocks then
     now, monotonic = flow.clocks()
   end
-  local action, a, b, c, d, e, f = run.engine:start(now, monotonic, timeout, options.forced,
-    not flow.cache.try_lock, options.response ~= nil, options.earlier, not (first or flow.unsaved),
-    token_info.flat(options.given))
-  local ending = endings[action]
-  while not ending do
-    action, a, b, c, d, e, f = resume(run, actions[action](run, a, b, c, d, e, f))
-    ending = endings[action]
+  return run.engine:start(now, monotonic, {
+    timeout = run.timeout,
+    request_time = flow.request_time,
+    earlier = options.earlier,
+    forced = options.forced,
+    refused = options.refused,
+    authorized = options.response ~= nil,
+    lockless = not handler.try_lock,
+    unprobed = not handler.can_save,
+  }, token_info.flat(options.given))
+end
+
+--- Tries to save what is owed, and sees to it that it is looked after.
+local function settle(run)
+  local _, read = detached(run.account, run.deadline, debt.settle, run.account, run.state)
+  debt.keep(run.state)
+  return read
+end
+
+--- One run of the engine: carries out one action after the other, up to the one that ends it.
+---@param account tokencache.Account
+---@param timeout number          seconds for the whole run
+---@param options tokencache.RunOptions
+---@param first? { info?: any, err?: any, entry?: any }  what a look at the cache returned just now
+---@return tokencache.TokenInfo?
+---@return tokencache.Error?
+---@return boolean? code_is_unused  it failed, and the server has not seen the code of `response`
+function driver.run(account, timeout, options, first)
+  local run = new_run(account, timeout, options, first)
+  if run.state.owed then
+    run.first = settle(run) or first
   end
-  local info, err, code_is_unused = ending(run, a, b)
-  give_back(run)
+  local action, a, b, c, d, e, f = start(run)
+  while not endings[action] do
+    if IS_APART[action] or (run.busy and action == "sleep") then
+      action, a, b, c, d, e, f = step(run, action, a, b, c, d, e, f)
+    elseif options.in_timer then
+      action, a, b, c, d, e, f = carry_through(run, action, a, b, c, d, e, f)
+    else
+      local finished
+      finished, action, a, b, c, d, e, f = detached(account, run.deadline, carry_through, run,
+        action, a, b, c, d, e, f)
+      if not finished then
+        return leave(run)
+      end
+    end
+  end
+  local info, err, code_is_unused = endings[action](run, a, b)
+  run.engine:close()
+  if run.state.owed and run.state.owed.tries == 0 then
+    settle(run) -- the store had brought a spent token back
+  end
   return info, err, code_is_unused
 end
 

@@ -1,8 +1,9 @@
 --- tokencache: OAuth access tokens from a cache, renewed when that is due.
 
-local lazy = require "tokencache.lazy"
+local lazy = require "tokencache.util.lazy"
 local log = require "tokencache.log"
 local observer = require "tokencache.observer"
+local settings = require "tokencache.nginx.settings"
 
 local tokencache = {
   _VERSION = "0.1.0",
@@ -45,7 +46,20 @@ tokencache.testing = lazy("tokencache.testing", {
   contract = "tokencache.testing.contract",
 })
 
+--- `tokencache.nginx.owed`: a lua_shared_dict, by which the workers know of each other's accounts.
+tokencache.nginx = settings
+
 tokencache.set_logger = log.set_logger
+
+--- Bounds what the process remembers of its accounts; what it owes to stores is never dropped.
+---@param count integer  default 10,000
+function tokencache.set_max_accounts(count)
+  if type(count) ~= "number" or count < 1 or count % 1 ~= 0 then
+    error("set_max_accounts: a whole number above zero expected, not "
+      .. (type(count) == "number" and tostring(count) or "a " .. type(count)), 2)
+  end
+  require("tokencache.account.process").own:set_limit(count)
+end
 tokencache.set_observer = observer.set_observer
 
 return tokencache

@@ -90,22 +90,35 @@ function key.shown(text)
   return core.printable(name) .. "#" .. (digest and digest:sub(1, key.TRACE) or "")
 end
 
---- Checks a key as a program gives it, and raises; returns it as one string.
----@param where string    the function's name, for messages
----@param given string|string[]
----@return string
-function key.check(where, given)
+--- A key as a program gives it, as one string; or what is wrong with it.
+---@param given any
+---@return string?
+---@return string? problem
+function key.read(given)
   local problem = "key must be a string that is not empty, or a list of strings"
   if type(given) == "table" then
     local joined, why = key.join(given)
     given, problem = joined, why or problem
   end
   if type(given) ~= "string" or given == "" then
-    error(where .. ": " .. problem, 3)
+    return nil, problem
   elseif given:byte(DASH_AT) == DASH and reserved_key.is_reserved(given) then
-    error(where .. ": key " .. reserved_key.problem(given), 3)
+    return nil, "key " .. reserved_key.problem(given)
   end
   return given
+end
+
+--- The same, raising.
+---@param where string    the function's name, for messages
+---@param given string|string[]
+---@param level? integer  the stack level to blame, as for `error`, seen from the caller; default 2
+---@return string
+function key.check(where, given, level)
+  local name, problem = key.read(given)
+  if not name then
+    error(where .. ": " .. problem, (level or 2) + 1)
+  end
+  return name
 end
 
 return key

@@ -9,17 +9,19 @@ local log = require "tokencache.log"
 
 local LIFE = 10       -- seconds
 local INTERVAL = 3    -- seconds between two extensions
-local LONGEST = 86400 -- seconds: a life to come to an end, however long the run may last
+local FIRST_WAIT, LONGEST_WAIT = 0.02, 0.5 -- seconds before a busy lock is tried again
+local LONGEST = 86400 -- seconds: a lock ends by then, however long the run may last
 
 ---@class tokencache.Lock
 ---@field extends boolean          it must be extended while it is held
 ---@field private cache table
 ---@field private monotonic fun(): number  seconds
----@field private handle? any      plain data
+---@field handle? any              plain data; nil: it is not held
 ---@field private guard? any       releases the lock when it is collected, if nothing else did
 ---@field private whole? integer   seconds that outlast the run
 ---@field private warned boolean
 ---@field private lost boolean
+---@field private life? number      seconds that it was last taken or extended for
 ---@field private since? number     seconds, monotonic: when it was last taken or extended
 local Lock = {}
 Lock.__index = Lock
@@ -34,7 +36,7 @@ function lock.new(cache, monotonic)
     guard = nil, whole = nil, warned = false, lost = false, since = nil }, Lock)
 end
 
---- The reason is part of the id: another reason is news, and another account's lock is not.
+--- Warns, and repeats the same reason only at intervals, whichever account's lock it is.
 ---@param what string
 ---@param err? any  nil: the lock has ended
 local function warn(what, err)
@@ -46,23 +48,50 @@ end
 --- Tries once.
 ---@param seconds number   that outlast the run
 ---@return boolean?  false: another holds it; nil: there is none to be had
+---@return tokencache.Error?  why
 function Lock:try(seconds)
   local cache, whole = self.cache, math.ceil(math.min(seconds, LONGEST))
   local extends = cache.extend_lock and true or false
-  local since = extends and self.monotonic() or nil
+  local since = self.monotonic()
   local handle, other = cache:try_lock(extends and LIFE or whole)
   if handle then
     self.extends, self.handle, self.guard = extends, handle, other
-    self.whole, self.warned, self.lost, self.since = whole, false, false, since
+    self.whole, self.life = whole, extends and LIFE or whole
+    self.warned, self.lost, self.since = false, false, since
     return true
   elseif other ~= nil then
-    warn("failed, going on without it", other)
-    return nil
+    return nil, errors.wrap("cache", other)
   end
   return false
 end
 
---- Work goes on either way: what is under way cannot be taken back.
+--- Takes the lock for work outside of a run of the engine, and waits for it no longer than
+--- `patience`.
+---@param handler table   a cache handler that has locks
+---@param io tokencache.Io
+---@param seconds number  that outlast the work
+---@param patience number seconds
+---@return tokencache.Lock?
+---@return tokencache.Error? err  nil without it: another holds the lock
+function lock.wait(handler, io, seconds, patience)
+  local held, ends, wait = lock.new(handler, io.monotonic), io.monotonic() + patience, FIRST_WAIT
+  while true do
+    local taken, err = held:try(seconds)
+    if taken then
+      return held
+    elseif err ~= nil or io.monotonic() + wait > ends then
+      return nil, err
+    end
+    local _
+    _, err = io.sleep(wait)
+    if err ~= nil then
+      return nil, errors.wrap("config", err)
+    end
+    wait = math.min(wait * 1.5, LONGEST_WAIT)
+  end
+end
+
+--- Extends the lock. If that fails, work goes on: a request under way cannot be taken back.
 local function extend(self, seconds)
   if self.lost then
     return
@@ -70,7 +99,7 @@ local function extend(self, seconds)
   local since = self.monotonic()
   local held, err = self.cache:extend_lock(self.handle, seconds)
   if held then
-    self.since = since
+    self.since, self.life = since, seconds
     return
   end
   self.lost = err == nil
@@ -80,30 +109,58 @@ local function extend(self, seconds)
   end
 end
 
---- Whether the lock is known to have ended. Where work under it has been slow, it is asked.
----@return boolean
-function Lock:has_ended()
-  if self.extends and self.monotonic() - self.since >= INTERVAL then
-    extend(self, LIFE)
-  end
-  return self.extends and self.lost
+--- Reports whether the lock has ended, as far as is known: it was lost, or its time is over.
+local function has_ended(self)
+  return self.lost or (self.guard == nil and self.monotonic() - self.since >= self.life)
 end
 
---- Sees to it that the lock lasts while a request is under way.
+--- Reports whether the lock is still held, where nobody has extended it for a while.
+---@return boolean
+function Lock:is_still_held()
+  if self.handle == nil then
+    return false
+  elseif self.extends then
+    extend(self, LIFE)
+  end
+  return not has_ended(self)
+end
+
+--- Sees to it that a lock which is held outlasts the work of another run.
+---@param seconds number  that outlast the work
+---@return boolean        false: it cannot
+function Lock:outlast(seconds)
+  self.whole = math.max(self.whole, math.ceil(math.min(seconds, LONGEST)))
+  return self.extends or self.guard ~= nil
+    or self.monotonic() - self.since + seconds <= self.life
+end
+
+--- Extends the lock, if it can be extended.
+---@param seconds? number  default: as long as it was taken for
+function Lock:prolong(seconds)
+  if self.extends then
+    extend(self, math.max(LIFE, seconds or 0))
+  end
+end
+
+--- Sees to it that the lock lasts while a request is under way. Where work under it has been slow,
+--- it is asked whether it still is held.
 ---@param transport tokencache.Transport
 ---@param request tokencache.HttpRequest  gets a heartbeat where the transport can keep one
+---@return boolean has_ended  another may hold it by now
 function Lock:cover(transport, request)
   if not self.extends then
-    return
-  end
-  if not transport.heartbeats then
+    return self.handle ~= nil and has_ended(self)
+  elseif not transport.heartbeats then
     extend(self, self.whole)
-    return
+    return has_ended(self)
+  elseif self.monotonic() - self.since >= INTERVAL then
+    extend(self, LIFE)
   end
   request.heartbeat_interval = INTERVAL
   function request.heartbeat()
     extend(self, LIFE)
   end
+  return has_ended(self)
 end
 
 --- Sleeps without losing the lock over it. At the end it is extended too: the request before had

@@ -83,7 +83,7 @@ end
 --- Notes that a message has come once more. Returns how often it has come since it was last
 --- written, this time included, if it is due to be written now; else nil.
 local function times_if_due(id)
-  said = said or require("tokencache.lru")(MOST_IDS)
+  said = said or require("tokencache.util.lru")(MOST_IDS)
   local now, entry = log.monotonic(), said:get(id)
   if not entry or now - entry.came >= FORGET_AFTER then
     said:set(id, { came = now, written = now, times = 0 })

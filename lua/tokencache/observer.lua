@@ -65,8 +65,8 @@ function observer.set_observer(fn)
   end
   if fn then
     core, keys = require "tokencache._core", require "tokencache.key"
-    protected = require "tokencache.protected"
-    shown_keys = shown_keys or require("tokencache.lru")(MOST_KEYS)
+    protected = require "tokencache.util.protected"
+    shown_keys = shown_keys or require("tokencache.util.lru")(MOST_KEYS)
   end
   observe, observer.on = fn or nil, fn and true or nil
 end

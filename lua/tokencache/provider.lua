@@ -6,6 +6,9 @@ local provider = {}
 ---@field name? string           for messages
 ---@field authorize_url? string  RFC 6749 §3.1
 ---@field token_url? string      RFC 6749 §3.2; https, or http on a loopback address
+---@field revocation_url? string  RFC 7009; likewise
+---@field rotates_refresh_tokens? boolean  false: a refresh token works as often as it is sent, so
+---                              that nothing is lost by sending it
 ---@field token_endpoint_auth_method? "client_secret_basic"|"client_secret_post"|"none"
 ---@field token_params? table<string, string>  sent with each token request, such as `audience`
 ---@field authorize_params? table<string, string>  sent with each authorization request
@@ -22,6 +25,8 @@ provider.rules = {
   name = { "string" },
   authorize_url = { "string" },
   token_url = { "string" }, -- required by all flows but implicit
+  revocation_url = { "string" },
+  rotates_refresh_tokens = { "boolean" },
   token_endpoint_auth_method = { "string" },
   token_params = { "table" },
   authorize_params = { "table" },

@@ -1,8 +1,6 @@
 --- The fields of a token_info that tokencache knows, in the types it counts on. Whatever else a
 --- provider put there is left as it is.
 
-local core = require "tokencache._core"
-
 local token_info = {}
 
 ---@class tokencache.TokenInfo
@@ -134,11 +132,13 @@ function token_info.flat(info)
     info.client_id, info.authorized_at, info.expires_in
 end
 
---- Seconds that may be left of it at most. Where there are more, the clock has been put back.
+--- Seconds left of the token; nil where it states no end.
 ---@param info tokencache.TokenInfo
----@return number
-function token_info.longest_left(info)
-  return (tonumber(info.expires_in) or math.huge) + core.clock_tolerance
+---@param now number  Unix seconds
+---@return number?
+function token_info.left(info, now)
+  local expires_at = tonumber(info.expires_at)
+  return expires_at and expires_at - now
 end
 
 --- An empty refresh token is none: servers send it where they mean to send nothing.

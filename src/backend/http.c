@@ -32,7 +32,7 @@ struct tc_http {
 
   /* the request under way */
   tc_http_answer *answer;     /* NULL: there is none */
-  struct curl_slist *headers; /* its own; NULL: it came with prepared ones */
+  struct curl_slist *headers; /* its own */
   tc_buf body;
   bool too_large;
   char reason[CURL_ERROR_SIZE];
@@ -230,7 +230,7 @@ static int set_url(tc_http *http, const char *url, tc_error *err) {
 static CURLcode set_request(tc_http *http, const tc_http_request *request) {
   CURL *curl = http->curl;
   CURLcode code = CURLE_OK;
-  SET(CURLOPT_HTTPHEADER, request->prepared != NULL ? request->prepared : http->headers);
+  SET(CURLOPT_HTTPHEADER, http->headers);
   SET(CURLOPT_TIMEOUT_MS, milliseconds(request->timeout));
   if (request->method == TC_HTTP_POST) {
     SET(CURLOPT_POST, 1L);
@@ -267,10 +267,8 @@ static void give_up(tc_http *http) {
 
 static int begin(tc_http *http, const tc_http_request *request, tc_error *err) {
   char origin[ORIGIN_SIZE];
-  if (request->prepared == NULL) {
-    int status = tc_http_headers_make(&http->headers, request->headers, request->header_count, err);
-    if (status != 0) return status;
-  }
+  int status = tc_http_headers_make(&http->headers, request->headers, request->header_count, err);
+  if (status != 0) return status;
   tc_buf_add_str(&http->body, request->body);
   if (http->body.failed || tc_buf_reserve(&http->answer->headers, MOST_HEADERS_HAVE) == NULL) {
     return tc_error_set(err, TC_ERR_NOMEM, NULL);

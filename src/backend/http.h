@@ -30,9 +30,8 @@ typedef struct tc_http_request {
   const char *url;
   const tc_http_header *headers;
   size_t header_count;
-  const struct curl_slist *prepared; /* instead of these; see http_headers.h */
-  tc_str body;                       /* of a POST */
-  double timeout;                    /* seconds, for everything */
+  tc_str body;    /* of a POST */
+  double timeout; /* seconds, for everything */
 } tc_http_request;
 
 typedef struct tc_http_answer {

@@ -1,4 +1,4 @@
-/* The headers of a request as libcurl takes them, made once for many requests. */
+/* The headers of a request as libcurl takes them. */
 #ifndef TC_HTTP_HEADERS_H
 #define TC_HTTP_HEADERS_H
 

@@ -11,7 +11,7 @@ void tc_base64_encode(tc_buf *out, tc_str bytes);
 void tc_base64url_encode(tc_buf *out, tc_str bytes);
 
 /* Appends what tc_base64url_encode encoded; false for any other text, also for padding and for
-   stray bits in the last digit. `out` holds no meaningful addition then. */
+   stray bits in the last digit. What `out` got by then means nothing. */
 bool tc_base64url_decode(tc_buf *out, tc_str text);
 
 #endif

@@ -9,8 +9,8 @@
 #include "core/secret.h"
 #include "core/url.h"
 
-/* Of a token's life that are not counted on: its end is known to the second, and the request that
-   carries it takes its time too. */
+/* A token is not used in so many seconds before its end: the end is known to the second only, and
+   the request that carries the token takes time too. */
 #define LAST_SECONDS 2.0
 
 static int copy(char **to, tc_str from, tc_error *err) {
@@ -120,6 +120,7 @@ static int fill(tc_client *client, const tc_client_config *config, tc_error *err
   client->has_user = flow->has_user;
   client->leeway = config->leeway;
   client->keeps_dead = config->keeps_dead;
+  client->reuses = config->reuses;
   if ((rc = set_auth_method(client, config, err)) != 0) return rc;
   if ((rc = set_token_url(client, config->token_url, err)) != 0) return rc;
   if ((rc = set_scope(client, config->scope, err)) != 0) return rc;
@@ -151,15 +152,17 @@ bool tc_client_shuns(const tc_client *client, const tc_token *token) {
   return !client->has_user && token->refresh_token.len > 0;
 }
 
-tc_fitness tc_client_judge(const tc_client *client, const tc_token *token, double now) {
+bool tc_client_owns(const tc_client *client, const tc_token *token) {
   if (token->client_id.len > 0 && !tc_str_equal(token->client_id, tc_str_of(client->client_id))) {
-    return TC_UNFIT;
+    return false;
   }
   tc_str wanted = tc_str_of(client->scope);
-  if (!tc_scope_is_subset(wanted, token->scope) &&
-      !tc_scope_is_subset(wanted, token->requested_scope)) {
-    return TC_UNFIT;
-  }
-  if (!tc_token_is_expired(token, now, client->leeway)) return TC_FIT;
-  return tc_token_is_expired(token, now, LAST_SECONDS) ? TC_EXPIRED : TC_EXPIRING;
+  return tc_scope_is_subset(wanted, token->scope) ||
+         tc_scope_is_subset(wanted, token->requested_scope);
+}
+
+tc_fitness tc_client_judge(const tc_client *client, const tc_token *token, double now) {
+  if (!tc_client_owns(client, token)) return TC_UNFIT;
+  if (tc_window_holds(tc_token_window(token, client->leeway), now)) return TC_FIT;
+  return tc_window_holds(tc_token_window(token, LAST_SECONDS), now) ? TC_EXPIRING : TC_EXPIRED;
 }

@@ -18,7 +18,8 @@ typedef struct tc_client {
   const struct tc_grant *acquire; /* gets a token where there is none; NULL: the login brings it */
   const struct tc_grant *renew;   /* turns a refresh token into a token; NULL: acquire anew */
   bool keeps_dead;                /* leave a refresh token that the server refused in the cache */
-  bool has_user;                  /* tokens stand for a login: one lost is a login lost */
+  bool reuses;   /* a refresh token stays the same when it is used: nothing is lost by that */
+  bool has_user; /* tokens stand for a login: one lost is a login lost */
   tc_auth_method auth_method;
   double leeway; /* seconds before expires_at at which a token counts as expired */
   char *token_url;
@@ -36,6 +37,7 @@ typedef struct tc_client_config {
   tc_str token_url, client_id, client_secret, scope, params;
   double leeway;
   bool keeps_dead;
+  bool reuses;
 } tc_client_config;
 
 /* Fills `client` from `config`, or says which option is wrong and why. */
@@ -53,6 +55,9 @@ typedef enum tc_fitness {
 
 /* Whether `token` is a user's login, which a flow without users must neither use nor overwrite. */
 bool tc_client_shuns(const tc_client *client, const tc_token *token);
+
+/* Whether `token` is of this client and has the scopes wanted. */
+bool tc_client_owns(const tc_client *client, const tc_token *token);
 
 /* What `token` is worth to this client at `now` (Unix seconds). */
 tc_fitness tc_client_judge(const tc_client *client, const tc_token *token, double now);

@@ -48,18 +48,29 @@ const tc_flow *tc_flow_find(tc_str name) {
   return NULL;
 }
 
-void tc_grant_request(const tc_grant *grant, const tc_client *client,
-                      const tc_credential *credential, tc_buf *body) {
-  tc_form_add(body, TC_STR("grant_type"), tc_str_of(grant->name));
-  grant->add_params(body, client, credential);
+/* RFC 6749 §2.3.1: what of the client's credentials is not in the Authorization header */
+static void add_client(tc_buf *body, const tc_client *client) {
   if (client->auth_method != TC_AUTH_CLIENT_SECRET_BASIC) {
     tc_form_add(body, TC_STR("client_id"), tc_str_of(client->client_id));
   }
   if (client->auth_method == TC_AUTH_CLIENT_SECRET_POST) {
     tc_form_add(body, TC_STR("client_secret"), tc_str_of(client->client_secret));
   }
+}
+
+void tc_grant_request(const tc_grant *grant, const tc_client *client,
+                      const tc_credential *credential, tc_buf *body) {
+  tc_form_add(body, TC_STR("grant_type"), tc_str_of(grant->name));
+  grant->add_params(body, client, credential);
+  add_client(body, client);
   if (client->params[0] != '\0') {
     tc_buf_add_char(body, '&');
     tc_buf_add_text(body, client->params);
   }
+}
+
+void tc_grant_revocation(const tc_client *client, tc_str token, tc_str hint, tc_buf *body) {
+  tc_form_add(body, TC_STR("token"), token);
+  tc_form_add(body, TC_STR("token_type_hint"), hint);
+  add_client(body, client);
 }

@@ -4,7 +4,7 @@
 
 #include "core/client.h"
 
-/* What a grant is exchanged for a token. */
+/* What is exchanged for a token. */
 typedef struct tc_credential {
   tc_str refresh_token;
   tc_str code;
@@ -32,5 +32,9 @@ const tc_flow *tc_flow_find(tc_str name);
 /* Appends the request's body, which may end up failed: out of memory. */
 void tc_grant_request(const tc_grant *grant, const tc_client *client,
                       const tc_credential *credential, tc_buf *body);
+
+/* Appends the body of a revocation request (RFC 7009 §2.1), likewise. `hint`: "refresh_token" or
+   "access_token". */
+void tc_grant_revocation(const tc_client *client, tc_str token, tc_str hint, tc_buf *body);
 
 #endif

@@ -4,7 +4,7 @@
    to refuse, numbers that fit neither int64 nor double, broken UTF-8 and lone surrogates are
    refused here. An error tells the reason and the place, and never quotes the text.
 
-   A tolerant reader refuses only what leaves open where a value ends. */
+   A tolerant reader refuses a text only where it cannot tell where a value ends. */
 #ifndef TC_JSON_READ_H
 #define TC_JSON_READ_H
 
@@ -59,7 +59,7 @@ void tc_json_tolerate(tc_json_reader *reader);
 /* TC_ERR_PROTOCOL where the text is not JSON. After an error the reader is done for. */
 int tc_json_read(tc_json_reader *reader, tc_json_event *event, tc_error *err);
 
-/* For a caller that will not have what it just read: an error like the reader's own. */
+/* Makes an error like the reader's own, for a caller that refuses what it just read. */
 int tc_json_refuse(const tc_json_reader *reader, const char *reason, tc_error *err);
 
 #endif

@@ -22,7 +22,7 @@ static inline bool tc_str_equal(tc_str a, tc_str b) {
   return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
 
-/* Without the characters of `blanks` at both ends. */
+/* Returns the part without the characters of `blanks` at both ends. */
 static inline tc_str tc_str_trim(tc_str text, tc_str blanks) {
   while (text.len > 0 && memchr(blanks.data, text.data[0], blanks.len) != NULL) {
     text.data++, text.len--;

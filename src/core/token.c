@@ -1,14 +1,19 @@
 #include "core/token.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "core/secret.h"
 
-bool tc_token_is_expired(const tc_token *token, double now, double leeway) {
-  if (token->expires_at == TC_TIME_UNKNOWN) return false;
-  double left = (double)token->expires_at - now;
-  return left < leeway || (token->expires_in != TC_TIME_UNKNOWN &&
-                           left > (double)token->expires_in + TC_CLOCK_TOLERANCE);
+tc_window tc_token_window(const tc_token *token, double leeway) {
+  tc_window window = {-INFINITY, INFINITY};
+  double end = (double)token->expires_at;
+  if (token->expires_at == TC_TIME_UNKNOWN) return window;
+  window.until = end - leeway;
+  if (token->expires_in != TC_TIME_UNKNOWN) {
+    window.from = end - (double)token->expires_in - TC_CLOCK_TOLERANCE;
+  }
+  return window;
 }
 
 static bool copy(tc_str *to, tc_str from) {

@@ -6,7 +6,7 @@
 
 #include "core/error.h"
 
-/* A point in time nobody stated. */
+/* A point in time that nobody has stated. */
 #define TC_TIME_UNKNOWN INT64_MIN
 
 /* One so long ago that every token has ended by now. */
@@ -15,7 +15,7 @@
 /* Seconds by which the clocks of those who share a token may differ. */
 #define TC_CLOCK_TOLERANCE 300
 
-/* The point in time, without its fraction; unknown where it is too far away to be one. */
+/* Returns the point in time in whole seconds, or TC_TIME_UNKNOWN where it is too far away. */
 static inline int64_t tc_time_of(double seconds) {
   return seconds > -9e15 && seconds < 9e15 ? (int64_t)seconds : TC_TIME_UNKNOWN;
 }
@@ -43,11 +43,19 @@ static inline bool tc_token_exists(const tc_token *token) {
   return token->access_token.len > 0;
 }
 
-/* Whether less than `leeway` seconds are left of the token at `now` (Unix seconds), or so many that
-   the clock must have been put back since it was received: nobody knows its end then. */
-bool tc_token_is_expired(const tc_token *token, double now, double leeway);
+/* The time in which a token has `leeway` seconds or more left: Unix seconds, both ends included. */
+typedef struct tc_window {
+  double from; /* before it the clock must have been put back: nobody knows the token's end then */
+  double until;
+} tc_window;
 
-/* Replaces `to`, which owns its strings, by a copy of `from`. On TC_ERR_NOMEM `to` is as before. */
+tc_window tc_token_window(const tc_token *token, double leeway);
+
+static inline bool tc_window_holds(tc_window window, double now) {
+  return now >= window.from && now <= window.until;
+}
+
+/* Makes `to`, which owns its strings, a copy of `from`. On TC_ERR_NOMEM `to` is as before. */
 int tc_token_assign(tc_token *to, const tc_token *from, tc_error *err);
 
 /* Erases and frees what tc_token_assign copied. */

@@ -60,7 +60,7 @@ static int read_error(const tc_token_response *response, const tc_client *client
     number = TC_ERR_CONFIG;
     remedy = "check that the provider allows this grant to the client";
   }
-  if (later) { /* a server in trouble is not believed: it must not cost the user the login */
+  if (later) { /* what a server in trouble says of a login must not cost the user that login */
     number = TC_ERR_UNAVAILABLE;
     remedy = "try again later";
   }
@@ -147,7 +147,8 @@ static int read_lifetime(const tc_token_response *response, const tc_client *cli
   return 0;
 }
 
-/* In a request's header it would begin another one (RFC 6749 §A.12 has none). */
+/* Reports whether the text has a control character, which no token has (RFC 6749 §A.12): a line end
+   in a request's header would begin another header. */
 static bool has_control(tc_str text) {
   for (size_t i = 0; i < text.len; i++) {
     unsigned char c = (unsigned char)text.data[i];
@@ -164,7 +165,7 @@ static bool is_damaged(tc_str text) {
   return false;
 }
 
-/* What is of use in it: without that, the refresh token at hand may still be good. */
+/* Takes the refresh token only if it can be used: else the one at hand may still be good. */
 static tc_str refresh_token_of(const tc_token_response *response) {
   const tc_value *value = &response->refresh_token;
   return is_text(value) && !is_damaged(value->string) ? value->string : TC_STR_NONE;

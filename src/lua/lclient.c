@@ -1,6 +1,7 @@
 #include "lua/lclient.h"
 
 #include "core/form.h"
+#include "core/grant.h"
 #include "lua/lbuf.h"
 #include "lua/lclass.h"
 #include "lua/lerror.h"
@@ -37,7 +38,7 @@ static void add_params(lua_State *L, tc_buf *params) {
 }
 
 /* new_client{ flow=, auth_method=, token_url=, client_id=, client_secret=, scope=, leeway=,
-   keeps_dead=, params={ name, value, ... } } -> client | nil, message */
+   keeps_dead=, reuses=, params={ name, value, ... } } -> client | nil, message */
 static int l_client_new(lua_State *L) {
   static const luaL_Reg none[] = {{NULL, NULL}};
   tc_error err = TC_ERROR_NONE;
@@ -62,6 +63,8 @@ static int l_client_new(lua_State *L) {
   config.leeway = lua_tonumber(L, -1);
   lua_getfield(L, 1, "keeps_dead");
   config.keeps_dead = lua_toboolean(L, -1);
+  lua_getfield(L, 1, "reuses");
+  config.reuses = lua_toboolean(L, -1);
   if (params->failed || tc_client_init(client, &config, &err) == TC_ERR_NOMEM) {
     return luaL_error(L, "not enough memory");
   }
@@ -79,14 +82,27 @@ static int l_client_free(lua_State *L) {
   return 0;
 }
 
+static bool is_usable(const tc_client *client, const tc_token *token) {
+  return tc_token_exists(token) && !tc_client_shuns(client, token);
+}
+
+/* client:window(<token>) -> from, until: Unix seconds between which the token serves for longer
+   than the leeway, both included; nil where it serves this client at no time */
+static int l_client_window(lua_State *L) {
+  const tc_client *client = tc_lua_check_client(L, 1);
+  lua_settop(L, 1 + TC_LUA_TOKEN_VALUES);
+  tc_token token = tc_lua_read_token(L, 2);
+  if (!is_usable(client, &token) || !tc_client_owns(client, &token)) return 0;
+  return tc_lua_push_window(L, tc_token_window(&token, client->leeway));
+}
+
 /* (client, now, <token>) -> whether the token serves at least so well */
 static int push_whether(lua_State *L, tc_fitness least) {
   const tc_client *client = tc_lua_check_client(L, 1);
   double now = luaL_checknumber(L, 2);
   lua_settop(L, 2 + TC_LUA_TOKEN_VALUES);
   tc_token token = tc_lua_read_token(L, 3);
-  lua_pushboolean(L, tc_token_exists(&token) && !tc_client_shuns(client, &token) &&
-                         tc_client_judge(client, &token, now) <= least);
+  lua_pushboolean(L, is_usable(client, &token) && tc_client_judge(client, &token, now) <= least);
   return 1;
 }
 
@@ -119,8 +135,24 @@ static int l_client_is_expired(lua_State *L) {
   lua_settop(L, 4);
   token.expires_at = tc_lua_read_end(L, 3);
   token.expires_in = tc_lua_read_time(L, 4);
-  lua_pushboolean(L, tc_token_is_expired(&token, luaL_checknumber(L, 2), client->leeway));
+  lua_pushboolean(
+      L, !tc_window_holds(tc_token_window(&token, client->leeway), luaL_checknumber(L, 2)));
   return 1;
+}
+
+/* client:revocation(token, "refresh_token" | "access_token") -> the body of the request that
+   revokes it, and the Authorization header's value or nil */
+static int l_client_revocation(lua_State *L) {
+  const tc_client *client = tc_lua_check_client(L, 1);
+  luaL_checkstring(L, 2);
+  luaL_checkstring(L, 3);
+  tc_buf *body = tc_lua_new_buf(L);
+  tc_grant_revocation(client, tc_lua_read_string(L, 2), tc_lua_read_string(L, 3), body);
+  if (body->failed) return luaL_error(L, "not enough memory");
+  tc_lua_push_string(L, tc_buf_str(body));
+  tc_lua_push_string(L, tc_str_of(client->authorization));
+  tc_buf_free(body);
+  return 2;
 }
 
 /* client:scope() -> the scopes wanted, normalized */
@@ -129,17 +161,31 @@ static int l_client_scope(lua_State *L) {
   return 1;
 }
 
+/* token_window(expires_at, expires_in, leeway) -> from, until: Unix seconds between which a token
+   has the leeway or more left */
+static int l_token_window(lua_State *L) {
+  tc_token token = TC_TOKEN_NONE;
+  token.expires_at = tc_lua_read_end(L, 1);
+  token.expires_in = tc_lua_read_time(L, 2);
+  return tc_lua_push_window(L, tc_token_window(&token, luaL_checknumber(L, 3)));
+}
+
 void tc_lua_open_client(lua_State *L) {
   static const luaL_Reg methods[] = {
-      {"scope", l_client_scope},           {"fits", l_client_fits},
-      {"works", l_client_works},           {"judge", l_client_judge},
-      {"is_expired", l_client_is_expired}, {NULL, NULL},
+      {"scope", l_client_scope},
+      {"window", l_client_window},
+      {"fits", l_client_fits},
+      {"works", l_client_works},
+      {"judge", l_client_judge},
+      {"is_expired", l_client_is_expired},
+      {"revocation", l_client_revocation},
+      {NULL, NULL},
   };
   static const luaL_Reg metamethods[] = {{"__gc", l_client_free}, {NULL, NULL}};
   tc_lua_push_class(L, METATABLE, methods, metamethods);
   lua_pop(L, 1);
   lua_pushcfunction(L, l_client_new);
   lua_setfield(L, -2, "new_client");
-  lua_pushinteger(L, TC_CLOCK_TOLERANCE);
-  lua_setfield(L, -2, "clock_tolerance");
+  lua_pushcfunction(L, l_token_window);
+  lua_setfield(L, -2, "token_window");
 }

@@ -1,11 +1,11 @@
 /* tokencache._core: everything that needs no library beyond libc. */
 #include <poll.h>
-#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "backend/clock.h"
 #include "core/base64.h"
+#include "lua/latclose.h"
 #include "lua/lauthorization.h"
 #include "lua/lbuf.h"
 #include "lua/lclient.h"
@@ -52,14 +52,6 @@ static int l_core_is_keyboard_quiet(lua_State *L) {
   struct pollfd keyboard = {STDIN_FILENO, POLLIN, 0};
   int milliseconds = (int)(luaL_checknumber(L, 1) * 1000);
   lua_pushboolean(L, isatty(STDIN_FILENO) && poll(&keyboard, 1, milliseconds) <= 0);
-  return 1;
-}
-
-/* has_interval_timer() -> whether signals come to this process at intervals of real time */
-static int l_core_has_interval_timer(lua_State *L) {
-  struct itimerval timer = {{0, 0}, {0, 0}};
-  (void)getitimer(ITIMER_REAL, &timer);
-  lua_pushboolean(L, timer.it_interval.tv_sec != 0 || timer.it_interval.tv_usec != 0);
   return 1;
 }
 
@@ -119,7 +111,6 @@ int luaopen_tokencache__core(lua_State *L) {
       {"sleep", l_core_sleep},
       {"collect_garbage", l_core_collect_garbage},
       {"is_keyboard_quiet", l_core_is_keyboard_quiet},
-      {"has_interval_timer", l_core_has_interval_timer},
       {"as_error", l_core_as_error},
       {"printable", l_core_printable},
       {"base64url_encode", l_core_base64url_encode},
@@ -129,6 +120,7 @@ int luaopen_tokencache__core(lua_State *L) {
   luaL_newlib(L, functions);
   tc_lua_open_file(L);
   lua_setfield(L, -2, "file");
+  tc_lua_open_at_close(L);
   tc_lua_open_memory(L);
   tc_lua_open_client(L);
   tc_lua_open_engine(L);

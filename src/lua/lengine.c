@@ -7,18 +7,15 @@
 #include "lua/lclient.h"
 #include "lua/lerror.h"
 #include "lua/lint64.h"
-#include "lua/lmemory.h"
-#include "lua/lmemoryrun.h"
 #include "lua/ltoken.h"
 
 #define METATABLE "tokencache.engine"
 
 typedef struct lengine {
   tc_engine engine;
-  const tc_client *client; /* kept in memory by the uservalue, as is the memory handler */
-  tc_memory_run memory;
-  tc_action due;  /* the action whose result is awaited */
-  bool collected; /* finalized: nobody erases any more what it holds */
+  const tc_client *client; /* kept in memory by the uservalue */
+  tc_action due;           /* the action whose result is awaited */
+  bool collected;          /* finalized: nobody erases any more what it holds */
 } lengine;
 
 static lengine *check(lua_State *L) {
@@ -29,7 +26,6 @@ static void push_origin(lua_State *L, tc_origin origin) {
   static const char *const names[] = {[TC_FROM_NOWHERE] = NULL,
                                       [TC_FROM_GIVEN] = "given",
                                       [TC_FROM_CACHE] = "cache",
-                                      [TC_FROM_MEMORY] = "memory",
                                       [TC_FROM_ANSWER] = "answer"};
   lua_pushstring(L, names[origin]);
 }
@@ -52,25 +48,27 @@ static int push_arguments(lua_State *L, const tc_engine *engine, tc_action actio
   case TC_ACTION_REQUEST:
     lua_pushstring(L, engine->client->token_url);
     tc_lua_push_string(L, tc_str_of(engine->client->authorization));
-    tc_lua_push_string(L, tc_buf_str(&engine->body));
-    lua_pushnumber(L, tc_engine_time_left(engine));
-    lua_pushnumber(L, engine->deadline);
-    push_origin(L, engine->renewed);
+    tc_lua_push_string(L, tc_buf_str(&engine->request.body));
+    lua_pushnumber(L, engine->request.deadline - engine->clocks.monotonic);
+    lua_pushnumber(L, engine->request.deadline);
+    push_origin(L, engine->request.renewed);
     return 6;
   case TC_ACTION_SAVE:
-    push_origin(L, engine->origin);
-    lua_pushboolean(L, engine->rotated);
-    return 2;
+    lua_pushboolean(L, engine->request.rotated);
+    return 1;
   case TC_ACTION_RETURN:
-    push_origin(L, engine->origin);
+    push_origin(L, engine->best.origin);
     push_error(L, &engine->error);
     return 2;
   case TC_ACTION_FAIL:
     push_error(L, &engine->error);
     lua_pushboolean(L, tc_engine_code_is_unused(engine));
     return 2;
-  case TC_ACTION_LOAD:
   case TC_ACTION_UNLOCK:
+    push_error(L, &engine->error);
+    return 1;
+  case TC_ACTION_LOAD:
+  case TC_ACTION_PROBE:
   case TC_ACTION_REMOVE:
   case TC_ACTION_AUTHORIZE:
     break;
@@ -79,18 +77,22 @@ static int push_arguments(lua_State *L, const tc_engine *engine, tc_action actio
 }
 
 /* An action is its name and what belongs to it:
-   "load"; "unlock"; "remove"; "authorize"; "lock", seconds; "sleep", seconds;
-   "request", url, authorization | nil, body, timeout, deadline, origin of what it renews | nil;
-   "save", origin, whether nothing but its refresh token is new; "return", origin, error | nil;
-   "fail", error, whether the code is unused */
-static int push_action(lua_State *L, lengine *self, tc_action action, int object) {
-  static const char *const names[] = {
-      [TC_ACTION_LOAD] = "load",           [TC_ACTION_LOCK] = "lock",
-      [TC_ACTION_SLEEP] = "sleep",         [TC_ACTION_REQUEST] = "request",
-      [TC_ACTION_AUTHORIZE] = "authorize", [TC_ACTION_SAVE] = "save",
-      [TC_ACTION_REMOVE] = "remove",       [TC_ACTION_UNLOCK] = "unlock",
-      [TC_ACTION_RETURN] = "return",       [TC_ACTION_FAIL] = "fail"};
-  action = tc_lua_carry_out(L, &self->memory, &self->engine, action, object);
+   "load"; "unlock", error so far | nil; "remove"; "authorize"; "probe"; "lock", seconds; "sleep",
+   seconds; "request", url, authorization | nil, body, timeout, deadline, origin of what it renews |
+   nil; "save", whether nothing but its refresh token is new; "return", origin, error | nil; "fail",
+   error, whether the code is unused */
+static int push_action(lua_State *L, lengine *self, tc_action action) {
+  static const char *const names[] = {[TC_ACTION_LOAD] = "load",
+                                      [TC_ACTION_LOCK] = "lock",
+                                      [TC_ACTION_SLEEP] = "sleep",
+                                      [TC_ACTION_REQUEST] = "request",
+                                      [TC_ACTION_AUTHORIZE] = "authorize",
+                                      [TC_ACTION_SAVE] = "save",
+                                      [TC_ACTION_REMOVE] = "remove",
+                                      [TC_ACTION_UNLOCK] = "unlock",
+                                      [TC_ACTION_PROBE] = "probe",
+                                      [TC_ACTION_RETURN] = "return",
+                                      [TC_ACTION_FAIL] = "fail"};
   if (self->engine.error.number == TC_ERR_NOMEM) return luaL_error(L, "not enough memory");
   self->due = action;
   lua_settop(L, 1);
@@ -105,15 +107,14 @@ static int l_engine_complete(lua_State *L) {
   luaL_argcheck(L, self->due == TC_ACTION_SAVE, 1, "the engine is not waiting for a save");
   luaL_checktype(L, 2, LUA_TTABLE);
   lua_settop(L, 2);
-  tc_lua_complete(L, 2, &self->engine.token);
+  tc_lua_complete(L, 2, &self->engine.best.token);
   return 1;
 }
 
-/* engine:rest(): erases what it holds; it may be started again */
-static int l_engine_rest(lua_State *L) {
+/* engine:close(): erases what it holds; the second call does nothing */
+static int l_engine_close(lua_State *L) {
   lengine *self = check(L);
   tc_engine_free(&self->engine);
-  (void)tc_memory_run_release(&self->memory);
   self->due = TC_ACTION_FAIL;
   return 0;
 }
@@ -121,29 +122,23 @@ static int l_engine_rest(lua_State *L) {
 static int l_engine_gc(lua_State *L) {
   lengine *self = luaL_checkudata(L, 1, METATABLE);
   self->collected = true;
-  return l_engine_rest(L);
+  return l_engine_close(L);
 }
 
 static void push_class(lua_State *L);
 
-/* new_engine(client, infos, cache) -> engine, for one run at a time; what it does with a memory
-   handler itself it notes in infos: token_infos by origin */
+/* new_engine(client) -> engine, for one run */
 static int l_engine_new(lua_State *L) {
   const tc_client *client = tc_lua_check_client(L, 1);
-  luaL_checktype(L, 2, LUA_TTABLE);
-  lua_settop(L, 3);
+  lua_settop(L, 1);
   lengine *self = lua_newuserdata(L, sizeof *self);
   *self = (lengine){.engine = TC_ENGINE_EMPTY, .client = client, .due = TC_ACTION_FAIL};
   push_class(L);
-  lua_setmetatable(L, 4);
-  lua_createtable(L, TC_KEPT_SIZE, 0);
+  lua_setmetatable(L, 2);
+  lua_createtable(L, 1, 0);
   lua_pushvalue(L, 1);
-  lua_rawseti(L, 5, TC_KEPT_CLIENT);
-  lua_pushvalue(L, 2);
-  lua_rawseti(L, 5, TC_KEPT_INFOS);
-  self->memory.lock = tc_lua_get_memory(L, 3);
-  lua_rawseti(L, 5, TC_KEPT_BOX);
-  lua_setuservalue(L, 4);
+  lua_rawseti(L, 3, 1);
+  lua_setuservalue(L, 2);
   return 1;
 }
 
@@ -153,36 +148,45 @@ static tc_clocks read_clocks(lua_State *L) {
   return (tc_clocks){luaL_checknumber(L, 2), luaL_checknumber(L, 3)};
 }
 
-/* engine:start(now | nil, monotonic | nil, timeout, forced, lockless, authorized, earlier,
-   by_itself [, <token given>]) -> action
-   by_itself: what it can do with a memory handler itself, is no action */
+static lua_Number number_option(lua_State *L, const char *name) {
+  lua_getfield(L, 4, name);
+  lua_Number value = lua_tonumber(L, -1);
+  lua_pop(L, 1);
+  return value;
+}
+
+static bool is_set(lua_State *L, const char *name) {
+  lua_getfield(L, 4, name);
+  bool value = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return value;
+}
+
+/* engine:start(now | nil, monotonic | nil, options [, <token given>]) -> action
+   options: timeout and request_time, earlier (seconds), forced, lockless, unprobed, authorized,
+   refused (a string): see tc_engine_options */
 static int l_engine_start(lua_State *L) {
   lengine *self = check(L);
   tc_clocks clocks = read_clocks(L);
-  tc_engine_options options = {.timeout = luaL_checknumber(L, 4), .forced = lua_toboolean(L, 5)};
+  luaL_checktype(L, 4, LUA_TTABLE);
   luaL_argcheck(L, self->engine.client == NULL, 1, "the engine is at work");
   if (self->collected) return tc_lua_fail_collected(L);
   tc_lua_check_open(L, self->client);
-  lua_settop(L, 9 + TC_LUA_TOKEN_VALUES);
-  options.lockless = lua_toboolean(L, 6);
-  options.authorized = lua_toboolean(L, 7);
-  options.earlier = luaL_optnumber(L, 8, 0);
-  self->memory.active = lua_toboolean(L, 9);
-  tc_token given = tc_lua_read_token(L, 10);
-  if (given.refresh_token.len > 0) options.given = &given;
-  return push_action(L, self, tc_engine_start(&self->engine, self->client, &options, clocks), 0);
-}
-
-/* engine:remember(replaced [, <token kept in memory>]): before the result of a load, where that
-   token has changed since the last time */
-static int l_engine_remember(lua_State *L) {
-  lengine *self = check(L);
-  luaL_argcheck(L, self->due == TC_ACTION_LOAD, 1, "the engine is not waiting for a load");
-  lua_settop(L, 2 + TC_LUA_TOKEN_VALUES);
-  tc_token memory = tc_lua_read_token(L, 3);
-  int rc = tc_engine_remember(&self->engine, tc_token_exists(&memory) ? &memory : NULL,
-                              tc_lua_read_string(L, 2));
-  return rc == 0 ? 0 : luaL_error(L, "not enough memory");
+  lua_settop(L, 4 + TC_LUA_TOKEN_VALUES);
+  tc_token given = tc_lua_read_token(L, 5);
+  tc_engine_options options = {
+      .timeout = number_option(L, "timeout"),
+      .request_time = number_option(L, "request_time"),
+      .earlier = number_option(L, "earlier"),
+      .forced = is_set(L, "forced"),
+      .lockless = is_set(L, "lockless"),
+      .unprobed = is_set(L, "unprobed"),
+      .authorized = is_set(L, "authorized"),
+      .given = given.refresh_token.len > 0 ? &given : NULL,
+  };
+  lua_getfield(L, 4, "refused");
+  options.refused = tc_lua_read_string(L, -1);
+  return push_action(L, self, tc_engine_start(&self->engine, self->client, &options, clocks));
 }
 
 static tc_value read_value(lua_State *L, int index) {
@@ -257,15 +261,14 @@ static tc_error read_failure(lua_State *L, int first) {
 /* engine:resume(now | nil, monotonic | nil, "ok"|"none"|"failed", ...) -> action
    What follows the outcome belongs to the action: after an ok "load" the token; after an ok
    "request" the response; after an ok "authorize" the code, its redirect URI and verifier, or for
-   the implicit grant the response; after a failed one of these, or a failed sleep, its kind,
-   message and, for a request, whether it was unsent. */
+   the implicit grant the response; after a failed one of these, a failed sleep, or a failed lock
+   that ends the run, its kind, message and, for a request, whether it was unsent. */
 static int l_engine_resume(lua_State *L) {
   static const char *const outcomes[] = {"ok", "none", "failed", NULL};
   lengine *self = check(L);
   tc_token token = TC_TOKEN_NONE;
   tc_token_response response = {0};
   tc_error error;
-  int object = 0;
   tc_result result = {
       .clocks = read_clocks(L),
       .outcome = (tc_outcome)luaL_checkoption(L, 4, NULL, outcomes),
@@ -287,21 +290,24 @@ static int l_engine_resume(lua_State *L) {
              result.outcome == TC_OK) {
     response = read_response(L, 5, result.clocks.now);
     result.response = &response;
-    if (self->due == TC_ACTION_REQUEST && response.is_object) object = 7;
   } else if (self->due == TC_ACTION_AUTHORIZE ||
              (result.outcome == TC_FAILED &&
-              (self->due == TC_ACTION_REQUEST || self->due == TC_ACTION_SLEEP))) {
+              (self->due == TC_ACTION_REQUEST || self->due == TC_ACTION_SLEEP ||
+               (self->due == TC_ACTION_LOCK && !lua_isnil(L, 5))))) {
     error = read_failure(L, 5);
     result.error = &error;
     result.unsent = lua_toboolean(L, 7);
   }
-  return push_action(L, self, tc_engine_resume(&self->engine, &result), object);
+  return push_action(L, self, tc_engine_resume(&self->engine, &result));
 }
 
 static void push_class(lua_State *L) {
   static const luaL_Reg methods[] = {
-      {"start", l_engine_start},       {"remember", l_engine_remember}, {"resume", l_engine_resume},
-      {"complete", l_engine_complete}, {"rest", l_engine_rest},         {NULL, NULL},
+      {"start", l_engine_start},
+      {"resume", l_engine_resume},
+      {"complete", l_engine_complete},
+      {"close", l_engine_close},
+      {NULL, NULL},
   };
   static const luaL_Reg metamethods[] = {{"__gc", l_engine_gc}, {NULL, NULL}};
   tc_lua_push_class(L, METATABLE, methods, metamethods);

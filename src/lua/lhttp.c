@@ -1,12 +1,10 @@
 /* tokencache._http: the HTTP client, which needs libcurl. */
 #include "backend/clock.h"
 #include "backend/http.h"
-#include "backend/http_headers.h"
 #include "lua/lclass.h"
 #include "lua/lerror.h"
 
 #define METATABLE "tokencache.http"
-#define HEADERS_METATABLE "tokencache.http.headers"
 #define MOST_HEADERS 64      /* of a request */
 #define DEFAULT_TIMEOUT 30.0 /* seconds, for requests that name no end */
 
@@ -113,15 +111,13 @@ static int push_failure(lua_State *L, const l_http *self, const tc_error *err) {
   return results;
 }
 
-/* What has come of a request; its headers from the status `telling` on. */
-static int push_end(lua_State *L, l_http *self, int status, lua_Integer telling,
-                    const tc_error *err) {
+/* What has come of a request. */
+static int push_end(lua_State *L, l_http *self, int status, const tc_error *err) {
   if (status < 0) {
     tc_buf_free(&self->answer.body);
     return push_failure(L, self, err);
   }
   lua_pushinteger(L, self->answer.status);
-  if (self->answer.status < telling) tc_buf_clear(&self->answer.headers);
   push_buf(L, &self->answer.headers);
   push_buf(L, &self->answer.body);
   tc_http_answer_free(&self->answer);
@@ -142,39 +138,31 @@ static tc_http_request check_request(lua_State *L, tc_http_header headers[MOST_H
   request.url = check_text(L, 3, "url", NULL);
   if (!lua_isnil(L, 5)) request.body.data = check_text(L, 5, "body", &request.body.len);
   request.timeout = check_time_left(L, 6, 7);
-  if (lua_isuserdata(L, 4)) {
-    request.prepared = *(struct curl_slist **)luaL_checkudata(L, 4, HEADERS_METATABLE);
-    if (request.prepared == NULL) (void)tc_lua_fail_collected(L);
-  } else if (!lua_isnil(L, 4)) {
-    request.header_count = check_headers(L, 4, headers);
-  }
+  if (!lua_isnil(L, 4)) request.header_count = check_headers(L, 4, headers);
   return request;
 }
 
-/* handle:request(method, url, headers | prepared headers | nil, body | nil, timeout | nil, deadline
-   | nil [, telling])
-   -> status, text of the headers, body; the text is empty below the status `telling`; nil, err with
-   err.sent = false where the server has certainly not seen the request */
+/* handle:request(method, url, headers | nil, body | nil, timeout | nil, deadline | nil)
+   -> status, text of the headers, body; nil, err with err.sent = false where the server has
+   certainly not seen the request */
 static int l_http_request(lua_State *L) {
   l_http *self = check_open(L);
-  lua_Integer telling = lua_tointeger(L, 8);
   tc_http_header headers[MOST_HEADERS];
   tc_http_request request = check_request(L, headers);
   tc_error err;
   tc_error_clear(&err);
   int status = tc_http_send(self->http, &request, &self->answer, &err);
-  return push_end(L, self, status, telling, &err);
+  return push_end(L, self, status, &err);
 }
 
 /* handle:start(...) with the arguments of request -> true; nil, err */
 static int l_http_start(lua_State *L) {
   l_http *self = check_open(L);
-  luaL_argcheck(L, !lua_isuserdata(L, 4), 4, "the headers must outlive the call");
   tc_http_header headers[MOST_HEADERS];
   tc_http_request request = check_request(L, headers);
   tc_error err = TC_ERROR_NONE;
   int status = tc_http_start(self->http, &request, &self->answer, &err);
-  if (status < 0) return push_end(L, self, status, 0, &err);
+  if (status < 0) return push_end(L, self, status, &err);
   lua_pushboolean(L, true);
   return 1;
 }
@@ -185,7 +173,7 @@ static int l_http_continue(lua_State *L) {
   l_http *self = check_open(L);
   tc_error err = TC_ERROR_NONE;
   int status = tc_http_continue(self->http, (double)luaL_checknumber(L, 2), &err);
-  if (status != TC_HTTP_PENDING) return push_end(L, self, status, 0, &err);
+  if (status != TC_HTTP_PENDING) return push_end(L, self, status, &err);
   lua_pushboolean(L, false);
   return 1;
 }
@@ -197,28 +185,6 @@ static int l_http_close(lua_State *L) {
   self->http = NULL;
   tc_http_answer_free(&self->answer);
   return 0;
-}
-
-static int l_http_headers_gc(lua_State *L) {
-  struct curl_slist **list = luaL_checkudata(L, 1, HEADERS_METATABLE);
-  tc_http_headers_free(*list);
-  *list = NULL;
-  return 0;
-}
-
-/* prepare(headers) -> the same for many requests; not for start() */
-static int l_http_prepare(lua_State *L) {
-  static const luaL_Reg metamethods[] = {{"__gc", l_http_headers_gc}, {NULL, NULL}};
-  tc_http_header headers[MOST_HEADERS];
-  tc_error err = TC_ERROR_NONE;
-  lua_settop(L, 1);
-  size_t count = check_headers(L, 1, headers);
-  struct curl_slist **list = lua_newuserdata(L, sizeof(struct curl_slist *));
-  *list = NULL;
-  tc_lua_push_class(L, HEADERS_METATABLE, NULL, metamethods);
-  lua_setmetatable(L, 2);
-  if (tc_http_headers_make(list, headers, count, &err) < 0) return tc_lua_fail(L, &err);
-  return 1;
 }
 
 static l_http *new_closed(lua_State *L) {
@@ -258,7 +224,6 @@ int luaopen_tokencache__http(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"new", l_http_new},
       {"headers", l_http_headers},
-      {"prepare", l_http_prepare},
       {NULL, NULL},
   };
   luaL_newlib(L, functions);

@@ -343,12 +343,14 @@ static int l_json_encode(lua_State *L) {
   e.array_metatable = lua_gettop(L);
   lua_pushvalue(L, 1);
   if (!encode_value(&e, NULL)) {
+    tc_buf_free(e.buf);
     lua_pushnil(L);
     lua_insert(L, -2);
     return 2;
   }
   if (e.buf->failed) return luaL_error(L, "not enough memory");
   lua_pushlstring(L, e.buf->data, e.buf->len);
+  tc_buf_free(e.buf); /* while the state is closed nothing is finalized any more */
   return 1;
 }
 

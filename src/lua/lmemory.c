@@ -46,6 +46,11 @@ static int l_memory_save_token_to_cache(lua_State *L) {
   return 1;
 }
 
+/* Reports whether nobody else holds the lock; zero asks for no lock. */
+static bool may_change(const tc_memory_lock *lock, lua_Number handle) {
+  return handle == 0 || !tc_memory_lock_is_of_another(lock, handle);
+}
+
 /* replace_cached_token(self, entry, token_info, good_until, handle) -> true; false where another
    table than `entry` is there or another holds the lock; false, "gone" where none is there */
 static int l_memory_replace_cached_token(lua_State *L) {
@@ -62,7 +67,7 @@ static int l_memory_replace_cached_token(lua_State *L) {
     lua_pushliteral(L, "gone");
     return 2;
   }
-  bool may_replace = handle == 0 || !tc_memory_lock_is_of_another(lock, handle);
+  bool may_replace = may_change(lock, handle);
   if (may_replace) {
     lua_pushvalue(L, TOKEN_INFO);
     lua_rawseti(L, BOX, 1);
@@ -71,10 +76,19 @@ static int l_memory_replace_cached_token(lua_State *L) {
   return 1;
 }
 
+/* remove_cached_token(self, entry, handle) -> true. With an entry only that table is removed, and
+   only if no other holds the lock. */
 static int l_memory_remove_cached_token(lua_State *L) {
+  enum { ENTRY = 2, HANDLE, BOX, HELD };
+  lua_settop(L, HANDLE);
+  const tc_memory_lock *lock = tc_lua_check_self(L, METATABLE);
+  lua_Number handle = luaL_optnumber(L, HANDLE, 0);
   push_box(L);
-  lua_pushnil(L);
-  lua_rawseti(L, -2, 1);
+  lua_rawgeti(L, BOX, 1);
+  if (lua_isnil(L, ENTRY) || (lua_rawequal(L, HELD, ENTRY) && may_change(lock, handle))) {
+    lua_pushnil(L);
+    lua_rawseti(L, BOX, 1);
+  }
   lua_pushboolean(L, 1);
   return 1;
 }

@@ -44,7 +44,8 @@ static guard *push_guard(lua_State *L, int box) {
   return it;
 }
 
-lua_Number tc_lua_take_memory_lock(lua_State *L, tc_memory_lock *lock, lua_Number ttl) {
+/* Returns a handle, or 0 while another holds it. */
+static lua_Number take(lua_State *L, tc_memory_lock *lock, lua_Number ttl) {
   static atomic_uint_least64_t serial;
   if (is_taken(lock) && !(tc_lua_collect_garbage(L) && !is_taken(lock))) return 0;
   lua_Number handle = (lua_Number)(atomic_fetch_add(&serial, 1) + 1);
@@ -54,7 +55,7 @@ lua_Number tc_lua_take_memory_lock(lua_State *L, tc_memory_lock *lock, lua_Numbe
 
 int tc_lua_try_memory_lock(lua_State *L, int box, tc_memory_lock *lock, lua_Number ttl) {
   guard *it = push_guard(L, box);
-  lua_Number handle = tc_lua_take_memory_lock(L, lock, ttl);
+  lua_Number handle = take(L, lock, ttl);
   if (handle == 0) {
     lua_pushboolean(L, 0);
     return 1;

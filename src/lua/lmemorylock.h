@@ -14,12 +14,9 @@ typedef struct tc_memory_lock {
 
 #define TC_MEMORY_LOCK_FREE ((tc_memory_lock){0})
 
-/* Returns a handle; 0 if it is taken. `ttl` is in seconds. Whoever takes it sees to it that garbage
-   collection ends it, too. */
-lua_Number tc_lua_take_memory_lock(lua_State *L, tc_memory_lock *lock, lua_Number ttl);
-
-/* The same with a guard that does: pushes a handle and the guard, or false if it is taken; returns
-   how many values. At `box` is a table that holds the owner of `lock`. */
+/* Takes the lock for `ttl` seconds: pushes a handle and a guard whose collection ends the lock, or
+   false if it is taken; returns how many values. At `box` is a table that holds the owner of
+   `lock`. */
 int tc_lua_try_memory_lock(lua_State *L, int box, tc_memory_lock *lock, lua_Number ttl);
 
 void tc_memory_lock_release(tc_memory_lock *lock, lua_Number handle);

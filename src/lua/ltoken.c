@@ -48,16 +48,10 @@ tc_token tc_lua_read_token(lua_State *L, int first) {
   return token;
 }
 
-tc_token tc_lua_get_token(lua_State *L, int index) {
-  static const char *const names[TC_LUA_TOKEN_VALUES] = {
-      "access_token",    "expires_at", "refresh_token", "scope",
-      "requested_scope", "client_id",  "authorized_at", "expires_in"};
-  int first = lua_gettop(L) + 1;
-  for (size_t i = 0; i < TC_LUA_TOKEN_VALUES; i++) {
-    lua_pushstring(L, names[i]);
-    lua_rawget(L, index);
-  }
-  return tc_lua_read_token(L, first);
+int tc_lua_push_window(lua_State *L, tc_window window) {
+  lua_pushnumber(L, (lua_Number)window.from);
+  lua_pushnumber(L, (lua_Number)window.until);
+  return 2;
 }
 
 static void put_string(lua_State *L, int index, const char *name, tc_str text) {

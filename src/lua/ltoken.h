@@ -26,8 +26,8 @@ int64_t tc_lua_read_time(lua_State *L, int index);
    another type counts as absent. The strings borrow from the stack. */
 tc_token tc_lua_read_token(lua_State *L, int first);
 
-/* Pushes those fields of the token_info at `index` and reads them. */
-tc_token tc_lua_get_token(lua_State *L, int index);
+/* Pushes both ends; returns 2. */
+int tc_lua_push_window(lua_State *L, tc_window window);
 
 /* Puts into the token_info at `index`, which has its access_token, what else is known of the token,
    and takes away what is not. */

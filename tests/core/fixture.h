@@ -8,6 +8,7 @@
 #include "test.h"
 
 #define NOW 1760000000.0 /* Unix seconds */
+#define LOGIN_TIME 1750000000
 #define SECRET "s3cr3t/+ %"
 #define ENDPOINT "https://id.example/token"
 
@@ -35,6 +36,14 @@ static inline tc_client fixture_user_client(const tc_client_config *config) {
   return fixture_client(&user);
 }
 
+/* A public client (RFC 6749 §2.1) of another flow. */
+static inline tc_client fixture_public_client(const char *flow) {
+  tc_client_config config = fixture_config();
+  config.flow = tc_str_of(flow);
+  config.auth_method = TC_STR("none");
+  return fixture_client(&config);
+}
+
 /* One that the fixture's client may use for `left` seconds from NOW. */
 static inline tc_token fixture_token(const char *access_token, int left) {
   tc_token token = TC_TOKEN_NONE;
@@ -49,7 +58,7 @@ static inline tc_token fixture_login(const char *access_token, const char *refre
   tc_token token = fixture_token(access_token, left);
   token.refresh_token = tc_str_of(refresh_token);
   token.client_id = TC_STR("the client");
-  token.authorized_at = 1750000000;
+  token.authorized_at = LOGIN_TIME;
   return token;
 }
 
@@ -68,6 +77,14 @@ static inline tc_token_response fixture_answer(const char *access_token) {
                              .access_token = text_value(access_token),
                              .token_type = text_value("Bearer"),
                              .expires_in = number_value(3600)};
+}
+
+/* `refresh_token` may be NULL. */
+static inline tc_token_response fixture_login_answer(const char *access_token,
+                                                     const char *refresh_token) {
+  tc_token_response answer = fixture_answer(access_token);
+  if (refresh_token != NULL) answer.refresh_token = text_value(refresh_token);
+  return answer;
 }
 
 static inline tc_token_response fixture_status(int status) {

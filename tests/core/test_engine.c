@@ -1,402 +1,372 @@
 /* Whole runs of a flow without users. */
-#include "engine_run.h"
+#include "scene.h"
 
 static void test_a_fit_token_comes_from_the_cache(void) {
-  run r;
   tc_token cached = fixture_token("cached", 60);
-  run_begin(&r, PLAIN);
-  STEP(r, LOAD, FOUND(&cached));
-  RETURNS(r, "cached", TC_FROM_CACHE);
-  CHECK_NUM(r.engine.error.number, 0);
-  run_end(&r);
+  begin(PLAIN);
+  STEP(LOAD, FOUND(cached));
+  RETURNS("cached", TC_FROM_CACHE);
+  CHECK_NUM(scene.engine.error.number, 0);
+  end();
 }
 
 static void test_a_miss_without_a_lock(void) {
-  run r;
   tc_token_response answer = fixture_answer("new");
-  run_begin(&r, PLAIN);
-  STEP(r, LOAD, NOTHING);
-  STEP(r, LOCK, NO_LOCK);
-  CHECK_STR(tc_buf_str(&r.engine.body), TC_STR("grant_type=client_credentials&scope=a+b"));
-  CHECK_NUM(tc_engine_time_left(&r.engine), TIMEOUT);
-  run_pass(&r, 2);
-  STEP(r, REQUEST, ANSWER(&answer));
-  CHECK_NUM(r.engine.token.expires_at, NOW + 2 + 3600);
-  CHECK_STR(r.engine.token.client_id, TC_STR("the client"));
-  CHECK_STR(r.engine.token.scope, TC_STR("a b"));
-  CHECK(r.engine.token.requested_scope.data == NULL);
-  CHECK(r.engine.token.authorized_at == TC_TIME_UNKNOWN);
-  STEP(r, SAVE, DONE);
-  RETURNS(r, "new", TC_FROM_ANSWER);
-  CHECK(!r.engine.unsaved);
-  run_end(&r);
+  begin(PLAIN);
+  STEP(LOAD, NONE);
+  STEP(LOCK, FAILED);
+  SENDS("grant_type=client_credentials&scope=a+b");
+  CHECK_NUM(tc_engine_time_left(&scene.engine), TIMEOUT);
+  pass(2);
+  STEP(REQUEST, ANSWERED(answer));
+  CHECK_NUM(scene.engine.best.token.expires_at, NOW + 2 + 3600);
+  CHECK_STR(scene.engine.best.token.client_id, TC_STR("the client"));
+  CHECK_STR(scene.engine.best.token.scope, TC_STR("a b"));
+  CHECK(scene.engine.best.token.requested_scope.data == NULL);
+  CHECK(scene.engine.best.token.authorized_at == TC_TIME_UNKNOWN);
+  STEP(SAVE, OK);
+  RETURNS("new", TC_FROM_ANSWER);
+  end();
 }
 
 static void test_a_cache_without_a_lock_is_not_asked_for_one(void) {
   tc_token_response answer = fixture_answer("new");
-  run r;
-  run_begin(&r, (tc_engine_options){.timeout = TIMEOUT, .lockless = true});
-  STEP(r, LOAD, NOTHING);
-  STEP(r, REQUEST, ANSWER(&answer));
-  STEP(r, SAVE, DONE);
-  RETURNS(r, "new", TC_FROM_ANSWER);
-  run_end(&r);
+  begin(BARE);
+  STEP(LOAD, NONE);
+  STEP(REQUEST, ANSWERED(answer));
+  STEP(SAVE, OK);
+  RETURNS("new", TC_FROM_ANSWER);
+  end();
 }
 
 static void test_a_miss_under_a_lock(void) {
-  run r;
   tc_token_response answer = fixture_answer("new");
-  run_begin(&r, PLAIN);
-  STEP(r, LOAD, NOTHING);
-  CHECK_NUM(r.engine.seconds, TIMEOUT + 5);
-  STEP(r, LOCK, DONE);
-  STEP(r, LOAD, NOTHING);
-  STEP(r, REQUEST, ANSWER(&answer));
-  STEP(r, SAVE, DONE);
-  STEP(r, UNLOCK, DONE);
-  RETURNS(r, "new", TC_FROM_ANSWER);
-  run_end(&r);
+  begin(PLAIN);
+  STEP(LOAD, NONE);
+  CHECK_NUM(scene.engine.seconds, TIMEOUT + 5);
+  STEP(LOCK, OK);
+  STEP(LOAD, NONE);
+  STEP(REQUEST, ANSWERED(answer));
+  STEP(SAVE, OK);
+  STEP(UNLOCK, OK);
+  RETURNS("new", TC_FROM_ANSWER);
+  end();
 }
 
 static void test_a_token_that_came_before_the_lock_is_used(void) {
-  run r;
   tc_token old = fixture_token("old", -5), newer = fixture_token("newer", 3600);
-  run_begin(&r, PLAIN);
-  LOAD_LOCK_LOAD(r, FOUND(&old), FOUND(&newer));
-  STEP(r, UNLOCK, DONE);
-  RETURNS(r, "newer", TC_FROM_CACHE);
-  run_end(&r);
+  begin(PLAIN);
+  LOAD_LOCK_LOAD(FOUND(old), FOUND(newer));
+  STEP(UNLOCK, OK);
+  RETURNS("newer", TC_FROM_CACHE);
+  end();
 }
 
 static void test_while_another_renews_the_old_token_serves(void) {
-  run r;
   tc_token expiring = fixture_token("expiring", 5);
-  run_begin(&r, PLAIN);
-  STEP(r, LOAD, FOUND(&expiring));
-  STEP(r, LOCK, BUSY);
-  RETURNS(r, "expiring", TC_FROM_CACHE);
-  run_end(&r);
+  begin(PLAIN);
+  STEP(LOAD, FOUND(expiring));
+  STEP(LOCK, BUSY);
+  RETURNS("expiring", TC_FROM_CACHE);
+  end();
 }
 
 static void test_a_busy_lock_is_waited_for(void) {
-  run r;
   tc_token expired = fixture_token("expired", -1), newer = fixture_token("newer", 3600);
-  run_begin(&r, PLAIN);
-  STEP(r, LOAD, FOUND(&expired));
-  STEP(r, LOCK, BUSY);
-  CHECK_NUM(r.engine.seconds, 0.02);
-  STEP(r, SLEEP, DONE);
-  STEP(r, LOAD, FOUND(&expired));
-  STEP(r, LOCK, BUSY);
-  CHECK_NUM(r.engine.seconds, 0.03);
-  STEP(r, SLEEP, DONE);
-  STEP(r, LOAD, FOUND(&newer));
-  RETURNS(r, "newer", TC_FROM_CACHE);
-  run_end(&r);
+  begin(PLAIN);
+  STEP(LOAD, FOUND(expired));
+  STEP(LOCK, BUSY);
+  CHECK_NUM(scene.engine.seconds, 0.02);
+  STEP(SLEEP, OK);
+  STEP(LOAD, FOUND(expired));
+  STEP(LOCK, BUSY);
+  CHECK_NUM(scene.engine.seconds, 0.03);
+  STEP(SLEEP, OK);
+  STEP(LOAD, FOUND(newer));
+  RETURNS("newer", TC_FROM_CACHE);
+  end();
 }
 
 static void test_a_busy_lock_is_waited_for_until_the_deadline(void) {
-  run r;
-  run_begin(&r, PLAIN);
-  double deadline = r.clocks.monotonic + TIMEOUT, longest = 0;
-  for (int i = 0; i < 200 && r.action == TC_ACTION_LOAD; i++) {
-    STEP(r, LOAD, NOTHING);
-    STEP(r, LOCK, BUSY);
-    if (r.action != TC_ACTION_SLEEP) break;
-    if (r.engine.seconds > longest) longest = r.engine.seconds;
-    STEP(r, SLEEP, DONE);
+  begin(PLAIN);
+  double deadline = scene.clocks.monotonic + TIMEOUT, longest = 0;
+  for (int i = 0; i < 200 && scene.action == TC_ACTION_LOAD; i++) {
+    STEP(LOAD, NONE);
+    STEP(LOCK, BUSY);
+    if (scene.action != TC_ACTION_SLEEP) break;
+    if (scene.engine.seconds > longest) longest = scene.engine.seconds;
+    STEP(SLEEP, OK);
   }
-  FAILS(r, TC_ERR_TIMEOUT);
+  FAILS(TC_ERR_TIMEOUT);
   CHECK_NUM(longest, 0.5);
-  CHECK(r.clocks.monotonic >= deadline && r.clocks.monotonic < deadline + 1e-9);
-  run_end(&r);
+  CHECK(scene.clocks.monotonic >= deadline && scene.clocks.monotonic < deadline + 1e-9);
+  end();
 }
 
 static void test_who_may_not_wait_for_the_lock_is_told(void) {
-  run r;
   tc_error refused = TC_ERROR_NONE;
   (void)tc_error_set(&refused, TC_ERR_CONFIG, "not here");
-  run_begin(&r, PLAIN);
-  STEP(r, LOAD, NOTHING);
-  STEP(r, LOCK, BUSY);
-  STEP(r, SLEEP, BROKE(&refused));
-  FAILS(r, TC_ERR_CONFIG);
-  CHECK_TEXT(r.engine.error.message, "not here");
-  run_end(&r);
+  begin(PLAIN);
+  STEP(LOAD, NONE);
+  STEP(LOCK, BUSY);
+  STEP(SLEEP, BROKE(refused));
+  FAILS(TC_ERR_CONFIG);
+  CHECK_TEXT(scene.engine.error.message, "not here");
+  end();
 }
 
 static void test_a_forced_run_waits_though_the_old_token_works(void) {
-  run r;
   tc_token cached = fixture_token("cached", 3600);
-  run_begin(&r, FORCED);
-  STEP(r, LOAD, FOUND(&cached));
-  STEP(r, LOCK, BUSY);
-  STEP(r, SLEEP, DONE);
-  IS_AT(r, LOAD);
-  run_end(&r);
+  begin(FORCED);
+  STEP(LOAD, FOUND(cached));
+  STEP(LOCK, BUSY);
+  STEP(SLEEP, OK);
+  IS_AT(LOAD);
+  end();
 }
 
 static void test_a_forced_run_gets_another_token(void) {
-  run r;
   tc_token cached = fixture_token("cached", 3600);
   tc_token_response answer = fixture_answer("new");
-  run_begin(&r, FORCED);
-  STEP(r, LOAD, FOUND(&cached));
-  STEP(r, LOCK, DONE);
-  STEP(r, REQUEST, ANSWER(&answer));
-  STEP(r, SAVE, DONE);
-  STEP(r, UNLOCK, DONE);
-  RETURNS(r, "new", TC_FROM_ANSWER);
-  run_end(&r);
+  begin(FORCED);
+  STEP(LOAD, FOUND(cached));
+  STEP(LOCK, OK);
+  STEP(REQUEST, ANSWERED(answer));
+  STEP(SAVE, OK);
+  STEP(UNLOCK, OK);
+  RETURNS("new", TC_FROM_ANSWER);
+  end();
 }
 
 static void test_a_forced_run_does_not_settle_for_the_old_token(void) {
-  run r;
   tc_token cached = fixture_token("cached", 3600);
-  tc_error broken = network_error();
-  run_begin(&r, FORCED);
-  STEP(r, LOAD, FOUND(&cached));
-  STEP(r, LOCK, NO_LOCK);
-  STEP(r, REQUEST, BROKE(&broken));
-  FAILS(r, TC_ERR_NETWORK);
-  run_end(&r);
+  tc_error broken = an_error(TC_ERR_NETWORK);
+  begin(FORCED);
+  STEP(LOAD, FOUND(cached));
+  STEP(LOCK, FAILED);
+  STEP(REQUEST, BROKE(broken));
+  FAILS(TC_ERR_NETWORK);
+  end();
 }
 
 /* A token with `left` seconds; then the request meets `result`. */
-static void begin_renewing(run *r, int left, tc_result result) {
+static void begin_replacing(int left, tc_result result) {
   tc_token cached = fixture_token("old", left);
-  run_begin(r, PLAIN);
-  STEP(*r, LOAD, FOUND(&cached));
-  STEP(*r, LOCK, NO_LOCK);
-  STEP(*r, REQUEST, result);
+  begin(PLAIN);
+  STEP(LOAD, FOUND(cached));
+  STEP(LOCK, FAILED);
+  STEP(REQUEST, result);
 }
 
 static void test_a_token_with_seconds_left_beats_a_passing_failure(void) {
-  run r;
-  tc_error broken = network_error();
+  tc_error broken = an_error(TC_ERR_NETWORK);
   tc_token_response away = fixture_status(500), refused = fixture_refusal(401, "invalid_client");
-  begin_renewing(&r, 5, BROKE(&broken));
-  RETURNS(r, "old", TC_FROM_CACHE);
-  CHECK_NUM(r.engine.error.number, TC_ERR_NETWORK);
-  run_end(&r);
-  begin_renewing(&r, 5, ANSWER(&away));
-  RETURNS(r, "old", TC_FROM_CACHE);
-  CHECK_NUM(r.engine.error.number, TC_ERR_UNAVAILABLE);
-  run_end(&r);
-  begin_renewing(&r, -5, BROKE(&broken));
-  FAILS(r, TC_ERR_NETWORK);
-  run_end(&r);
-  begin_renewing(&r, 5, ANSWER(&refused));
-  FAILS(r, TC_ERR_CONFIG);
-  run_end(&r);
+  begin_replacing(5, BROKE(broken));
+  RETURNS("old", TC_FROM_CACHE);
+  CHECK_NUM(scene.engine.error.number, TC_ERR_NETWORK);
+  end();
+  begin_replacing(5, ANSWERED(away));
+  RETURNS("old", TC_FROM_CACHE);
+  CHECK_NUM(scene.engine.error.number, TC_ERR_UNAVAILABLE);
+  end();
+  begin_replacing(-5, BROKE(broken));
+  FAILS(TC_ERR_NETWORK);
+  end();
+  begin_replacing(5, ANSWERED(refused));
+  FAILS(TC_ERR_CONFIG);
+  end();
 }
 
 static void test_the_seconds_left_count_at_the_end_of_the_request(void) {
-  run r;
   tc_token cached = fixture_token("old", 5);
-  tc_error broken = network_error();
-  run_begin(&r, PLAIN);
-  STEP(r, LOAD, FOUND(&cached));
-  STEP(r, LOCK, NO_LOCK);
-  run_pass(&r, 6);
-  STEP(r, REQUEST, BROKE(&broken));
-  FAILS(r, TC_ERR_NETWORK);
-  run_end(&r);
+  tc_error broken = an_error(TC_ERR_NETWORK);
+  begin(PLAIN);
+  STEP(LOAD, FOUND(cached));
+  STEP(LOCK, FAILED);
+  pass(6);
+  STEP(REQUEST, BROKE(broken));
+  FAILS(TC_ERR_NETWORK);
+  end();
 }
 
-static void begin_requesting(run *r) {
-  run_begin(r, PLAIN);
-  LOAD_LOCK_LOAD(*r, NOTHING, NOTHING);
+static void begin_requesting(void) {
+  begin(PLAIN);
+  LOAD_LOCK_LOAD(NONE, NONE);
 }
 
 static void test_an_unsent_request_is_repeated_twice(void) {
-  run r;
-  tc_error broken = network_error();
-  begin_requesting(&r);
-  STEP(r, REQUEST, UNSENT(&broken));
-  CHECK_NUM(r.engine.seconds, 0.25);
-  STEP(r, SLEEP, DONE);
-  STEP(r, REQUEST, UNSENT(&broken));
-  CHECK_NUM(r.engine.seconds, 0.5);
-  STEP(r, SLEEP, DONE);
-  STEP(r, REQUEST, UNSENT(&broken));
-  STEP(r, UNLOCK, DONE);
-  FAILS(r, TC_ERR_NETWORK);
-  run_end(&r);
+  tc_error broken = an_error(TC_ERR_NETWORK);
+  begin_requesting();
+  STEP(REQUEST, UNSENT(broken));
+  CHECK_NUM(scene.engine.seconds, 0.25);
+  STEP(SLEEP, OK);
+  STEP(REQUEST, UNSENT(broken));
+  CHECK_NUM(scene.engine.seconds, 0.5);
+  STEP(SLEEP, OK);
+  STEP(REQUEST, UNSENT(broken));
+  STEP(UNLOCK, OK);
+  FAILS(TC_ERR_NETWORK);
+  end();
 }
 
 static void test_who_may_not_wait_does_not_repeat_the_request(void) {
-  run r;
-  tc_error refused = TC_ERROR_NONE, broken = network_error();
+  tc_error refused = TC_ERROR_NONE, broken = an_error(TC_ERR_NETWORK);
   (void)tc_error_set(&refused, TC_ERR_CONFIG, "not here");
-  begin_requesting(&r);
-  STEP(r, REQUEST, UNSENT(&broken));
-  STEP(r, SLEEP, BROKE(&refused));
-  STEP(r, UNLOCK, DONE);
-  FAILS(r, TC_ERR_NETWORK);
-  run_end(&r);
+  begin_requesting();
+  STEP(REQUEST, UNSENT(broken));
+  STEP(SLEEP, BROKE(refused));
+  STEP(UNLOCK, OK);
+  FAILS(TC_ERR_NETWORK);
+  end();
 }
 
 static void test_a_repetition_that_succeeds_leaves_no_error(void) {
-  run r;
   tc_token_response busy = fixture_status(429), answer = fixture_answer("new");
-  begin_requesting(&r);
-  STEP(r, REQUEST, ANSWER(&busy));
-  STEP(r, SLEEP, DONE);
-  STEP(r, REQUEST, ANSWER(&answer));
-  STEP(r, SAVE, DONE);
-  STEP(r, UNLOCK, DONE);
-  RETURNS(r, "new", TC_FROM_ANSWER);
-  CHECK_NUM(r.engine.error.number, 0);
-  CHECK_NUM(r.engine.error.status, 0);
-  run_end(&r);
+  begin_requesting();
+  STEP(REQUEST, ANSWERED(busy));
+  STEP(SLEEP, OK);
+  STEP(REQUEST, ANSWERED(answer));
+  STEP(SAVE, OK);
+  STEP(UNLOCK, OK);
+  RETURNS("new", TC_FROM_ANSWER);
+  CHECK_NUM(scene.engine.error.number, 0);
+  CHECK_NUM(scene.engine.error.status, 0);
+  end();
 }
 
 static void check_not_repeated(tc_result result, int number) {
-  run r;
-  begin_requesting(&r);
-  STEP(r, REQUEST, result);
-  STEP(r, UNLOCK, DONE);
-  FAILS(r, number);
-  run_end(&r);
+  begin_requesting();
+  STEP(REQUEST, result);
+  STEP(UNLOCK, OK);
+  FAILS(number);
+  end();
 }
 
 /* RFC 9110 §9.2.2: it may have been processed, or repeating it cannot help. */
 static void test_other_failures_are_not_repeated(void) {
-  tc_error broken = network_error(), untrusted = TC_ERROR_NONE;
+  tc_error broken = an_error(TC_ERR_NETWORK), untrusted = TC_ERROR_NONE;
   tc_token_response away = fixture_status(500), gateway = fixture_status(502),
                     refused = fixture_refusal(400, "invalid_scope"), html = fixture_status(200);
   (void)tc_error_set(&untrusted, TC_ERR_TLS, NULL);
-  check_not_repeated(BROKE(&broken), TC_ERR_NETWORK);
-  check_not_repeated(UNSENT(&untrusted), TC_ERR_TLS);
-  check_not_repeated(ANSWER(&away), TC_ERR_UNAVAILABLE);
-  check_not_repeated(ANSWER(&gateway), TC_ERR_UNAVAILABLE);
-  check_not_repeated(ANSWER(&refused), TC_ERR_CONFIG);
-  check_not_repeated(ANSWER(&html), TC_ERR_PROTOCOL);
+  check_not_repeated(BROKE(broken), TC_ERR_NETWORK);
+  check_not_repeated(UNSENT(untrusted), TC_ERR_TLS);
+  check_not_repeated(ANSWERED(away), TC_ERR_UNAVAILABLE);
+  check_not_repeated(ANSWERED(gateway), TC_ERR_UNAVAILABLE);
+  check_not_repeated(ANSWERED(refused), TC_ERR_CONFIG);
+  check_not_repeated(ANSWERED(html), TC_ERR_PROTOCOL);
 }
 
 static void test_retry_after_is_honoured(void) {
-  run r;
   tc_token_response later = fixture_status(503);
   later.retry_after = 7;
-  begin_requesting(&r);
-  STEP(r, REQUEST, ANSWER(&later));
-  CHECK_NUM(r.engine.seconds, 7);
-  STEP(r, SLEEP, DONE);
+  begin_requesting();
+  STEP(REQUEST, ANSWERED(later));
+  CHECK_NUM(scene.engine.seconds, 7);
+  STEP(SLEEP, OK);
   later.retry_after = 0;
-  STEP(r, REQUEST, ANSWER(&later));
-  CHECK_NUM(r.engine.seconds, 0.5); /* a date gone by: clocks differ */
-  STEP(r, SLEEP, DONE);
-  IS_AT(r, REQUEST);
-  run_end(&r);
+  STEP(REQUEST, ANSWERED(later));
+  CHECK_NUM(scene.engine.seconds, 0.5); /* a date gone by: clocks differ */
+  STEP(SLEEP, OK);
+  IS_AT(REQUEST);
+  end();
 }
 
 static void test_retry_after_beyond_the_deadline_fails_at_once(void) {
   tc_token_response later = fixture_status(429);
-  run r;
   later.retry_after = TIMEOUT;
-  check_not_repeated(ANSWER(&later), TC_ERR_UNAVAILABLE);
+  check_not_repeated(ANSWERED(later), TC_ERR_UNAVAILABLE);
   later.retry_after = 16;
-  begin_requesting(&r);
-  STEP(r, REQUEST, ANSWER(&later));
-  STEP(r, SLEEP, DONE);
-  STEP(r, REQUEST, ANSWER(&later)); /* 14 seconds are left */
-  STEP(r, UNLOCK, DONE);
-  FAILS(r, TC_ERR_UNAVAILABLE);
-  CHECK_NUM(r.engine.error.retry_after, 16);
-  run_end(&r);
+  begin_requesting();
+  STEP(REQUEST, ANSWERED(later));
+  STEP(SLEEP, OK);
+  STEP(REQUEST, ANSWERED(later)); /* 14 seconds are left */
+  STEP(UNLOCK, OK);
+  FAILS(TC_ERR_UNAVAILABLE);
+  CHECK_NUM(scene.engine.error.retry_after, 16);
+  end();
 }
 
 static void test_a_sleep_that_outlasts_the_deadline(void) {
-  run r;
   tc_token_response busy = fixture_status(503);
-  begin_requesting(&r);
-  STEP(r, REQUEST, ANSWER(&busy));
-  run_pass(&r, TIMEOUT);
-  STEP(r, SLEEP, DONE);
-  STEP(r, UNLOCK, DONE);
-  FAILS(r, TC_ERR_TIMEOUT);
-  run_end(&r);
+  begin_requesting();
+  STEP(REQUEST, ANSWERED(busy));
+  pass(TIMEOUT);
+  STEP(SLEEP, OK);
+  STEP(UNLOCK, OK);
+  FAILS(TC_ERR_TIMEOUT);
+  end();
 }
 
 static void test_a_load_that_outlasts_the_deadline(void) {
-  run r;
-  run_begin(&r, PLAIN);
-  run_pass(&r, 2 * TIMEOUT);
-  STEP(r, LOAD, NOTHING);
-  CHECK_NUM(r.engine.seconds, 5);
-  STEP(r, LOCK, NO_LOCK);
-  FAILS(r, TC_ERR_TIMEOUT);
-  run_end(&r);
+  begin(PLAIN);
+  pass(2 * TIMEOUT);
+  STEP(LOAD, NONE);
+  CHECK_NUM(scene.engine.seconds, 5);
+  STEP(LOCK, FAILED);
+  FAILS(TC_ERR_TIMEOUT);
+  end();
 }
 
 static void test_the_deadline_is_kept_by_the_monotonic_clock(void) {
-  run r;
-  run_begin(&r, PLAIN);
-  r.clocks.now += 1e6; /* somebody set the clock */
-  STEP(r, LOAD, NOTHING);
-  STEP(r, LOCK, NO_LOCK);
-  IS_AT(r, REQUEST);
-  CHECK_NUM(tc_engine_time_left(&r.engine), TIMEOUT);
-  run_end(&r);
+  begin(PLAIN);
+  scene.clocks.now += 1e6; /* somebody set the clock */
+  STEP(LOAD, NONE);
+  STEP(LOCK, FAILED);
+  IS_AT(REQUEST);
+  CHECK_NUM(tc_engine_time_left(&scene.engine), TIMEOUT);
+  end();
 }
 
 static void test_a_fit_token_is_returned_however_late(void) {
-  run r;
   tc_token cached = fixture_token("cached", 3600);
-  run_begin(&r, PLAIN);
-  run_pass(&r, 2 * TIMEOUT);
-  STEP(r, LOAD, FOUND(&cached));
-  RETURNS(r, "cached", TC_FROM_CACHE);
-  run_end(&r);
+  begin(PLAIN);
+  pass(2 * TIMEOUT);
+  STEP(LOAD, FOUND(cached));
+  RETURNS("cached", TC_FROM_CACHE);
+  end();
 }
 
 static void test_a_cache_that_fails_costs_no_token(void) {
-  run r;
   tc_token_response answer = fixture_answer("new");
-  run_begin(&r, PLAIN);
-  STEP(r, LOAD, FAILED);
-  STEP(r, LOCK, FAILED);
-  STEP(r, REQUEST, ANSWER(&answer));
-  STEP(r, SAVE, FAILED);
-  RETURNS(r, "new", TC_FROM_ANSWER);
-  CHECK(r.engine.unsaved);
-  run_end(&r);
+  begin(PLAIN);
+  STEP(LOAD, FAILED);
+  STEP(LOCK, FAILED);
+  STEP(REQUEST, ANSWERED(answer));
+  STEP(SAVE, FAILED);
+  RETURNS("new", TC_FROM_ANSWER);
+  end();
 }
 
 static void test_a_failed_read_after_the_lock_forgets_nothing(void) {
-  run r;
   tc_token expiring = fixture_token("expiring", 5);
-  tc_error broken = network_error();
-  run_begin(&r, PLAIN);
-  LOAD_LOCK_LOAD(r, FOUND(&expiring), FAILED);
-  STEP(r, REQUEST, BROKE(&broken));
-  STEP(r, UNLOCK, DONE);
-  RETURNS(r, "expiring", TC_FROM_CACHE);
-  run_end(&r);
+  tc_error broken = an_error(TC_ERR_NETWORK);
+  begin(PLAIN);
+  LOAD_LOCK_LOAD(FOUND(expiring), FAILED);
+  STEP(REQUEST, BROKE(broken));
+  STEP(UNLOCK, OK);
+  RETURNS("expiring", TC_FROM_CACHE);
+  end();
 }
 
 static void test_a_token_removed_before_the_lock_is_forgotten(void) {
-  run r;
   tc_token expiring = fixture_token("expiring", 5);
-  tc_error broken = network_error();
-  run_begin(&r, PLAIN);
-  LOAD_LOCK_LOAD(r, FOUND(&expiring), NOTHING);
-  STEP(r, REQUEST, BROKE(&broken));
-  STEP(r, UNLOCK, DONE);
-  FAILS(r, TC_ERR_NETWORK);
-  run_end(&r);
+  tc_error broken = an_error(TC_ERR_NETWORK);
+  begin(PLAIN);
+  LOAD_LOCK_LOAD(FOUND(expiring), NONE);
+  STEP(REQUEST, BROKE(broken));
+  STEP(UNLOCK, OK);
+  FAILS(TC_ERR_NETWORK);
+  end();
 }
 
 static void test_a_clock_set_back_makes_a_token_fit_again(void) {
-  run r;
   tc_token cached = fixture_token("cached", 30);
-  run_begin(&r, PLAIN);
-  STEP(r, LOAD, FOUND(&cached));
-  r.clocks.now -= 3600;
-  STEP(r, LOCK, NO_LOCK);
-  RETURNS(r, "cached", TC_FROM_CACHE);
-  run_end(&r);
+  begin(PLAIN);
+  STEP(LOAD, FOUND(cached));
+  scene.clocks.now -= 3600;
+  STEP(LOCK, FAILED);
+  RETURNS("cached", TC_FROM_CACHE);
+  end();
 }
 
 int main(void) {

@@ -6,7 +6,7 @@
 #include "core/json_read.h"
 #include "core/json_write.h"
 #include "core/scope.h"
-#include "engine_run.h"
+#include "scene.h"
 
 static long countdown = -1; /* allocations until one fails; negative: none does */
 static bool has_failed;
@@ -27,11 +27,11 @@ void *__wrap_malloc(size_t size) {
 /* Tells whether it succeeded; what it finds wrong it CHECKs. */
 typedef bool scenario(void);
 
-static void fail_each(scenario *scene) {
+static void fail_each(scenario *play) {
   for (long i = 0; i < 1000; i++) {
     countdown = i;
     has_failed = false;
-    bool succeeded = scene();
+    bool succeeded = play();
     countdown = -1;
     if (!has_failed) {
       CHECK(succeeded);
@@ -117,26 +117,36 @@ static bool write_and_read_json(void) {
   return done;
 }
 
-/* Answers whatever the engine asks: the cache holds `cached` until it is removed, the server says
-   `response`. Stops where the bindings would: at an error of memory. */
-static bool drive(run *r, const tc_token *cached, const tc_token_response *response) {
+/* Answers whatever the engine asks: the cache holds `cached` until it is removed, and something
+   newer where the probe says so; the server says `response`. Stops where the bindings would: at an
+   error of memory. */
+static bool drive(const tc_token *cached, const tc_token *newer,
+                  const tc_token_response *response) {
   bool held = false;
-  while (r->action != TC_ACTION_RETURN && r->action != TC_ACTION_FAIL) {
-    tc_result result = {.clocks = r->clocks, .outcome = TC_OK, .response = response};
-    if (r->action == TC_ACTION_LOAD) {
+  while (scene.action != TC_ACTION_RETURN && scene.action != TC_ACTION_FAIL) {
+    tc_result result = OK;
+    result.clocks = scene.clocks;
+    result.response = response;
+    if (scene.action == TC_ACTION_LOAD) {
       result.token = cached;
       result.outcome = cached != NULL ? TC_OK : TC_NONE;
     }
-    if (r->action == TC_ACTION_REMOVE) cached = NULL;
-    if (r->action == TC_ACTION_LOCK) held = true;
-    if (r->action == TC_ACTION_UNLOCK) held = false;
-    r->action = tc_engine_resume(&r->engine, &result);
+    if (scene.action == TC_ACTION_AUTHORIZE) result.credential = LOGGED_IN.credential;
+    if (scene.action == TC_ACTION_PROBE && newer != NULL) {
+      cached = newer;
+      newer = NULL;
+      result.outcome = TC_NONE;
+    }
+    if (scene.action == TC_ACTION_REMOVE) cached = NULL;
+    if (scene.action == TC_ACTION_LOCK) held = true;
+    if (scene.action == TC_ACTION_UNLOCK) held = false;
+    scene.action = tc_engine_resume(&scene.engine, &result);
   }
   CHECK(!held);
-  return r->engine.error.number != TC_ERR_NOMEM;
+  return scene.engine.error.number != TC_ERR_NOMEM;
 }
 
-static void begin(run *r, const tc_token *memory) {
+static void begin_with(tc_engine_options options) {
   long later = countdown; /* the client is another scenario */
   countdown = -1;
   tc_client_config config = fixture_config();
@@ -144,87 +154,143 @@ static void begin(run *r, const tc_token *memory) {
   config.params = TC_STR("api_key=s3cond+s3cret");
   tc_client client = fixture_user_client(&config);
   countdown = later;
-  run_begin_with(r, client, (tc_engine_options){.memory = memory});
+  begin_as(client, options);
 }
 
 static bool renew(void) {
-  run r;
   tc_token cached = fixture_login("old", "r1", -5);
-  tc_token_response answer = fixture_answer("new");
-  answer.refresh_token = text_value("r2");
+  tc_token_response answer = fixture_login_answer("new", "r2");
   answer.scope = text_value("a");
-  begin(&r, NULL);
-  bool done = drive(&r, &cached, &answer);
+  begin_with(PLAIN);
+  bool done = drive(&cached, NULL, &answer);
   if (done) {
-    CHECK_NUM(r.action, TC_ACTION_RETURN);
-    CHECK_STR(r.engine.token.access_token, TC_STR("new"));
-    CHECK_STR(r.engine.token.refresh_token, TC_STR("r2"));
-    CHECK_STR(r.engine.token.requested_scope, TC_STR("a b"));
-    CHECK_NUM(r.engine.token.authorized_at, cached.authorized_at);
+    CHECK_NUM(scene.action, TC_ACTION_RETURN);
+    CHECK_STR(scene.engine.best.token.access_token, TC_STR("new"));
+    CHECK_STR(scene.engine.best.token.refresh_token, TC_STR("r2"));
+    CHECK_STR(scene.engine.best.token.requested_scope, TC_STR("a b"));
+    CHECK_NUM(scene.engine.best.token.authorized_at, cached.authorized_at);
   } else {
-    CHECK_NUM(r.action, TC_ACTION_FAIL);
+    CHECK_NUM(scene.action, TC_ACTION_FAIL);
   }
-  run_end(&r);
+  end();
   return done;
 }
 
-static bool save_again(void) {
-  run r;
-  tc_token unsaved = fixture_login("unsaved", "r2", 3600), older = fixture_login("old", "r1", 5);
-  tc_token_response none = fixture_status(500);
-  begin(&r, &unsaved);
-  bool done = drive(&r, &older, &none);
+static bool renew_what_the_probe_found(void) {
+  tc_token cached = fixture_login("old", "r1", -5), newer = fixture_login("newer", "r2", -5);
+  tc_token_response answer = fixture_login_answer("new", "r3");
+  begin_with(PLAIN);
+  bool done = drive(&cached, &newer, &answer);
+  CHECK_NUM(scene.action, done ? TC_ACTION_RETURN : TC_ACTION_FAIL);
   if (done) {
-    CHECK_NUM(r.action, TC_ACTION_RETURN);
-    CHECK_STR(r.engine.token.access_token, TC_STR("unsaved"));
+    CHECK_STR(scene.engine.best.token.refresh_token, TC_STR("r3"));
+    CHECK_NUM(scene.engine.request.news, 1);
   }
-  run_end(&r);
+  end();
+  return done;
+}
+
+/* Without memory for it nobody knows which token must not serve. */
+static bool renew_what_the_api_refuses(void) {
+  tc_token cached = fixture_login("an access token that the API refuses", "r1", 3600);
+  tc_token_response answer = fixture_login_answer("new", "r2");
+  begin_with((tc_engine_options){.refused = cached.access_token});
+  bool done = drive(&cached, NULL, &answer);
+  CHECK_NUM(scene.action, done ? TC_ACTION_RETURN : TC_ACTION_FAIL);
+  if (done) CHECK_STR(scene.engine.best.token.access_token, TC_STR("new"));
+  end();
+  return done;
+}
+
+static bool get_what_the_api_refuses(void) {
+  tc_token cached = fixture_login("bad", "r1", 3600);
+  tc_token_response answer = fixture_login_answer("bad", "r2");
+  begin_with((tc_engine_options){.refused = cached.access_token});
+  bool done = drive(&cached, NULL, &answer);
+  CHECK_NUM(scene.action, TC_ACTION_FAIL);
+  if (done) {
+    CHECK_NUM(scene.engine.error.number, TC_ERR_DENIED);
+    CHECK_STR(scene.engine.best.token.refresh_token, TC_STR("r2"));
+  }
+  end();
+  return done;
+}
+
+static bool renew_a_given_token(void) {
+  tc_token given = fixture_login("his", "r1", -5);
+  tc_token_response answer = fixture_login_answer("new", "r2");
+  begin_with((tc_engine_options){.given = &given, .forced = true});
+  bool done = drive(NULL, NULL, &answer);
+  CHECK_NUM(scene.action, done ? TC_ACTION_RETURN : TC_ACTION_FAIL);
+  if (done) CHECK_STR(scene.engine.best.token.access_token, TC_STR("new"));
+  end();
+  return done;
+}
+
+static bool log_in(void) {
+  tc_token_response answer = fixture_login_answer("new", "r1");
+  begin_with(PLAIN);
+  bool done = drive(NULL, NULL, &answer);
+  CHECK_NUM(scene.action, done ? TC_ACTION_RETURN : TC_ACTION_FAIL);
+  if (done) CHECK_STR(scene.engine.best.token.access_token, TC_STR("new"));
+  end();
   return done;
 }
 
 static bool be_misunderstood(void) {
-  run r;
   tc_token cached = fixture_login("old", "r1", -5);
-  tc_token_response answer = fixture_answer("new");
+  tc_token_response answer = fixture_login_answer("new", "r2");
   answer.token_type = text_value("mac");
-  answer.refresh_token = text_value("r2");
-  begin(&r, NULL);
-  bool done = drive(&r, &cached, &answer);
-  CHECK_NUM(r.action, TC_ACTION_FAIL);
+  begin_with(PLAIN);
+  bool done = drive(&cached, NULL, &answer);
+  CHECK_NUM(scene.action, TC_ACTION_FAIL);
   if (done) {
-    CHECK_NUM(r.engine.error.number, TC_ERR_PROTOCOL);
-    CHECK_STR(r.engine.token.refresh_token, TC_STR("r2"));
+    CHECK_NUM(scene.engine.error.number, TC_ERR_PROTOCOL);
+    CHECK_STR(scene.engine.best.token.refresh_token, TC_STR("r2"));
   }
-  run_end(&r);
+  end();
   return done;
 }
 
-static bool be_refused(void) {
-  run r;
+static bool be_called_dead(void) {
   tc_token cached = fixture_login("old", "r1-r1-r1", -5);
   tc_token_response dead = fixture_refusal(400, "invalid_grant");
   dead.error_description = text_value("r1-r1-r1 of s3cond s3cret is dead, " SECRET "!");
-  begin(&r, NULL);
-  bool done = drive(&r, &cached, &dead);
-  CHECK_NUM(r.action, TC_ACTION_FAIL);
-  if (done) CHECK_NUM(r.engine.error.number, TC_ERR_REAUTHORIZE);
-  CHECK(strstr(r.engine.error.message, "r1-") == NULL);
-  CHECK(strstr(r.engine.error.message, "s3c") == NULL);
-  CHECK(strstr(r.engine.error.description, "s3c") == NULL);
-  run_end(&r);
+  begin_with(PLAIN);
+  bool done = drive(&cached, NULL, &dead);
+  CHECK_NUM(scene.action, TC_ACTION_FAIL);
+  if (done) CHECK_NUM(scene.engine.error.number, TC_ERR_REAUTHORIZE);
+  CHECK(strstr(scene.engine.error.message, "r1-") == NULL);
+  CHECK(strstr(scene.engine.error.message, "s3c") == NULL);
+  CHECK(strstr(scene.engine.error.description, "s3c") == NULL);
+  end();
   return done;
 }
 
 static bool be_refused_by_an_unknown_code(void) {
-  run r;
   tc_token_response odd = fixture_refusal(400, "odd s3cond s3cret");
-  begin(&r, NULL);
-  bool done = drive(&r, NULL, &odd);
-  CHECK_NUM(r.action, TC_ACTION_FAIL);
-  if (done) CHECK_NUM(r.engine.error.number, TC_ERR_DENIED);
-  CHECK(strstr(r.engine.error.message, "s3c") == NULL &&
-        strstr(r.engine.error.code, "s3c") == NULL);
-  run_end(&r);
+  begin_with(PLAIN);
+  bool done = drive(NULL, NULL, &odd);
+  CHECK_NUM(scene.action, TC_ACTION_FAIL);
+  if (done) CHECK_NUM(scene.engine.error.number, TC_ERR_DENIED);
+  CHECK(strstr(scene.engine.error.message, "s3c") == NULL &&
+        strstr(scene.engine.error.code, "s3c") == NULL);
+  end();
+  return done;
+}
+
+static bool revoke(void) {
+  long later = countdown;
+  countdown = -1;
+  tc_client client = fixture_public_client("pkce");
+  countdown = later;
+  tc_buf body = TC_BUF_EMPTY;
+  tc_grant_revocation(&client, TC_STR("a refresh token of some length, as they are in practice"),
+                      TC_STR("refresh_token"), &body);
+  bool done = !body.failed;
+  if (done) CHECK(strstr(body.data, "&client_id=the+client") != NULL);
+  tc_buf_free(&body);
+  tc_client_free(&client);
   return done;
 }
 
@@ -246,19 +312,30 @@ static void test_json(void) {
 
 static void test_a_renewal(void) {
   fail_each(renew);
+  fail_each(renew_what_the_probe_found);
+  fail_each(renew_a_given_token);
+}
+
+static void test_a_login(void) {
+  fail_each(log_in);
+}
+
+static void test_a_token_that_the_api_refuses(void) {
+  fail_each(renew_what_the_api_refuses);
+  fail_each(get_what_the_api_refuses);
 }
 
 static void test_an_answer_of_no_use_but_its_refresh_token(void) {
   fail_each(be_misunderstood);
 }
 
-static void test_an_unsaved_token(void) {
-  fail_each(save_again);
+static void test_a_refusal(void) {
+  fail_each(be_called_dead);
+  fail_each(be_refused_by_an_unknown_code);
 }
 
-static void test_a_refusal(void) {
-  fail_each(be_refused);
-  fail_each(be_refused_by_an_unknown_code);
+static void test_a_revocation(void) {
+  fail_each(revoke);
 }
 
 int main(void) {
@@ -267,8 +344,10 @@ int main(void) {
   RUN(test_form_and_base64);
   RUN(test_json);
   RUN(test_a_renewal);
+  RUN(test_a_login);
+  RUN(test_a_token_that_the_api_refuses);
   RUN(test_an_answer_of_no_use_but_its_refresh_token);
-  RUN(test_an_unsaved_token);
   RUN(test_a_refusal);
+  RUN(test_a_revocation);
   return done();
 }

@@ -35,6 +35,12 @@ describe("tokencache in nginx", function()
             ngx.say(err.kind, " ", err.retry_after)
           }
         }
+        location /once {
+          content_by_lua_block {
+            local io = require "tokencache.io"
+            ngx.say(tostring(io.after(0, function() end)))
+          }
+        }
         location /quick {
           content_by_lua_block { ngx.say("here") }
         }
@@ -54,6 +60,11 @@ describe("tokencache in nginx", function()
 
   after_each(function()
     server:check()
+  end)
+
+  it("says that a timer will call, so that nothing is done in it and beside it", function()
+    local _, body = server:get("/once")
+    assert.equal("true\n", body)
   end)
 
   it("gets a token, keeps it in a file, and reads it there", function()

@@ -14,12 +14,18 @@ local HTTP = [[
     redis = in_nginx.new_flow("$URL", cache.redis { port = $REDIS })
     memcached = in_nginx.new_flow("$URL",
       cache.memcached { servers = { "$MEMCACHED" }, timeout = 30 })
+    function by_client()
+      local client = require("nginx.redis"):new()
+      assert(client:connect("127.0.0.1", $REDIS))
+      return redis:account(cache.redis { client = client, key = "by client" })
+    end
   }
 ]]
 
 local SERVER = [[
   location /redis { content_by_lua_block { answer(redis:get_access_token()) } }
   location /memcached { content_by_lua_block { answer(memcached:get_access_token()) } }
+  location /client { content_by_lua_block { answer(by_client():get_access_token()) } }
   location /quick { content_by_lua_block { ngx.say("here") } }
 ]]
 
@@ -63,6 +69,13 @@ describe("workers of nginx that share a token by", function()
   it("Redis renew it once in each stampede, and leave no lock behind", function()
     check_stampedes("/redis", function() redis:cli("DEL", "token_info") end)
     assert.equal("token_info", redis:cli("KEYS", "*"))
+  end)
+
+  it("the request's own client did so in a timer, where that was of no use", function()
+    start(1)
+    assert.equal("access-1\n", select(2, server:get("/client")))
+    assert.equal("access-1\n", select(2, server:get("/client")))
+    assert.equal(1, #endpoint:requests())
   end)
 
   it("memcached renew it once in each stampede", function()

@@ -94,8 +94,8 @@ const behaviours = {
     response.writeHead(302, { Location: '/token' });
     response.end();
   },
-  'invalid-client': ({ response }) => json(response, 401, { error: 'invalid_client' },
-    { 'WWW-Authenticate': 'Basic realm="fake"' }),
+  'invalid-client': ({ response, query }) => setTimeout(json, 1000 * (query.get('delay') ?? 0),
+    response, 401, { error: 'invalid_client' }, { 'WWW-Authenticate': 'Basic realm="fake"' }),
   'oauth-error': ({ response, query }) => json(response, Number(query.get('status') ?? 200), {
     error: query.get('error') ?? 'invalid_request',
     error_description: query.get('description') ?? undefined,

@@ -64,6 +64,7 @@ const configuration = {
     clientCredentials: { enabled: true },
     devInteractions: { enabled: true },
     introspection: { enabled: true },
+    revocation: { enabled: true },
     resourceIndicators: {
       enabled: true,
       getResourceServerInfo: () => ({

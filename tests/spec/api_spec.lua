@@ -30,7 +30,8 @@ local function provider(changes)
 end
 
 local KNOWN = "ca_file, cache, client_id, client_secret, clock, connect_timeout, http, io, leeway, "
-  .. "provider, proxy, scope, timeout, token_endpoint_auth_method, token_params"
+  .. "provider, proxy, request_time, scope, store, timeout, token_endpoint_auth_method, "
+  .. "token_params"
 local NOT_SECURE = "flow.client_credentials: token_url must be https, or http on a loopback "
   .. "address: secrets travel to it (RFC 6749 §3.2)"
 
@@ -56,7 +57,8 @@ local mistakes = {
     "flow.client_credentials: provider: unknown option tokenurl; known are "
       .. "authorization_response_iss_parameter_supported, authorize_params, authorize_url, "
       .. "check_redirect_uri, environment, issuer, name, refresh_token_lifetime, "
-      .. "token_endpoint_auth_method, token_params, token_url" },
+      .. "revocation_url, rotates_refresh_tokens, token_endpoint_auth_method, token_params, "
+      .. "token_url" },
   { function() new(with { provider = {} }) end,
     "flow.client_credentials: provider: token_url is required" },
   { function() new(with { client_id = false }) end,
@@ -118,7 +120,8 @@ local mistakes = {
     "flow.client_credentials: http has no method request; see docs/transports.md" },
   { function() new(with { io = { slep = os.time } }) end,
     "flow.client_credentials: io: unknown option slep; known are after, log_in, "
-      .. "monotonic, now, random, refusal, sleep, transport, turn, turns_are_short" },
+      .. "monotonic, new_waiter, now, process, random, refusal, sleep, transport, turn, "
+      .. "turns_are_short" },
   { function() new(with { io = { sleep = 1 } }) end,
     "flow.client_credentials: io: sleep must be a function, not a number" },
   { function() new(with { cache = ".cache" }) end,
@@ -133,7 +136,7 @@ local mistakes = {
     "flow.client_credentials: token_url must not have a fragment (RFC 6749 §3.2)" },
 
   { function() flow:get_access_token { chek_cache = false } end,
-    "get_access_token: unknown option chek_cache; known are check_cache, timeout" },
+    "get_access_token: unknown option chek_cache; known are check_cache, refused, timeout" },
   { function() timed:get_access_token { check_cache = 1 } end,
     "get_access_token: check_cache must be a boolean, not a number" },
   { function() flow:get_access_token("now") end,
@@ -414,8 +417,8 @@ describe("require \"tokencache\"", function()
   end
 
   it("loads nothing that is not needed", function()
-    assert.equal("tokencache tokencache.environment tokencache.lazy tokencache.log "
-      .. "tokencache.observer\n", run [[
+    assert.equal("tokencache tokencache.environment tokencache.log tokencache.nginx.settings "
+      .. "tokencache.observer tokencache.util.lazy\n", run [[
       require "tokencache"
       local names = {}
       for name in pairs(package.loaded) do

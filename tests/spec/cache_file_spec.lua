@@ -48,12 +48,15 @@ describe("a token's file", function()
   it("is not taken for one, and left alone, where it holds something else", function()
     for _, text in ipairs { [[{"database": "prod"}]], "return 1\n", ("x"):rep(2 ^ 21) } do
       process.write_file(path, text)
-      for _, method in ipairs { "save_token_to_cache", "remove_cached_token" } do
-        local result, err = handler[method](handler, { access_token = "s3cret" })
+      for method, argument in pairs {
+        save_token_to_cache = { access_token = "s3cret" }, remove_cached_token = text,
+      } do
+        local result, err = handler[method](handler, argument)
         assert.is_nil(result)
         assert.equal("cache", err.kind)
         assert.truthy(tostring(err):find(path, 1, true))
       end
+      assert.is_nil((handler:remove_cached_token()))
       assert.is_true(text == process.read_file(path))
     end
   end)
@@ -68,12 +71,16 @@ describe("a token's file", function()
 
   it("fails with the path when it cannot be used", function()
     dir:shell("mkdir token")
-    for _, method in ipairs { "get_cached_token", "save_token_to_cache", "remove_cached_token" } do
-      local result, err = handler[method](handler, { access_token = "s3cret" })
+    for method, argument in pairs {
+      get_cached_token = false, save_token_to_cache = { access_token = "s3cret" },
+      remove_cached_token = [[{"access_token":"s3cret"}]],
+    } do
+      local result, err = handler[method](handler, argument)
       assert.is_nil(result)
       assert.equal("cache EISDIR", err.kind .. " " .. err.code)
       assert.truthy(tostring(err):find(path, 1, true))
     end
+    assert.equal("EISDIR", select(2, handler:remove_cached_token()).code)
   end)
 
   it("is an error, and nobody is asked to log in, where its directory is missing", function()

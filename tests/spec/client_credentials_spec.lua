@@ -226,8 +226,8 @@ describe("the token", function()
         errors[#errors + 1] = line
       end
     end
-    assert.equal(2, #errors)
-    assert.matches(path, errors[1], 1, true)
+    assert.equal(1, #errors) -- what repeats is said once a minute
+    assert.matches(dir:file("missing"), errors[1], 1, true)
   end)
 end)
 

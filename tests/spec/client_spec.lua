@@ -1,7 +1,7 @@
 local json = require "tokencache.json"
 local lua_redis = require "support.lua_redis"
 local process = require "support.process"
-local protected = require "tokencache.protected"
+local protected = require "tokencache.util.protected"
 local redis_server = require "support.redis_server"
 local tokencache = require "tokencache"
 
@@ -126,7 +126,9 @@ describe("a client object", function()
   it("may yield in every method, on every Lua", function()
     local cache = tokencache.cache.redis { client = client_answering(nil, "timeout") }
     for _, method in ipairs { "save_token_to_cache", "remove_cached_token" } do
-      local yields, ok, err = in_coroutine(function() return cache[method](cache, TOKEN) end)
+      local yields, ok, err = in_coroutine(function()
+        return cache[method](cache, method == "save_token_to_cache" and TOKEN or nil)
+      end)
       assert.equal(1, yields)
       assert.is_nil(ok)
       assert.truthy(tostring(err):find("timeout", 1, true))
@@ -171,7 +173,7 @@ describe("protected", function()
   it("does so on Lua 5.1, also where that is not what runs these tests", function()
     local code, output = process.run { "lua5.1", "-e", [[
       package.path = "lua/?.lua"
-      local protected = require "tokencache.protected"
+      local protected = require "tokencache.util.protected"
       assert(protected ~= pcall)
       local thread = coroutine.wrap(function() return protected(coroutine.yield, 1) end)
       assert(thread() == 1)

@@ -262,7 +262,7 @@ describe("a save that fails", function()
     stage.on.save, stage.holder = nil, nil -- the lock's ttl is over
     stage:acts()
     assert.equal("access-1", flow:get_access_token())
-    assert.equal("load try_lock load save unlock", stage:acts())
+    assert.equal("try_lock load save unlock", stage:acts())
     assert.equal(1, #stage.requests)
   end)
 
@@ -274,7 +274,7 @@ describe("a save that fails", function()
       assert.equal("access-1", flow:get_access_token())
     end
     assert.equal("load request save load save load save", stage:acts())
-    assert.equal(3, #stage.logged)
+    assert.equal(1, #stage.logged) -- what repeats is said once a minute
     stage.now = 5000
     assert.equal("access-2", flow:get_access_token())
     stage.on.save = nil

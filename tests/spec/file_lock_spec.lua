@@ -286,12 +286,13 @@ describe("the lock of a file", function()
 
   it("has a name that is for nothing else", function()
     local other = cache_file { cache_path = path .. SUFFIX }
-    for _, method in ipairs { "save_token_to_cache", "remove_cached_token" } do
-      local result, err = other[method](other, { access_token = "t" })
+    local function expect_refused(result, err)
       assert.is_nil(result)
       assert.equal(path .. SUFFIX .. ": that name is for temporary files and locks; choose another "
         .. "path", tostring(err))
     end
+    expect_refused(other:save_token_to_cache { access_token = "t" })
+    expect_refused(other:remove_cached_token())
   end)
 
   it("outlives no call that a transport ended with an error", function()

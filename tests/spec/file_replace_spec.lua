@@ -51,10 +51,19 @@ for kind, make in pairs(kinds) do
       assert.equal(name, dir:names())
     end)
 
+    it("removes what was read", function()
+      store:set(key, A)
+      assert.is_true(store:replace(key, A, nil))
+      assert.is_nil((store:get(key)))
+      assert.equal("", dir:names())
+      assert.same({ false }, { store:replace(key, A, nil) })
+    end)
+
     it("leaves alone what is newer, or gone", function()
       store:set(key, B)
       assert.same({ false }, { store:replace(key, A, C) })
       assert.same({ false }, { store:replace(key, nil, C) })
+      assert.same({ false }, { store:replace(key, A, nil) })
       assert.same({ false }, { store:replace(key, B .. " ", C) })
       assert.same({ false }, { store:replace(key, B:sub(1, -2), C) })
       assert.same({ false }, { store:can_save(key, A) })
@@ -90,6 +99,7 @@ for kind, make in pairs(kinds) do
       store:unlock(lock[1])
       assert.equal(B, store:can_save(key, B, nil, lock[1]))
       assert.is_true(store:replace(key, B, C, nil, lock[1]))
+      assert.is_true(store:replace(key, C, nil, nil, lock[1]))
       local again = { store:try_lock(key, 10) }
       assert.is_string(again[1], "the lock was not given back")
       store:unlock(again[1])
@@ -102,6 +112,7 @@ for kind, make in pairs(kinds) do
       local other = { store:try_lock(key, 10) }
       assert.same({ false }, { store:can_save(key, A, nil, lock[1]) })
       assert.same({ false }, { store:replace(key, A, B, nil, lock[1]) })
+      assert.same({ false }, { store:replace(key, A, nil, nil, lock[1]) })
       assert.equal(A, store:get(key))
       assert.is_true(store:replace(key, A, B, nil, other[1]))
       assert.is_true(store:replace(key, B, C)) -- asks for no lock

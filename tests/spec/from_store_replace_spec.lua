@@ -127,6 +127,21 @@ describe("from_store", function()
         assert.is_nil(current())
       end)
 
+      it("nothing where it removes what was read, and another is there", function()
+        handler:save_token_to_cache(token "a")
+        local _, _, entry = handler:get_cached_token()
+        handler:save_token_to_cache(token "b")
+        assert.is_true(handler:remove_cached_token(entry))
+        assert.equal("b", current())
+        _, _, entry = handler:get_cached_token()
+        assert.is_true(handler:remove_cached_token(entry))
+        assert.is_nil(current())
+        assert.is_true(handler:remove_cached_token(entry))
+        handler:save_token_to_cache(token "c")
+        assert.is_true(handler:remove_cached_token())
+        assert.is_nil(current())
+      end)
+
       it("as a save does", function()
         local ttl
         local set, replace = store.set, store.replace
@@ -168,6 +183,7 @@ describe("from_store", function()
     local other = handler:try_lock(10)
     assert.same({ false }, { handler:replace_cached_token(entry, token "b", nil, mine) })
     assert.is_false(handler:can_save(entry, token "a", mine))
+    assert.is_true(handler:remove_cached_token(entry, mine))
     assert.equal(entry, handler:can_save(entry, token "a", other))
     assert.is_true(handler:replace_cached_token(entry, token "b", nil, other))
   end)
@@ -185,6 +201,7 @@ describe("from_store", function()
       end
       over(store)
       expect_failure("replace failed: away", handler:replace_cached_token(nil, token "a"))
+      expect_failure("replace failed: away", handler:remove_cached_token("a"))
       expect_failure("can_save failed: away", handler:can_save("a", token "a"))
       store.can_save_anew = true
       expect_failure("can_save failed: away", handler:can_save(nil, nil))
@@ -201,6 +218,7 @@ describe("from_store", function()
       over(table_store())
       store.get = function() return nil, "away" end
       expect_failure("get failed: away", handler:replace_cached_token(nil, token "a"))
+      expect_failure("get failed: away", handler:remove_cached_token "a")
       store.get = function() end
       store.set = function() return nil, "full" end
       expect_failure("set failed: full", handler:replace_cached_token(nil, token "a"))
@@ -383,10 +401,12 @@ describe("from_store", function()
       handler:set_mark("out", 60)
       handler:get_mark()
       handler:set_mark(nil)
+      handler:remove_cached_token(entry)
     end)
     while coroutine.status(thread) ~= "dead" do
       yields[#yields + 1] = select(2, assert(coroutine.resume(thread)))
     end
-    assert.same({ "replace", "get", "can_save", "replace", "get", "set", "get", "delete" }, yields)
+    assert.same({ "replace", "get", "can_save", "replace", "get", "set", "get", "delete",
+      "replace" }, yields)
   end)
 end)

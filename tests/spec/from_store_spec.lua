@@ -338,30 +338,32 @@ describe("from_store", function()
         handler = from_store(store, "ann")
 
         answer = { nil, "the reason" }
-        local result, err = handler[name](handler, { access_token = "s3cret" })
+        local argument = name ~= "remove_cached_token" and { access_token = "s3cret" } or nil
+        local result, err = handler[name](handler, argument)
         assert.is_nil(result)
         assert.equal("cache", err.kind)
         assert.equal("ann: the store's " .. method .. " failed: the reason", tostring(err))
 
         answer = { nil, errors.new("timeout", "too slow") }
-        result, err = handler[name](handler, { access_token = "s3cret" })
+        result, err = handler[name](handler, argument)
         assert.is_nil(result)
         assert.equal("timeout", err.kind)
         assert.equal("too slow", tostring(err))
 
         store[method] = function() error("raised", 0) end
-        assert.has_error(function() handler[name](handler, { access_token = "t" }) end, "raised")
+        assert.has_error(function() handler[name](handler, argument) end, "raised")
       end)
     end
 
     it("a set and a delete that say false", function()
       store.set = function() return false end
       store.delete = function() return false end
-      for _, name in ipairs { "save_token_to_cache", "remove_cached_token" } do
-        local result, err = handler[name](handler, { access_token = "t" })
+      local function expect_failure(result, err)
         assert.is_nil(result)
         assert.equal("cache", err.kind)
       end
+      expect_failure(handler:save_token_to_cache { access_token = "t" })
+      expect_failure(handler:remove_cached_token())
     end)
 
     it("a get of something else than bytes", function()

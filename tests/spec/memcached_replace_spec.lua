@@ -53,11 +53,26 @@ for name, options in pairs(PROTOCOLS) do
       assert.is_true(one:replace("k", "", "new"))
     end)
 
+    it("what is to go by nothing, and nothing else", function()
+      one:set("k", "old", 1000)
+      assert.is_false((one:replace("k", "older", nil)))
+      assert.equal("old", one:get "k")
+      assert.is_true(one:replace("k", "old", nil))
+      assert.is_nil((one:get "k"))
+      assert.is_false((one:replace("k", "old", nil)))
+      assert.is_true(one:replace("k", nil, ""))
+      assert.is_true(one:replace("k", "", nil, 100))
+      assert.is_nil((one:get "k"))
+    end)
+
     it("an entry whose key memcached does not take", function()
       local key = ("a b"):rep(100)
       assert.is_true(one:replace(key, nil, "old"))
       assert.is_true(one:replace(key, "old", "new"))
-      assert.is_string(one:can_save(key, "new"))
+      local padded = one:can_save(key, "new")
+      assert.is_string(padded)
+      assert.is_true(one:replace(key, padded, nil))
+      assert.is_nil((one:get(key)))
     end)
 
     it("with the time to live that it is given, or none", function()
@@ -80,8 +95,9 @@ for name, options in pairs(PROTOCOLS) do
       assert.is_false((one:replace("k", "newer", "lost", nil, handle)))
       assert.is_false((one:can_save("k", "newer", nil, handle)))
       assert.equal("newer", one:get "k")
+      assert.is_false((one:replace("k", "newer", nil, nil, handle)))
       assert.is_true(one:replace("k", "newer", "newest", nil, other))
-      one:delete "k"
+      assert.is_true(one:replace("k", "newest", nil, nil, other))
       assert.is_false((one:replace("k", nil, "lost", nil, handle)))
       assert.is_nil((one:get "k"))
     end)
@@ -90,6 +106,9 @@ for name, options in pairs(PROTOCOLS) do
       local _, message = pcall(function() one:replace("k", "old", 7) end)
       assert.matches("memcached_replace_spec.lua:%d+: store.memcached: replace: bytes must be a "
         .. "string, not a number", message)
+      _, message = pcall(function() one:replace("k", nil, nil) end)
+      assert.matches("memcached_replace_spec.lua:%d+: store.memcached: replace: bytes must be a "
+        .. "string, not nil", message)
     end)
 
     it("with blanks at the end, to show that it can save", function()
@@ -196,9 +215,13 @@ describe("a memcached server that closes", function()
 
   local OLD, NEW = "VALUE k 0 3 7\r\nold\r\nEND\r\n", "VALUE k 0 3 8\r\nnew\r\nEND\r\n"
 
-  local function replace_at(...)
+  local function change_at(bytes, ...)
     scripted = scripted_server.start { ... }
-    return new_store({ servers = { "127.0.0.1:" .. scripted.port } }):replace("k", "old", "new")
+    return new_store({ servers = { "127.0.0.1:" .. scripted.port } }):replace("k", "old", bytes)
+  end
+
+  local function replace_at(...)
+    return change_at("new", ...)
   end
 
   it("before it says whether it has replaced is asked again, and had", function()
@@ -212,6 +235,18 @@ describe("a memcached server that closes", function()
   it("before it says whether it has replaced is asked again, and another has since", function()
     assert.is_false((replace_at({ OLD, "close" }, { "EXISTS\r\n",
       "VALUE k 0 5 9\r\nother\r\nEND\r\n" })))
+  end)
+
+  it("before it says whether it has deleted is asked again, and had", function()
+    assert.is_true((change_at(nil, { OLD, "close" }, { "NOT_FOUND\r\n", "END\r\n" })))
+  end)
+
+  it("before it says whether it has deleted is asked again, and another has saved", function()
+    assert.is_false((change_at(nil, { OLD, "close" }, { "EXISTS\r\n", NEW })))
+  end)
+
+  it("no connection, but has no entry any more, has not deleted it for us", function()
+    assert.is_false((change_at(nil, { OLD, "NOT_FOUND\r\n", "END\r\n" })))
   end)
 
   it("no connection, but has the very bytes of another, is not believed", function()

@@ -57,6 +57,23 @@ describe("cache.memory", function()
     assert.is_true(my_guard ~= other_guard) -- both were kept until here
   end)
 
+  it("removes the table that was read, and no other", function()
+    local a, b = { access_token = "t" }, { access_token = "t" }
+    local handler = tokencache.cache.memory { token_info = b }
+    assert.is_true(handler:remove_cached_token(a))
+    assert.is_true(rawequal(b, (handler:get_cached_token())))
+    local mine, my_guard = handler:try_lock(100)
+    handler:unlock(mine)
+    local other, other_guard = handler:try_lock(100)
+    assert.is_true(handler:remove_cached_token(b, mine))
+    assert.is_true(rawequal(b, (handler:get_cached_token())))
+    assert.is_true(handler:remove_cached_token(b, other))
+    assert.is_nil((handler:get_cached_token()))
+    assert.is_true(handler:remove_cached_token(b))
+    assert.error_matches(function() handler.remove_cached_token({}, a) end, "memory")
+    assert.is_true(my_guard ~= other_guard) -- both were kept until here
+  end)
+
   it("is one cache each time", function()
     local one = tokencache.cache.memory { token_info = { access_token = "t" } }
     assert.is_nil(tokencache.cache.memory():get_cached_token())

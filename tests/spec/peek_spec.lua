@@ -95,78 +95,6 @@ describe("flow:peek_access_token", function()
       assert.equal("new", front:get_cached_token().access_token)
     end)
 
-    describe("looks once in a turn of an event loop", function()
-      local near, turn
-
-      before_each(function()
-        turn, near = 1, store.memory()
-        stage.io.turn = function() return turn end
-        front = cache.from_store(near, "near")
-        flow = stage:flow { cache = cache.tiered { front = front, back = stage.handler,
-          clock = stage.io.now } }
-        stage.now = 1900
-        assert.equal("old", flow:peek_access_token())
-      end)
-
-      local function save_elsewhere(token)
-        cache.from_store(near, "near"):save_token_to_cache({ access_token = token,
-          expires_at = 5000 })
-      end
-
-      it("and sees in the next what another has saved", function()
-        save_elsewhere "new"
-        assert.equal("old", flow:peek_access_token())
-        turn = 2
-        assert.equal("new", flow:peek_access_token())
-      end)
-
-      it("but at once what went through its own cache", function()
-        flow.cache:save_token_to_cache({ access_token = "new", expires_at = 5000 })
-        assert.equal("new", flow:peek_access_token())
-        flow.cache:remove_cached_token()
-        assert.is_nil((flow:peek_access_token()))
-      end)
-
-      it("but not at a token near its end, or one whose save is owing", function()
-        stage.now = 1935
-        turn = 2
-        assert.equal("old", flow:peek_access_token())
-        save_elsewhere "new"
-        assert.equal("new", flow:peek_access_token())
-        stage.on.save = function() return nil, "full" end
-        assert.equal("access-1", flow:get_access_token { check_cache = false })
-        assert.is_nil((flow:peek_access_token()))
-      end)
-
-      it("but not where turns may last for seconds, once that is known", function()
-        local short, asked = nil, 0
-        function stage.io.turns_are_short()
-          asked = asked + 1
-          return short
-        end
-        for _, answer in ipairs { "unknown", false, true } do
-          if answer ~= "unknown" then
-            short = answer
-          end
-          flow = stage:flow { cache = flow.cache }
-          save_elsewhere "old"
-          for _ = 1, 3 do
-            assert.equal("old", flow:peek_access_token())
-          end
-          save_elsewhere "new"
-          assert.equal(short and "old" or "new", flow:peek_access_token())
-        end
-        assert.equal(4 + 1 + 1, asked)
-      end)
-
-      it("and not where the program has a clock of its own", function()
-        local own = stage:flow { cache = flow.cache, clock = stage.io.now }
-        assert.equal("old", own:peek_access_token())
-        save_elsewhere "new"
-        assert.equal("new", own:peek_access_token())
-      end)
-    end)
-
     it("looks there once where neither has one", function()
       stage.stored = nil
       assert.is_nil((peek(flow)))
@@ -176,11 +104,9 @@ describe("flow:peek_access_token", function()
   end)
 
   it("wants a flow", function()
-    local flow = over(nil)
-    stage.io.turn = function() return 1 end
-    local in_turns = stage:flow { cache = cache.tiered { front = cache.memory {},
+    local tiered = stage:flow { cache = cache.tiered { front = cache.memory {},
       back = stage.handler } }
-    for _, one in ipairs { flow, in_turns } do
+    for _, one in ipairs { over(nil), tiered } do
       local ok, message = pcall(function() one.peek_access_token() end)
       assert.is_false(ok)
       assert.matches("peek_spec.lua:%d+: peek_access_token: call it on a flow, with a colon",

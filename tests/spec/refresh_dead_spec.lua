@@ -1,9 +1,12 @@
 -- Refresh where the server fails: a dead refresh token is the end of a login, nothing else is.
 
+local from_store = require "tokencache.cache.from_store"
 local log = require "tokencache.log"
 local logins = require "support.logins"
 local merged = require "support.merged"
 local stages = require "support.stage"
+local table_store = require "support.table_store"
+local tokencache = require "tokencache"
 
 local LOGIN, NEWER = logins.LOGIN, logins.NEWER
 local expect_reauthorize = logins.expect_reauthorize
@@ -66,6 +69,44 @@ describe("a refresh token that the server calls dead", function()
     assert.equal("load request sleep load", stage:acts())
     assert.same({ 0.5 }, stage.slept)
     assert.equal(NEWER, stage.stored)
+  end)
+
+  it("is not removed where another login is saved right after the last look", function()
+    local handler_of = {
+      ["a store"] = function() return from_store(tokencache.store.memory(), "ann") end,
+      ["a store of the user's"] = function() return from_store(table_store(), "ann") end,
+      ["two tiers"] = function()
+        return tokencache.cache.tiered { front = tokencache.cache.memory(),
+          back = from_store(tokencache.store.memory(), "ann") }
+      end,
+      ["memory"] = tokencache.cache.memory,
+    }
+    for kind, make in pairs(handler_of) do
+      for _, comes in ipairs { true, false } do
+        local stage, handler = stages.new(), make()
+        handler:save_token_to_cache(LOGIN)
+        local removed_as
+        stage.handler = setmetatable({
+          remove_cached_token = function(_, ...)
+            removed_as = select("#", ...)
+            if comes then
+              handler:save_token_to_cache(NEWER)
+            end
+            return handler:remove_cached_token(...)
+          end,
+        }, { __index = function(_, name)
+          local value = handler[name]
+          return type(value) == "function" and function(_, ...) return value(handler, ...) end
+            or value
+        end })
+        stage.on.request = logins.dead
+        expect_reauthorize(stage:user_flow():get_access_token())
+        assert.equal(2, removed_as, kind)
+        assert.same({}, stage.logged)
+        local left = handler:get_cached_token(true)
+        assert.equal(comes and "newer" or nil, left and left.access_token, kind)
+      end
+    end
   end)
 
   it("is removed at once where one may not sleep", function()

@@ -66,6 +66,11 @@ describe("a renewed login that could not be saved", function()
     stage.on.load = logins.fail
     assert.equal("access-1", flow:get_access_token())
     stage.now = 9000
+    local token, err = flow:get_access_token() -- what it would replace is not known
+    assert.is_nil(token)
+    assert.equal("cache", err.kind)
+    assert.equal("refresh-1", logins.sent(stage))
+    stage.on.load = nil
     assert.equal("access-2", flow:get_access_token())
     assert.equal("refresh-1 refresh-2", logins.sent(stage))
   end)
@@ -96,22 +101,39 @@ describe("a renewed login that could not be saved", function()
     assert.equal(1500, stage.stored.expires_at)
   end)
 
-  it("does not give way to an earlier login, whose end is later", function()
+  it("gives way to whatever else is there by now: times do not decide", function()
     local stage, flow = unsaved()
     stage.stored = merged(NEWER, { authorized_at = 400, expires_at = 9000 })
     stage.on.save = nil
+    assert.equal("newer", flow:get_access_token())
+    assert.equal("load", stage:acts())
+    assert.equal(NEWER.refresh_token, stage.stored.refresh_token)
+  end)
+
+  it("is saved where the entry has vanished: stores lose entries", function()
+    local stage, flow = unsaved()
+    stage.stored, stage.on.save = nil, nil
     assert.equal("access-1", flow:get_access_token())
     assert.equal("refresh-2", stage.stored.refresh_token)
   end)
 
-  it("and is dead meanwhile is forgotten, and the cache's tried", function()
+  it("is found by another flow over the same cache", function()
+    local stage = unsaved()
+    stage.on.save = nil
+    assert.equal("access-1", stage:user_flow():get_access_token())
+    assert.equal("load save", stage:acts())
+    assert.equal("refresh-1", logins.sent(stage))
+    assert.equal("refresh-2", stage.stored.refresh_token)
+  end)
+
+  it("and is dead meanwhile is forgotten; the one that it replaced is spent", function()
     local stage, flow = unsaved()
     stage.now, stage.on.request = 9000, logins.dead
     expect_reauthorize(flow:get_access_token())
-    assert.equal("refresh-1 refresh-2 refresh-1", logins.sent(stage))
+    assert.equal("refresh-1 refresh-2", logins.sent(stage))
     assert.is_nil(stage.stored)
     expect_reauthorize(flow:get_access_token())
-    assert.equal(3, #stage.requests)
+    assert.equal(2, #stage.requests)
   end)
 
   it("whose save had worked after all is asked for once when it is dead", function()

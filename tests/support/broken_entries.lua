@@ -10,6 +10,7 @@ local THE_ONLY, holds = classes.THE_ONLY, classes.holds
 
 local REPLACES_ENTRY = "replaces what was read and nothing else, if it has replace_cached_token"
 local GONE = "puts back nothing that was removed, if it has replace_cached_token"
+local REMOVES_ENTRY = "removes only the entry that was read, if it has entries"
 local UNDER_LOCK = "replaces under a lock, unless another holds it, if it has both"
 local CAN_SAVE = "shows that it can save, and changes nothing by it, if it has can_save"
 local ACCOUNT = "tells its account from others, if it has account_id"
@@ -68,6 +69,24 @@ return {
       end
       return Replacing.replace_cached_token(self, entry, token_info)
     end }, GONE },
+  ["removes whatever is there"] = {
+    { replace_cached_token = Replacing.replace_cached_token,
+      remove_cached_token = Sound.remove_cached_token }, REMOVES_ENTRY },
+  ["never removes what was read"] = {
+    { replace_cached_token = Replacing.replace_cached_token,
+      remove_cached_token = function(self, entry)
+        if entry == nil then
+          self.rows[self.key] = nil
+        end
+      end }, REMOVES_ENTRY },
+  ["fails to remove where another entry is there"] = {
+    { replace_cached_token = Replacing.replace_cached_token,
+      remove_cached_token = function(self, entry)
+        if entry ~= nil and self.rows[self.key] ~= entry then
+          return false
+        end
+        self.rows[self.key] = nil
+      end }, REMOVES_ENTRY },
   ["replaces under the lock of another"] = {
     { try_lock = Locking.try_lock, replace_cached_token = function(self, entry, token_info)
       return Replacing.replace_cached_token(self, entry, token_info)

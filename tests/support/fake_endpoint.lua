@@ -28,7 +28,7 @@
 ---     limit?bytes=N              a body of N bytes
 ---     status/N?retry_after=S     status N and an empty object; retry_date=S: S seconds ahead
 ---     redirect                   302 to /token
----     invalid-client             401 as in RFC 6749 §5.2
+---     invalid-client?delay=S     401 as in RFC 6749 §5.2, after S seconds
 ---     oauth-error?error=E&status=N&description=D
 ---                                status 200 by default, as GitHub does
 ---     echo-error                 400; the description holds the request's secrets, and controls

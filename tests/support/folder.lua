@@ -9,9 +9,10 @@ local folder = {}
 local Folder = {}
 Folder.__index = Folder
 
+---@param parent? string  where to make it, if that can be done; "/dev/shm" for many small files
 ---@return Folder
-function folder.new()
-  return setmetatable({ path = process.temporary_directory() }, Folder)
+function folder.new(parent)
+  return setmetatable({ path = process.temporary_directory(parent) }, Folder)
 end
 
 ---@param name string

@@ -100,6 +100,12 @@ function Replacing:replace_cached_token(entry, token_info, _, handle)
   return true
 end
 
+function Replacing:remove_cached_token(entry, handle)
+  if entry == nil or not refusal(self, entry, handle) then
+    self.rows[self.key] = nil
+  end
+end
+
 function Replacing:can_save(entry, _, handle)
   if refusal(self, entry, handle) then
     return false
@@ -165,6 +171,7 @@ local function maker(methods, change)
     if has_entries then
       add(self, Replacing, ENTRIES)
       self.get_cached_token = Replacing.get_cached_token
+      self.remove_cached_token = Replacing.remove_cached_token
     end
     for method, fn in pairs(methods) do
       self[method] = fn

@@ -1,7 +1,8 @@
 --- A real authorization server, npm's oidc-provider, for the length of a spec.
 ---
 ---     local server = oidc_provider.start { token_lifetime = 2 }
----     server.provider          -- for a flow: token_url, authorize_url and issuer
+---     local server = oidc_provider.at(url)   -- the same one, in another process
+---     server.provider          -- for a flow: token_url, authorize_url, revocation_url and issuer
 ---     server.token_url         -- http://127.0.0.1:PORT/token
 ---     server.clients.basic     -- { client_id=, client_secret= }; likewise post and odd
 ---     server.clients.confidential, server.clients.public
@@ -45,12 +46,19 @@ function oidc_provider.start(settings)
   end
   local child = process.start({ "node", "tests/servers/oidc_provider.mjs" },
     { ready = true, environment = environment, directory = os.getenv("PWD") })
-  local url = child.ready
+  local self = oidc_provider.at(child.ready)
+  self.child = child
+  return self
+end
+
+---@param url string
+---@return OidcProvider  one that has been started elsewhere
+function oidc_provider.at(url)
   return setmetatable({
-    child = child,
     url = url,
     token_url = url .. "/token",
-    provider = { authorize_url = url .. "/auth", token_url = url .. "/token", issuer = url },
+    provider = { authorize_url = url .. "/auth", token_url = url .. "/token",
+      revocation_url = url .. "/token/revocation", issuer = url },
     clients = {
       basic = { client_id = "basic", client_secret = "basic-secret-8d1f" },
       post = { client_id = "post", client_secret = "post-secret-27ae" },

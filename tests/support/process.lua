@@ -159,9 +159,13 @@ function process.is_alive(pid)
   return state ~= nil and state ~= "Z" and state ~= "X"
 end
 
+---@param parent? string  where to make it, if that can be done
 ---@return string path
-function process.temporary_directory()
-  local code, output = process.run({ "mktemp", "-d" })
+function process.temporary_directory(parent)
+  local code, output = process.run({ "mktemp", "-d", parent and "-p", parent })
+  if code ~= 0 and parent then
+    return process.temporary_directory()
+  end
   assert(code == 0, output)
   return (output:gsub("\n$", ""))
 end

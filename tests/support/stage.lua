@@ -1,4 +1,5 @@
---- A flow whose handler, transport, clock and sleep are all played here, and written down.
+--- A flow whose handler, transport, clock and sleep are all played here, and written down. Each
+--- stage is a process of its own.
 ---
 ---     local stage = stages.new { token_info = { access_token = "old", expires_at = 990 } }
 ---     stage.on.save = function(info) return nil, "the disk is full" end
@@ -17,6 +18,7 @@
 local json = require "tokencache.json"
 local keep_log = require "support.keep_log"
 local merged = require "support.merged"
+local process = require "tokencache.account.process"
 local tokencache = require "tokencache"
 
 local stages = {}
@@ -134,6 +136,7 @@ function stages.new(settings)
     end,
   }
   self.io = {
+    process = process.new(),
     now = function() return self.now end,
     monotonic = function() return self.monotonic end,
     sleep = function(seconds)
@@ -152,7 +155,7 @@ stages.CLIENT_ID = "an-id"
 stages.CLIENT_SECRET = "the secret/of the stage"
 
 local function with_parts(stage, options)
-  return merged({
+  local all = merged({
     provider = {
       token_url = "https://login.example/token",
       authorize_url = "https://login.example/authorize",
@@ -163,6 +166,10 @@ local function with_parts(stage, options)
     http = stage.transport,
     io = stage.io,
   }, options)
+  if all.store then
+    all.cache = nil
+  end
+  return all
 end
 
 ---@param options? table  besides those that the stage needs

@@ -16,7 +16,7 @@ local Crowd = {}
 Crowd.__index = Crowd
 
 ---@param orders { cache: string, provider: tokencache.Provider, client: table, now: number,
----   processes?: integer, alone?: boolean }  see StampedeOrders
+---   processes?: integer, alone?: boolean, refused?: string }  see StampedeOrders
 function stampede.new(orders)
   local self = setmetatable({ folder = folder.new(), orders = orders }, Crowd)
   self.folder:shell("mkfifo gate; touch ready busy results")
@@ -29,11 +29,13 @@ local function command(self)
   return process.lua(([[require("support.stampede_worker") {
     cache = %q, provider = { authorize_url = %q, token_url = %q, issuer = %q },
     client = { client_id = %q, client_secret = %q }, now = %d, processes = %d,
-    ready = %q, gate = %q, busy = %q, results = %q, alone = %s }]]):format(orders.cache,
+    ready = %q, gate = %q, busy = %q, results = %q, alone = %s,
+    refused = %s }]]):format(orders.cache,
     provider.authorize_url, provider.token_url, provider.issuer or provider.token_url,
     client.client_id, client.client_secret, orders.now, orders.processes or 1,
     self.folder:file("ready"), self.folder:file("gate"), self.folder:file("busy"),
-    self.folder:file("results"), tostring(orders.alone == true)))
+    self.folder:file("results"), tostring(orders.alone == true),
+    orders.refused and ("%q"):format(orders.refused) or "nil"))
 end
 
 function Crowd:run()

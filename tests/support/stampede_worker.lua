@@ -15,6 +15,7 @@ local unix = require "support.unix"
 ---@field gate string       a FIFO: its opening is the start
 ---@field busy string       the file to which each adds a byte where it finds the lock taken
 ---@field results string    the file for the lines
+---@field refused? string  the token that the API has refused
 ---@field alone boolean      only one process, this one, and no waiting for others
 
 local function append(path, text)
@@ -60,7 +61,7 @@ local function take_part(orders)
   local flow = new_flow(orders)
   append(orders.ready, ".")
   assert(io.open(orders.gate, "r")):close() -- waits until it is opened at the other end
-  local token, err = flow:get_access_token()
+  local token, err = flow:get_access_token(orders.refused and { refused = orders.refused } or nil)
   append(orders.results, (token and "token " .. token or err.kind .. " " .. err) .. "\n")
 end
 

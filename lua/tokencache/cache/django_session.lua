@@ -1,6 +1,6 @@
 --- Keeps a token in the session of a request, in the manner of Django.
 
-local options = require "tokencache.options"
+local options = require "tokencache.util.options"
 local session_handler = require "tokencache.cache.session"
 
 local WHERE = "cache.django_session"

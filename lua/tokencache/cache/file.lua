@@ -4,9 +4,9 @@ local blocking = require "tokencache.blocking"
 local core = require "tokencache._core"
 local directory_failure = require "tokencache.store.directory"
 local errors = require "tokencache.error"
-local file_lock = require "tokencache.file_lock"
+local file_lock = require "tokencache.store.file_lock"
 local from_store = require "tokencache.cache.from_store"
-local options = require "tokencache.options"
+local options = require "tokencache.util.options"
 
 local file = blocking.worker "file"
 
@@ -42,7 +42,8 @@ local function away(path)
   return directory and directory_failure(directory)
 end
 
---- A directory that is away is no word about the file.
+--- Turns "something else is there" into a failure where the file's directory is gone: it may come
+--- back with the file in it.
 local function unless_away(path, result, err)
   local problem = result == false and away(path)
   if problem then

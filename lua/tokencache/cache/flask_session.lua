@@ -1,6 +1,6 @@
 --- Keeps a token in a session, in the manner of Flask.
 
-local options = require "tokencache.options"
+local options = require "tokencache.util.options"
 local session_handler = require "tokencache.cache.session"
 
 local WHERE = "cache.flask_session"

@@ -4,11 +4,12 @@
 local check_store = require "tokencache.store.check"
 local core = require "tokencache._core"
 local errors = require "tokencache.error"
-local extras = require "tokencache.extras"
+local extras = require "tokencache.util.extras"
 local json = require "tokencache.json"
 local keys = require "tokencache.key"
 local log = require "tokencache.log"
-local options = require "tokencache.options"
+local options = require "tokencache.util.options"
+local padded = require "tokencache.store.padded"
 local read_store = require "tokencache.store.read"
 local reserved_key = require "tokencache.store.reserved_key"
 local token_info = require "tokencache.token_info"
@@ -23,8 +24,9 @@ local token_info = require "tokencache.token_info"
 ---@field extend_lock? fun(self, handle: any, ttl: number): any, any  true; false: not held; nil,
 ---                                                           err
 ---@field unlock? fun(self, handle: any): any, any
----@field replace? fun(self, key: string, old?: string, bytes: string, ttl?: integer, handle?: any):
----   boolean?, any  false: not `old` is there, or another holds the lock of `handle`; nil, err
+---@field replace? fun(self, key: string, old?: string, bytes?: string, ttl?: integer,
+---   handle?: any): boolean?, any  no bytes: delete `old`; false: not `old` is there, or another
+---   holds the lock of `handle`; nil, err
 ---@field can_save? fun(self, key: string, bytes: string, ttl?: integer, handle?: any):
 ---   string|false|nil, any   what is there now; false as for replace; nil, err: it cannot save
 ---@field can_save_anew? boolean  can_save also takes nil for `bytes`: nothing is there
@@ -44,9 +46,12 @@ local token_info = require "tokencache.token_info"
 ---@field private clock? fun(): number
 ---@field private seen_bytes? string  what `seen_info` was decoded from
 ---@field private seen_info? tokencache.TokenInfo
----@field private copy_seen? fun(info: table): table
+---@field private copy_seen fun(info: table): table
 ---@field replaces_in_two_steps boolean  see docs/handlers.md
-local Handler = { replaces_in_two_steps = true }
+local Handler = {
+  replaces_in_two_steps = true,
+  copy_seen = token_info.plain_copy, -- few token_infos need another
+}
 
 --- For messages.
 local function name_of(self)
@@ -101,7 +106,7 @@ local function decode(self, bytes)
   return info
 end
 
---- What the store's get has returned, where that is not what it returned the last time.
+--- Decodes what the store's get has returned, where it is not the same as the last time.
 local function take(self, bytes, err)
   if err ~= nil and bytes == nil then
     return nil, store_failure(self, "get", err)
@@ -113,7 +118,7 @@ local function take(self, bytes, err)
   info, err = decode(self, bytes)
   if info then
     self.seen_bytes, self.seen_info = bytes, info
-    self.copy_seen = token_info.is_plain(info) and token_info.plain_copy or json.copy
+    self.copy_seen = not token_info.is_plain(info) and json.copy or nil
   end
   return info, err, bytes
 end
@@ -157,7 +162,7 @@ function Handler:get_cached_token(anew)
   return info and self.copy_seen(info), err, bytes
 end
 
---- What is beyond it storages have no dates for.
+--- Many storages cannot keep an entry for longer; such an entry is kept for good.
 local LONGEST = 1e10 -- seconds, three centuries
 
 --- Whole seconds for the store to keep the entry; nil: for good.
@@ -203,7 +208,7 @@ function Handler:save_token_to_cache(info, good_until)
   return outcome(self, "set", self.store:set(self.key, bytes, ttl))
 end
 
---- Reports whether nothing is there although something was: then it was removed.
+--- Reports whether the entry was removed: one was read, and now there is none.
 local function is_gone(there, err, entry)
   return there == nil and err == nil and entry ~= nil
 end
@@ -248,11 +253,30 @@ local function replace_cached_token(self, entry, info, good_until, handle)
   return false, is_gone(there, err, entry) and "gone" or nil
 end
 
+--- Removes what was read, or whatever there is. Something else than what was read stays, which is
+--- no failure. A store that cannot compare is read again: what another saves right after is lost.
+---@param entry? string   the third result of get_cached_token; nil: whatever there is
+---@param handle? any     of the lock under which this is done
 ---@return true?
 ---@return tokencache.Error?
-local function remove_cached_token(self)
+local function remove_cached_token(self, entry, handle)
   self.seen_bytes, self.seen_info = nil, nil
-  return outcome(self, "delete", self.store:delete(self.key))
+  local store, key = self.store, self.key
+  if entry ~= nil and store.replace then
+    local removed, err = store:replace(key, entry, nil, nil, handle)
+    if removed == nil then
+      return nil, store_failure(self, "replace", err)
+    end
+    return true
+  elseif entry ~= nil then
+    local there, err = read_store(store, key, true)
+    if there == nil and err ~= nil then
+      return nil, store_failure(self, "get", err)
+    elseif there ~= entry then
+      return true
+    end
+  end
+  return outcome(self, "delete", store:delete(key))
 end
 
 ---@param ttl number  seconds after which the lock ends by itself
@@ -285,8 +309,24 @@ local function unlock(self, handle)
   return outcome(self, "unlock", self.store:unlock(handle))
 end
 
+--- Where nothing is there: an expired token that nobody can renew means as little to who reads it.
+local PLACE = '{"access_token":"none","expires_at":0}'
+local PLACE_LIFE = 60 -- seconds, where the store has a time to live
+
+local function hold_place(self, handle)
+  if not self.store.replace then
+    return nil
+  end
+  local place = padded(PLACE)
+  local held, err = self.store:replace(self.key, nil, place, PLACE_LIFE, handle)
+  if held == nil then
+    return nil, store_failure(self, "replace", err)
+  end
+  return held and place
+end
+
 --- Shows that the store can take a longer entry in place of the one that was read, which it may pad
---- with blanks to find out.
+--- with blanks to find out. Where nothing was, it keeps the place by an entry that is of no use.
 ---@param entry? string  the third result of get_cached_token; nil: nothing was there
 ---@param info tokencache.TokenInfo  what was read: the entry is kept as long as this is of use
 ---@param handle? any    of the lock under which this is done
@@ -295,7 +335,7 @@ end
 local function can_save(self, entry, info, handle)
   local store = self.store
   if entry == nil and not store.can_save_anew then
-    return nil
+    return hold_place(self, handle)
   end
   local ttl = type(info) == "table" and time_to_live(self, info) or nil
   local kept, err = store:can_save(self.key, entry, ttl, handle)
@@ -345,7 +385,7 @@ function Handler:set_mark(text, ttl)
   return outcome(self, "set", store:set(key, ("%.0f %s"):format(ends, text or ""), seconds))
 end
 
---- What the account is known by, however many handlers there are for it.
+--- Returns what the account is known by. All handlers of one account return the same.
 ---@return any identity  of the store: a string, or an object that is compared by rawequal
 ---@return string key    of the account there
 function Handler:account_id()
@@ -355,6 +395,30 @@ function Handler:account_id()
     identity = store
   end
   return identity, store.identity_key and store:identity_key(self.key) or self.key
+end
+
+--- Bytes that are to be kept elsewhere for a while, sealed as the store seals its entries.
+---@param bytes string
+---@return string?
+---@return tokencache.Error?
+function Handler:protect(bytes)
+  local store = self.store
+  if store.protect then
+    return store:protect(self.key, bytes)
+  end
+  return bytes
+end
+
+--- The bytes that `protect` was given.
+---@param text string
+---@return string?
+---@return tokencache.Error?
+function Handler:reveal(text)
+  local store = self.store
+  if store.reveal then
+    return store:reveal(self.key, text)
+  end
+  return text
 end
 
 --- A handler can do these only if its store can.

@@ -6,7 +6,7 @@ local memcached_options = require "tokencache.store.memcached_options"
 local new_store = require "tokencache.store.memcached_base"
 local of_server = require "tokencache.cache.of_server"
 
-local LONGEST_IN_SECONDS = 60 * 60 * 24 * 30 -- what is above it memcached takes for a date
+local LONGEST_IN_SECONDS = 60 * 60 * 24 * 30 -- memcached takes a larger number for a date
 local LAST_DATE = 2 ^ 31 - 1                 -- in Unix seconds, that memcached knows
 
 local function put(client, key, bytes, ttl)

@@ -1,7 +1,7 @@
 --- The memory cache handler: keeps one token_info, the table itself, as long as the handler lives.
 
 local core = require "tokencache._core"
-local options = require "tokencache.options"
+local options = require "tokencache.util.options"
 
 local rules = { token_info = { "table" } }
 

@@ -4,7 +4,7 @@
 local client_store = require "tokencache.store.client"
 local from_store = require "tokencache.cache.from_store"
 local keys = require "tokencache.key"
-local options = require "tokencache.options"
+local options = require "tokencache.util.options"
 local reserved_key = require "tokencache.store.reserved_key"
 
 local KEY_RULES = {
@@ -48,6 +48,8 @@ return function(where, kind)
         return kind.client_key(reserved_key.of_mark(at))
       end
     end
-    return from_store(store, key, opts_of_key)
+    local handler = from_store(store, key, opts_of_key)
+    handler.in_request = true -- in nginx such a client is of no use to a timer
+    return handler
   end
 end

@@ -3,7 +3,7 @@
 
 local errors = require "tokencache.error"
 local from_store = require "tokencache.cache.from_store"
-local options = require "tokencache.options"
+local options = require "tokencache.util.options"
 
 local WHERE = "cache.resty_session"
 local KEY = "token_info"

@@ -1,13 +1,13 @@
 --- A cache handler made of two: a near one in front, such as memory, and behind it the one that
 --- counts, such as Redis. A fresh token is taken from the front without a look at the back. The
---- rules are those of tokencache.tiers.
+--- rules are those of tokencache.store.tiers.
 
 local core = require "tokencache._core"
 local default_io = require "tokencache.io"
 local errors = require "tokencache.error"
-local extras = require "tokencache.extras"
-local options = require "tokencache.options"
-local tiers = require "tokencache.tiers"
+local extras = require "tokencache.util.extras"
+local options = require "tokencache.util.options"
+local tiers = require "tokencache.store.tiers"
 
 ---@class tokencache.TieredHandler
 ---@field private front table
@@ -16,7 +16,7 @@ local tiers = require "tokencache.tiers"
 ---@field private clock fun(): number
 ---@field private front_is_behind? boolean  it may hold what the back no longer does
 ---@field changes integer          to the back, their beginnings and their ends
----@field identity? string         the back's
+---@field identity any             the back's, or the back itself
 ---@field replaces_in_two_steps? boolean  the back does
 ---@field in_request? true         one of the two lives no longer than a request
 ---@field front_in_memory? userdata  the front, where a flow may look into it by itself
@@ -105,8 +105,8 @@ end
 --- What only the back can do. The lock and the mark are the back's: all who share a token share
 --- those.
 local metatable_over = extras(metatable, {
-  { needs = "remove_cached_token", name = "remove_cached_token", fn = function(self)
-    return rules.change(self, nil, "remove_cached_token")
+  { needs = "remove_cached_token", name = "remove_cached_token", fn = function(self, entry, handle)
+    return rules.change(self, nil, "remove_cached_token", entry, handle)
   end },
   { needs = "replace_cached_token", name = "replace_cached_token",
     fn = function(self, entry, info, good_until, handle)
@@ -126,6 +126,12 @@ local metatable_over = extras(metatable, {
   end },
   { needs = "get_mark", name = "get_mark", fn = function(self)
     return self.back:get_mark()
+  end },
+  { needs = "protect", name = "protect", fn = function(self, bytes)
+    return self.back:protect(bytes)
+  end },
+  { needs = "reveal", name = "reveal", fn = function(self, text)
+    return self.back:reveal(text)
   end },
   { needs = "set_mark", name = "set_mark", fn = function(self, text, ttl)
     return self.back:set_mark(text, ttl)
@@ -164,6 +170,9 @@ return function(opts)
     end
   end
   self.identity, self.replaces_in_two_steps = self.back.identity, self.back.replaces_in_two_steps
+  if self.identity == nil then
+    self.identity = self.back
+  end
   self.in_request = self.front.in_request or self.back.in_request or nil
   if self.clock == default_io.now and core.memory_box(self.front) then
     self.front_in_memory = self.front

@@ -1,7 +1,7 @@
 --- The authorization code grant (RFC 6749 §4.1), for clients that can keep a secret.
 
 local base = require "tokencache.flow.base"
-local options = require "tokencache.options"
+local options = require "tokencache.util.options"
 local user = require "tokencache.flow.user"
 
 ---@class tokencache.AuthorizationCodeOptions: tokencache.UserFlowOptions
@@ -12,6 +12,7 @@ return base.define {
   name = "authorization_code",
   rules = options.merge(user.rules, { pkce = { "boolean" } }),
   methods = user.methods,
+  account_methods = user.account_methods,
   auth_method = "client_secret_basic",
   required = { "redirect_uri" },
   complete = user.complete { response_type = "code" },

@@ -1,174 +1,133 @@
---- What all flows have in common: the way to a token.
+--- What all flows have in common. A flow is a client of a provider; the logins are its accounts:
+--- one, where it has a cache, or many, where it has a store. A flow with one account has that one's
+--- methods as its own.
 
+local Account = require "tokencache.account"
 local config = require "tokencache.flow.config"
 local core = require "tokencache._core"
 local default_io = require "tokencache.io"
 local memory_path = require "tokencache.flow.memory_path"
-local options = require "tokencache.options"
-local token_info = require "tokencache.token_info"
+local options = require "tokencache.util.options"
 
----@class tokencache.Flow
----@field cache table          the cache handler, for good
----@field package idle_run? tokencache.Run
----@field package in_memory boolean  the engine itself looks into the cache
+---@class tokencache.Flow: tokencache.Account
+---@field name string          of the constructor
+---@field client_id string
+---@field client userdata      what the engine knows of it
+---@field cache? table         the cache handler of a flow with one account, for good
+---@field store? tokencache.Store  of a flow with many
+---@field only? tokencache.Account  the account of a flow with one
+---@field process tokencache.Process
+---@field accounts_by_key table<string, tokencache.Account>
 ---@field package is_kept_fresh? boolean
----@field package judged { info: table, token?: string, ends?: number, most?: number }
----@field package turn? fun(): any  see tokencache.Io; nil: tokens are judged by another clock
----@field package unsaved tokencache.TokenInfo|false  its save failed; tried again at the next call
-local Flow = {
-  judged = { info = {} }, -- none that a cache could return
-}
+local Flow = {}
 
 Flow.call_rules = config.call_rules
 
-local flat, misused, type = token_info.flat, config.misused, type
-local driver, keep_fresh -- loaded when first used
+local from_store, keep_fresh, key_names -- loaded when first used
 
 local base = {}
 
-local NO_OPTIONS, FORCED = {}, { forced = true }
-
---- A handler's methods for a look into it: one gives the caller a table of its own; the other need
---- not, where the handler has it, and is for a token_info that goes no further.
-local GET, PEEK = "get_cached_token", "peek_cached_token"
-
---- Whether this is a token, and serves for longer than the leeway. One that nobody may change is
---- remembered.
-local function fits(self, info, method)
-  if type(info) ~= "table" or not self.client:fits(self.now(), flat(info)) then
-    return false
-  end
-  local ends = info.expires_at
-  if method == PEEK and self.cache[PEEK] and type(ends) == "number" and ends % 1 == 0 then
-    self.judged = { info = info, token = info.access_token, ends = ends,
-      most = token_info.longest_left(info) }
-  end
-  return true
+--- What is wrong with the `self` of a flow's method, if anything.
+local function misused(self)
+  return (type(self) ~= "table" or not self.client) and config.misused(nil) or nil
 end
 
---- Whether what the cache holds fits, and what that is, or an error. Of a token that is remembered
---- all but its end has been checked.
-local function look(self, method)
-  local cache, judged = self.cache, self.judged
-  local info, err = (cache[method] or cache[GET])(cache)
-  if info == judged.info and info.access_token == judged.token
-    and info.expires_at == judged.ends then
-    local left = judged.ends - self.now()
-    return left >= self.leeway and left <= judged.most, info, err
+local function problem_of_handler(handler)
+  if type(handler) ~= "table" and type(handler) ~= "userdata" then
+    return "key must be a string that is not empty, a list of strings, or a cache handler"
   end
-  return fits(self, info, method), info, err
+  return config.problem_of_cache("the cache handler", handler)
 end
 
---- Where a renewal could not be waited for, as in some phases of nginx, the seconds left do.
-local function serves_here(self, info)
-  return self.io.refusal and self.io.refusal()
-    and self.client:works(self.now(), flat(info))
+--- A list of strings is a key; what has methods is a handler.
+local function is_handler(given)
+  return type(given) == "userdata"
+    or type(given) == "table" and (given.get_cached_token ~= nil or getmetatable(given) ~= nil)
 end
 
---- The third result is what is wrong with the call itself: the method raises it, and so blames the
---- right caller.
-local function obtain(self, method, opts)
-  local first
-  if type(self) ~= "table" or not self.client then
-    return nil, nil, misused(self)
+--- Blames the caller of the method.
+local function account_at(self, key)
+  if not self.store then
+    error("account: this flow has one cache, and so one account; give it store= instead of cache= "
+      .. "for accounts by key", 3)
   end
-  if opts == nil and not self.unsaved then
-    local is_fit, info, err = look(self, method)
-    if is_fit then
-      return info
+  key_names = key_names or require "tokencache.key"
+  local name = key_names.check("account", key, 3)
+  local account = self.accounts_by_key[name]
+  if not account then
+    from_store = from_store or require "tokencache.cache.from_store"
+    account = Account.new(self, from_store(self.store, name), name)
+    self.accounts_by_key[name] = account
+    self.process.accounts:add(account)
+  end
+  return account
+end
+
+--- The account at a key of the flow's store, or over a cache handler. Cheap: call it where the
+--- account is needed.
+---@param key string|string[]|table  a list is joined so that parts which users supply cannot
+---   collide; a table with methods is a cache handler
+---@return tokencache.Account
+function Flow:account(key)
+  local account = type(self) == "table" and self.accounts_by_key and self.accounts_by_key[key]
+  if account then
+    if not (account.used and account.asked) then
+      account.used, account.asked = true, true
     end
-    if type(info) == "table" and serves_here(self, info) then
-      return info
-    end
-    if not (self.cache.may_be_stale or self.in_memory) then
-      first = { info = info, err = err }
-    end
+    return account
   end
-  opts = opts == nil and NO_OPTIONS or opts
-  local problem = options.problem(opts, self.call_rules)
-  if problem then
-    return nil, nil, problem
-  end
-  local timeout, response, info, err = opts.timeout or self.timeout
-  if self._take_response and (opts.code or opts.response_url) then
-    response, err, problem = self:_take_response(opts)
-    if not response then
-      return nil, err, problem
-    end
-    return self:_redeem(response, timeout)
-  end
-  driver = driver or require "tokencache.driver"
-  info, err = driver.run(self, timeout, opts.check_cache == false and FORCED or NO_OPTIONS, first)
-  return info, err
-end
-
-local function obtain_by_peek(self, opts)
-  return obtain(self, PEEK, opts)
-end
-
---- After a look that did not find a token that serves: it may have found an old copy.
-local function look_again(self, info, err)
-  if info ~= nil and self.cache.may_be_stale then
-    info, err = self.cache:get_cached_token(true)
-  end
-  driver = driver or require "tokencache.driver"
-  info, err = driver.checked(info, err)
-  return fits(self, info, GET) and info.access_token or nil, err
-end
-
----@class tokencache.CallOptions
----@field check_cache? boolean   false: get a new token
----@field timeout? number        seconds for the whole call
----@field response_url? string   where the browser was sent to after the last get_authorize_url();
----                              whoever logged in there counts, not who is in the cache
----@field code? string           the same, by the code in it alone
-
---- An access token that is good for at least `leeway` seconds: from the cache, or newly got.
----
---- The one exception: when a new one cannot be had for a passing reason, a cached token that has
---- some seconds left is returned, and a warning logged.
----@param opts? tokencache.CallOptions
----@return string?  access_token
----@return tokencache.Error?
-function Flow:get_access_token(opts)
-  local info, err, problem = obtain(self, PEEK, opts)
-  if info then
-    return info.access_token
-  elseif problem then
-    error("get_access_token: " .. problem, 2)
-  end
-  return nil, err
-end
-
---- What get_access_token() returns where it has nothing to do but look into the cache: the cached
---- token while it is fresh. Else nil, and nothing is done about it: no provider or user is asked.
---- In an event loop, over two tiers, one look serves for a turn of the loop.
----@return string?  access_token
----@return tokencache.Error?  the cache could not be read
-function Flow:peek_access_token()
   local problem = misused(self)
+  if not problem and is_handler(key) then
+    problem = problem_of_handler(key)
+    if not problem then
+      return Account.new(self, key)
+    end
+  end
   if problem then
-    error("peek_access_token: " .. problem, 2)
-  elseif self.unsaved then
-    return nil -- there is a newer one, which the next call has to save
+    error("account: " .. problem, 2)
   end
-  local is_fit, info, err = look(self, PEEK)
-  if is_fit then
-    return info.access_token
-  end
-  return look_again(self, info, err)
+  account = account_at(self, key)
+  return account
 end
 
---- The same as get_access_token(), with everything known about the token.
----@param opts? tokencache.CallOptions
----@return tokencache.TokenInfo?
----@return tokencache.Error?
-function Flow:get_token_info(opts)
-  local info, err, problem = obtain(self, GET, opts)
-  if problem then
-    error("get_token_info: " .. problem, 2)
+--- A page of keys, as the store lists them.
+local function next_page(self, prefix, cursor)
+  local page, more = self.store:keys(prefix, cursor)
+  if not page then
+    error("accounts: " .. tostring(more), 3)
   end
-  return info, err
+  return page, more
+end
+
+--- Iterates over the keys of the accounts that the store holds, each once. What goes wrong is
+--- raised. A store may yield, which an iterator cannot do on Lua 5.1: take `store:keys` there.
+---@param prefix? string  keys that begin so; default: all
+---@return fun(): string?
+function Flow:accounts(prefix)
+  local problem = misused(self)
+  if not problem and not self.store then
+    problem = "this flow has one cache, and so one account"
+  elseif not problem and not self.store.keys then
+    problem = "the store cannot list its keys"
+  elseif prefix ~= nil and type(prefix) ~= "string" then
+    problem = "prefix must be a string, not a " .. type(prefix)
+  end
+  if problem then
+    error("accounts: " .. problem, 2)
+  end
+  local page, cursor, i = {}, nil, 0
+  local is_last = false
+  return function()
+    while i >= #page do
+      if is_last then
+        return nil
+      end
+      page, cursor = next_page(self, prefix or "", cursor)
+      i, is_last = 0, cursor == nil
+    end
+    i = i + 1
+    return page[i]
+  end
 end
 
 --- Whether fewer than `leeway` seconds are left, or so many more than its expires_in that the clock
@@ -185,25 +144,14 @@ function Flow:is_token_expired(info)
   return self.client:is_expired(self.now(), info.expires_at, info.expires_in)
 end
 
---- The token_info itself if it serves this flow: of this client, with the scopes wanted, fresh.
----@param info? tokencache.TokenInfo
----@return tokencache.TokenInfo?
-function Flow:validate_token(info)
-  local problem = misused(self)
-  if problem then
-    error("validate_token: " .. problem, 2)
-  end
-  if type(info) == "table" and self.client:fits(self.now(), flat(info)) then
-    return info
-  end
-end
-
 --- Renews the token ahead of time from now on, so that no request waits for that: in nginx, to be
 --- called in init_worker_by_lua, or where the io table has `after`. Of several that share a cache,
 --- the one that gets its lock renews.
----@param opts? { margin?: number, jitter?: number }  seconds before a request would renew it;
----   default 60, at most half of the time that the token serves; and how far those who share it
----   are spread, default 10
+---
+--- Of a flow with store= these are the accounts that were asked for since their last renewal.
+---@param opts? { margin?: number, jitter?: number, at_once?: integer }  seconds before a request
+---   would renew it; default 60, at most half of the time that the token serves; how far those who
+---   share it are spread, default 10; and how many accounts are renewed at a time, default 10
 ---@return true?
 ---@return tokencache.Error?  there is no timer to be had
 function Flow:keep_fresh(opts)
@@ -223,18 +171,28 @@ end
 ---@class tokencache.FlowDefinition
 ---@field name string          as the engine knows it
 ---@field rules table          its options
----@field methods? table       beside the common ones
+---@field methods? table       of the flow beside the common ones
+---@field account_methods? table  of its accounts beside the common ones
 ---@field auth_method string   the default of token_endpoint_auth_method
 ---@field required? string[]   options that must be given, or be in the environment
 ---@field complete? fun(self, checked: table, server: table): string?  adds its own fields, or
 ---                            returns what is wrong
 
-local function new_metatable(definition)
+local function new_metatables(definition)
+  local of_account = options.merge(Account, definition.account_methods or {})
+  local of_flow = options.merge(options.merge(of_account, Flow), definition.methods or {})
   return {
-    __index = options.merge(Flow, definition.methods or {}),
+    __index = of_flow,
     __name = "tokencache.flow",
     __tostring = function(self)
       return "tokencache.flow." .. definition.name .. ": " .. self.client_id
+    end,
+  }, {
+    __index = of_account,
+    __name = "tokencache.account",
+    __tostring = function(self)
+      return "tokencache.account: " .. (self.key and require("tokencache.key").shown(self.key)
+        or tostring(self.handler))
     end,
   }
 end
@@ -243,23 +201,24 @@ end
 ---@param definition tokencache.FlowDefinition
 ---@return fun(given: table): tokencache.Flow
 function base.define(definition)
-  local metatable = new_metatable(definition)
+  local metatable, account_metatable = new_metatables(definition)
   local where = "flow." .. definition.name .. ": "
   return function(given)
     local self, problem = config.read(definition, given)
     if not self then
       error(where .. problem, 2)
     end
+    self.name, self.account_metatable = definition.name, account_metatable
     setmetatable(self, metatable)
-    if self.turn and self.cache.may_be_stale and self.cache.changes then
-      local turn_path = require "tokencache.flow.turn_path" -- most programs have no turns
-      self.peek_access_token = turn_path(self, self.io, self.peek_access_token)
+    if self.store then
+      self.accounts_by_key = {}
+      return self
     end
-    self.in_memory = core.memory_box(self.cache) ~= nil
+    self.only = Account.new(self, self.cache)
     local box = self.now == default_io.now
       and core.memory_box(self.cache.front_in_memory or self.cache)
     if box then
-      self.get_access_token = memory_path(self, box, self.leeway, obtain_by_peek)
+      self.get_access_token = memory_path(self, box, Account.obtain_by_peek)
     end
     return self
   end

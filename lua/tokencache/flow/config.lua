@@ -3,7 +3,8 @@
 
 local core = require "tokencache._core"
 local default_io = require "tokencache.io"
-local options = require "tokencache.options"
+local options = require "tokencache.util.options"
+local process = require "tokencache.account.process"
 local provider = require "tokencache.provider"
 
 local config = {}
@@ -13,11 +14,14 @@ local config = {}
 ---@field client_id? string        default: the provider's environment variable, if it has one
 ---@field client_secret? string    likewise
 ---@field scope? string|string[]   separated by spaces or commas
----@field cache? table             a cache handler; default: the file `.cache`
+---@field cache? table             a cache handler, for one account; default: the file `.cache`
+---@field store? tokencache.Store  a store, for many accounts: instead of cache
 ---@field token_endpoint_auth_method? "client_secret_basic"|"client_secret_post"|"none"
 ---@field token_params? table<string, string>  sent with each token request, such as `audience`
 ---@field leeway? number           seconds before its end at which a token is renewed; default 60
 ---@field timeout? number          seconds for a whole call, a login not counted; default 30
+---@field request_time? number     seconds that the request of a renewal may take, also beyond the
+---                                timeout: what is sent must be finished; default 10
 ---@field connect_timeout? number  seconds; default 10
 ---@field proxy? string            a URL; default: the environment's
 ---@field ca_file? string          certificates to trust instead of the system's
@@ -32,11 +36,13 @@ config.rules = {
   client_secret = { "string" },
   scope = { { "string", "table" } },
   cache = { "object" },
+  store = { "object" },
   token_endpoint_auth_method = { "string" },
   token_params = { "table" },
   leeway = { "number>=0", default = 60 },
   clock = { "callable" },
   timeout = { "number>0", default = 30 },
+  request_time = { "number>0", default = 10 },
   http = { "object" },
   proxy = { "string" },
   ca_file = { "string" },
@@ -47,6 +53,7 @@ config.rules = {
 --- Options of get_access_token and get_token_info; flows in which people log in have more.
 config.call_rules = {
   check_cache = { "boolean" },
+  refused = { "string" },
   timeout = { "number>0" },
 }
 
@@ -54,10 +61,12 @@ local io_rules = {
   now = { "callable", default = default_io.now },
   monotonic = { "callable", default = default_io.monotonic },
   sleep = { "callable", default = default_io.sleep },
-  turn = { "callable", default = default_io.turn },
-  turns_are_short = { "callable", default = default_io.turns_are_short },
+  turn = { "callable" },            -- was used once, and may still be given
+  turns_are_short = { "callable" }, -- likewise
   refusal = { "callable", default = default_io.refusal },
   after = { "callable", default = default_io.after },
+  new_waiter = { "callable", default = default_io.new_waiter },
+  process = { "table", default = process.own },
   random = { "callable", default = default_io.random },
   log_in = { "callable", default = default_io.log_in },
   transport = { "callable", default = default_io.transport },
@@ -177,6 +186,16 @@ local function scope_text(scope)
   return table.concat(scope, " ")
 end
 
+--- Returns a function that returns a digest of the client: who asks, where, and how. Two flows
+--- share their failures only if it is the same. The secret is hidden in the function.
+local function fingerprint(...)
+  local text, digest = table.concat({ ... }, "\0"), nil
+  return function()
+    digest = digest or require("tokencache.key").sha256(text) or text
+    return digest
+  end
+end
+
 local function make_client(draft)
   local checked, server, definition = draft.checked, draft.server, draft.definition
   local method = checked.token_endpoint_auth_method or server.token_endpoint_auth_method
@@ -199,6 +218,8 @@ local function make_client(draft)
   if problem then
     return problem
   end
+  draft.flow.fingerprint = fingerprint(method, server[endpoint], checked.client_id,
+    checked.client_secret)
   draft.flow.client, problem = core.new_client {
     flow = definition.name,
     auth_method = method,
@@ -208,6 +229,7 @@ local function make_client(draft)
     scope = scope,
     leeway = checked.leeway,
     keeps_dead = checked.on_invalid_grant == "keep",
+    reuses = server.rotates_refresh_tokens == false,
     params = params,
   }
   return problem and problem:gsub("^token_url", endpoint)
@@ -219,18 +241,31 @@ local function require_method(name, object, method, remedy)
   end
 end
 
+local REMEDY = "use one of tokencache.cache, or give yours both methods"
+
+--- What is wrong with a cache handler, in words.
+---@param name string  of what it was given as
+---@return string?
+function config.problem_of_cache(name, cache)
+  return require_method(name, cache, "get_cached_token", REMEDY)
+    or require_method(name, cache, "save_token_to_cache", REMEDY)
+    or cache.try_lock
+    and require_method(name, cache, "unlock", "what has try_lock must release it")
+end
+
 local function take_cache(draft)
-  local cache = draft.checked.cache
-  if cache == nil then
+  local cache, store = draft.checked.cache, draft.checked.store
+  draft.flow.process = draft.io.process
+  if store ~= nil then
+    draft.flow.store = store
+    local problem = require("tokencache.store.check")(store)
+    return cache ~= nil and "give cache, for one account, or store, for many; not both" or problem
+  elseif cache == nil then
     draft.flow.cache = require("tokencache.cache.file") {}
-    return
+    return nil
   end
   draft.flow.cache = cache
-  local remedy = "use one of tokencache.cache, or give yours both methods"
-  return require_method("cache", cache, "get_cached_token", remedy)
-    or require_method("cache", cache, "save_token_to_cache", remedy)
-    or cache.try_lock
-    and require_method("cache", cache, "unlock", "what has try_lock must release it")
+  return config.problem_of_cache("cache", cache)
 end
 
 local function take_transport(draft)
@@ -248,7 +283,7 @@ end
 
 local LATEST = 253402300799 -- Unix seconds: the end of the year 9999
 
---- What judges tokens; a clock that goes wrong is named at the call that it spoils.
+--- Wraps the clock by which tokens are judged, so that a wrong value raises and names the clock.
 local function checked_clock(name, clock)
   if clock == core.now then
     return clock
@@ -263,7 +298,8 @@ local function checked_clock(name, clock)
   end
 end
 
---- Both at once; false for the system's, which the engine reads itself.
+--- Returns a function that reads both clocks; or false if both are the system's, which the engine
+--- reads itself.
 local function clocks(now, monotonic)
   if now == core.now and monotonic == core.monotonic then
     return false
@@ -273,17 +309,32 @@ local function clocks(now, monotonic)
   end
 end
 
+--- What is wrong with an address of the provider's that secrets go to, if anything.
+---@param name string
+---@param text string
+---@return string? problem
+function config.problem_of_url(name, text)
+  local url, problem = core.parse_url(text)
+  if not url then
+    return "provider: " .. name .. ": " .. problem
+  elseif not url.secure or url.fragment then
+    return "provider: " .. name .. " must be https, or http on a loopback address, without a "
+      .. "fragment"
+  end
+end
+
 local function take_rest(draft)
   local flow, checked = draft.flow, draft.checked
   flow.client_id = checked.client_id
   flow.io = draft.io
   flow.now = checked.clock and checked_clock("clock", checked.clock)
     or checked_clock("io.now", draft.io.now)
-  flow.turn = not checked.clock and draft.io.turn or nil
   flow.clocks = clocks(flow.now, draft.io.monotonic)
   flow.leeway = checked.leeway
   flow.timeout = checked.timeout
-  flow.unsaved = false -- there from the start: a look for an absent field goes to the metatable
+  flow.request_time = checked.request_time
+  flow.revocation_url = draft.server.revocation_url
+  return flow.revocation_url and config.problem_of_url("revocation_url", flow.revocation_url)
 end
 
 --- Each adds to the draft, or returns what is wrong. Not by raising: some call what is the user's,

@@ -12,6 +12,7 @@ return base.define {
   name = "implicit",
   rules = user.rules,
   methods = user.methods,
+  account_methods = user.account_methods,
   auth_method = "none",
   required = { "redirect_uri" },
   endpoint = "authorize_url",

@@ -6,14 +6,18 @@
 
 local driver = require "tokencache.driver"
 local log = require "tokencache.log"
-local options = require "tokencache.options"
-local protected = require "tokencache.protected"
+local options = require "tokencache.util.options"
+local protected = require "tokencache.util.protected"
 
 local FIRST_PAUSE = 1    -- seconds after a failure; doubled each time
 local LONGEST_PAUSE = 60 -- then, and between two looks at the cache: others may replace the token
+local ROUND = 5          -- seconds between two looks through many accounts
+local SLICE = 500        -- accounts that are looked through at a stretch
+local TOO_MANY = 429     -- HTTP status
 local NO_LATER = 0.5     -- seconds: a token that ends no later than this one is not a newer one
 
 ---@class tokencache.Keeper
+---@field account tokencache.Account
 ---@field flow tokencache.Flow
 ---@field margin number    seconds
 ---@field jitter number    seconds
@@ -37,7 +41,7 @@ local function warn_once(self, ...)
   end
 end
 
---- Sets when the token is due, where it is another than the last one.
+--- Computes when the token is due to be renewed, if it is a new one.
 local function note(self, info)
   local flow, expires_at = self.flow, tonumber(info.expires_at)
   if expires_at == self.expires_at then
@@ -57,7 +61,8 @@ local function note(self, info)
     - random(flow) * math.min(self.jitter, serves / 4)
 end
 
---- How much earlier than usual the token must be renewed now: so much that this one does not do.
+--- Returns how many seconds earlier than usual a token counts as expired in the next run. It is
+--- zero, or just enough for the present token to count as expired.
 local function earlier(self)
   local now = self.flow.now()
   if not self.due or now < self.due then
@@ -74,6 +79,7 @@ local function backoff(self, err)
 end
 
 local function after_error(self, err)
+  self.last_error = err
   if err.kind ~= "reauthorize" then
     log.warning("keep_fresh: the token could not be renewed: ", err)
     return backoff(self, err)
@@ -85,8 +91,9 @@ end
 --- Renews the token if it is due.
 ---@return number seconds  until the next look
 local function look(self)
-  local info, err = driver.run(self.flow, self.flow.timeout, { stays_out = true,
-    earlier = earlier(self) })
+  self.last_error = nil
+  local info, err = driver.run(self.account, self.flow.timeout, { stays_out = true,
+    earlier = earlier(self), in_timer = true })
   if not info then
     return after_error(self, err)
   end
@@ -109,37 +116,120 @@ local function safe_look(self)
   return backoff(self, {})
 end
 
-local schedule
-
-local function wake(self)
-  local seconds = safe_look(self)
-  local ok, err = schedule(self, seconds)
+local function schedule(io, seconds, fn)
+  local ok, err = io.after(seconds, fn)
   while ok == nil do
     log.error("keep_fresh: ", err)
-    self.flow.io.sleep(FIRST_PAUSE)
-    ok, err = schedule(self, 0)
+    io.sleep(FIRST_PAUSE)
+    ok, err = io.after(0, fn)
   end
 end
 
-function schedule(self, seconds)
-  return self.flow.io.after(seconds, function()
-    wake(self)
+local function new_keeper(account, margin, jitter)
+  return setmetatable({ account = account, flow = account.flow, margin = margin, jitter = jitter,
+    failures = 0 }, Keeper)
+end
+
+--- Keeps one account fresh: a timer for its next look.
+local function keep_one(flow, opts)
+  local keeper = new_keeper(flow.only, opts.margin, opts.jitter)
+  local function wake()
+    schedule(flow.io, safe_look(keeper), wake)
+  end
+  return flow.io.after(0, wake)
+end
+
+---@class tokencache.Keepers   of a flow with many accounts
+---@field flow tokencache.Flow
+---@field opts { margin: number, jitter: number, at_once: integer }
+---@field of table<tokencache.Account, tokencache.Keeper>  accounts that are gone are forgotten
+---@field running integer      renewals under way
+---@field slowed_until number  monotonic seconds: none is begun before; the provider said so
+
+--- The keeper of an account whose token is due, if somebody has asked for it since it was renewed.
+local function keeper_if_due(self, account)
+  local keeper, now = self.of[account], self.flow.io.monotonic()
+  if not keeper then
+    keeper = new_keeper(account, self.opts.margin, self.opts.jitter)
+    keeper.next_look, self.of[account] = now, keeper
+  end
+  if keeper.is_at_work or now < keeper.next_look or not account.asked then
+    return nil
+  end
+  local info = account:judged()
+  if info then
+    note(keeper, info)
+  end
+  if keeper.due and self.flow.now() >= keeper.due then
+    return keeper
+  end
+end
+
+local function renew(self, keeper)
+  local io = self.flow.io
+  keeper.is_at_work, self.running, keeper.account.asked = true, self.running + 1, false
+  local ok = io.after(0, function()
+    local pause = safe_look(keeper)
+    local err = keeper.last_error
+    keeper.is_at_work, self.running = nil, self.running - 1
+    keeper.next_look = io.monotonic() + pause
+    if err and err.kind ~= "reauthorize" then
+      keeper.account.asked = true -- it is tried again
+    end
+    if err and (err.status == TOO_MANY or err.retry_after) then
+      self.slowed_until = io.monotonic() + math.max(err.retry_after or 0, pause)
+    end
   end)
+  if not ok then
+    keeper.is_at_work, self.running, keeper.account.asked = nil, self.running - 1, true
+  end
+end
+
+--- Looks through the accounts, and lets the event loop run after each slice of them.
+local function look_through(self)
+  local io, ring = self.flow.io, self.flow.process.accounts
+  for slot = 1, ring.count do
+    local account = ring.slots[slot]
+    local keeper = account and account.flow == self.flow and keeper_if_due(self, account)
+    while keeper and (self.running >= self.opts.at_once or io.monotonic() < self.slowed_until) do
+      io.sleep(FIRST_PAUSE)
+    end
+    if keeper then
+      renew(self, keeper)
+    end
+    if slot % SLICE == 0 then
+      io.sleep(0)
+    end
+  end
+end
+
+local function keep_many(flow, opts)
+  local self = { flow = flow, opts = opts, of = setmetatable({}, { __mode = "k" }), running = 0,
+    slowed_until = 0 }
+  local function wake()
+    local ok, err = protected(look_through, self)
+    if not ok then
+      log.error("keep_fresh: ", err)
+    end
+    schedule(flow.io, ROUND, wake)
+  end
+  return flow.io.after(0, wake)
 end
 
 local RULES = {
   margin = { "number>=0", default = 60 },
   jitter = { "number>=0", default = 10 },
+  at_once = { "number>0", default = 10 },
 }
 
 ---@param flow tokencache.Flow
----@param opts? { margin?: number, jitter?: number }
+---@param opts? { margin?: number, jitter?: number, at_once?: integer }
 ---@return true?
 ---@return tokencache.Error?
 ---@return string? problem  with the call
 return function(flow, opts)
-  local self, problem = options.read(opts, RULES)
-  if not self then
+  local checked, problem = options.read(opts, RULES)
+  if not checked then
     return nil, nil, problem
   elseif flow.is_kept_fresh then
     return nil, nil, "this flow is kept fresh already"
@@ -149,8 +239,7 @@ return function(flow, opts)
     return nil, nil, "there are no timers here; it works in nginx, or with an io table that has "
       .. "after (docs/transports.md)"
   end
-  self.flow, self.failures = flow, 0
-  local ok, err = schedule(setmetatable(self, Keeper), 0)
+  local ok, err = (flow.store and keep_many or keep_one)(flow, checked)
   if ok == nil then
     return nil, err
   end

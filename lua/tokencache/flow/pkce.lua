@@ -9,6 +9,7 @@ return base.define {
   name = "pkce",
   rules = user.rules,
   methods = user.methods,
+  account_methods = user.account_methods,
   auth_method = "none",
   required = { "redirect_uri" },
   complete = user.complete { response_type = "code", pkce = true },

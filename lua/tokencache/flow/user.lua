@@ -1,13 +1,12 @@
 --- Flows in which a person logs in: authorization code, PKCE, implicit.
 
+local UserAccount = require "tokencache.account.user"
 local authorization = require "tokencache.authorization"
 local config = require "tokencache.flow.config"
 local core = require "tokencache._core"
-local driver = require "tokencache.driver"
 local errors = require "tokencache.error"
 local log = require "tokencache.log"
-local options = require "tokencache.options"
-local token_info = require "tokencache.token_info"
+local options = require "tokencache.util.options"
 
 ---@class tokencache.UserFlow: tokencache.Flow
 ---@field authorize_url string
@@ -75,13 +74,7 @@ local function check_authorize_url(text)
   if not text then
     return "provider: authorize_url is required"
   end
-  local url, problem = core.parse_url(text)
-  if not url then
-    return "provider: authorize_url: " .. problem
-  elseif not url.secure or url.fragment then
-    return "provider: authorize_url must be https, or http on a loopback address, without a "
-      .. "fragment"
-  end
+  return config.problem_of_url("authorize_url", text)
 end
 
 --- What a user flow keeps beside what every flow does.
@@ -117,6 +110,8 @@ function user.complete(kind)
     self.issuer = server.issuer
     self.iss_optional = server.authorization_response_iss_parameter_supported == false
     self.refresh_token_lifetime = server.refresh_token_lifetime
+    self.reuses = server.rotates_refresh_tokens == false
+    self.spends = kind.response_type == "code" and not self.reuses
     local warning = server.check_redirect_uri and server.check_redirect_uri(self.redirect)
     if warning then
       log.warning("redirect_uri: ", warning)
@@ -165,54 +160,6 @@ function UserFlow:get_authorize_url(opts)
   return auth.url, pending
 end
 
---- The user's answer, checked to be the first one to this pending login.
-local function read_response(self, response_url, pending)
-  local auth, err = authorization.from_pending(self, pending)
-  if not auth then
-    return nil, err
-  end
-  local response
-  response, err = authorization.read(self, auth, response_url)
-  if not response then
-    return nil, err
-  end
-  if not authorization.finish(auth) then
-    return nil, errors.new("state", "this login was finished before; start it again")
-  end
-  response.auth = auth
-  return response
-end
-
---- Gets the token for a login that took place. Where the server certainly has not seen its code,
---- the same answer may be brought again.
----@param response table
----@param timeout number
----@return tokencache.TokenInfo?
----@return tokencache.Error?
-function UserFlow:_redeem(response, timeout)
-  local info, err, code_is_unused = driver.run(self, timeout, { response = response })
-  if code_is_unused and response.auth then
-    authorization.reopen(response.auth)
-  end
-  return info, err
-end
-
---- The second half: checks the user's answer and gets the token.
----@param response_url string  the URL (or its query) that the browser was sent to
----@param pending string       from get_authorize_url
----@return tokencache.TokenInfo?
----@return tokencache.Error?
-function UserFlow:exchange(response_url, pending)
-  check_self("exchange", self)
-  options.argument("exchange", "response_url", response_url, "string")
-  options.argument("exchange", "pending", pending, "string")
-  local response, err = read_response(self, response_url, pending)
-  if not response then
-    return nil, err
-  end
-  return self:_redeem(response, self.timeout)
-end
-
 local function take_code(self, code)
   local auth, err = { redirect_uri = self.redirect_uri }, nil
   if self.pkce then -- the verifier is needed, and only the pending login has it
@@ -240,50 +187,40 @@ function UserFlow:_take_response(opts)
   elseif opts.code then
     return take_code(self, opts.code)
   end
-  return read_response(self, opts.response_url, self.pending)
+  return UserAccount.read_response(self, opts.response_url, self.pending)
 end
 
---- Renews the token now, whatever time it has left, and saves it.
----@param refresh_token? string  default: the cached one; another than that is a login of its own,
----   whose token then replaces the cached one
+local finish_login -- loaded when first used
+
+--- The second half of a login: checks the user's answer and gets the token.
+---@param response_url string  the URL (or its query) that the browser was sent to
+---@param pending string       from get_authorize_url
+---@param key? string|string[]|fun(info: tokencache.TokenInfo): string|string[]|nil, any  of a flow
+---   with store=: whose login it is; a function is asked when the token has come, and returns nil
+---   where nobody may have it: it is revoked then, where the provider can do that
 ---@return tokencache.TokenInfo?
 ---@return tokencache.Error?
-function UserFlow:refresh_access_token(refresh_token)
-  check_self("refresh_access_token", self)
-  if refresh_token ~= nil then
-    options.argument("refresh_access_token", "refresh_token", refresh_token, "string")
-    if refresh_token == "" then
-      error("refresh_access_token: refresh_token must not be empty; left out, it is the cached one",
-        2)
+function UserFlow:exchange(response_url, pending, key)
+  check_self("exchange", self)
+  options.argument("exchange", "response_url", response_url, "string")
+  options.argument("exchange", "pending", pending, "string")
+  if not self.store then
+    if key ~= nil then
+      error("exchange: this flow has one cache, and so one account; leave the key out", 2)
     end
+    return UserAccount.exchange(self, response_url, pending)
   end
-  return driver.run(self, self.timeout, {
-    forced = true,
-    given = refresh_token and { refresh_token = refresh_token },
-    stays_out = true,
-  })
-end
-
---- The token_info if it serves this flow, renewed where it has expired: that login then replaces
---- the cached one. Where the cache holds a later token of the same login, that one counts: a
---- refresh token may work only once.
----@param info? tokencache.TokenInfo
----@return tokencache.TokenInfo?
----@return tokencache.Error?
-function UserFlow:validate_token(info)
-  check_self("validate_token", self)
-  if type(info) ~= "table" then
-    return nil
+  if key == nil then
+    error("exchange: key is required: this flow keeps many accounts (store=)", 2)
+  elseif type(key) ~= "function" then
+    return self:account(key):exchange(response_url, pending)
   end
-  local now = self.now()
-  if self.client:fits(now, token_info.flat(info)) then
-    return info
+  local response, err = UserAccount.read_response(self, response_url, pending)
+  if not response then
+    return nil, err
   end
-  if not token_info.has_refresh_token(info)
-    or self.client:judge(now, token_info.flat(info)) == "unfit" then
-    return nil
-  end
-  return driver.run(self, self.timeout, { given = info, stays_out = true })
+  finish_login = finish_login or require "tokencache.account.finish_login"
+  return finish_login(self, response, key)
 end
 
 --- What the address holds that the browser was sent to, unchecked: code=, state=, error= ...
@@ -296,25 +233,7 @@ function UserFlow:parse_auth_response_url(url)
   return core.read_callback(url)
 end
 
---- Seconds until the user must log in again, where the provider ends refresh tokens after a time.
----@return number?  nil: no such limit is known; negative: over
----@return tokencache.Error?  the cache could not be read
-function UserFlow:reauthorization_due_in()
-  check_self("reauthorization_due_in", self)
-  if not self.refresh_token_lifetime then
-    return nil
-  end
-  local info, err = self.unsaved, nil
-  if not info then
-    info, err = driver.checked(self.cache:get_cached_token())
-  end
-  local authorized_at = info and tonumber(info.authorized_at)
-  if not authorized_at then
-    return nil, err
-  end
-  return authorized_at + self.refresh_token_lifetime - self.now()
-end
-
 user.methods = UserFlow
+user.account_methods = UserAccount
 
 return user

@@ -6,15 +6,20 @@ local core = require "tokencache._core"
 ---@field now fun(): number              Unix seconds
 ---@field monotonic fun(): number        seconds from some fixed point; deadlines are kept by it
 ---@field sleep fun(seconds: number): any, any  nil, err where one may not wait
----@field turn? fun(): any               differs from one turn of an event loop to the next
----@field turns_are_short? fun(): boolean?  none lasts for seconds, all else being idle; nil: not
----                                   known yet
 ---@field refusal? fun(): tokencache.Error?      why one may not wait now
----@field after? fun(seconds: number, fn: fun()): boolean?, any  calls fn then, where it may yield;
+---@field after? fun(seconds: number, fn: fun(), at_end?: fun()): boolean?, any  calls fn then,
+---                                   where it may yield; at_end instead if the process ends before;
 ---                                   false: the process is about to end; nil, err: it cannot
+---@field new_waiter? fun(): tokencache.Waiter?  to be woken by, instead of looking again and again
+---@field process? tokencache.Process  what is known beyond any object; default: the program's
 ---@field random fun(count: integer): string?, any  bytes nobody can guess; or nil and why not
 ---@field log_in? fun(flow: tokencache.UserFlow): table?, tokencache.Error?  lets a user log in
 ---@field transport fun(options: table): tokencache.Transport
+
+--- What coroutines wait for; it is woken once.
+---@class tokencache.Waiter
+---@field wait fun(self, seconds: number): boolean  false: it was not woken in that time
+---@field wake fun(self)
 
 local transports = setmetatable({}, { __mode = "v" })
 

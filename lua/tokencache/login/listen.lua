@@ -4,7 +4,7 @@
 local authorization = require "tokencache.authorization"
 local core = require "tokencache._core"
 local errors = require "tokencache.error"
-local library = require "tokencache.library"
+local library = require "tokencache.util.library"
 
 local POLL = 0.2 -- seconds; so often Ctrl-C and the browser are looked after
 

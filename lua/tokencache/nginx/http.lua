@@ -1,7 +1,7 @@
 --- The HTTP transport for nginx: libcurl in the thread pool.
 
 local ngx = require("tokencache.environment").nginx
-local options = require "tokencache.options"
+local options = require "tokencache.util.options"
 local pool = require "tokencache.nginx.pool"
 
 ---@class tokencache.PoolTransport: tokencache.Transport

@@ -9,6 +9,7 @@ local NO_STATE = "no available Lua vm" -- as ngx_lua puts it: all of the pool's 
 local FIRST_PAUSE = 0.001 -- seconds before it is asked again; doubled each time
 local LONGEST_PAUSE = 0.05
 local LONGEST_WAIT = 30
+local LONGEST_CALL = 3600 -- seconds, far longer than any takes
 
 local pool = {
   name = "tokencache", -- of the directive thread_pool
@@ -37,6 +38,25 @@ local function received(ok, result, err, more)
   return result, err, more
 end
 
+local function run(...)
+  return ngx.run_worker_thread(pool.name, "tokencache.nginx.thread", "call", ...)
+end
+
+local function sleep()
+  ngx.sleep(LONGEST_CALL)
+end
+
+--- Runs it where no client waits. A worker that is to end does so as soon as nothing is timed, and
+--- does not wait for threads: so something is.
+local function run_in_timer(...)
+  local sleeping = ngx.thread.spawn(sleep)
+  local function finish(...)
+    ngx.thread.kill(sleeping)
+    return ...
+  end
+  return finish(run(...))
+end
+
 --- Calls a function of `tokencache.worker.<worker>` in a thread.
 ---@param worker string
 ---@param name string
@@ -50,10 +70,10 @@ function pool.call(worker, name, ...)
     return nil, not_run("this nginx has no threads for Lua; it takes ngx_lua 0.10.23 or later, and "
       .. "an nginx built with --with-threads")
   end
+  local call = ngx.get_phase() == "timer" and run_in_timer or run
   local pause, waited = FIRST_PAUSE, 0
   while true do
-    local ran, ok, result, err, more = ngx.run_worker_thread(pool.name, "tokencache.nginx.thread",
-      "call", worker, name, ...)
+    local ran, ok, result, err, more = call(worker, name, ...)
     if ran then
       return received(ok, result, err, more)
     elseif ok ~= NO_STATE or waited >= LONGEST_WAIT then

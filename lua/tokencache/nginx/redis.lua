@@ -3,7 +3,7 @@
 --- server, user and database.
 
 local errors = require "tokencache.error"
-local library = require "tokencache.library"
+local library = require "tokencache.util.library"
 local ngx = require("tokencache.environment").nginx
 local phase = require "tokencache.nginx.phase"
 local pool = require "tokencache.nginx.pool"

@@ -2,8 +2,9 @@
 ---@param where string    the store's name, for messages
 ---@param bytes any
 ---@param method? string  default "set"
-return function(where, bytes, method)
-  if type(bytes) ~= "string" then
+---@param old? any        what `replace` is to find there: then there may be nothing in its place
+return function(where, bytes, method, old)
+  if type(bytes) ~= "string" and (bytes ~= nil or old == nil) then
     error(where .. ": " .. (method or "set") .. ": bytes must be a string, not "
       .. (bytes == nil and "nil" or "a " .. type(bytes)), 3)
   end

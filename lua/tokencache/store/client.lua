@@ -10,7 +10,7 @@
 --- yield. How an entry is given a time to live differs too much: the maker of the store says it.
 --- There are no locks.
 
-local protected = require "tokencache.protected"
+local protected = require "tokencache.util.protected"
 
 --- Redis quotes the words of a command it does not know.
 local function message_of(problem)
@@ -33,6 +33,7 @@ local function outcome(ok, value, second, third)
 end
 
 ---@class tokencache.ClientStore: tokencache.Store
+---@field identity table|userdata  the client: handlers are made anew, and the client stays
 ---@field private client table|userdata
 ---@field private put fun(client: any, key: string, bytes: string, ttl?: number): ...
 ---@field private remover? string
@@ -78,6 +79,6 @@ return function(where, client, put, remover)
       error(where .. ": client has no method " .. method, 3)
     end
   end
-  return setmetatable({ client = client, put = put, remover = remover },
+  return setmetatable({ client = client, identity = client, put = put, remover = remover },
     client[remover] ~= nil and removing_metatable or metatable)
 end

@@ -1,4 +1,4 @@
---- A store over another, in which that other never sees a token. An entry looks like this:
+--- A store over another one, which never sees a token. An entry looks like this:
 ---
 ---     tokencache-sealed:1:<key id>:<secret's mark>:<key's mark>:<base64url>
 ---
@@ -11,9 +11,9 @@ local check_store = require "tokencache.store.check"
 local core = require "tokencache._core"
 local crypto = require "tokencache.crypto"
 local errors = require "tokencache.error"
-local extras = require "tokencache.extras"
+local extras = require "tokencache.util.extras"
 local key_names = require "tokencache.key"
-local options = require "tokencache.options"
+local options = require "tokencache.util.options"
 local read = require "tokencache.store.read"
 local sealed = require "tokencache.sealed"
 
@@ -25,7 +25,7 @@ local MARKS = ":([^:]+):([^:]+):$" -- of a header
 local KEY_ID = "^[A-Za-z0-9_-]+$"
 local LONGEST_KEY_ID = 64
 local SECRET_MIN = 16 -- bytes
-local MARK_SIZE = 6   -- bytes; enough to tell, and too few to tell more
+local MARK_SIZE = 6   -- bytes: enough to tell secrets apart, too few to learn anything of them
 
 ---@class tokencache.EncryptedStore: tokencache.Store
 ---@field private store tokencache.Store
@@ -171,10 +171,10 @@ local function methods(secrets, use, allows_plaintext)
     return self.store:set(key, entry, ttl)
   end
 
-  --- Compares what the entry says with `old`, and has that very entry replaced. One that does not
-  --- open is a failure: nobody can tell what it is.
+  --- Compares what the entry says with `old`, and has that very entry replaced or deleted. One that
+  --- does not open is a failure: nobody can tell what it is.
   function all.replace(self, key, old, bytes, ttl, handle)
-    check_bytes("store.encrypted", bytes, "replace")
+    check_bytes("store.encrypted", bytes, "replace", old)
     local there, err, entry = look(self, key, true)
     if err ~= nil then
       return nil, err
@@ -182,9 +182,11 @@ local function methods(secrets, use, allows_plaintext)
       return false
     end
     local new
-    new, err = seal(key, bytes)
-    if not new then
-      return nil, err
+    if bytes ~= nil then
+      new, err = seal(key, bytes)
+      if not new then
+        return nil, err
+      end
     end
     return self.store:replace(key, entry, new, ttl, handle)
   end

@@ -4,16 +4,16 @@ local blocking = require "tokencache.blocking"
 local check_bytes = require "tokencache.store.check_bytes"
 local core = require "tokencache._core"
 local directory_failure = require "tokencache.store.directory"
-local file_lock = require "tokencache.file_lock"
+local file_lock = require "tokencache.store.file_lock"
 local file_name = require "tokencache.store.file_name"
 local key_names = require "tokencache.key"
 local lock_key = require "tokencache.store.lock_key"
 local log = require "tokencache.log"
-local options = require "tokencache.options"
+local options = require "tokencache.util.options"
 
 local file = blocking.worker "file"
 
---- Keys of a page of the list: so many files are looked into at once.
+--- How many keys a page of the list has at most.
 local PAGE = 200
 
 --- What messages show of a name whose key may hold the id of a session; nil: all of it.
@@ -95,7 +95,8 @@ function Store:set(key, bytes)
   return quiet(path, file.write(path, header .. bytes))
 end
 
---- A directory that is away is no word about the entry.
+--- Turns "something else is there" into a failure where the directory is gone: it may come back
+--- with the entry in it.
 local function unless_away(self, result, err)
   local away = result == false and directory_failure(self.directory)
   if away then
@@ -108,13 +109,13 @@ end
 --- between the two, and knows no lock, is overwritten.
 ---@param key string
 ---@param old string?    nil: only if there is no entry
----@param bytes string
+---@param bytes string?  nil: the file is removed
 ---@param ttl? integer   not used: a file does not end by itself
 ---@param handle? string the lock on the key, from try_lock
 ---@return boolean?      false: the entry is another, or another holds the lock
 ---@return tokencache.Error?
 function Store:replace(key, old, bytes, ttl, handle) -- luacheck: ignore 212
-  check_bytes("store.file", bytes)
+  check_bytes("store.file", bytes, "replace", old)
   local path, header = path_of(self, key)
   if not path then
     return nil, header

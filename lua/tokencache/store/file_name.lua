@@ -22,8 +22,8 @@ local HEADER = "tokencache-key: %s\n"
 --- Finds the key in such a line.
 file_name.HEADER_PATTERN = "tokencache%-key: ([a-z0-9._%%-]*)\n"
 
---- What the names of all keys that begin with `prefix` begin with, but for those of long keys. No
---- name begins with a dot.
+--- Returns the beginning that the file names of all keys with this prefix have in common, except
+--- those of long keys. No name begins with a dot.
 ---@param prefix string
 ---@return string
 function file_name.start_of(prefix)

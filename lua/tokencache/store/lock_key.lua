@@ -1,24 +1,15 @@
---- What a store keeps among its entries for itself: their keys begin as no other key may.
+--- Keys of a store's own entries, such as locks. No other key may begin as they do.
 
 local errors = require "tokencache.error"
 
 local lock_key = {}
 
 local PREFIX = "tokencache-lock:"
-local MARK = "tokencache-mark:" -- entries that say something of another one, its key following
 
 ---@param name string
 ---@return string
 function lock_key.of(name)
   return PREFIX .. name
-end
-
---- Reports whether a key is one of a token, and not of a lock or a mark: those are not listed.
----@param key string
----@return boolean
-function lock_key.is_listed(key)
-  local start = key:sub(1, #PREFIX)
-  return start ~= PREFIX and start ~= MARK
 end
 
 --- Why an entry cannot have this key, if it cannot.

@@ -9,7 +9,7 @@ local keys = require "tokencache.store.memcached_key"
 local log = require "tokencache.log"
 local padded = require "tokencache.store.padded"
 
---- memcached counts in whole seconds of its own: one second may be over at once.
+--- memcached counts whole seconds by its own clock: an entry for one second may end at once.
 local SHORTEST_LOCK = 2
 
 ---@class tokencache.MemcachedStore: tokencache.Store
@@ -82,13 +82,13 @@ end
 --- lock is looked at before that, see tokencache.worker.memcached.
 ---@param key string
 ---@param old? string   nil: only if there is no such entry
----@param bytes string
+---@param bytes? string nil: `old` is deleted
 ---@param ttl? number   seconds; nil: as long as there is room
 ---@param handle? { name: string, owner: string }  the lock under which it is done
 ---@return boolean?     false: something else is there, or another holds the lock
 ---@return tokencache.Error?
 function Store:replace(key, old, bytes, ttl, handle)
-  check_bytes("store.memcached", bytes, "replace")
+  check_bytes("store.memcached", bytes, "replace", old)
   return noted(self, self.worker.replace(self.options, handle, key, old, bytes, ttl))
 end
 

@@ -1,6 +1,6 @@
 --- The options that say which memcached servers are meant.
 
-local library = require "tokencache.library"
+local library = require "tokencache.util.library"
 local server_options = require "tokencache.store.server_options"
 
 ---@class tokencache.MemcachedOptions

@@ -1,8 +1,8 @@
 --- A store in the memory of this Lua state: the tokens of many users, gone with the process.
 
 local check_bytes = require "tokencache.store.check_bytes"
-local lru = require "tokencache.lru"
-local options = require "tokencache.options"
+local lru = require "tokencache.util.lru"
+local options = require "tokencache.util.options"
 local reserved_key = require "tokencache.store.reserved_key"
 
 local PAGE = 200 -- entries that one call of `keys` looks at
@@ -82,26 +82,29 @@ function Store:unlock(handle)
   return true
 end
 
---- Reports whether the entry is what it is taken for, and no other holds its lock. A lock that has
---- ended since and that nobody has taken is none.
+--- Reports whether the entry is the expected one, and nobody else holds its lock. The caller's lock
+--- may have ended, as long as nobody has taken it since.
 local function may_replace(self, key, old, handle)
   local holder = handle and self.locks:get(handle.name)
   return (not holder or holder == handle.serial) and self.rows:get(key) == old
 end
 
---- Saves only over `old`.
+--- Saves only over `old`, or deletes only that.
 ---@param key string
 ---@param old? string     what must be there; nil: nothing
----@param bytes string
+---@param bytes? string   nil: delete it
 ---@param ttl? number     seconds; nil: for good
 ---@param handle? table   of the lock under which this is done
 ---@return boolean        false: something else is there, or another holds the lock
 function Store:replace(key, old, bytes, ttl, handle)
-  check_bytes("store.memory", bytes, "replace")
+  check_bytes("store.memory", bytes, "replace", old)
   if not may_replace(self, key, old, handle) then
     return false
+  elseif bytes == nil then
+    self.rows:delete(key)
+  else
+    self.rows:set(key, bytes, ttl)
   end
-  self.rows:set(key, bytes, ttl)
   return true
 end
 

@@ -10,6 +10,7 @@ local errors = require "tokencache.error"
 local lock_key = require "tokencache.store.lock_key"
 local log = require "tokencache.log"
 local padded = require "tokencache.store.padded"
+local reserved_key = require "tokencache.store.reserved_key"
 local scripts = require "tokencache.store.redis_scripts"
 
 --- Sends a command and waits for the reply; see tokencache.worker.redis.
@@ -109,37 +110,40 @@ function Store:delete(key)
   return true
 end
 
---- True, false or nil and an error, as `replace` returns them. `ttl` is a word of the script's.
+--- Runs the script, and returns what `replace` returns: true, false, or nil and an error. `ttl` is
+--- as the script takes it.
 local function replace(self, key, old, bytes, ttl, handle)
   local state, reply, note = old and "1" or "0"
   if handle then
-    reply, note = command(self, "EVAL", scripts.REPLACE, "2", key, handle.name, bytes, ttl,
+    reply, note = command(self, "EVAL", scripts.REPLACE, "2", key, handle.name, bytes or "", ttl,
       handle.owner, old or "", state)
   else
-    reply, note = command(self, "EVAL", scripts.REPLACE, "1", key, bytes, ttl, "", old or "", state)
+    reply, note = command(self, "EVAL", scripts.REPLACE, "1", key, bytes or "", ttl, "", old or "",
+      state)
   end
   if reply == nil then
     return nil, note
   end
-  -- The first attempt of a script that was sent twice may have saved them.
+  -- The first attempt of a script that was sent twice may have done it.
   return reply == scripts.SAVED or reply == scripts.THERE and note == "repeated"
 end
 
 --- Saves `bytes` only if what is at `key` is byte for byte `old`: compared and set in one step.
 ---@param key string
 ---@param old? string   nil: only if there is no such key
----@param bytes string
+---@param bytes? string nil: `old` is deleted
 ---@param ttl? number   seconds; nil: for good
 ---@param handle? { name: string, owner: string }  the lock under which it is done
 ---@return boolean?     false: something else is there, or another holds the lock
 ---@return tokencache.Error?
 function Store:replace(key, old, bytes, ttl, handle)
-  check_bytes("store.redis", bytes, "replace")
+  check_bytes("store.redis", bytes, "replace", old)
   local err = reserved(self, key)
   if err then
     return nil, err
   end
-  return replace(self, key, old, bytes, ttl and milliseconds(ttl) or "", handle)
+  local lasting = bytes == nil and "delete" or ttl and milliseconds(ttl) or ""
+  return replace(self, key, old, bytes, lasting, handle)
 end
 
 --- Shows that the server can take a new entry in place of `bytes`: writes them over themselves,
@@ -205,7 +209,7 @@ function Store:keys(prefix, cursor)
   local keys = {}
   for i = 2, #texts do
     local key = texts[i]
-    if not seen[key] and lock_key.is_listed(key) then
+    if not seen[key] and not reserved_key.is_reserved(key) then
       seen[key] = true
       keys[#keys + 1] = key
     end

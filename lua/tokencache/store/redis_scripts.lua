@@ -32,12 +32,13 @@ end
 scripts.SAVED = 1      -- the entry is saved
 scripts.CHANGED = 0    -- something else is there
 scripts.LOCKED = -1    -- another holds the lock
-scripts.THERE = 2      -- nothing is saved, but the very bytes are there
+scripts.THERE = 2      -- nothing is done, but it is already as it should be
 
 --- Saves an entry only if the one that is there is the one expected, and nobody else has the lock.
 --- KEYS: the entry, and the lock where there is one. ARGV: the new bytes; the time to live in
---- milliseconds, "" for none, "same" for what the entry has left; the lock's owner; the old bytes;
---- "1" if they are to be there, else no entry is.
+--- milliseconds, "" for none, "same" for what the entry has left, "delete" where the entry is to go
+--- and the new bytes mean nothing; the lock's owner; the old bytes; "1" if they are to be there,
+--- else no entry is.
 ---
 --- Where a user may not run PTTL, KEEPTTL does the same: Redis 6 brought both that and users.
 scripts.REPLACE = ERRORS .. [[
@@ -55,10 +56,12 @@ if ARGV[5] == "1" then
 end
 local refusal = found ~= old and 0 or holder and holder ~= ARGV[3] and -1
 if refusal then
-  return found == ARGV[1] and 2 or refusal
+  return found == (ARGV[2] ~= "delete" and ARGV[1]) and 2 or refusal
 end
 local ttl, saved = ARGV[2], nil
-if ttl == "same" then
+if ttl == "delete" then
+  saved = redis.pcall("DEL", KEYS[1])
+elseif ttl == "same" then
   local left = redis.pcall("PTTL", KEYS[1])
   if has_failed(left) then
     saved = redis.pcall("SET", KEYS[1], ARGV[1], "KEEPTTL")

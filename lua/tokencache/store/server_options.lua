@@ -1,6 +1,6 @@
 --- What the options that name a server have in common, whatever it speaks.
 
-local options = require "tokencache.options"
+local options = require "tokencache.util.options"
 
 local TIMEOUTS = {
   connect_timeout = { "number>0", default = 5 },

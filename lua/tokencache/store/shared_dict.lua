@@ -8,8 +8,9 @@ local index = require "tokencache.store.shared_dict_index"
 local lock_key = require "tokencache.store.lock_key"
 local log = require "tokencache.log"
 local ngx = require("tokencache.environment").nginx
-local options = require "tokencache.options"
+local options = require "tokencache.util.options"
 local padded = require "tokencache.store.padded"
+local reserved_key = require "tokencache.store.reserved_key"
 
 local PLACE = "shared dictionary"
 local LEAST_TTL = 0.001 -- seconds; nginx takes 0 for ever
@@ -18,7 +19,7 @@ local SAFELY = 0.1      -- seconds that a lock must have left to be released by 
 local serial = 0 -- of the locks taken by this worker process
 
 ---@class tokencache.SharedDictStore: tokencache.Store
----@field identity table   the dictionary
+---@field identity string|table  the dictionary's name, which all workers have for it
 ---@field private dict table
 ---@field private evict boolean
 ---@field private warned? boolean
@@ -133,7 +134,7 @@ end
 ---@return string? problem
 local function save(self, key, old, had, bytes, ttl, new)
   local dict, evict, add = self.dict, self.evict, adder(self)
-  local slot = had or lock_key.is_listed(key) and index.claim(dict, add, key, ttl) or nil
+  local slot = had or not reserved_key.is_reserved(key) and index.claim(dict, add, key, ttl) or nil
   local method = new and add or evict and "set" or "safe_set"
   local ok, problem, forcible = put(self, method, key, old, bytes, ttl, slot)
   if not ok and slot and not had then -- there may be memory for an entry without
@@ -185,6 +186,15 @@ function Store:set(key, bytes, ttl)
   return true
 end
 
+--- Deletes the entry, and its slot in the list of keys, if it has one.
+local function remove(self, key, slot)
+  if slot then
+    index.release(self.dict, slot, key)
+  end
+  self.dict:delete(key)
+  return true
+end
+
 ---@param key string
 ---@return true?
 ---@return tokencache.Error?
@@ -194,11 +204,7 @@ function Store:delete(key)
     return nil, err
   end
   local _, slot = find(self, key)
-  if slot then
-    index.release(self.dict, slot, key)
-  end
-  self.dict:delete(key)
-  return true
+  return remove(self, key, slot)
 end
 
 local function is_anothers(self, handle)
@@ -211,13 +217,13 @@ end
 --- `old` is nil. Within a worker nothing comes in between.
 ---@param key string
 ---@param old? string   nil: only if there is no entry
----@param bytes string
+---@param bytes? string nil: `old` is deleted
 ---@param ttl? number   seconds; nil: for good
 ---@param handle? table from try_lock, of the lock under which it is done
 ---@return boolean?     false: something else is there, or another holds the lock
 ---@return tokencache.Error?
 function Store:replace(key, old, bytes, ttl, handle)
-  check_bytes("store.shared_dict", bytes, "replace")
+  check_bytes("store.shared_dict", bytes, "replace", old)
   local err = refusal(key)
   if err then
     return nil, err
@@ -227,6 +233,8 @@ function Store:replace(key, old, bytes, ttl, handle)
     return nil, failure(problem)
   elseif found ~= old or handle and is_anothers(self, handle) then
     return false
+  elseif bytes == nil then
+    return remove(self, key, slot)
   end
   local ok
   ok, problem = save(self, key, old, slot, bytes, lasting(ttl), old == nil)
@@ -330,6 +338,16 @@ local function check_dict(dict)
   end
 end
 
+--- A number that a worker gives to the object means nothing to the others.
+local function identity_of(dict)
+  for name, other in pairs(ngx.shared) do
+    if rawequal(other, dict) then
+      return "shared_dict:" .. name
+    end
+  end
+  return dict
+end
+
 ---@param dict table  ngx.shared.NAME
 ---@param opts? { evict?: boolean }  true: where memory runs out, the tokens not used for longest
 ---   make room, which suits a front of tokens that are kept elsewhere too; false, the default: a
@@ -338,5 +356,5 @@ end
 return function(dict, opts)
   check_dict(dict)
   local evict = options.check("store.shared_dict", opts, RULES).evict
-  return setmetatable({ dict = dict, identity = dict, evict = evict }, metatable)
+  return setmetatable({ dict = dict, identity = identity_of(dict), evict = evict }, metatable)
 end

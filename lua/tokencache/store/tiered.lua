@@ -1,17 +1,17 @@
 --- A store made of two: a near one in front, such as memory or a shared dictionary, and behind it
 --- the one that counts, such as Redis. What cache.tiered is for one token, this is for many; the
---- rules of both are those of tokencache.tiers.
+--- rules of both are those of tokencache.store.tiers.
 ---
---- An entry that is found in front is returned as it is: that it is fresh the front sees to by
---- itself, as each entry there has a time to live that ends when its token is no longer fresh.
+--- An entry that is found in front is returned without a check of its token. It is fresh, because
+--- the front gets each entry with a time to live that ends when its token is no longer fresh.
 
 local check_bytes = require "tokencache.store.check_bytes"
 local check_store = require "tokencache.store.check"
 local default_io = require "tokencache.io"
-local extras = require "tokencache.extras"
+local extras = require "tokencache.util.extras"
 local json = require "tokencache.json"
-local options = require "tokencache.options"
-local tiers = require "tokencache.tiers"
+local options = require "tokencache.util.options"
+local tiers = require "tokencache.store.tiers"
 local token_info = require "tokencache.token_info"
 
 ---@class tokencache.TieredStore: tokencache.Store
@@ -100,7 +100,7 @@ function Store:set(key, bytes, ttl)
   return rules.change(entry_of(self, key), bytes, "set", key, bytes, ttl)
 end
 
---- A method that is the back's alone.
+--- Returns a method that calls the back's method of that name, and leaves the front alone.
 local function passed_on(name)
   return { needs = name, name = name, fn = function(self, ...)
     return self.back[name](self.back, ...)
@@ -112,7 +112,7 @@ local metatable_over = extras(metatable, {
     return rules.change(entry_of(self, key), nil, "delete", key)
   end },
   { needs = "replace", name = "replace", fn = function(self, key, old, bytes, ttl, handle)
-    check_bytes("store.tiered", bytes, "replace")
+    check_bytes("store.tiered", bytes, "replace", old)
     return rules.change(entry_of(self, key), bytes, "replace", key, old, bytes, ttl, handle)
   end },
   -- it may pad the entry in the back; the front must not go on with the one before

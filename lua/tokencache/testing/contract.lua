@@ -5,7 +5,7 @@ local checks = require "tokencache.testing.checks"
 local compare = require "tokencache.testing.compare"
 local entry_tests = require "tokencache.testing.entry"
 local io = require "tokencache.io"
-local options = require "tokencache.options"
+local options = require "tokencache.util.options"
 local samples = require "tokencache.testing.tokens"
 
 local LOCK_TTL = checks.LOCK_TTL

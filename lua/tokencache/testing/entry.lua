@@ -85,6 +85,22 @@ local function test_replace(it, new)
     expect_replaced(handler, nil, new_token(2), "for no entry, where there is none")
   end)
 
+  it("removes only the entry that was read, if it has entries", function()
+    local handler = new()
+    if not has(handler, "replace_cached_token") or not has(handler, "remove_cached_token") then
+      return
+    end
+    save(handler, new_token(1))
+    local old = read_entry(handler)
+    save(handler, new_token(2))
+    check_done("remove_cached_token", call(handler, "remove_cached_token", old))
+    expect_token(handler, new_token(2), "remove_cached_token(entry) must leave alone what was "
+      .. "saved since that entry was read.")
+    check_done("remove_cached_token", call(handler, "remove_cached_token", read_entry(handler)))
+    expect_miss(handler, "after remove_cached_token(entry) for the entry that was there")
+    check_done("remove_cached_token", call(handler, "remove_cached_token", old)) -- gone: fine
+  end)
+
   it("replaces under a lock, unless another holds it, if it has both", function()
     local handler = new()
     if not has(handler, "replace_cached_token") or not has(handler, "try_lock") then
@@ -213,12 +229,12 @@ function entry_tests.test_mark(it, new)
     if not has(handler, "get_mark") then
       return
     end
-    set_mark(handler, "x", 1)
+    set_mark(handler, "x", 0.1) -- stores count in whole seconds, up to one more
     local deadline = io.monotonic() + PATIENCE
     while call(handler, "get_mark") ~= nil and io.monotonic() < deadline do
       io.sleep(0.05)
     end
-    expect_mark(handler, nil, PATIENCE .. " s after set_mark(text, 1)")
+    expect_mark(handler, nil, PATIENCE .. " s after set_mark(text, 0.1)")
   end)
 end
 

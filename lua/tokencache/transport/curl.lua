@@ -1,8 +1,7 @@
 --- The default HTTP transport, over libcurl. It blocks the thread, but for the heartbeats that a
 --- request may ask for. Connections are kept between requests; a forked process makes its own.
 
-local direct = require "tokencache.transport.direct"
-local options = require "tokencache.options"
+local options = require "tokencache.util.options"
 
 --- What any object given as the option `http` must be able to do. `request` may yield.
 ---@class tokencache.Transport
@@ -29,8 +28,6 @@ local options = require "tokencache.options"
 ---@field body string
 
 local curl = {}
-
-local FIRST_ERROR = 400 -- HTTP status
 
 curl.rules = {
   proxy = { "string" },
@@ -67,7 +64,7 @@ end
 
 local function open(self)
   local opts = self.options
-  local http, err = require("tokencache.library")("tokencache._http", "libcurl",
+  local http, err = require("tokencache.util.library")("tokencache._http", "libcurl",
     "give the flow another transport as http=")
   if not http then
     return nil, err
@@ -146,30 +143,5 @@ function Transport:close()
     self.handle = nil
   end
 end
-
-local function prepare(self, headers)
-  local handle, err = take_handle(self)
-  if not handle then
-    return nil, err
-  end
-  give_back(self, handle)
-  return require("tokencache._http").prepare(headers)
-end
-
-local function post(self, url, headers, body, timeout, deadline)
-  local handle, err = take_handle(self)
-  if not handle then
-    return nil, err
-  end
-  local status, header_text, answer = handle:request("POST", url, headers, body, timeout, deadline,
-    FIRST_ERROR)
-  give_back(self, handle)
-  if not status then
-    return nil, header_text
-  end
-  return status, answer, status >= FIRST_ERROR and require("tokencache._http").headers(header_text)
-end
-
-direct[Transport.request] = { prepare = prepare, post = post }
 
 return curl

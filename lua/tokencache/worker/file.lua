@@ -47,6 +47,8 @@ local function replace(path, old, bytes, header)
     return nil, err
   elseif now ~= old then
     return false
+  elseif bytes == nil then
+    return file.remove(path)
   end
   return file.write(path, header .. bytes)
 end
@@ -55,7 +57,7 @@ end
 --- lock, is overwritten: no system call renames only over what was read.
 ---@param path string
 ---@param old string?     nil: only if there is no file
----@param bytes string
+---@param bytes string?   nil: the file is removed
 ---@param handle string?  the file's lock, from try_lock
 ---@param header string   what the file begins with before the bytes, or ""
 ---@return boolean?       false: it holds something else, or another holds the lock

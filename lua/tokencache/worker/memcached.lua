@@ -3,7 +3,7 @@
 
 local errors = require "tokencache.error"
 local keys = require "tokencache.store.memcached_key"
-local library = require "tokencache.library"
+local library = require "tokencache.util.library"
 
 local memcached = {}
 
@@ -117,19 +117,22 @@ local function no_versions(options)
 end
 
 --- Puts `bytes` in place of `old`, compared and set in one step (CAS): an entry that another has
---- made meanwhile stays as it is.
+--- made meanwhile stays as it is. Without `bytes` the old ones end at once.
 local function swap(options, client, name, old, bytes, ttl)
+  if bytes == nil then
+    ttl = 0
+  end
   local may_be_done = false -- by an attempt whose answer was lost
   for _ = 1, MOST_TRIES do
     local found, version = client:gets(name)
     if found == nil and version ~= nil then
       return nil, version -- an error
     elseif found ~= old then
-      return may_be_done and found == bytes
+      return may_be_done and found == (bytes or false)
     elseif not version then
       return nil, no_versions(options)
     end
-    local done, note = client:cas(name, bytes, ttl, version)
+    local done, note = client:cas(name, bytes or "", ttl, version)
     if done ~= false then
       return done, note
     end
@@ -149,13 +152,13 @@ function memcached.keep(options, name, bytes, ttl)
   return swap(options, client, name, bytes, bytes, ttl)
 end
 
---- Saves an entry only if the one that is there is `old`. The lock is read first: memcached cannot
---- look at two entries in one step, so another may take a lock that ends between the two. What that
---- one saves before `bytes` are set is not overwritten.
+--- Saves an entry, or ends it, only if the one that is there is `old`. The lock is read first:
+--- memcached cannot look at two entries in one step, so another may take a lock that ends between
+--- the two. What that one saves before `bytes` are set is not overwritten.
 ---@param lock? { name: string, owner: string }  where another has it, nothing is saved
 ---@param key string
 ---@param old? string   nil: only if there is no such entry
----@param bytes string
+---@param bytes? string nil: `old` is deleted
 ---@param ttl? number   seconds; nil: for good
 ---@return boolean?     false: something else is there, or another has the lock
 ---@return tokencache.Error|"reconnected"|nil

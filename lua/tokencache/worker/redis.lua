@@ -1,7 +1,7 @@
 --- Commands to Redis servers. The connections stay in this Lua state, one for each server, user and
 --- database.
 
-local library = require "tokencache.library"
+local library = require "tokencache.util.library"
 
 local redis = {}
 

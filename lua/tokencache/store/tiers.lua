@@ -8,6 +8,7 @@
 --- An *entry* here is an object that stands for one entry in both tiers. Its `changes` counts the
 --- changes to the back, their beginnings and their ends, as far as they were made through it.
 
+local core = require "tokencache._core"
 local errors = require "tokencache.error"
 local log = require "tokencache.log"
 
@@ -54,11 +55,8 @@ end
 ---@param now number     Unix seconds
 ---@return number
 function tiers.seconds_left(info, leeway, now)
-  local expires_at = tonumber(info.expires_at)
-  if expires_at then
-    return expires_at - now - leeway
-  end
-  return info.expires_at == nil and math.huge or -1
+  local from, until_ = core.token_window(info.expires_at, info.expires_in, leeway)
+  return now < from and -1 or until_ - now
 end
 
 local function note_change(entry)

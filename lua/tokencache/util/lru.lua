@@ -10,17 +10,22 @@ local core = require "tokencache._core"
 local FEWEST_TO_SWEEP = 64
 
 ---@class tokencache.Lru
+---@field private values table<string, any>      these and
+---@field private ends table<string, number>     these stand apart from the entries, so that a look
+---                                at one of very many touches little memory; monotonic seconds
 ---@field private entries table<string, table>
 ---@field private count integer
----@field private limit number
+---@field private limit? integer   nil: no use of an entry need be remembered
 ---@field private sweep_at integer  the count at which what is over is looked for
----@field private ring table        its `newer` was used longest ago, its `later` was made first
+---@field private ring table        its `newer` was used longest ago where there is a limit, its
+---                                `later` was made first
 ---@field private serial integer    of the entry made last
 local Lru = {}
 Lru.__index = Lru
 
-local function is_over(entry)
-  return entry.ends ~= nil and core.monotonic() >= entry.ends
+local function is_over(self, key)
+  local ends = self.ends[key]
+  return ends ~= nil and core.monotonic() >= ends
 end
 
 local function unlink(entry)
@@ -35,19 +40,19 @@ end
 
 --- What is removed still leads to what was made after it: a walk may stand there.
 local function remove(self, entry)
+  local key = entry.key
   unlink(entry)
   entry.earlier.later, entry.later.earlier = entry.later, entry.earlier
-  self.entries[entry.key] = nil
+  self.entries[key], self.values[key], self.ends[key] = nil, nil, nil
   self.count = self.count - 1
-  entry.key, entry.value = nil, nil
+  entry.key = nil
 end
 
 local function make(self, key)
   local ring = self.ring
   self.serial = self.serial + 1
   local entry = {
-    key = key, value = nil, ends = nil, serial = self.serial, older = nil, newer = nil,
-    earlier = ring.earlier, later = ring,
+    key = key, serial = self.serial, older = nil, newer = nil, earlier = ring.earlier, later = ring,
   }
   ring.earlier.later, ring.earlier = entry, entry
   self.entries[key] = entry
@@ -61,7 +66,7 @@ local function sweep(self)
   local entry = self.ring.newer
   while entry ~= self.ring do
     local newer = entry.newer
-    if is_over(entry) then
+    if is_over(self, entry.key) then
       remove(self, entry)
     end
     entry = newer
@@ -72,23 +77,23 @@ end
 ---@param key string
 ---@return any  nil: there is none, or it is over
 function Lru:get(key)
-  local entry = self.entries[key]
-  if not entry then
+  local value = self.values[key]
+  if value == nil then
+    return nil
+  elseif is_over(self, key) then
+    remove(self, self.entries[key])
     return nil
   end
-  if is_over(entry) then
-    remove(self, entry)
-    return nil
-  end
-  if entry.newer ~= self.ring then
+  if self.limit then
+    local entry = self.entries[key]
     unlink(entry)
     link_as_newest(self, entry)
   end
-  return entry.value
+  return value
 end
 
 ---@param key string
----@param value any
+---@param value any    not nil
 ---@param ttl? number  seconds; nil: for good
 function Lru:set(key, value, ttl)
   local entry = self.entries[key]
@@ -97,12 +102,12 @@ function Lru:set(key, value, ttl)
   else
     entry = make(self, key)
   end
-  entry.value, entry.ends = value, ttl and core.monotonic() + ttl
+  self.values[key], self.ends[key] = value, ttl and core.monotonic() + ttl
   link_as_newest(self, entry)
   if self.count >= self.sweep_at then
     sweep(self)
   end
-  if self.count > self.limit then
+  if self.limit and self.count > self.limit then
     remove(self, self.ring.newer)
   end
 end
@@ -135,7 +140,7 @@ function Lru:page(most, cursor)
       return keys, nil
     end
     entry = later
-    if entry.key ~= nil and not is_over(entry) then
+    if entry.key ~= nil and not is_over(self, entry.key) then
       keys[#keys + 1] = entry.key
     end
   end
@@ -148,7 +153,7 @@ return function(limit)
   local ring = {}
   ring.older, ring.newer, ring.earlier, ring.later = ring, ring, ring, ring
   return setmetatable({
-    entries = {}, count = 0, limit = limit or math.huge, sweep_at = FEWEST_TO_SWEEP, ring = ring,
-    serial = 0,
+    values = {}, ends = {}, entries = {}, count = 0, limit = limit, sweep_at = FEWEST_TO_SWEEP,
+    ring = ring, serial = 0,
   }, Lru)
 end

@@ -1,0 +1,72 @@
+--- Finishes a login whose user is not known yet. First comes the request for the token; then a
+--- function of the program's tells, by that token, the key of the account; then the token is saved
+--- there, under the lock.
+
+local debt = require "tokencache.account.debt"
+local detached = require "tokencache.account.detached"
+local errors = require "tokencache.error"
+local hold = require "tokencache.account.hold"
+local keys = require "tokencache.key"
+local log = require "tokencache.log"
+local Account = require "tokencache.account"
+local protected = require "tokencache.util.protected"
+local revocation = require "tokencache.account.revocation"
+
+--- Makes a handler that keeps nothing: at first the token belongs to no account.
+local function nowhere()
+  return {
+    in_request = true,
+    get_cached_token = function() end,
+    save_token_to_cache = function() return true end,
+  }
+end
+
+local function nobodys(flow, info, why)
+  local err = revocation(flow, info, flow.timeout)
+  return nil, errors.new("config", "exchange: " .. why .. "; the login was "
+    .. (err and "not revoked: " .. tostring(err) or flow.revocation_url and "revoked"
+    or "given up"))
+end
+
+--- To lose the login is worse than to go on without the lock.
+local function take_lock(account, state)
+  local held, err = hold(account, state, account.flow.timeout)
+  if not held and account.handler.try_lock then
+    log.warning("the login is finished without the cache's lock: ", err or "another keeps it")
+  end
+  return held
+end
+
+local function keep(account, info)
+  local state = account.process:state(account.id)
+  local held = take_lock(account, state)
+  local owed = debt.owe(account, state, { info = info, is_login = true })
+  debt.attempt(state, owed, held)
+  debt.return_lock(state, held)
+  debt.keep(state)
+end
+
+---@param flow tokencache.UserFlow  with a store
+---@param response table            of a login that has taken place
+---@param key_of fun(info: tokencache.TokenInfo): any, any
+---@return tokencache.TokenInfo?
+---@return tokencache.Error?
+return function(flow, response, key_of)
+  local unknown = Account.new(flow, nowhere())
+  local info, err = unknown:_redeem(response, flow.timeout)
+  if not info then
+    return nil, err
+  end
+  local ok, key, why = protected(key_of, info)
+  local name, problem
+  if ok and key ~= nil then
+    name, problem = keys.read(key)
+  end
+  if not name then
+    return nobodys(flow, info, problem or "the key's function " .. (ok and "returned no key"
+      .. (why ~= nil and ": " .. tostring(why) or "") or "raised: " .. tostring(key)))
+  end
+  local account = flow:account(name)
+  detached(account, flow.io.monotonic() + flow.timeout, keep, account, info)
+  return info
+end

@@ -1,0 +1,104 @@
+--- What a process knows of its accounts, whichever object asks: tokens that are owed to a store,
+--- refresh tokens that are spent or dead, the last failure. It is kept under the store and the key,
+--- so a flow made for each request loses nothing. Tests make processes of their own.
+
+local ring = require "tokencache.util.ring"
+
+local process = {}
+
+local MOST_ACCOUNTS = 10000
+
+---@class tokencache.AccountState
+---@field id string
+---@field used boolean        see tokencache.util.ring
+---@field kept? boolean       a debt is never dropped, unless it ends with its request
+---@field owed? tokencache.Debt
+---@field latest? tokencache.TokenInfo  the last token that came, where a refresh token was spent
+---@field spent? table<string, true>    digests of refresh tokens whose successor has come
+---@field dead? string        digest of the refresh token that the provider knows no longer
+---@field failure? { err: tokencache.Error, at: number, who: string }  `at`: monotonic seconds
+---@field waiter? tokencache.Waiter  of those who wait for the lock
+---@field watched? boolean    a timer looks after what another worker owes
+
+---@class tokencache.Process
+---@field owing integer       how many accounts have a token that is not saved
+---@field is_closing? boolean  the Lua state is being closed
+---@field private states table<string, tokencache.AccountState>
+---@field private ring table
+---@field private serials table<table|userdata, integer>
+---@field private last_serial integer
+---@field accounts table      the ring of account objects: bounded, and held by their flows alone
+local Process = {}
+Process.__index = Process
+
+--- Returns the number of a store that is known by its object. No other store ever gets the same.
+local function serial_of(self, object)
+  local serial = self.serials[object]
+  if not serial then
+    serial = self.last_serial + 1
+    self.last_serial, self.serials[object] = serial, serial
+  end
+  return serial
+end
+
+--- Returns the name of an account: all handlers of one entry of one store have the same.
+---@param handler table|userdata  a cache handler
+---@return string
+function Process:id_of(handler)
+  local identity, key = handler, ""
+  if handler.account_id then
+    identity, key = handler:account_id()
+  elseif handler.identity ~= nil then
+    identity = handler.identity
+  end
+  if type(identity) ~= "string" then
+    identity = "\1" .. serial_of(self, identity)
+  end
+  return identity .. "\0" .. key
+end
+
+---@param id string
+---@return tokencache.AccountState?  what is known of the account, if anything
+function Process:known(id)
+  return self.states[id]
+end
+
+---@param id string
+---@return tokencache.AccountState
+function Process:state(id)
+  local state = self.states[id]
+  if not state then
+    state = { id = id, used = false }
+    self.states[id] = state
+    self.ring:add(state)
+    return state
+  end
+  state.used = true
+  return state
+end
+
+---@param count integer  of accounts that are remembered; debts come on top
+function Process:set_limit(count)
+  self.ring:set_limit(count)
+  self.accounts:set_limit(count)
+end
+
+---@return tokencache.Process
+function process.new()
+  local states = {}
+  local self = setmetatable({ owing = 0, states = states, last_serial = 0,
+    serials = setmetatable({}, { __mode = "k" }) }, Process)
+  self.ring = ring(MOST_ACCOUNTS, function(state)
+    states[state.id] = nil
+    if state.owed then -- of a request that is over
+      self.owing = self.owing - 1
+    end
+  end)
+  self.accounts = ring(MOST_ACCOUNTS, function(account) account:leave() end, "v")
+  return self
+end
+
+--- That of the program.
+process.own = process.new()
+
+return process

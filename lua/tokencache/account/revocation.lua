@@ -1,0 +1,44 @@
+--- Revokes tokens at the provider (RFC 7009): the refresh token first, whose end ends the access
+--- tokens at most providers, then the access token.
+
+local endpoint = require "tokencache.transport.endpoint"
+local errors = require "tokencache.error"
+local token_info = require "tokencache.token_info"
+
+local OK = 200
+
+local function revoke(flow, token, hint, deadline, held)
+  local timeout = deadline - flow.io.monotonic()
+  if timeout <= 0 then
+    return errors.new("transient", "there was no time left to revoke the " .. hint:gsub("_", " "))
+  end
+  local body, authorization = flow.client:revocation(token, hint)
+  local request = endpoint.request(flow.revocation_url, authorization, body, timeout, deadline)
+  if held then
+    held:cover(flow.transport, request)
+  end
+  local response, err = endpoint.send(flow.transport, request)
+  if not response then
+    return err
+  elseif response.status ~= OK then
+    return errors.new(response.status >= 500 and "transient" or "denied", "the provider did not "
+      .. "revoke the " .. hint:gsub("_", " ") .. ": status " .. tostring(response.status),
+      { status = response.status })
+  end
+end
+
+---@param flow tokencache.Flow
+---@param info tokencache.TokenInfo
+---@param seconds number  for all of it
+---@param held? tokencache.Lock  it lasts meanwhile
+---@return tokencache.Error?  the first that went wrong; nil also where the provider cannot revoke
+return function(flow, info, seconds, held)
+  if not flow.revocation_url then
+    return nil
+  end
+  local deadline, err = flow.io.monotonic() + seconds, nil
+  if token_info.has_refresh_token(info) then
+    err = revoke(flow, info.refresh_token, "refresh_token", deadline, held)
+  end
+  return err or revoke(flow, info.access_token, "access_token", deadline, held)
+end

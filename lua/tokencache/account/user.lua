@@ -1,0 +1,137 @@
+--- Methods of accounts that belong to people, beside those that every account has.
+
+local Account = require "tokencache.account"
+local authorization = require "tokencache.authorization"
+local driver = require "tokencache.driver"
+local errors = require "tokencache.error"
+local options = require "tokencache.util.options"
+local token_info = require "tokencache.token_info"
+
+---@class tokencache.UserAccount: tokencache.Account
+local UserAccount = {}
+
+--- The account a method is called on; raises and blames the method's caller.
+local function check_account(where, self)
+  local account, problem = Account.of(self)
+  if not account then
+    error(where .. ": " .. problem, 3)
+  end
+  return account
+end
+
+--- The user's answer, checked to be the first one to this pending login.
+---@param flow tokencache.UserFlow
+---@return table? response
+---@return tokencache.Error?
+function UserAccount.read_response(flow, response_url, pending)
+  local auth, err = authorization.from_pending(flow, pending)
+  if not auth then
+    return nil, err
+  end
+  local response
+  response, err = authorization.read(flow, auth, response_url)
+  if not response then
+    return nil, err
+  end
+  if not authorization.finish(auth) then
+    return nil, errors.new("state", "this login was finished before; start it again")
+  end
+  response.auth = auth
+  return response
+end
+
+--- Gets the token for a login that took place. Where the server certainly has not seen its code,
+--- the same answer may be brought again.
+---@param response table
+---@param timeout number
+---@return tokencache.TokenInfo?
+---@return tokencache.Error?
+function UserAccount:_redeem(response, timeout)
+  local info, err, code_is_unused = driver.run(self.only, timeout, { response = response })
+  if code_is_unused and response.auth then
+    authorization.reopen(response.auth)
+  end
+  return info, err
+end
+
+--- The second half of a login: checks the user's answer and gets the token.
+---@param response_url string  the URL (or its query) that the browser was sent to
+---@param pending string       from get_authorize_url
+---@return tokencache.TokenInfo?
+---@return tokencache.Error?
+function UserAccount:exchange(response_url, pending)
+  local account = check_account("exchange", self)
+  options.argument("exchange", "response_url", response_url, "string")
+  options.argument("exchange", "pending", pending, "string")
+  local response, err = UserAccount.read_response(account.flow, response_url, pending)
+  if not response then
+    return nil, err
+  end
+  return account:_redeem(response, account.flow.timeout)
+end
+
+--- Renews the token now, whatever time it has left, and saves it.
+---@param refresh_token? string  default: the cached one; another than that is a login of its own,
+---   whose token then replaces the cached one
+---@return tokencache.TokenInfo?
+---@return tokencache.Error?
+function UserAccount:refresh_access_token(refresh_token)
+  local account = check_account("refresh_access_token", self)
+  if refresh_token ~= nil then
+    options.argument("refresh_access_token", "refresh_token", refresh_token, "string")
+    if refresh_token == "" then
+      error("refresh_access_token: refresh_token must not be empty; left out, it is the cached one",
+        2)
+    end
+  end
+  return driver.run(account, account.flow.timeout, {
+    forced = true,
+    given = refresh_token and { refresh_token = refresh_token },
+    stays_out = true,
+  })
+end
+
+--- The token_info if it serves this flow, renewed where it has expired: that login then replaces
+--- the cached one. Where the cache holds a later token of the same login, that one counts: a
+--- refresh token may work only once.
+---@param info? tokencache.TokenInfo
+---@return tokencache.TokenInfo?
+---@return tokencache.Error?
+function UserAccount:validate_token(info)
+  local account = check_account("validate_token", self)
+  if type(info) ~= "table" then
+    return nil
+  end
+  local client, now = account.flow.client, account.now()
+  if client:fits(now, token_info.flat(info)) then
+    return info
+  end
+  if not token_info.has_refresh_token(info)
+    or client:judge(now, token_info.flat(info)) == "unfit" then
+    return nil
+  end
+  return driver.run(account, account.flow.timeout, { given = info, stays_out = true })
+end
+
+--- Seconds until the user must log in again, where the provider ends refresh tokens after a time.
+---@return number?  nil: no such limit is known; negative: over
+---@return tokencache.Error?  the cache could not be read
+function UserAccount:reauthorization_due_in()
+  local account = check_account("reauthorization_due_in", self)
+  local lifetime = account.flow.refresh_token_lifetime
+  if not lifetime then
+    return nil
+  end
+  local known = account.process:known(account.id)
+  local info, err = known and known.owed and known.owed.info, nil
+  if not info then
+    info, err = driver.checked(account.handler:get_cached_token())
+  end
+  local authorized_at = info and tonumber(info.authorized_at)
+  if not authorized_at then
+    return nil, err
+  end
+  return authorized_at + lifetime - account.now()
+end
+
+return UserAccount

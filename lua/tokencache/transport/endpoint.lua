@@ -1,0 +1,80 @@
+--- Requests to the endpoints of an authorization server: a form is posted (RFC 6749 §3.2, RFC 7009
+--- §2.1), and a JSON object comes back.
+
+local errors = require "tokencache.error"
+
+local endpoint = {}
+
+local json -- loaded at the first answer
+
+---@param url string
+---@param authorization? string  the header's value
+---@param body string            form-encoded
+---@param timeout number         seconds from now
+---@param deadline number        monotonic seconds
+---@return tokencache.HttpRequest
+function endpoint.request(url, authorization, body, timeout, deadline)
+  return {
+    method = "POST",
+    url = url,
+    headers = {
+      Accept = "application/json",
+      ["Content-Type"] = "application/x-www-form-urlencoded",
+      Authorization = authorization,
+    },
+    body = body,
+    timeout = timeout,
+    deadline = deadline,
+  }
+end
+
+local NO_RESPONSE = "the transport must return { status =, headers =, body = }, or nil and an "
+  .. "error; mend what was given as http="
+
+--- The headers of a success are not looked at, so that no table need be made of them.
+local function is_response(response)
+  local status = type(response) == "table" and response.status
+  return type(status) == "number" and status >= 100 and status < 1000
+    and type(response.body or "") == "string"
+    and (status < 400 or type(response.headers or {}) == "table")
+end
+
+---@param transport tokencache.Transport
+---@param request tokencache.HttpRequest
+---@return tokencache.HttpResponse?
+---@return tokencache.Error?  `sent` is false where the server has certainly not seen the request
+function endpoint.send(transport, request)
+  local response, err = transport:request(request)
+  if is_response(response) then
+    return response
+  end
+  return nil, errors.wrap("transient",
+    not response and err or errors.new("protocol", NO_RESPONSE))
+end
+
+--- The object in the answer; nil: there is none.
+---@param response tokencache.HttpResponse
+---@return table?
+function endpoint.object(response)
+  json = json or require "tokencache.json"
+  local object = json.decode_answer(response.body or "")
+  return type(object) == "table" and object[1] == nil and object or nil
+end
+
+--- A header of an answer that is no success.
+---@param response tokencache.HttpResponse
+---@param wanted string  in lower case
+---@return string?
+function endpoint.header(response, wanted)
+  if response.status < 400 then
+    return nil
+  end
+  for name, value in pairs(response.headers or {}) do
+    if type(name) == "string" and name:lower() == wanted then
+      value = type(value) == "table" and value[1] or value
+      return value and tostring(value)
+    end
+  end
+end
+
+return endpoint

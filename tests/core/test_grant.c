@@ -1,0 +1,96 @@
+/* The bodies of requests to the token endpoint and the revocation endpoint. */
+#include "core/grant.h"
+
+#include "fixture.h"
+
+static void check_request(const tc_client_config *config, const char *body, const char *basic) {
+  tc_client client = fixture_client(config);
+  tc_credential credential = {.code = TC_STR_NONE};
+  tc_buf got = TC_BUF_EMPTY;
+  tc_grant_request(client.acquire, &client, &credential, &got);
+  CHECK_STR(tc_buf_str(&got), tc_str_of(body));
+  CHECK_TEXT(client.authorization, basic);
+  tc_buf_free(&got);
+  tc_client_free(&client);
+}
+
+/* RFC 6749 §2.3.1: "the+client:s3cr3t%2F%2B+%25" in base64 */
+static void test_the_request_authenticates_as_configured(void) {
+  tc_client_config config = fixture_config();
+  check_request(&config, "grant_type=client_credentials&scope=a+b",
+                "Basic dGhlK2NsaWVudDpzM2NyM3QlMkYlMkIrJTI1");
+  config.auth_method = TC_STR("client_secret_post");
+  check_request(&config,
+                "grant_type=client_credentials&scope=a+b&client_id=the+client"
+                "&client_secret=s3cr3t%2F%2B+%25",
+                "");
+  config.auth_method = TC_STR("none");
+  config.scope = TC_STR_NONE;
+  config.params = TC_STR("audience=https%3A%2F%2Fapi");
+  check_request(
+      &config, "grant_type=client_credentials&client_id=the+client&audience=https%3A%2F%2Fapi", "");
+}
+
+static void check_revocation(const tc_client_config *config, tc_str token, const char *hint,
+                             const char *body) {
+  tc_client client = fixture_client(config);
+  tc_buf got = TC_BUF_EMPTY;
+  tc_grant_revocation(&client, token, tc_str_of(hint), &got);
+  CHECK(!got.failed);
+  CHECK_STR(tc_buf_str(&got), tc_str_of(body));
+  tc_buf_free(&got);
+  tc_client_free(&client);
+}
+
+/* RFC 7009 §2.1 */
+static void test_a_revocation_names_the_token_and_its_kind(void) {
+  tc_client_config config = fixture_config();
+  check_revocation(&config, TC_STR("r1/+ %"), "refresh_token",
+                   "token=r1%2F%2B+%25&token_type_hint=refresh_token");
+  check_revocation(&config, TC_STR("t1"), "access_token", "token=t1&token_type_hint=access_token");
+}
+
+static void test_a_revocation_authenticates_as_configured(void) {
+  tc_client_config config = fixture_config();
+  config.auth_method = TC_STR("client_secret_post");
+  check_revocation(&config, TC_STR("r1"), "refresh_token",
+                   "token=r1&token_type_hint=refresh_token&client_id=the+client"
+                   "&client_secret=s3cr3t%2F%2B+%25");
+  config.auth_method = TC_STR("none");
+  check_revocation(&config, TC_STR("r1"), "refresh_token",
+                   "token=r1&token_type_hint=refresh_token&client_id=the+client");
+}
+
+/* They are about the token that is asked for. */
+static void test_a_revocation_has_neither_scope_nor_the_users_parameters(void) {
+  tc_client_config config = fixture_config();
+  config.params = TC_STR("audience=https%3A%2F%2Fapi");
+  check_revocation(&config, TC_STR("r1"), "refresh_token",
+                   "token=r1&token_type_hint=refresh_token");
+}
+
+static void check_flow(const char *name, const char *acquire, const char *renew, bool has_user) {
+  const tc_flow *flow = tc_flow_find(tc_str_of(name));
+  if (!CHECK(flow != NULL)) return;
+  CHECK((flow->acquire != NULL) == (acquire != NULL) && (flow->renew != NULL) == (renew != NULL));
+  if (acquire != NULL && flow->acquire != NULL) CHECK_TEXT(flow->acquire->name, acquire);
+  if (renew != NULL && flow->renew != NULL) CHECK_TEXT(flow->renew->name, renew);
+  CHECK(flow->has_user == has_user);
+}
+
+static void test_what_flows_are_made_of(void) {
+  check_flow("client_credentials", "client_credentials", NULL, false);
+  check_flow("authorization_code", "authorization_code", "refresh_token", true);
+  check_flow("pkce", "authorization_code", "refresh_token", true);
+  check_flow("implicit", NULL, NULL, true);
+  CHECK(tc_flow_find(TC_STR("password")) == NULL);
+}
+
+int main(void) {
+  RUN(test_the_request_authenticates_as_configured);
+  RUN(test_a_revocation_names_the_token_and_its_kind);
+  RUN(test_a_revocation_authenticates_as_configured);
+  RUN(test_a_revocation_has_neither_scope_nor_the_users_parameters);
+  RUN(test_what_flows_are_made_of);
+  return done();
+}

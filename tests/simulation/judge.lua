@@ -1,0 +1,112 @@
+--- Judges what calls return and when they end.
+
+local store = require "simulation.store"
+
+local judge = {}
+
+local REQUEST_TIME = 10 -- seconds: what flows have by default
+local OPERATIONS = 20   -- of the store, around the request of a renewal
+
+---@class simulation.Call
+---@field account string
+---@field what string
+---@field timeout number
+---@field started number
+---@field ended? number
+---@field refused? string
+---@field is_forced? boolean
+
+--- Seconds that a call may last at most.
+local function longest(call)
+  local process = call.task.process
+  if call.is_log_out then
+    return 3 * call.timeout + OPERATIONS * store.LONGEST
+  elseif process.has_timers and not process.lacked_timer then
+    return call.timeout + 2 * store.LONGEST + 0.2
+  end
+  return call.timeout + REQUEST_TIME + OPERATIONS * store.LONGEST
+end
+
+---@param world table
+---@param call simulation.Call
+function judge.check_time(world, call)
+  local process = call.task.process
+  if call.ended or call.task.gone or process.is_dead or process.stopped_seconds > 0 then
+    return
+  elseif world.now - call.started > longest(call) then
+    world:fail("a call lasts too long: " .. call.what)
+  end
+end
+
+local function check_token(world, call, token)
+  local access = world.provider.access[token]
+  if not access then
+    return world:fail("a token that no provider gave out is returned")
+  elseif access.family.account ~= call.account then
+    return world:fail("a token of another account is returned")
+  elseif token == call.refused then
+    return world:fail("the refused token is returned")
+  end
+  local family = access.family
+  if not world.has_jumped and (not access.ends or access.ends <= world.now) then
+    world:fail("an expired token is returned")
+  elseif not world.has_jumped and family.logged_out_at and family.logged_out_at < call.started
+    and world.store.kind.replace and not call.store_failed and not call.is_given then
+    world:fail("a token is returned of a login that was logged out")
+  end
+end
+
+---@param world table
+---@param call simulation.Call
+---@param token? string
+---@param err any
+function judge.ended(world, call, token, err)
+  judge.check_time(world, call)
+  call.ended, call.err = world.now, err
+  world:note("returns", call.what, token or (err and ("%s: %s"):format(err.kind, err.message)))
+  if token then
+    check_token(world, call, token)
+  elseif err and call.answered_at and not call.is_login and not call.is_log_out
+    and not call.is_given and err.kind ~= "timeout" then
+    call.failed_at = call.answered_at
+  end
+end
+
+--- Who waited for the lock while another of the same process failed takes that failure.
+local function check_shared(world, failed, other)
+  local at = failed.failed_at
+  if other ~= failed and other.sent_at and other.account == failed.account
+    and other.task.process == failed.task.process and other.busy_at and other.busy_at < at
+    and other.locked_at and other.locked_at > at and other.started < at
+    and other.sent_at > failed.ended then
+    world:fail("a call sends a request although it waited for one that failed")
+  end
+end
+
+--- What can be told at the end only.
+function judge.finish(world)
+  for _, call in ipairs(world.calls) do
+    judge.check_time(world, call)
+    if call.failed_at and not world.truth.restored_at then
+      for _, other in ipairs(world.calls) do
+        check_shared(world, call, other)
+      end
+    end
+  end
+end
+
+--- When all is quiet and nothing fails any more, every login that was not lost for a reason works.
+function judge.final(world, call, token, err)
+  local account = world.accounts[call.account]
+  if world.round == 1 then
+    return -- what is owed in a process without timers is saved at its first call
+  elseif not world.store.kind.lock or token or account.is_unclear or not account.current then
+    return
+  elseif err.kind ~= "reauthorize" then
+    return world:fail("a call fails although all works again: " .. err.kind .. ": " .. err.message)
+  elseif not account.current.logged_out_at and not account.current.excuses[1] then
+    world:fail("a login is lost without a reason")
+  end
+end
+
+return judge

@@ -1,0 +1,126 @@
+--- A virtual process: its coroutines, its clocks, its io table, and its flows over the store.
+
+local process_state = require "tokencache.account.process"
+local tokencache = require "tokencache"
+
+---@class simulation.Process
+---@field name string
+---@field tasks table<simulation.Task, true>
+---@field is_dead boolean
+---@field stopped_until number
+---@field unix_offset number
+---@field knows table<string, string>  refresh tokens that it must not send any more, and why
+local Process = {}
+Process.__index = Process
+
+local Waiter = {}
+Waiter.__index = Waiter
+
+function Waiter:wait(seconds)
+  if self.woken then
+    return true
+  end
+  local world = self.world
+  local task = world.current
+  self.waits[#self.waits + 1] = { task = task, turn = task.turn + 1 }
+  world:pause(seconds)
+  return self.woken
+end
+
+function Waiter:wake()
+  self.woken = true
+  for _, wait in ipairs(self.waits) do
+    if wait.task.turn == wait.turn then -- else its time was over before
+      self.world:rouse(wait.task)
+    end
+  end
+  self.waits = {}
+end
+
+local function new_io(self, has_timers, has_waiters)
+  local world = self.world
+  local io = {
+    process = process_state.new(),
+    now = function() return world:unix_time() + self.unix_offset end,
+    monotonic = function() return world.now + self.monotonic_offset end,
+    sleep = function(seconds)
+      world:pause(seconds + world.random:number() * 1e-4)
+      return true
+    end,
+    random = function(count)
+      return (("x"):rep(count):gsub(".", function()
+        return string.char(world.random:integer(0, 255))
+      end))
+    end,
+  }
+  if has_timers then
+    io.after = function(seconds, fn)
+      if world.random:chance(world.faults.no_timer) then
+        world:note("after", "no timer is to be had")
+        self.lacked_timer = true
+        return nil, "no timer is to be had"
+      end
+      self.timers = self.timers + 1
+      local task = world:spawn(self, "timer" .. self.timers,
+        seconds + world.random:number() * 1e-4, fn)
+      if seconds == 0 then
+        task.call = world.current.call -- it goes on with what the caller has begun
+      end
+      return true
+    end
+  end
+  if has_waiters then
+    io.new_waiter = function()
+      return setmetatable({ world = world, waits = {}, woken = false }, Waiter)
+    end
+  end
+  return io
+end
+
+local function new_flow(self)
+  local world = self.world
+  return tokencache.flow.authorization_code {
+    provider = world.provider.description,
+    client_id = "client", client_secret = "secret",
+    redirect_uri = "https://app.example.com/callback",
+    store = world.store.object,
+    http = world.provider:transport(world.random:chance(0.7)),
+    authorize = false,
+    timeout = world.timeout,
+    io = self.io,
+  }
+end
+
+--- Kills it: nothing of it runs any more, and nothing it knew is known.
+function Process:kill()
+  self.is_dead = true
+  self.world:note("killed", self.name)
+  self.world.truth:on_death(self)
+end
+
+--- Nothing of it runs for some seconds; its clocks go on.
+function Process:stop(seconds)
+  self.stopped_until = math.max(self.stopped_until, self.world.now + seconds)
+  self.stopped_seconds = self.stopped_seconds + seconds
+  self.world:note("stopped", self.name, ("for %.1f s"):format(seconds))
+  self.world.truth:on_stop(self, seconds)
+end
+
+---@param world table
+return function(world)
+  local random = world.random
+  local self = setmetatable({ world = world, name = "p" .. (#world.processes + 1), tasks = {},
+    is_dead = false, stopped_until = 0, unix_offset = 0, timers = 0, knows = {}, known_spent = {},
+    monotonic_offset = random:between(0, 1000), locks = {}, spent_lists = {},
+    stopped_seconds = 0, clients = 0 }, Process)
+  self.has_timers = random:chance(0.65)
+  self.io = new_io(self, self.has_timers, random:chance(0.6))
+  self.flows = { new_flow(self) }
+  if random:chance(0.2) then
+    self.flows[2] = new_flow(self)
+  end
+  world.processes[#world.processes + 1] = self
+  world:note("process", self.name, self.has_timers and "with timers" or "without timers",
+    self.io.new_waiter and "with waiters" or "", #self.flows, "flows")
+  return self
+end

@@ -1,0 +1,338 @@
+--- What the world knows and no process does: where the newest refresh token of each login is, whose
+--- fault its loss is, and what a process could know. It notes as violations what must not be.
+---
+--- A login may be lost only for these reasons, each of which is noted when it occurs:
+--- - the provider's answer did not reach the coroutine that asked (reply lost, process killed, or a
+---   coroutine dropped where there are no timers), and asking again at once could not help;
+--- - the process that had received the newest token died before a save took effect;
+--- - the lock under which it was sent or owed came to its end in the store by itself, because its
+---   holder was stopped for longer than it lived, could not reach the store to extend it, has no
+---   timers to extend it for a debt, or is over a store that has none to extend;
+--- - the store went back to an older state, and who asked next could not know that;
+--- - the store has no locks at all.
+
+local Truth = {}
+Truth.__index = Truth
+
+local REMEMBERED = 8 -- spent refresh tokens that a process knows of each account
+
+local UNASKED = 12.1   -- seconds that a lock may be taken for held without an answer: its life, and
+                       -- what the answer took
+
+local function is_in_force(self, lock)
+  return lock ~= nil and not lock.ended and lock.ends > self.world.now
+end
+
+local function lacks_timers(process)
+  return not process.has_timers or process.lacked_timer
+end
+
+--- Whether a lock that is in force no more ended through no fault of the code.
+---@param owed boolean  it was kept for a debt, and not for a run
+local function is_excused(self, lock, owed)
+  if not lock then
+    return false
+  elseif lock.ended == "restored" or lock.ended == "died" then
+    return true
+  elseif lock.ended == "unlocked" then
+    return false
+  end
+  return lock.trouble ~= nil or lock.process.is_dead
+    or (owed and (lacks_timers(lock.process) or not self.world.store.kind.extend))
+end
+
+local function excuse(self, family, why)
+  family.excuses[#family.excuses + 1] = why
+  self.world:note("  excuse", "login", family.id, why)
+end
+
+function Truth:on_lock(lock)
+  lock.process.locks[lock.name] = lock
+  local call = lock.task.call
+  if call then
+    call.locked_at, call.lock = self.world.now, lock
+  end
+end
+
+--- The process has been told whether it holds the lock.
+---@param now number
+function Truth.on_asked(now, task, handle, held)
+  local lock = task.process.locks[handle.name]
+  if lock and lock.serial == handle.serial and held ~= nil then
+    lock.asked_at = now
+    lock.is_known_lost = lock.is_known_lost or held == false
+  end
+end
+
+---@param now number
+function Truth.on_busy(now, task)
+  local call = task.call
+  if call and not call.busy_at then
+    call.busy_at = now
+  end
+end
+
+function Truth.on_store_failure(task, method, key, fate)
+  local lock = task.process.locks[key]
+  if method == "extend_lock" and lock and fate == "before" then
+    lock.trouble = "it could not be extended"
+  end
+  if task.call then
+    task.call.store_failed = true
+  end
+end
+
+--- Whoever logged in last counts: what was renewed of the login before is not saved over that.
+function Truth.on_put(world, key, bytes)
+  local tokens, call = world.provider.refresh, world.current.call
+  local before, token = tokens[world.store:refresh_token_at(key)], tokens[bytes:match("rt%-%d+")]
+  if not before or not token or world.has_jumped or (call and call.is_given)
+    or not world.store.kind.replace or token.id == token.family.first then
+    return
+  elseif before.family.at - token.family.at > 2 then
+    world:fail("a login is overwritten by what was renewed of the one before")
+  end
+end
+
+--- Whether the store refuses every write of the process since the lock was taken.
+local function cannot_write(self, process, since)
+  for _, outage in ipairs(self.world.faults.outages) do
+    if outage.write and outage.from <= since and outage.to > self.world.now
+      and (not outage.process or outage.process == process.name) then
+      return true
+    end
+  end
+  return false
+end
+
+--- Whether the process could know that its lock has ended: it was told so, or has long not asked.
+local function could_know(self, lock)
+  if lock.is_known_lost then
+    return true
+  elseif self.world.store.kind.extend then
+    return self.world.now - (lock.asked_at or lock.granted) > UNASKED
+  end
+  return lock.ended ~= "restored"
+end
+
+--- The lock under which a call works.
+local function lock_of(self, process, account, call)
+  local latest = process.locks[account]
+  return is_in_force(self, latest) and latest or call and call.lock or latest
+end
+
+local function check_lock(self, process, account, call)
+  local lock = lock_of(self, process, account, call)
+  if call and self.restored_at and self.restored_at >= call.started then
+    return -- its lock may have gone with the store's other entries
+  elseif not is_in_force(self, lock) and not is_excused(self, lock, false) then
+    self.world:fail("a refresh token is sent without the account's lock")
+  elseif not is_in_force(self, lock) and could_know(self, lock) then
+    self.world:fail("a refresh token is sent under a lock that could be known to have ended")
+  elseif lock and not lock.ended and self.world.store.kind.can_save
+    and cannot_write(self, process, lock.granted) then
+    self.world:fail("a refresh token is sent although the store cannot be written")
+  end
+end
+
+function Truth:on_send(request)
+  local world, process, call = self.world, request.process, request.task.call
+  local token = request.refresh and world.provider.refresh[request.refresh]
+  if not token then
+    return
+  end
+  local account = token.family.account
+  if process.known_spent[token.id] then
+    world:fail("a refresh token is sent that the process knows to be spent")
+  elseif process.knows[account] == token.id then
+    world:fail("a refresh token is sent that the process knows to be dead")
+  end
+  if world.store.kind.lock and world.provider.description.rotates_refresh_tokens ~= false then
+    check_lock(self, process, account, call)
+  end
+  if call then
+    call.sent_at = world.now
+  end
+  token.sent = (token.sent or 0) + 1
+  request.lock = lock_of(self, process, account, call)
+  self:check_need(request, token)
+end
+
+--- Without faults each refresh token is sent once; with them too, only when that is due.
+function Truth:check_need(request, token)
+  local world, call = self.world, request.task.call
+  if world.provider.mode == "reuses" or not world.store.kind.lock or (call and call.is_given) then
+    return
+  elseif world.is_calm and token.sent > 1 then
+    world:fail("a refresh token is sent twice although nothing went wrong")
+  end
+  local access = world.provider.access[token.id:gsub("rt", "at")]
+  local is_fit = access and access.ends and access.ends - world.now > 61
+  if is_fit and not world.has_jumped
+    and not (call and (call.is_forced or call.refused == access.id)) then
+    world:fail("a token is renewed that serves")
+  end
+end
+
+function Truth:on_arrival(request)
+  local token = request.token
+  if not token or request.response.status ~= 200 then
+    return
+  elseif request.lost or request.process.is_dead or request.task.gone then
+    self:answer_lost(request)
+  end
+end
+
+function Truth:answer_lost(request)
+  local provider, token = self.world.provider, request.token
+  token.troubles = (token.troubles or 0) + 1
+  local could_repeat = provider.mode == "grace" and not request.process.is_dead
+    and not request.task.gone and request.at + request.timeout - self.world.now > 0.1
+  if provider.mode ~= "reuses" and (token.troubles > 1 or not could_repeat) then
+    excuse(self, token.family, "the answer was lost")
+  end
+end
+
+function Truth:on_lost(request)
+  request.lost = true
+  if request.arrived and request.token and request.response.status == 200 then
+    self:answer_lost(request)
+  elseif request.refresh then
+    local token = self.world.provider.refresh[request.refresh]
+    token.troubles = (token.troubles or 0) + 1
+  end
+  local call = request.task.call
+  if call then
+    call.answered_at = self.world.now
+  end
+end
+
+local function remember_spent(process, token)
+  local account = token.family.account
+  local list = process.spent_lists[account] or {}
+  process.spent_lists[account] = list
+  if process.known_spent[token.id] then
+    return
+  end
+  list[#list + 1] = token.id
+  process.known_spent[token.id] = true
+  if #list > REMEMBERED then
+    process.known_spent[table.remove(list, 1)] = nil
+  end
+end
+
+function Truth:on_answer(request)
+  local world, process = self.world, request.process
+  local provider, call = world.provider, request.task.call
+  if call then
+    call.answered_at = world.now
+  end
+  local status = request.response.status
+  if status == 200 and request.access then
+    provider.access[request.access].ends = world.now + provider.expires_in
+    local new = provider.refresh[request.new]
+    if new then
+      new.receiver, new.receiver_task = process, request.task
+    end
+    if request.token and request.new ~= request.refresh then
+      request.delivered = true
+      remember_spent(process, request.token)
+    end
+  elseif request.refresh then
+    local token = provider.refresh[request.refresh]
+    token.troubles = (token.troubles or 0) + 1
+    if status == 400 then
+      process.knows[token.family.account] = token.id
+    end
+  end
+end
+
+--- A spent token has come again, and its login is over.
+function Truth:on_replay(token, request)
+  local spender, world = token.spent.request, self.world
+  local family = token.family
+  local function lock_excused(lock, owed)
+    return not is_in_force(self, lock) and is_excused(self, lock, owed)
+  end
+  if family.excuses[1] then
+    return
+  elseif not world.store.kind.lock then
+    excuse(self, family, "there are no locks")
+  elseif self.restored_at and self.restored_at >= spender.at then
+    excuse(self, family, "the store went back")
+  elseif not spender.delivered and (spender.lost or spender.process.is_dead
+    or spender.task.gone) then
+    excuse(self, family, "the answer was lost")
+  elseif request.task.call and request.task.call.is_given then
+    excuse(self, family, "the caller brought an old token")
+  elseif request.lost then
+    excuse(self, family, "a request came late, when nobody waited for its answer")
+  elseif lock_excused(spender.lock, spender.delivered) then
+    excuse(self, family, "the lock of who spent it ended")
+  elseif lock_excused(request.lock, false) then
+    excuse(self, family, "the lock of who sends it ended")
+  else
+    world:fail("a spent refresh token is sent again, and its login is lost")
+  end
+end
+
+function Truth:on_stop(process, seconds)
+  for _, lock in pairs(process.locks) do
+    if is_in_force(self, lock) and lock.ends - self.world.now < seconds then
+      lock.trouble = "its holder was stopped"
+    end
+  end
+end
+
+--- Logins whose newest token only this process, or this coroutine, had.
+local function lose_what_it_had(self, process, task)
+  local world = self.world
+  for key, account in pairs(world.accounts) do
+    local family = account.current
+    local newest = family and world.provider.refresh[family.newest]
+    if newest and newest.receiver == process and (not task or newest.receiver_task == task)
+      and world.store:refresh_token_at(key) ~= newest.id then
+      excuse(self, family, "who had the newest token died")
+    end
+  end
+end
+
+function Truth:on_death(process)
+  for _, lock in pairs(process.locks) do
+    lock.trouble = "its holder died"
+  end
+  lose_what_it_had(self, process)
+  self.world.store:on_death(process)
+end
+
+--- The client of a call has left. Where there are timers, nothing is lost by it.
+function Truth:on_drop(task)
+  local process = task.process
+  if not process.has_timers then
+    for _, lock in pairs(process.locks) do
+      if lock.task == task then
+        lock.trouble = "its coroutine was dropped"
+      end
+    end
+    lose_what_it_had(self, process, task)
+  end
+end
+
+function Truth:on_restore()
+  local world = self.world
+  self.restored_at = world.now
+  for key, account in pairs(world.accounts) do
+    local there = world.store:refresh_token_at(key)
+    local token = there and world.provider.refresh[there]
+    if account.current and (not token or token.family ~= account.current) then
+      excuse(self, account.current, "the store went back to before the login")
+    end
+    for _, family in ipairs(account.families) do
+      family.logged_out_at = nil
+    end
+  end
+end
+
+return function(world)
+  return setmetatable({ world = world }, Truth)
+end

@@ -1,0 +1,233 @@
+-- flow:exchange of a flow with many accounts: whose login it is, the program says by a key, or by a
+-- function that is asked when the token has come.
+
+local keep_log = require "support.keep_log"
+local log = require "tokencache.log"
+local logins = require "support.logins"
+local oidc_provider = require "support.oidc_provider"
+local redis_server = require "support.redis_server"
+local stages = require "support.stage"
+local tokencache = require "tokencache"
+
+after_each(function() log.set_logger(nil) end)
+
+describe("a login at a real server", function()
+  local server, redis, store, flow
+
+  setup(function()
+    server = oidc_provider.start()
+    redis = redis_server.start()
+  end)
+
+  teardown(function()
+    server:stop()
+    redis:stop()
+  end)
+
+  before_each(function()
+    store = tokencache.store.redis { port = redis.port }
+    local all = server:options("confidential", { redirect_uri = "http://127.0.0.1:8123/callback",
+      scope = "read", store = store, authorize = false })
+    all.cache = nil
+    flow = tokencache.flow.authorization_code(all)
+  end)
+
+  local function answer()
+    local url, pending = flow:get_authorize_url()
+    return server:login(url), pending
+  end
+
+  local function saved(key)
+    return tokencache.cache.from_store(store, key):get_cached_token()
+  end
+
+  it("is kept at the key that was given, or that a function tells by the token", function()
+    for name, key in pairs { anna = "anna", ["users:ben"] = { "users", "ben" } } do
+      local url, pending = answer()
+      local info = assert(flow:exchange(url, pending, key))
+      assert.same(info, saved(name))
+      assert.equal(info.access_token, flow:account(key):get_access_token())
+      url, pending = answer()
+      local seen
+      local other = assert(flow:exchange(url, pending, function(came)
+        seen = came
+        return key
+      end))
+      assert.equal("read", seen.scope)
+      assert.equal(other.access_token, seen.access_token)
+      assert.same(other, saved(name))
+      assert.equal(other.access_token, flow:account(key):get_access_token())
+    end
+  end)
+
+  it("of which the program wants nothing is revoked, and kept nowhere", function()
+    redis:cli("FLUSHALL")
+    for wanted, key_of in pairs {
+      ["the key's function returned no key; "] = function() end,
+      ["the key's function returned no key: not one of ours; "] = function()
+        return nil, "not one of ours"
+      end,
+      ["the key's function raised: no such table; "] = function() error("no such table", 0) end,
+      ["key must be a string that is not empty"] = function() return "" end,
+      ["a list as key must hold strings and nothing else"] = function() return { 1 } end,
+    } do
+      local token
+      local url, pending = answer()
+      local info, err = flow:exchange(url, pending, function(came)
+        token = came.access_token
+        return key_of()
+      end)
+      assert.is_nil(info)
+      assert.equal("config", err.kind)
+      assert.matches(wanted, tostring(err), 1, true)
+      assert.matches("; the login was revoked$", tostring(err))
+      assert.is_falsy(tostring(err):find(token, 1, true))
+      assert.is_false(server:introspect(token).active)
+      assert.equal("0", redis:cli("DBSIZE"))
+    end
+  end)
+
+  it("is refused before the function is asked where the answer is not the user's", function()
+    local asked = 0
+    local function key_of()
+      asked = asked + 1
+      return "anna"
+    end
+    local url, pending = answer()
+    local info, err = flow:exchange(url:gsub("state=", "state=x"), pending, key_of)
+    assert.is_nil(info)
+    assert.equal("state", err.kind)
+    assert(flow:exchange(url, pending, key_of))
+    info, err = flow:exchange(url, pending, key_of)
+    assert.is_nil(info)
+    assert.equal("state", err.kind)
+    assert.equal(1, asked)
+  end)
+
+  it("may have a function that yields, also on Lua 5.1", function()
+    local url, pending = answer()
+    local info
+    local thread = coroutine.create(function()
+      info = assert(flow:exchange(url, pending, function(came)
+        return coroutine.yield(came.access_token)
+      end))
+    end)
+    local ok, token = coroutine.resume(thread)
+    assert(ok, token)
+    assert(coroutine.resume(thread, "carl"))
+    assert.equal(token, info.access_token)
+    assert.equal(token, saved("carl").access_token)
+  end)
+end)
+
+describe("a login whose key a function tells", function()
+  local stage, store, flow
+
+  before_each(function()
+    stage, store = stages.new(), tokencache.store.memory()
+    logins.rotate(stage)
+    flow = stage:user_flow { store = store }
+  end)
+
+  local function exchange(key)
+    local url, pending = flow:get_authorize_url()
+    return flow:exchange(stages.REDIRECT_URI .. "?code=c&state=" .. url:match("state=([^&]+)"),
+      pending, key)
+  end
+
+  local function anna()
+    return "anna"
+  end
+
+  it("is saved under the lock of its account, which is taken after the request", function()
+    local handle, seen
+    local replace = store.replace
+    function store.replace(...)
+      seen = store:try_lock("anna", 10)
+      return replace(...)
+    end
+    stage.on.request = function()
+      handle = store:try_lock("anna", 10)
+      store:unlock(handle)
+      return stages.answer { access_token = "access-1", refresh_token = "r", expires_in = 3600 }
+    end
+    assert(exchange(anna))
+    assert.is_table(handle)
+    assert.is_false(seen)
+    assert.is_table(store:try_lock("anna", 10))
+  end)
+
+  it("is finished without a lock that another keeps, after half of the time", function()
+    assert(store:try_lock("anna", 1000))
+    local logged = keep_log()
+    assert(exchange(anna))
+    assert.equal("access-1", flow:account("anna"):get_access_token())
+    assert.matches("warning the login is finished without the cache's lock: another keeps it",
+      table.concat(logged, "\n"), 1, true)
+  end)
+
+  it("takes the place of who was logged in there before, and of what is owed there", function()
+    local broken = true
+    local set, replace = store.set, store.replace
+    function store.set(...)
+      if broken then return nil, "the disk is full" end
+      return set(...)
+    end
+    function store.replace(...)
+      if broken then return nil, "the disk is full" end
+      return replace(...)
+    end
+    stage.io.now = function() return stage.now end
+    log.set_logger(false)
+    assert.equal("access-1", exchange(anna).access_token)
+    assert.equal("access-1", flow:account("anna"):get_access_token())
+    stage.now, stage.on.request = stage.now + 4000, stages.refuse
+    flow:account("anna"):get_access_token { timeout = 1 } -- what is owed keeps the lock from now on
+    logins.rotate(stage, { access_token = "access-2" })
+    stage.slept = {}
+    assert.equal("access-2", exchange(anna).access_token)
+    assert.same({}, stage.slept)
+    assert.equal("access-2", flow:account("anna"):get_access_token())
+    broken = false
+    assert.equal("access-2", flow:account("anna"):get_access_token())
+    assert.matches("access%-2", store:get("anna"))
+    assert.equal(0, stage.io.process.owing)
+    assert.is_table(store:try_lock("anna", 10))
+  end)
+
+  it("says what the provider said where there is no token, and asks for no key", function()
+    stage.on.request = function() return stages.answer({ error = "invalid_grant" }, 400) end
+    local info, err = exchange(function() error("asked") end)
+    assert.is_nil(info)
+    assert.equal("reauthorize", err.kind)
+  end)
+
+  it("is given up where the provider cannot revoke, and the message says so", function()
+    local info, err = exchange(function() end)
+    assert.is_nil(info)
+    assert.equal("exchange: the key's function returned no key; the login was given up",
+      tostring(err))
+    assert.equal(1, #stage.requests)
+  end)
+
+  it("tells where it could not be revoked", function()
+    flow = stage:user_flow { store = store, provider = {
+      token_url = "https://login.example/token",
+      authorize_url = "https://login.example/authorize",
+      revocation_url = "https://login.example/revoke",
+    } }
+    local token = stage.on.request
+    stage.on.request = function(request)
+      if request.url:find("revoke", 1, true) then
+        return stages.answer({}, 503)
+      end
+      return token(request)
+    end
+    local info, err = exchange(function() end)
+    assert.is_nil(info)
+    assert.equal("config", err.kind)
+    assert.matches("the login was not revoked: the provider did not revoke the refresh token: "
+      .. "status 503", tostring(err), 1, true)
+  end)
+end)
+

@@ -1,0 +1,434 @@
+-- Logged out stays logged out: at the provider, here, and in processes that still owe a token.
+
+local folder = require "support.folder"
+local keep_log = require "support.keep_log"
+local log = require "tokencache.log"
+local login_trial = require "support.login_trial"
+local memcached_server = require "support.memcached_server"
+local logins = require "support.logins"
+local merged = require "support.merged"
+local new_process = require("tokencache.account.process").new
+local new_table_store = require "support.table_store"
+local oidc_provider = require "support.oidc_provider"
+local process = require "support.process"
+local redis_server = require "support.redis_server"
+local stages = require "support.stage"
+local tokencache = require "tokencache"
+
+local server, redis, memcached, dir
+
+setup(function()
+  server = oidc_provider.start()
+  redis = redis_server.start()
+  memcached = memcached_server.start()
+  dir = folder.new()
+end)
+
+teardown(function()
+  server:stop()
+  redis:stop()
+  memcached:stop()
+  dir:remove()
+end)
+
+before_each(function()
+  dir:shell("rm -rf *")
+  redis:cli("FLUSHALL")
+  memcached:ask("flush_all")
+end)
+
+after_each(function() log.set_logger(nil) end)
+
+local function encrypted(store)
+  return tokencache.store.encrypted(store,
+    { keys = { a = "a secret of the tests' own" }, use = "a" })
+end
+
+--- Each returns what makes the store: anew, or where it is itself the place, the same again.
+local function always(store)
+  return function() return store end
+end
+
+local new_redis = function() return tokencache.store.redis { port = redis.port } end
+local new_file = function() return tokencache.store.file { directory = dir.path } end
+
+local backends = {
+  { "file", function() return new_file end },
+  { "Redis", function() return new_redis end },
+  { "memcached", function()
+    return function() return tokencache.store.memcached { servers = { memcached.address } } end
+  end },
+  { "encrypted Redis", function() return function() return encrypted(new_redis()) end end },
+  { "encrypted file", function() return function() return encrypted(new_file()) end end },
+  { "memory", function() return always(tokencache.store.memory()) end },
+  { "memory before Redis", function()
+    return function()
+      return tokencache.store.tiered { front = tokencache.store.memory(), back = new_redis() }
+    end
+  end },
+  { "a user's table", function() return always(new_table_store()) end },
+}
+
+--- The same store, which takes nothing new while the switch is on.
+local function over_switch(new_store, switch)
+  return function()
+    local store = new_store()
+    local function saves_by(name)
+      return store[name] and function(_, ...)
+        if switch.on then
+          return nil, "this process may not write"
+        end
+        return store[name](store, ...)
+      end
+    end
+    local identity = store.identity
+    if identity == nil then
+      identity = store
+    end
+    return setmetatable({ set = saves_by "set", replace = saves_by "replace",
+      identity = identity }, { __index = store })
+  end
+end
+
+--- A trial whose saves fail while the switch is on, and another process over the same store.
+local function two_processes(new_store)
+  local switch = { on = false }
+  local here = login_trial.new { server = server, store = over_switch(new_store, switch),
+    options = { io = { process = new_process() } } }
+  local there = login_trial.new { server = server, store = new_store,
+    options = { io = { process = new_process() }, timeout = 1 } }
+  return here, there, switch
+end
+
+local function expect_logged_out(trial)
+  local token, err = trial:account():get_access_token()
+  assert.is_nil(token)
+  assert.equal("reauthorize", err.kind, tostring(err))
+  assert.is_nil(trial:saved())
+end
+
+for _, backend in ipairs(backends) do
+  describe("over " .. backend[1], function()
+    local here, there, switch
+
+    before_each(function()
+      here, there, switch = two_processes(backend[2]())
+    end)
+
+    it("a login that is logged out is revoked at the provider, and removed", function()
+      local info = here:log_in()
+      assert.is_true(server:introspect(info.access_token).active)
+      assert.same({ true }, { there:account():log_out() })
+      assert.is_false(server:introspect(info.access_token).active)
+      expect_logged_out(here)
+      expect_logged_out(there)
+      assert.equal(0, here.sent)
+      here:log_in()
+      assert(there:account():get_access_token())
+    end)
+
+    it("a login that is removed is forgotten here, and the provider not asked", function()
+      local info = here:log_in()
+      assert.same({ true }, { here:account():remove() })
+      expect_logged_out(here)
+      expect_logged_out(there)
+      assert.is_true(server:introspect(info.access_token).active)
+      assert.same({ true }, { here:account():remove() })
+    end)
+
+    for _, case in ipairs { { "log_out", true }, { "log_out", false }, { "remove", true } } do
+      local method, is_mended = case[1], case[2]
+      it(("what another process owes is dropped after a %s, its saves %s"):format(method,
+        is_mended and "working again" or "failing still"), function()
+        here:log_in()
+        local logged = keep_log()
+        here:expire()
+        there.now = here.now - 5 -- the clocks of two machines
+        here.on_request = function()
+          here.on_request, switch.on = nil, true
+        end
+        local owed = assert(here:account():get_access_token())
+        local account = there:account()
+        assert.same({ true }, { account[method](account) })
+        assert.is_nil(there:saved())
+        switch.on = not is_mended
+        expect_logged_out(here)
+        switch.on = false
+        expect_logged_out(here)
+        expect_logged_out(there)
+        assert.equal(1, here.sent)
+        assert.matches("the user has logged out", table.concat(logged, "\n"), 1, true)
+        assert.is_false(server:introspect(owed).active)
+      end)
+    end
+
+    it("what this process owes is dropped by its own log out", function()
+      here:log_in()
+      log.set_logger(false)
+      here:expire()
+      here.on_request = function()
+        here.on_request, switch.on = nil, true
+      end
+      local owed = assert(here:account():get_access_token())
+      switch.on = false
+      assert.same({ true }, { here:account():log_out() })
+      expect_logged_out(here)
+      assert.is_false(server:introspect(owed).active)
+    end)
+  end)
+end
+
+describe("a log out", function()
+  it("stays, though the store brings the entry back that was removed", function()
+    local here, there, switch = two_processes(new_redis)
+    here:log_in()
+    log.set_logger(false)
+    here:expire()
+    local old = here:saved()
+    here.on_request = function()
+      here.on_request, switch.on = nil, true
+    end
+    assert(here:account():get_access_token())
+    there.now = here.now
+    assert.same({ true }, { there:account():log_out() })
+    switch.on = false
+    expect_logged_out(here)
+    assert(there:handler():save_token_to_cache(old))
+    local token, err = here:account():get_access_token()
+    assert.is_nil(token)
+    assert.equal("reauthorize", err.kind)
+    assert.equal(1, here.sent)
+  end)
+end)
+
+describe("two processes", function()
+  local SCRIPT = [[
+    local shell = require("support.process")
+    local gate, said = ...
+    local broken = false
+    local function new_store()
+      local store = %s
+      local replace = store.replace
+      store.replace = function(...)
+        if broken then
+          return nil, "this process may not write"
+        end
+        return replace(...)
+      end
+      return store
+    end
+    local trial = require("support.login_trial").new {
+      store = new_store, server = require("support.oidc_provider").at(%q) }
+    require("tokencache").set_logger(function() end)
+    trial:expire()
+    trial.on_request = function() broken = true end
+    local owed = assert(trial:account():get_access_token())
+    shell.write_file(os.getenv("READY_FILE"), owed .. "\n")
+    shell.wait_until("the other to log out", function() return shell.read_file(gate) end)
+    broken = false
+    local token, err = trial:account():get_access_token()
+    print(token, err.kind, trial:saved(), trial.sent)
+  ]]
+
+  for name, backend in pairs {
+    Redis = { new_redis, function()
+      return ("require('tokencache').store.redis { port = %d }"):format(redis.port)
+    end },
+    files = { new_file, function()
+      return ("require('tokencache').store.file { directory = %q }"):format(dir.path)
+    end },
+  } do
+    it("over " .. name .. " agree that the user has logged out", function()
+      local trial = login_trial.new { server = server, store = backend[1],
+        options = { timeout = 1 } }
+      trial:log_in()
+      log.set_logger(false)
+      local gate = dir:file("gate")
+      local child = process.start(process.lua(SCRIPT:format(backend[2](), server.url), gate),
+        { ready = true, environment = process.lua("").environment })
+      finally(function() child:stop() end)
+      trial.now = trial.now + 10
+      assert.same({ true }, { trial:account():log_out() })
+      process.write_file(gate, "")
+      child:wait()
+      assert.equal("nil\treauthorize\tnil\t1\n", child:output())
+      assert.is_nil(trial:saved())
+      assert.is_false(server:introspect(child.ready).active)
+    end)
+  end
+end)
+
+describe("a log out", function()
+  local REVOKE = "https://login.example/revoke"
+  local stage, flow, answers
+
+  --- What was sent to the provider, but for requests for tokens.
+  local function revoked()
+    local bodies = {}
+    for _, request in ipairs(stage.requests) do
+      if request.url == REVOKE then
+        assert.equal("POST", request.method)
+        bodies[#bodies + 1] = request.body
+      end
+    end
+    return table.concat(bodies, " ")
+  end
+
+  local function new_flow(options)
+    return stage:user_flow(merged({ provider = {
+      token_url = "https://login.example/token",
+      authorize_url = "https://login.example/authorize",
+      revocation_url = REVOKE,
+    } }, options))
+  end
+
+  before_each(function()
+    stage = stages.new { token_info = merged(logins.LOGIN, { expires_at = 5000 }), lock = true }
+    logins.rotate(stage)
+    answers = {}
+    local token = stage.on.request
+    stage.on.request = function(request)
+      if request.url ~= REVOKE then
+        return token(request)
+      end
+      local answer = table.remove(answers, 1) or { status = 200 }
+      return answer.status and answer, answer.status and nil or answer
+    end
+    flow = new_flow()
+  end)
+
+  local BOTH = "token=refresh-1&token_type_hint=refresh_token "
+    .. "token=old&token_type_hint=access_token"
+
+  it("revokes the refresh token first, then the access token, under the lock", function()
+    assert.same({ true }, { flow:log_out() })
+    assert.equal(BOTH, revoked())
+    assert.equal("try_lock load request request remove unlock", stage:acts())
+    assert.matches("^Basic ", stage.requests[1].headers.Authorization)
+    assert.is_nil(stage.stored)
+  end)
+
+  it("takes place here whatever the provider says, and tells the caller", function()
+    for kind, answer in pairs {
+      transient = { status = 503 }, denied = { status = 400, body = '{"error":"invalid_client"}' },
+    } do
+      stage.stored = logins.LOGIN
+      answers = { answer }
+      local ok, err = flow:log_out()
+      assert.is_true(ok)
+      assert.equal(kind, err.kind)
+      assert.equal(answer.status, err.status)
+      assert.is_nil(stage.stored)
+    end
+    stage.stored, answers = logins.LOGIN, { { kind = "transient", message = "no connection" } }
+    local ok, err = flow:log_out()
+    assert.is_true(ok)
+    assert.equal("transient no connection", err.kind .. " " .. tostring(err))
+    assert.is_nil(stage.stored)
+  end)
+
+  it("removes what is here where the provider cannot revoke", function()
+    assert.same({ true }, { stage:user_flow():log_out() })
+    assert.is_nil(stage.stored)
+    assert.equal(0, #stage.requests)
+  end)
+
+  it("is of no matter where nobody is logged in", function()
+    stage.stored = nil
+    assert.same({ true }, { flow:log_out() })
+    assert.same({ true }, { flow:remove() })
+    assert.equal(0, #stage.requests)
+  end)
+
+  it("fails where the entry cannot be removed, and the provider has been told", function()
+    stage.on.remove = logins.fail
+    local ok, err = flow:log_out()
+    assert.is_nil(ok)
+    assert.equal("cache", err.kind)
+    assert.equal(BOTH, revoked())
+  end)
+
+  it("revokes what another process has renewed since this one did", function()
+    stage.now = 6000
+    assert.equal("access-1", flow:get_access_token())
+    stage.stored = merged(stage.stored, { access_token = "theirs", refresh_token = "refresh-9" })
+    assert.same({ true }, { flow:log_out() })
+    assert.equal("token=refresh-9&token_type_hint=refresh_token "
+      .. "token=theirs&token_type_hint=access_token", revoked())
+  end)
+
+  it("revokes the successor where the store has brought a spent token back", function()
+    stage.now = 6000
+    assert.equal("access-1", flow:get_access_token())
+    stage.stored = logins.LOGIN
+    assert.same({ true }, { flow:log_out() })
+    assert.matches("^token=refresh%-2&", revoked())
+  end)
+
+  it("waits for half of its time for the lock, and then does without", function()
+    stage.holder = {}
+    local logged = keep_log()
+    assert.same({ true }, { flow:log_out { timeout = 4 } })
+    local seconds = 0
+    for _, pause in ipairs(stage.slept) do
+      seconds = seconds + pause
+    end
+    assert.is_true(seconds > 1 and seconds <= 2, seconds)
+    assert.is_nil(stage.stored)
+    assert.same({}, logged)
+  end)
+
+  it("takes no longer than it may, however slow the provider is, and keeps its lock", function()
+    stage.handler.extend_lock = function(_, handle, ttl)
+      return stage:play("extend_lock", handle, ttl)
+    end
+    local timeouts = {}
+    local answer = stage.on.request
+    stage.on.request = function(request)
+      timeouts[#timeouts + 1] = request.timeout
+      stage.monotonic = stage.monotonic + 3
+      return answer(request)
+    end
+    assert.same({ true }, { flow:log_out { timeout = 8 } })
+    assert.same({ 8, 5 }, timeouts)
+    assert.is_true(#stage.extended >= 2)
+    stage.stored, timeouts = logins.LOGIN, {}
+    local ok, err = flow:log_out { timeout = 3 }
+    assert.is_true(ok)
+    assert.equal("transient there was no time left to revoke the access token",
+      err.kind .. " " .. tostring(err))
+    assert.same({ 3 }, timeouts)
+  end)
+
+  it("says what is wrong with the call", function()
+    for _, method in ipairs { "log_out", "remove" } do
+      assert.error_matches(function() flow[method](flow, { timeout = 0 }) end,
+        method .. ": timeout must be a number above zero, not 0")
+      assert.error_matches(function() flow[method]() end,
+        method .. ": call it on a flow, with a colon")
+    end
+    stage.handler.remove_cached_token = nil
+    assert.error_matches(function() flow:log_out() end,
+      "log_out: the cache handler has no remove_cached_token")
+  end)
+
+  it("sends tokens to no address that others can listen at", function()
+    for url, problem in pairs {
+      ["http://login.example/revoke"] = "must be https, or http on a loopback address",
+      ["https://login.example/revoke#x"] = "without a fragment",
+      ["login.example"] = "provider: revocation_url: ",
+    } do
+      for _, name in ipairs { "user_flow", "flow" } do
+        local ok, err = pcall(stage[name], stage, { provider = {
+          token_url = "https://login.example/token",
+          authorize_url = "https://login.example/authorize", revocation_url = url } })
+        assert.is_false(ok)
+        assert.matches("revocation_url", err, 1, true)
+        assert.matches(problem, err, 1, true)
+      end
+    end
+    assert(new_flow { provider = { token_url = "https://login.example/token",
+      authorize_url = "https://login.example/authorize",
+      revocation_url = "http://127.0.0.1:8080/revoke" } })
+  end)
+end)

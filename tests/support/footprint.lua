@@ -1,0 +1,31 @@
+--- What this process takes of the machine, for tests in which that must not grow.
+
+local process = require "support.process"
+
+local footprint = {}
+
+--- Resident memory in KiB, after a collection.
+---@return integer
+function footprint.memory()
+  collectgarbage()
+  collectgarbage()
+  return tonumber(process.read_file("/proc/self/status"):match("VmRSS:%s+(%d+)"))
+end
+
+--- What Lua has of that, in KiB.
+---@return number
+function footprint.heap()
+  collectgarbage()
+  collectgarbage()
+  return collectgarbage("count")
+end
+
+---@return integer
+function footprint.descriptors()
+  local pipe = io.popen("ls /proc/$PPID/fd | wc -l")
+  local count = tonumber(pipe:read("*l"))
+  pipe:close()
+  return count
+end
+
+return footprint
