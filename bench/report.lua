@@ -61,7 +61,7 @@ end
 ---@param what string
 ---@param ours { times: number[] }
 ---@param floor { name: string, times: number[] }
----@param aim? { wished: number, least: number }
+---@param aim? { wished?: number, least: number }
 function report.rate(what, ours, floor, aim)
   local function rates(times)
     local values = {}
@@ -71,7 +71,8 @@ function report.rate(what, ours, floor, aim)
     return summary.of(values)
   end
   local ratios = summary.ratios(floor.times, ours.times)
-  local goal = aim and ("%.2fx, at least %.1fx: %s"):format(aim.wished, aim.least,
+  local goal = aim and ("%sat least %.1fx: %s"):format(
+    aim.wished and ("%.2fx, "):format(aim.wished) or "", aim.least,
     ratios.median >= aim.least and "met" or "MISSED") or ""
   print_line(what, shown(UNITS.rate, rates(ours.times)),
     floor.name .. ": " .. shown(UNITS.rate, rates(floor.times)), shown(UNITS.ratio, ratios), goal)

@@ -12,8 +12,9 @@ Shown are medians of the rounds, the lowest and highest in brackets, in wall-clo
 the median of the rounds' ratios, not the ratio of the medians. docs/performance.md says more.
 ]]
 
-local FIGURES = { "memory", "tiered", "handlers", "file", "save", "encrypted", "redis",
-  "nginx_redis", "nginx_waiting", "memcached", "fetch", "start", "stampede", "nginx_token" }
+local FIGURES = { "memory", "tiered", "handlers", "accounts", "accounts_redis", "file", "save",
+  "encrypted", "redis", "nginx_redis", "nginx_waiting", "memcached", "fetch", "start", "stampede",
+  "nginx_token", "nginx_accounts" }
 
 local rounds = tonumber(os.getenv("ROUNDS") or 101)
 local failed = false
