@@ -17,8 +17,20 @@ local token_url = os.getenv "TOKEN_URL"
 local user_url = os.getenv "USER_URL" or not token_url and "https://api.spotify.com/v1/me"
   or error "USER_URL is missing: a user's token is shown to nobody but its own provider"
 
--- What belongs to one browser stays here: it gets nothing but the key, in a cookie. An application
--- would keep this in a database, and end what is old.
+-- One flow for all users, made once. An application would keep their logins in Redis or in files.
+local flow = tokencache.flow.authorization_code {
+  provider = token_url and { authorize_url = os.getenv "AUTHORIZE_URL", token_url = token_url }
+    or tokencache.provider.spotify,
+  client_id = os.getenv "CLIENT_ID",
+  client_secret = os.getenv "CLIENT_SECRET",
+  redirect_uri = home .. "/callback",
+  scope = os.getenv "SCOPE",
+  pkce = true,
+  authorize = false, -- the users are elsewhere: nobody at this terminal can log in for them
+  store = tokencache.store.memory(),
+}
+
+-- A browser gets nothing but a key of this, in a cookie. An application would use a database.
 local sessions = {}
 
 local function new_session(content)
@@ -27,20 +39,6 @@ local function new_session(content)
   -- Lax, not Strict: the cookie must come along when the provider sends the browser back.
   -- With https, which anything but loopback needs, add "; Secure".
   return "session=" .. id .. "; Path=/; HttpOnly; SameSite=Lax"
-end
-
-local function flow_for(session)
-  return tokencache.flow.authorization_code {
-    provider = token_url and { authorize_url = os.getenv "AUTHORIZE_URL", token_url = token_url }
-      or tokencache.provider.spotify,
-    client_id = os.getenv "CLIENT_ID",
-    client_secret = os.getenv "CLIENT_SECRET",
-    redirect_uri = home .. "/callback",
-    scope = os.getenv "SCOPE",
-    pkce = true,
-    authorize = false, -- the users are elsewhere: nobody at this terminal can log in for them
-    cache = tokencache.cache.flask_session { session = session },
-  }
 end
 
 local function escape(text)
@@ -72,25 +70,20 @@ local LOG_IN = '<p><a href="/login">Log in</a>'
 local actions = {}
 
 actions["GET /"] = function(session)
-  local token, err = flow_for(session or {}):get_access_token()
-  if not token and err.kind == "reauthorize" then
-    return page("200 OK", "<p>You are not logged in." .. LOG_IN)
+  local token, err
+  if session and session.user then
+    token, err = flow:account { "user", session.user }:get_access_token() -- renewed when due
   end
-  local name
   if token then
-    name, err = user_name(token)
+    return page("200 OK", "<p>You are logged in as " .. escape(session.user) .. "."
+      .. '<form method="post" action="/logout"><button>Log out</button></form>')
   end
-  if not name then
-    return page("502 Bad Gateway", "<p>Not now: " .. escape(err))
-  end
-  return page("200 OK", "<p>You are logged in as " .. escape(name) .. "."
-    .. '<form method="post" action="/logout"><button>Log out</button></form>')
+  return err and err.kind ~= "reauthorize" and page("502 Bad Gateway", "<p>" .. escape(err))
+    or page("200 OK", "<p>You are not logged in." .. LOG_IN)
 end
 
--- Without sessions on the server, give the flow a pending_key, and `pending` goes into a cookie of
--- its own: sealed, HttpOnly and SameSite=Lax.
 actions["GET /login"] = function(session)
-  local url, pending = flow_for({}):get_authorize_url()
+  local url, pending = flow:get_authorize_url()
   if not url then
     return page("500 Internal Server Error", "<p>Not now: " .. escape(pending))
   end
@@ -107,18 +100,24 @@ actions["GET /callback"] = function(session, id, target)
     return page("400 Bad Request", "<p>No login was begun in this browser." .. LOG_IN)
   end
   session.pending = nil
-  local login = {}
-  local info, err = flow_for(login):exchange(target, pending)
+  local user, why
+  local info, err = flow:exchange(target, pending, function(info)
+    user, why = user_name(info.access_token)
+    return user and { "user", user }, why
+  end)
   if not info then
     return page("403 Forbidden", "<p>" .. escape(err) .. LOG_IN)
   end
   sessions[id] = nil -- a new id: whoever knew the old one must not be logged in with it
-  return redirect("/", new_session(login))
+  return redirect("/", new_session { user = user })
 end
 
 -- By POST: SameSite=Lax keeps the cookie out of those that other sites send.
-actions["POST /logout"] = function(_, id)
+actions["POST /logout"] = function(session, id)
   sessions[id] = nil
+  if session and session.user then
+    flow:account { "user", session.user }:log_out()
+  end
   return redirect("/", "session=; Path=/; Max-Age=0")
 end
 

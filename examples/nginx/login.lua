@@ -7,40 +7,35 @@ local json = require "tokencache.json"
 local random = require("tokencache.io").random
 local tokencache = require "tokencache"
 
-local cache, store = tokencache.cache, tokencache.store
-
 local public_url = os.getenv "PUBLIC_URL" or "http://127.0.0.1:8080"
 local token_url = os.getenv "TOKEN_URL"
-local provider = token_url and {
-  authorize_url = os.getenv "AUTHORIZE_URL", token_url = token_url, issuer = os.getenv "ISSUER",
-} or tokencache.provider.spotify
+local store = tokencache.store
 
 local LOGIN_TIME = 600 -- seconds
-local LOCK_TIME = 10
 
--- Tokens are kept in files and looked for in the shared dictionary. Redis in place of the files
--- serves several machines, and forgets sessions by itself: store.redis { host = "..." }, and
--- from_store(far, key, { ttl = 30 * 86400 }).
-local near = store.shared_dict(ngx.shared.tokens, { evict = true })
-local far = store.file { directory = ngx.config.prefix() .. "sessions" }
+-- Tokens are kept in files and looked for in the shared dictionary. Several machines take Redis in
+-- place of the files: store.redis { host = "..." }
+local kept = store.file { directory = ngx.config.prefix() .. "sessions" }
 local logins = store.shared_dict(ngx.shared.logins, { evict = true })
 
--- An id is as good as a password: who can list the files or the keys finds its digest only.
-local function cache_of(session)
-  local key = { "session", digest(session) }
-  return cache.tiered { front = cache.from_store(near, key), back = cache.from_store(far, key) }
-end
+local flow = tokencache.flow.authorization_code {
+  provider = token_url and {
+    authorize_url = os.getenv "AUTHORIZE_URL", token_url = token_url,
+    revocation_url = os.getenv "REVOCATION_URL", issuer = os.getenv "ISSUER",
+  } or tokencache.provider.spotify,
+  client_id = os.getenv "CLIENT_ID",
+  client_secret = os.getenv "CLIENT_SECRET",
+  redirect_uri = public_url .. "/callback",
+  scope = os.getenv "SCOPE",
+  pkce = true,
+  store = store.tiered {
+    front = store.shared_dict(ngx.shared.tokens, { evict = true }), back = kept,
+  },
+}
 
-local function flow_for(session)
-  return tokencache.flow.authorization_code {
-    provider = provider,
-    client_id = os.getenv "CLIENT_ID",
-    client_secret = os.getenv "CLIENT_SECRET",
-    redirect_uri = public_url .. "/callback",
-    scope = os.getenv "SCOPE",
-    pkce = true,
-    cache = cache_of(session),
-  }
+-- An id is as good as a password: who can list the files or the keys finds its digest only.
+local function key_of(session)
+  return { "session", digest(session) }
 end
 
 local function new_id()
@@ -89,41 +84,26 @@ local function say(status, message)
   ngx.say("<!DOCTYPE html><title>Login</title><p>", message, '<p><a href="/login">Log in</a>')
 end
 
+local NOT_NOW = "This does not work at the moment; try again later."
+
 -- What is nobody's fault who sits at a browser.
 local function fail(err)
   ngx.log(ngx.ERR, err.kind, ": ", err)
-  return say(503, "This does not work at the moment; try again later.")
-end
-
--- A renewal under way would save its token after it was removed: its end is waited for.
-local function end_session(id)
-  local tokens = cache_of(id)
-  local handle, guard
-  repeat
-    handle, guard = tokens:try_lock(LOCK_TIME)
-    if handle == false then
-      ngx.sleep(0.05)
-    end
-  until handle ~= false
-  local ok, err = tokens:remove_cached_token()
-  if handle then
-    tokens:unlock(handle, guard) -- which must live until now
-  end
-  return ok, err
+  return say(503, NOT_NOW)
 end
 
 local login = {}
 
 -- GET /login?to=/page
 function login.begin()
-  local url, pending = flow_for("nobody yet"):get_authorize_url()
+  local url, pending = flow:get_authorize_url()
   if not url then
     return fail(pending)
   end
   local id = new_id()
-  local kept = assert(json.encode { pending = pending, to = local_path(ngx.var.arg_to
+  local text = assert(json.encode { pending = pending, to = local_path(ngx.var.arg_to
     and ngx.unescape_uri(ngx.var.arg_to)) })
-  local ok, err = logins:set(id, kept, LOGIN_TIME)
+  local ok, err = logins:set(id, text, LOGIN_TIME)
   if not ok then
     return fail(err)
   end
@@ -133,16 +113,18 @@ end
 -- GET /callback?code=...&state=...
 function login.finish()
   local id = cookie "login"
-  local kept = id and logins:get(id)
-  if not kept then
+  local text = id and logins:get(id)
+  if not text then
     return say(400, "No login was begun in this browser, or it was too long ago.")
   end
   logins:delete(id)
-  local begun = json.decode(kept)
+  local begun = json.decode(text)
   local session = new_id() -- never one that somebody may have planted in the browser
-  local ok, err = flow_for(session):exchange(ngx.var.request_uri, begun.pending)
-  if ok then
-    ok, err = flow_for(session):get_access_token() -- what was not saved is no login
+  local key = key_of(session)
+  local ok, err = flow:exchange(ngx.var.request_uri, begun.pending, key)
+  if ok and not tokencache.cache.from_store(kept, key):get_cached_token() then
+    flow:account(key):log_out() -- what could not be saved is no login
+    return say(503, NOT_NOW)
   end
   if not ok and (err.kind == "state" or err.kind == "denied" or err.kind == "reauthorize") then
     return say(403, err)
@@ -154,7 +136,7 @@ function login.finish()
   end
   local former = cookie "session"
   if former then
-    end_session(former)
+    flow:account(key_of(former)):remove()
   end
   return redirect(begun.to, { session_cookie(session), login_cookie "" })
 end
@@ -163,9 +145,11 @@ end
 function login.log_out()
   local session = cookie "session"
   if session then
-    local ok, err = end_session(session)
+    local ok, err = flow:account(key_of(session)):log_out()
     if not ok then
       return fail(err)
+    elseif err then -- it is removed here, but the provider could not be told
+      ngx.log(ngx.WARN, err.kind, ": ", err)
     end
   end
   ngx.header["Set-Cookie"] = ENDED
@@ -182,7 +166,7 @@ function login.require_user()
   local session = cookie "session"
   local token, err
   if session then
-    token, err = flow_for(session):get_access_token()
+    token, err = flow:account(key_of(session)):get_access_token()
   end
   if token then
     ngx.req.set_header("Authorization", "Bearer " .. token)

@@ -11,6 +11,7 @@
 #   API            gateway: host:port of the API
 #   APPLICATION    login: host:port of the application
 #   AUTHORIZE_URL  login: beside TOKEN_URL, and ISSUER, where the provider sends iss
+#   REVOCATION_URL login: beside TOKEN_URL, where the provider can be told that a user logs out
 #   USER_URL       login: beside TOKEN_URL; tells the application in the example who the user is
 #   PUBLIC_URL     login: where browsers find the gateway; register PUBLIC_URL/callback
 cd "$(dirname "$0")/../.." || exit 1

@@ -43,7 +43,7 @@ describe("browsers at examples/nginx/login.conf", function()
   local function tokens()
     local all = {}
     local directory = gateway.directory
-    for name in directory:shell("ls sessions | grep 'token$' || true"):gmatch("%S+") do
+    for name in directory:shell("ls sessions | grep '^session.*token$' || true"):gmatch("%S+") do
       local text = process.read_file(directory:file("sessions/" .. name)) or ""
       all[#all + 1] = { access = text:match('"access_token":"([^"]*)"'),
         refresh = text:match('"refresh_token":"([^"]*)"') }

@@ -74,13 +74,14 @@ describe("examples/nginx/run.sh login", function()
     return browser
   end
 
+  --- How many; what is beside them are the marks of those who have logged out, and locks.
   local function token_files()
-    return gateway.directory:shell("ls sessions | grep -c 'token$' || true")
+    return gateway.directory:shell("ls sessions | grep -c '^session.*token$' || true")
   end
 
   --- Makes the only session's token an expired one, while the gateway is not running.
   local function expire()
-    local path = gateway.directory:file(gateway.directory:shell("ls sessions/*.token"))
+    local path = gateway.directory:file(gateway.directory:shell("ls sessions/session*.token"))
     local stored = process.read_file(path)
     process.write_file(path, (stored:gsub('"expires_at":%d+', '"expires_at":1')))
     return path, stored
@@ -148,6 +149,8 @@ describe("examples/nginx/run.sh login", function()
     assert.not_equal(first, browser.cookies.session)
     assert.equal("bob", browser:user())
     assert.equal("1", token_files())
+    assert.matches("tokencache-mark%3asession%3a" .. digest(first) .. ".token",
+      gateway.directory:shell("ls sessions"), 1, true)
     browser.cookies.session = first
     assert.is_nil(browser:user())
   end)
@@ -250,7 +253,7 @@ describe("examples/nginx/run.sh login", function()
     local path = expire()
     local endpoint = fake_endpoint.start()
     finally(function() endpoint:stop() end)
-    endpoint:behave("silent")
+    endpoint:behave("silent", "status/503")
     start({ TOKEN_URL = endpoint:url("token") }, gateway)
     expected_errors = "transient: http"
     local cookie = { Cookie = "session=" .. browser.cookies.session }
@@ -278,7 +281,7 @@ describe("examples/nginx/run.sh login", function()
   it("logs nobody in where the session cannot be kept", function()
     local browser = new_browser()
     local path = browser:go_to_provider()
-    expected_errors = "GET /callback"
+    expected_errors = "/sessions[/:]"
     gateway.directory:shell("rm -r sessions")
     assert.equal(503, browser:get(path).status)
     assert.is_nil(browser.cookies.session)

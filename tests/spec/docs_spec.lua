@@ -1,0 +1,149 @@
+-- The Lua in README.md and docs/: all of it is Lua, and what they say of accounts does as they say.
+
+local fake_endpoint = require "support.fake_endpoint"
+local folder = require "support.folder"
+local process = require "support.process"
+local redis_server = require "support.redis_server"
+local tokencache = require "tokencache"
+
+-- luacheck: push ignore 113
+local load_text, setfenv = loadstring or load, setfenv
+-- luacheck: pop
+
+--- The blocks of Lua in a page, in order.
+local function blocks_of(path)
+  local blocks, page = {}, assert(process.read_file(path))
+  for block in page:gmatch("\n *```lua\n(.-\n) *```") do
+    blocks[#blocks + 1] = block
+  end
+  return blocks
+end
+
+--- The first block that has the text.
+local function block_with(path, text)
+  for _, block in ipairs(blocks_of(path)) do
+    if block:find(text, 1, true) then
+      return block
+    end
+  end
+  error(path .. " has no block with " .. text)
+end
+
+describe("README.md and docs/", function()
+  it("hold Lua that is Lua", function()
+    local count = 0
+    local _, pages = process.run { "sh", "-c", "ls README.md docs/*.md" }
+    for path in pages:gmatch("%S+") do
+      for _, block in ipairs(blocks_of(path)) do
+        if not block:find("-->", 1, true) then -- else it lists what is returned
+          local text = (block .. "\n"):gsub("\n +%.%.%.\n", "\n")
+          local chunk, problem = load_text(text)
+          assert(chunk or load_text("return {" .. text .. "\n}"), path .. ": " .. tostring(problem))
+          count = count + 1
+        end
+      end
+    end
+    assert.is_true(count > 20)
+  end)
+end)
+
+describe("what they say of accounts", function()
+  local endpoint, redis, environment
+
+  setup(function()
+    endpoint, redis = fake_endpoint.start(), redis_server.start()
+  end)
+
+  teardown(function()
+    endpoint:stop()
+    redis:stop()
+  end)
+
+  before_each(function()
+    endpoint:clear()
+    endpoint:answer(200, { access_token = "access", refresh_token = "refresh", expires_in = 3600,
+      token_type = "Bearer" })
+    redis:cli("FLUSHALL")
+    environment = setmetatable({
+      tokencache = tokencache, client_id = "client", client_secret = "secret", user_id = "ann",
+      provider = { authorize_url = "https://login.example.com/authorize",
+        token_url = endpoint:url("token"), revocation_url = endpoint:url("status/200") },
+      answer_to = function(url)
+        return "https://app.example.com/callback?code=c&state=" .. url:match("state=([%w_-]+)")
+      end,
+    }, { __index = _G })
+  end)
+
+  --- Runs text of a page. `returned` is an expression for what is to be looked at.
+  local function run(text, returned)
+    text = text:gsub('host = "10.0.0.5"', "port = " .. redis.port)
+      :gsub("request_url", "answer_to(url)") .. "\nreturn " .. returned
+    if setfenv then
+      return setfenv(assert(load_text(text)), environment)()
+    end
+    return assert(load(text, "page", "t", environment))()
+  end
+
+  it("logs in, gets a token and logs out as the README does", function()
+    local url, info, token, ok, flow, account = run(block_with("README.md", "store ="),
+      "url, token_info, token, ok, flow, account")
+    assert.matches("^https://login.example.com/authorize%?", url)
+    assert.equal("refresh", info.refresh_token)
+    assert.equal("access", token)
+    assert.is_true(ok)
+    local requests = endpoint:requests()
+    assert.same({ "/token", "/status/200", "/status/200" },
+      { requests[1].url, requests[2].url, requests[3].url })
+    local err
+    token, err = account:get_access_token()
+    assert.is_nil(token)
+    assert.equal("reauthorize", err.kind)
+    assert.is_nil(flow:accounts()())
+  end)
+
+  it("does so in the requests of docs/web.md", function()
+    environment.session, environment.redirect = {}, function() end
+    local token, ok = run(block_with("docs/web.md", "store ="), "token, ok")
+    assert.equal("access", token)
+    assert.is_true(ok)
+  end)
+
+  it("takes the README's token from a file the second time", function()
+    local directory = folder.new()
+    finally(function() directory:remove() end)
+    local text = block_with("README.md", "flow.client_credentials")
+      :gsub("tokencache.provider.spotify", "provider")
+      :gsub('"token.json"', ("%q"):format(directory:file("token.json")))
+    environment.print = function() end
+    assert.equal("access", run(text, "token"))
+    assert.equal("access", run(text, "token"))
+    assert.equal(1, #endpoint:requests())
+  end)
+
+  it("takes the key from a function, as docs/accounts.md does, and lists it", function()
+    environment.ask_who_that_is = function(token)
+      assert.equal("access", token)
+      return { id = "ann" }
+    end
+    local page = "docs/accounts.md"
+    local flow, info = run(block_with(page, "store =") .. "local url, pending = "
+      .. "flow:get_authorize_url()\n" .. block_with(page, "ask_who_that_is"), "flow, token_info")
+    assert.equal("access", info.access_token)
+    environment.flow, environment.store = flow, flow.store
+    run(block_with(page, "flow:accounts"), "nil")
+    local listed = {}
+    environment.work_on = function(key) listed[#listed + 1] = key end
+    run(block_with(page, "store:keys"), "nil")
+    assert.same({ "user:ann" }, listed)
+  end)
+
+  it("gets another token where the API refuses one, as docs/accounts.md does", function()
+    environment.call_the_api = function() return { status = 401 } end
+    local flow = tokencache.flow.client_credentials { provider = environment.provider,
+      client_id = "client", client_secret = "secret",
+      cache = tokencache.cache.memory { token_info = { access_token = "old", expires_in = 3600,
+        expires_at = os.time() + 60, token_type = "Bearer", client_id = "client" } } }
+    environment.account, environment.token = flow, "old"
+    assert.equal("access", run(block_with("docs/accounts.md", "refused ="), "token"))
+  end)
+end)
