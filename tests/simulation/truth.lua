@@ -308,7 +308,7 @@ end
 --- The client of a call has left. Where there are timers, nothing is lost by it.
 function Truth:on_drop(task)
   local process = task.process
-  if not process.has_timers then
+  if lacks_timers(process) then
     for _, lock in pairs(process.locks) do
       if lock.task == task then
         lock.trouble = "its coroutine was dropped"
@@ -328,7 +328,10 @@ function Truth:on_restore()
       excuse(self, account.current, "the store went back to before the login")
     end
     for _, family in ipairs(account.families) do
-      family.logged_out_at = nil
+      if family.logged_out_at then -- the mark is gone too; the login may come back, or not
+        family.logged_out_at = nil
+        excuse(self, family, "it was logged out before the store went back")
+      end
     end
   end
 end

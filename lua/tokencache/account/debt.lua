@@ -20,6 +20,7 @@ local AT_ONCE = 4        -- attempts that do not wait: the first, and the next t
 local LONGEST_PAUSE = 60 -- seconds between two attempts; the first pause is one, then doubled
 local LOCK_LIFE = 3      -- seconds for an attempt, where the lock cannot be extended
 local LAST_SECOND = 1    -- seconds for the attempts when the Lua state is closed
+local LATE = 5           -- seconds that a login may wait for its first save without another look
 local LATECOMERS = 3     -- times that the entry may change under an attempt
 
 ---@class tokencache.Debt
@@ -302,6 +303,27 @@ local function note_failure(owed, err)
     .. "memory and saved at the next call: ", err)
 end
 
+--- Looks whether the debt still counts beside what is there now.
+---@return boolean?  true: it is owed no longer; false: that cannot be told; nil: it counts
+local function look_again(state, owed)
+  local info, err, entry = owed.account.handler:get_cached_token(true)
+  if err == nil then
+    local _
+    _, err = debt.resolve(owed.account, state, info, entry)
+  end
+  if state.owed ~= owed then
+    return true
+  elseif err ~= nil then
+    note_failure(owed, err)
+    return false
+  end
+end
+
+--- Whether a login has waited for its first save so long that others may have logged in or out.
+local function is_late(owed)
+  return owed.is_login and owed.tries == 1 and owed.account.flow.now() - owed.since > LATE
+end
+
 --- A login overwrites what is there, but no later word: so what is there is read, and that is what
 --- is overwritten. Where it cannot be read, whatever there is gives way.
 local function read_first(owed)
@@ -319,6 +341,12 @@ end
 function debt.attempt(state, owed, held)
   owed.tries = owed.tries + 1
   local began = observer.on and owed.account.flow.io.monotonic()
+  if is_late(owed) then
+    local outcome = look_again(state, owed)
+    if outcome ~= nil then
+      return outcome
+    end
+  end
   for _ = 1, LATECOMERS do
     local ok, err, is_out = nil, nil, nil
     if owed.is_login and not owed.is_read and owed.account.handler.replace_cached_token then
@@ -350,18 +378,9 @@ function debt.attempt(state, owed, held)
       note_failure(owed, err)
       return false
     end
-    local info, entry
-    info, err, entry = owed.account.handler:get_cached_token(true)
-    if err ~= nil then
-      note_failure(owed, err)
-      return false
-    end
-    info, err = debt.resolve(owed.account, state, info, entry)
-    if state.owed ~= owed then
-      return true
-    elseif info == nil and err ~= nil then
-      note_failure(owed, err)
-      return false
+    local outcome = look_again(state, owed)
+    if outcome ~= nil then
+      return outcome
     end
   end
   note_failure(owed, "its entry keeps changing")

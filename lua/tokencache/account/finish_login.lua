@@ -39,9 +39,11 @@ end
 
 local function keep(account, info)
   local state = account.process:state(account.id)
-  local held = take_lock(account, state)
   local owed = debt.owe(account, state, { info = info, is_login = true })
-  debt.attempt(state, owed, held)
+  local held = take_lock(account, state)
+  if state.owed == owed then -- else another coroutine has saved it
+    debt.attempt(state, owed, held)
+  end
   debt.return_lock(state, held)
   debt.keep(state)
 end
