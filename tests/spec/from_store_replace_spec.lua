@@ -258,20 +258,37 @@ describe("from_store", function()
       assert.same({ "ann", "a", 7 }, seen)
     end)
 
-    it("where nothing is only to a store that can tell", function()
+    it("where nothing is if the store can tell", function()
       local asked = 0
       store.can_save = function(_, _, bytes)
         assert.is_nil(bytes)
         asked = asked + 1
         return nil
       end
+      store.can_save_anew = true
       over(store)
-      for _, can_save_anew in ipairs { false, true } do
-        store.can_save_anew = can_save_anew
-        local entry, err = handler:can_save(nil, nil)
-        assert.is_true(entry == nil and err == nil)
-        assert.equal(can_save_anew and 1 or 0, asked)
-      end
+      local entry, err = handler:can_save(nil, nil)
+      assert.is_true(entry == nil and err == nil)
+      assert.equal(1, asked)
+      assert.is_nil(current())
+    end)
+
+    it("where nothing is by an entry that is of no use, over which it saves", function()
+      local entry = assert(handler:can_save(nil, nil))
+      local info = handler:get_cached_token()
+      assert.equal(0, info.expires_at)
+      assert.is_nil(info.refresh_token)
+      assert.is_true(handler:replace_cached_token(entry, token "a"))
+      assert.equal("a", current())
+      assert.is_false(handler:can_save(nil, nil)) -- something is there
+      store.replace = function() return nil, "full" end
+      local kept, err = handler:can_save(nil, nil)
+      assert.is_nil(kept)
+      assert.matches("replace failed: full", tostring(err), 1, true)
+      store.replace = false
+      over(store)
+      entry = handler:can_save(nil, nil)
+      assert.is_nil(entry)
     end)
   end)
 
