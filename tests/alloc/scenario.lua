@@ -45,6 +45,7 @@ end
 local function use()
   local tokencache = require "tokencache"
   with_memory(require, "tokencache.driver") -- accounts.lua shows what comes of these
+  with_memory(require, "tokencache.flow.client_credentials")
   tokencache.set_logger(false)
   now = now + DAY -- whatever is cached is old
   local function clock()
