@@ -23,7 +23,7 @@ end
 local MARK = ".tokencache-mark"
 
 local function is_mark(path)
-  return path:sub(-#MARK) == MARK
+  return path:find(MARK, -#MARK, true) ~= nil -- LuaJIT crashes where memory runs out in `sub`
 end
 
 --- A path mistaken for another must not cost the file that is there. What once held a token may be
