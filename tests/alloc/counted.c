@@ -22,7 +22,8 @@ void REAL(free)(void *block);
 
 counted allocations;
 
-static bool armed, paused;
+static bool armed;
+static int paused; /* how many pauses are within each other */
 static long first_refused, last_refused;
 
 void counted_arm(long first, long run) {
@@ -33,19 +34,20 @@ void counted_arm(long first, long run) {
 }
 
 void counted_disarm(void) {
-  armed = paused = false;
+  armed = false;
+  paused = 0;
 }
 
 void counted_pause(void) {
-  paused = true;
+  paused++;
 }
 
 void counted_resume(void) {
-  paused = false;
+  paused--;
 }
 
 static bool is_refused(void) {
-  if (!armed || paused) return false;
+  if (!armed || paused > 0) return false;
   allocations.seen++;
   if (allocations.seen < first_refused || allocations.seen > last_refused) return false;
   allocations.refused++;
