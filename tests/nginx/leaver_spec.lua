@@ -18,6 +18,7 @@ local SERVER = [[
         ngx.shared.signs:set("left", true)
         ngx.exit(499)
       end))
+      ngx.shared.signs:set("begun", true)
       call(flow[ngx.var.uri:match("[^/]*$")], options())
     }
   }
@@ -68,6 +69,9 @@ describe("in nginx", function()
   local function leave(path)
     local request = stage:begin(path)
     stage:wait_for_requests(1)
+    process.wait_until("nginx to begin with the request", function()
+      return select(2, stage.nginx:get("/sign?name=begun")) == "true\n"
+    end)
     request.socket:close()
     process.wait_until("nginx to see that the client has left", function()
       return select(2, stage.nginx:get("/sign?name=left")) == "true\n"
