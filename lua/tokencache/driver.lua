@@ -105,8 +105,17 @@ local function flat_without_spent(run, info)
   return token_info.flat(rest)
 end
 
-function actions.load(run)
+--- The provider knows the refresh token no longer that was sent last.
+local function note_dead(run)
+  run.dead = run.renews.refresh_token
+  spent.note_dead(run.state, run.dead)
+end
+
+function actions.load(run, is_dead)
   local state, first = run.state, run.first
+  if is_dead then
+    note_dead(run)
+  end
   local info, err, entry
   if first then
     info, err, entry = first.info, first.err, first.entry
@@ -201,7 +210,10 @@ function actions.unlock(run, err)
   return "ok"
 end
 
-function actions.sleep(run, seconds)
+function actions.sleep(run, seconds, is_dead)
+  if is_dead then
+    note_dead(run)
+  end
   local _, err = run.lock:sleep(failures.sleeper(run, run.busy), seconds)
   if err ~= nil then
     err = errors.wrap("config", err)
@@ -299,10 +311,6 @@ function actions.request(run, url, authorization, body, timeout, deadline, origi
     return "failed", err.kind, err.message, err.sent == false
   end
   run.object = endpoint.object(response)
-  if origin and spent.is_dead(response, run.object) and not run.flow.keeps_dead then
-    run.dead = run.renews.refresh_token
-    spent.note_dead(run.state, run.dead)
-  end
   return "ok", response.status, endpoint.header(response, "retry-after"), run.object
 end
 
@@ -343,7 +351,6 @@ end
 
 function actions.remove(run)
   local state, dead = run.state, run.infos.cache
-  spent.note_dead(state, dead.refresh_token)
   debt.note_dead(state, dead)
   if state.owed and state.owed.info.refresh_token == dead.refresh_token then
     debt.clear(state)

@@ -419,6 +419,11 @@ bool tc_engine_code_is_unused(const tc_engine *engine) {
   return engine->login.code.len > 0 && !engine->request.processed;
 }
 
+bool tc_engine_token_is_dead(const tc_engine *engine) {
+  bool dead = engine->state == TC_STATE_SETTLING || engine->state == TC_STATE_VERIFYING;
+  return dead && !engine->client->keeps_dead;
+}
+
 void tc_engine_free(tc_engine *engine) {
   tc_token_clear(&engine->best.token);
   tc_buf_free(&engine->wanted.refused);

@@ -156,6 +156,10 @@ static inline double tc_engine_time_left(const tc_engine *engine) {
    so that it may be tried again. */
 bool tc_engine_code_is_unused(const tc_engine *engine);
 
+/* Beside SLEEP and LOAD: whether the server has just said that it knows the refresh token no longer
+   that was sent to it, and that is to be remembered. */
+bool tc_engine_token_is_dead(const tc_engine *engine);
+
 /* Erases and frees; an engine may be freed in any state. */
 void tc_engine_free(tc_engine *engine);
 

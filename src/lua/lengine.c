@@ -41,10 +41,16 @@ static void push_error(lua_State *L, const tc_error *err) {
 /* What belongs to the action; returns how many values. */
 static int push_arguments(lua_State *L, const tc_engine *engine, tc_action action) {
   switch (action) {
+  case TC_ACTION_LOAD:
+    lua_pushboolean(L, tc_engine_token_is_dead(engine));
+    return 1;
   case TC_ACTION_LOCK:
-  case TC_ACTION_SLEEP:
     lua_pushnumber(L, engine->seconds);
     return 1;
+  case TC_ACTION_SLEEP:
+    lua_pushnumber(L, engine->seconds);
+    lua_pushboolean(L, tc_engine_token_is_dead(engine));
+    return 2;
   case TC_ACTION_REQUEST:
     lua_pushstring(L, engine->client->token_url);
     tc_lua_push_string(L, tc_str_of(engine->client->authorization));
@@ -67,7 +73,6 @@ static int push_arguments(lua_State *L, const tc_engine *engine, tc_action actio
   case TC_ACTION_UNLOCK:
     push_error(L, &engine->error);
     return 1;
-  case TC_ACTION_LOAD:
   case TC_ACTION_PROBE:
   case TC_ACTION_REMOVE:
   case TC_ACTION_AUTHORIZE:
@@ -77,10 +82,10 @@ static int push_arguments(lua_State *L, const tc_engine *engine, tc_action actio
 }
 
 /* An action is its name and what belongs to it:
-   "load"; "unlock", error so far | nil; "remove"; "authorize"; "probe"; "lock", seconds; "sleep",
-   seconds; "request", url, authorization | nil, body, timeout, deadline, origin of what it renews |
-   nil; "save", whether nothing but its refresh token is new; "return", origin, error | nil; "fail",
-   error, whether the code is unused */
+   "load", whether the refresh token sent is dead; "unlock", error so far | nil; "remove";
+   "authorize"; "probe"; "lock", seconds; "sleep", seconds, as "load"; "request", url, authorization
+   | nil, body, timeout, deadline, origin of what it renews | nil; "save", whether nothing but its
+   refresh token is new; "return", origin, error | nil; "fail", error, whether the code is unused */
 static int push_action(lua_State *L, lengine *self, tc_action action) {
   static const char *const names[] = {[TC_ACTION_LOAD] = "load",
                                       [TC_ACTION_LOCK] = "lock",

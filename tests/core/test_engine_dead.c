@@ -6,8 +6,11 @@ static void begin_dead(tc_engine_options options, tc_result found) {
   tc_token cached = fixture_login("old", "r1", options.forced ? 3600 : 5);
   tc_token_response dead = fixture_refusal(400, "invalid_grant");
   begin_renewing(&cached, options);
+  CHECK(!tc_engine_token_is_dead(&scene.engine));
   STEP(REQUEST, ANSWERED(dead));
+  CHECK(tc_engine_token_is_dead(&scene.engine));
   STEP(LOAD, found);
+  CHECK(!tc_engine_token_is_dead(&scene.engine));
 }
 
 /* The same where the cache has no lock: another may be about to save what it got for "r1". */
@@ -49,7 +52,9 @@ static void test_a_dead_login_that_cannot_be_removed(void) {
 static void test_a_dead_login_stays_where_that_was_asked_for(void) {
   tc_token still = fixture_login("old", "r1", -5);
   begin_spent(a_client(true));
+  CHECK(!tc_engine_token_is_dead(&scene.engine));
   STEP(SLEEP, OK);
+  CHECK(!tc_engine_token_is_dead(&scene.engine));
   STEP(LOAD, FOUND(still));
   FAILS(TC_ERR_REAUTHORIZE);
   end();

@@ -20,8 +20,8 @@ without.rules = {
   }, {
     rule = "the entry is read again under the lock",
     module = "tokencache.driver",
-    from = "function actions.load(run)\n",
-    to = "function actions.load(run)\n  if run.lock.handle and run.infos.cache then\n"
+    from = "function actions.load(run, is_dead)\n",
+    to = "function actions.load(run, is_dead)\n  if run.lock.handle and run.infos.cache then\n"
       .. '    return "ok", token_info.flat(run.infos.cache)\n  end\n',
   }, {
     rule = "a token is owed until it is saved",

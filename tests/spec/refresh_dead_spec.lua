@@ -183,6 +183,20 @@ describe("a refresh token that the server calls dead", function()
     assert.equal(LOGIN, stage.stored)
   end)
 
+  it("is remembered, whatever the status it is said with", function()
+    for _, status in ipairs { 200, 400, 401 } do
+      local stage, flow = dying { lock = true }
+      stage.on.request = function()
+        stage.on.load = logins.fail
+        return stages.answer({ error = "invalid_grant" }, status)
+      end
+      expect_reauthorize(flow:get_access_token())
+      stage.on.load = nil
+      expect_reauthorize(flow:get_access_token())
+      assert.equal(1, #stage.requests, status)
+    end
+  end)
+
   it("is not believed of a server in trouble", function()
     for _, status in ipairs { 429, 500, 502, 503 } do
       local stage, flow = dying()

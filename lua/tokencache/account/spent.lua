@@ -12,16 +12,6 @@ local MOST = 8 -- of an account: what a store brings back is not much older than
 --- What a provider says to a refresh token that is spent or dead.
 spent.ANSWER = { status = 400, object = { error = "invalid_grant" } }
 
---- Reports whether the provider says that it knows the refresh token no longer. A server in trouble
---- is not believed.
----@param response { status: integer }
----@param object? table  of its body
----@return boolean
-function spent.is_dead(response, object)
-  return response.status >= 400 and response.status < 500 and response.status ~= 429
-    and object ~= nil and object.error == "invalid_grant"
-end
-
 --- Returns the token's digest; without libcrypto the token itself, which is worth nothing any more.
 local function digest(refresh_token)
   return crypto.sha256(refresh_token) or refresh_token

@@ -106,7 +106,6 @@ function user.complete(kind)
     self.open_browser = checked.open_browser
     self.login_timeout = checked.login_timeout
     self.pending_key = checked.pending_key
-    self.keeps_dead = checked.on_invalid_grant == "keep"
     self.issuer = server.issuer
     self.iss_optional = server.authorization_response_iss_parameter_supported == false
     self.refresh_token_lifetime = server.refresh_token_lifetime
