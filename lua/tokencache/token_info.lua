@@ -1,6 +1,8 @@
 --- The fields of a token_info that tokencache knows, in the types it counts on. Whatever else a
 --- provider put there is left as it is.
 
+local errors = require "tokencache.error"
+
 local token_info = {}
 
 ---@class tokencache.TokenInfo
@@ -64,6 +66,23 @@ function token_info.normalise(info, null)
         return nil, "the token_info's " .. name .. " is not a number"
       end
     end
+  end
+  return info
+end
+
+--- What a handler's get_cached_token returned, if it may be used.
+---@param info any
+---@param err any
+---@return tokencache.TokenInfo?
+---@return tokencache.Error?
+function token_info.checked(info, err)
+  if err == nil and info ~= nil
+    and (type(info) ~= "table" or type(info.access_token) ~= "string") then
+    err = "get_cached_token must return a table with an access_token, or nil; mend the handler "
+      .. "or empty the cache"
+  end
+  if err ~= nil then
+    return nil, errors.wrap("cache", err)
   end
   return info
 end

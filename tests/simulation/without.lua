@@ -19,13 +19,13 @@ without.rules = {
       .. "  if self then return { name = self.key, serial = 0 } end\n",
   }, {
     rule = "the entry is read again under the lock",
-    module = "tokencache.driver",
+    module = "tokencache.driver.actions",
     from = "function actions.load(run, is_dead)\n",
     to = "function actions.load(run, is_dead)\n  if run.lock.handle and run.infos.cache then\n"
       .. '    return "ok", token_info.flat(run.infos.cache)\n  end\n',
   }, {
     rule = "a token is owed until it is saved",
-    module = "tokencache.driver",
+    module = "tokencache.driver.actions",
     from = "local settled = debt.attempt(run.state, owed, run.lock)\n",
     to = "local settled = debt.attempt(run.state, owed, run.lock)\n  debt.clear(run.state)\n",
   }, {
@@ -82,7 +82,7 @@ without.rules = {
     to = "  function request.heartbeat()\n    if request then return end\n",
   }, {
     rule = "before the request it is certain that the lock is still held",
-    module = "tokencache.driver",
+    module = "tokencache.driver.actions",
     from = "if origin and has_ended then",
     to = "if origin and has_ended and not run then",
   },

@@ -182,8 +182,7 @@ local function look_again(account, info, err)
   if info ~= nil and account.handler.may_be_stale then
     info, err = account.handler:get_cached_token(true)
   end
-  driver = driver or require "tokencache.driver"
-  info, err = driver.checked(info, err)
+  info, err = token_info.checked(info, err)
   local from, until_ = nil, nil
   if info then
     from, until_ = judge(account, info, GET)

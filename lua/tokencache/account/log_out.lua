@@ -3,7 +3,6 @@
 
 local debt = require "tokencache.account.debt"
 local detached = require "tokencache.account.detached"
-local driver = require "tokencache.driver"
 local errors = require "tokencache.error"
 local hold = require "tokencache.account.hold"
 local log = require "tokencache.log"
@@ -12,6 +11,7 @@ local options = require "tokencache.util.options"
 local revocation = require "tokencache.account.revocation"
 local shared = require "tokencache.account.shared"
 local spent = require "tokencache.account.spent"
+local token_info = require "tokencache.token_info"
 
 local MARK_LIFE = 86400 -- seconds
 
@@ -32,7 +32,7 @@ end
 --- than the entry, unless somebody else has written that since.
 local function token_of(account, state)
   local info, err, entry = account.handler:get_cached_token(true)
-  info, err = driver.checked(info, err)
+  info, err = token_info.checked(info, err)
   if err == nil then
     info, err = debt.resolve(account, state, info, entry)
   end

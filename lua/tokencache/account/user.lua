@@ -125,7 +125,7 @@ function UserAccount:reauthorization_due_in()
   local known = account.process:known(account.id)
   local info, err = known and known.owed and known.owed.info, nil
   if not info then
-    info, err = driver.checked(account.handler:get_cached_token())
+    info, err = token_info.checked(account.handler:get_cached_token())
   end
   local authorized_at = info and tonumber(info.authorized_at)
   if not authorized_at then
