@@ -1,10 +1,9 @@
 local expect = require "support.cache_failure"
 local memcached_server = require "support.memcached_server"
 local process = require "support.process"
+local replacing = require "support.replacing"
 local scripted_server = require "support.scripted_server"
 local store = require("tokencache").store
-
-local BLANKS = (" "):rep(1024)
 
 local server
 
@@ -33,37 +32,7 @@ for name, options in pairs(PROTOCOLS) do
       one = new_store { options = options }
     end)
 
-    it("an entry that is what it is expected to be, and no other", function()
-      one:set("k", "old")
-      assert.is_true(one:replace("k", "old", "new\0\r\n"))
-      assert.equal("new\0\r\n", one:get "k")
-      assert.is_false((one:replace("k", "old", "newer")))
-      assert.is_false((one:replace("k", "new\0\r\n ", "newer")))
-      assert.is_false((one:replace("k", nil, "newer")))
-      assert.equal("new\0\r\n", one:get "k")
-      assert.is_true(one:replace("k", "new\0\r\n", "new\0\r\n"))
-    end)
-
-    it("nothing, if nothing is to be there", function()
-      assert.is_false((one:replace("k", "old", "new")))
-      assert.is_false((one:replace("k", "", "new")))
-      assert.is_nil((one:get "k"))
-      assert.is_true(one:replace("k", nil, ""))
-      assert.equal("", one:get "k")
-      assert.is_true(one:replace("k", "", "new"))
-    end)
-
-    it("what is to go by nothing, and nothing else", function()
-      one:set("k", "old", 1000)
-      assert.is_false((one:replace("k", "older", nil)))
-      assert.equal("old", one:get "k")
-      assert.is_true(one:replace("k", "old", nil))
-      assert.is_nil((one:get "k"))
-      assert.is_false((one:replace("k", "old", nil)))
-      assert.is_true(one:replace("k", nil, ""))
-      assert.is_true(one:replace("k", "", nil, 100))
-      assert.is_nil((one:get "k"))
-    end)
+    replacing("store.memcached", function() return one end, seconds_left)
 
     it("an entry whose key memcached does not take", function()
       local key = ("a b"):rep(100)
@@ -75,55 +44,9 @@ for name, options in pairs(PROTOCOLS) do
       assert.is_nil((one:get(key)))
     end)
 
-    it("with the time to live that it is given, or none", function()
-      one:set("k", "old", 5000)
-      assert.is_true(one:replace("k", "old", "new", 100))
-      assert(seconds_left "k" > 90 and seconds_left "k" <= 100)
-      assert.is_true(one:replace("k", "new", "newer"))
-      assert.equal(-1, seconds_left "k")
+    it("with a time to live of more than thirty days", function()
       assert.is_true(one:replace("l", nil, "new", 40 * 86400))
       assert(seconds_left "l" > 40 * 86400 - 10)
-    end)
-
-    it("only while no other has the lock", function()
-      one:set("k", "old")
-      local handle = assert(one:try_lock("k", 10))
-      assert.is_true(one:replace("k", "old", "new", nil, handle))
-      assert.is_true(one:unlock(handle))
-      assert.is_true(one:replace("k", "new", "newer", nil, handle)) -- ended, and nobody has it
-      local other = assert(one:try_lock("k", 10))
-      assert.is_false((one:replace("k", "newer", "lost", nil, handle)))
-      assert.is_false((one:can_save("k", "newer", nil, handle)))
-      assert.equal("newer", one:get "k")
-      assert.is_false((one:replace("k", "newer", nil, nil, handle)))
-      assert.is_true(one:replace("k", "newer", "newest", nil, other))
-      assert.is_true(one:replace("k", "newest", nil, nil, other))
-      assert.is_false((one:replace("k", nil, "lost", nil, handle)))
-      assert.is_nil((one:get "k"))
-    end)
-
-    it("nothing by what is no string", function()
-      local _, message = pcall(function() one:replace("k", "old", 7) end)
-      assert.matches("memcached_replace_spec.lua:%d+: store.memcached: replace: bytes must be a "
-        .. "string, not a number", message)
-      _, message = pcall(function() one:replace("k", nil, nil) end)
-      assert.matches("memcached_replace_spec.lua:%d+: store.memcached: replace: bytes must be a "
-        .. "string, not nil", message)
-    end)
-
-    it("with blanks at the end, to show that it can save", function()
-      one:set("k", '{"a":"b"}')
-      assert.equal('{"a":"b"}' .. BLANKS, one:can_save("k", '{"a":"b"}', 100))
-      assert.equal('{"a":"b"}' .. BLANKS, one:get "k")
-      assert(seconds_left "k" > 90 and seconds_left "k" <= 100)
-      assert.equal('{"a":"b"}' .. BLANKS, one:can_save("k", '{"a":"b"}' .. BLANKS))
-      assert.equal('{"a":"b"}' .. BLANKS, one:get "k")
-      assert.equal(-1, seconds_left "k")
-      assert.is_false((one:can_save("k", '{"a":"b"}')))
-      one:delete "k"
-      assert.is_false((one:can_save("k", '{"a":"b"}' .. BLANKS)))
-      assert.same({}, { one:can_save("k", nil) })
-      assert.is_nil((one:get "k"))
     end)
 
     it("nothing by an entry that is larger than the server takes, and says so before", function()

@@ -1,6 +1,7 @@
 local cache_failure = require "support.cache_failure"
 local process = require "support.process"
 local redis_server = require "support.redis_server"
+local replacing = require "support.replacing"
 local scripted_server = require "support.scripted_server"
 local store_over = require "tokencache.store.redis_base"
 local tokencache = require "tokencache"
@@ -15,9 +16,8 @@ local function store(options)
   return tokencache.store.redis(options)
 end
 
---- Milliseconds that the entry has left; -1: it stays for good.
-local function left()
-  return tonumber(server:cli("PTTL", "k"))
+local function seconds_left(key)
+  return tonumber(server:cli("TTL", key))
 end
 
 local function expect_failure(code, words, result, err)
@@ -36,68 +36,13 @@ describe("store.redis replaces", function()
     one = store()
   end)
 
-  it("an entry that is what it is expected to be, and no other", function()
-    one:set("k", "old")
-    assert.is_true(one:replace("k", "old", "new\0\r\n"))
-    assert.equal("new\0\r\n", one:get "k")
-    assert.is_false((one:replace("k", "old", "newer")))
-    assert.is_false((one:replace("k", "new\0\r\n ", "newer")))
-    assert.is_false((one:replace("k", nil, "newer")))
-    assert.equal("new\0\r\n", one:get "k")
-    assert.is_true(one:replace("k", "new\0\r\n", "new\0\r\n"))
-  end)
-
-  it("nothing, if nothing is to be there", function()
-    assert.is_false((one:replace("k", "old", "new")))
-    assert.is_false((one:replace("k", "", "new")))
-    assert.is_nil((one:get "k"))
-    assert.is_true(one:replace("k", nil, ""))
-    assert.equal("", one:get "k")
-    assert.is_false((one:replace("k", nil, "new")))
-    assert.is_true(one:replace("k", "", "new"))
-  end)
-
-  it("what is to go by nothing, and nothing else", function()
-    one:set("k", "old")
-    assert.is_false((one:replace("k", "older", nil)))
-    assert.equal("old", one:get "k")
-    assert.is_true(one:replace("k", "old", nil))
-    assert.is_nil((one:get "k"))
-    assert.is_false((one:replace("k", "old", nil)))
-    one:set("k", "")
-    assert.is_true(one:replace("k", "", nil, 100))
-    assert.equal("0", server:cli("EXISTS", "k"))
-  end)
+  replacing("store.redis", function() return one end, seconds_left, true)
 
   it("entries of megabytes", function()
     local old, new = ("o"):rep(2 ^ 22), ("n"):rep(2 ^ 22)
     one:set("k", old)
     assert.is_true(one:replace("k", old, new))
     assert.is_true(one:get "k" == new)
-  end)
-
-  it("with the time to live that it is given, or none", function()
-    one:set("k", "old", 5000)
-    assert.is_true(one:replace("k", "old", "new", 100))
-    assert(left() > 90000 and left() <= 100000, left())
-    assert.is_true(one:replace("k", "new", "newer"))
-    assert.equal(-1, left())
-  end)
-
-  it("only while no other has the lock", function()
-    one:set("k", "old")
-    local handle = assert(one:try_lock("k", 10))
-    assert.is_true(one:replace("k", "old", "new", nil, handle))
-    assert.is_true(one:unlock(handle))
-    assert.is_true(one:replace("k", "new", "newer", nil, handle)) -- ended, and nobody has it
-    local other = assert(one:try_lock("k", 10))
-    assert.is_false((one:replace("k", "newer", "lost", nil, handle)))
-    assert.is_false((one:replace("k", "newer", nil, nil, handle)))
-    assert.equal("newer", one:get "k")
-    assert.is_true(one:replace("k", "newer", "newest", nil, other))
-    assert.is_true(one:replace("k", "newest", "without a lock"))
-    assert.is_true(one:replace("k", "without a lock", nil, nil, other))
-    assert.is_false((one:replace("k", nil, "lost", nil, handle)))
   end)
 
   it("no key of another type, and says so", function()
@@ -107,16 +52,13 @@ describe("store.redis replaces", function()
     assert.equal("x", server:cli("LINDEX", "k", 0))
   end)
 
-  it("no lock, nor by what is no string", function()
+  it("no lock", function()
     local handle = assert(one:try_lock("k", 10))
     local saved, err = one:replace(handle.name, handle.owner, "new")
     assert.is_nil(saved)
     assert.truthy(tostring(err):find("a key must not start with", 1, true))
     assert.is_nil((one:can_save(handle.name, handle.owner)))
     assert.equal(handle.owner, server:cli("GET", handle.name))
-    local _, message = pcall(function() one:replace("k", nil, nil) end)
-    assert.matches("redis_replace_spec.lua:%d+: store.redis: replace: bytes must be a string, "
-      .. "not nil", message)
   end)
 
   it("of many that begin with the same entry for one alone", function()
@@ -199,33 +141,6 @@ describe("store.redis shows that it can save", function()
     one = store()
   end)
   after_each(function() server:stop() end)
-
-  it("by blanks at the end of what is there, which keeps its time to live", function()
-    one:set("k", '{"a":"b"}')
-    assert.equal('{"a":"b"}' .. BLANKS, one:can_save("k", '{"a":"b"}', 5))
-    assert.equal('{"a":"b"}' .. BLANKS, one:get "k")
-    assert.equal(-1, left())
-    assert.equal('{"a":"b"}' .. BLANKS, one:can_save("k", '{"a":"b"}' .. BLANKS, 5))
-    assert.equal('{"a":"b"}' .. BLANKS, one:get "k")
-    one:set("k", '{"a":"b"}', 100)
-    assert.is_string(one:can_save("k", '{"a":"b"}'))
-    assert(left() > 90000 and left() <= 100000, left())
-  end)
-
-  it("only over what was read, and under its own lock", function()
-    one:set("k", "another's")
-    assert.is_false((one:can_save("k", "old")))
-    assert.equal("another's", one:get "k")
-    local handle = assert(one:try_lock("k", 10))
-    assert.is_string(one:can_save("k", "another's", nil, handle))
-    assert.is_true(one:unlock(handle))
-    assert(one:try_lock("k", 10))
-    assert.is_false((one:can_save("k", "another's" .. BLANKS, nil, handle)))
-    one:delete "k"
-    assert.is_false((one:can_save("k", "another's" .. BLANKS)))
-    assert.same({}, { one:can_save("k", nil) })
-    assert.is_nil((one:get "k"))
-  end)
 
   it("not where the server has no memory left", function()
     server:cli("CONFIG", "SET", "maxmemory-policy", "noeviction")

@@ -3,6 +3,7 @@
 ---     local flow = in_nginx.new_flow("$URL", cache)
 ---     in_nginx.answer(flow:get_access_token())
 ---                                          -- a line for the spec: the result, or KIND: MESSAGE
+---     in_nginx.equal(wanted, got)              -- fails the test of busted's that runs
 ---     in_nginx.run(function() contract(make_handler) end)    -- as busted would, in TAP
 
 local merged = require "support.merged"
@@ -28,6 +29,14 @@ function in_nginx.answer(result, err)
     result = (type(err) == "table" and err.kind .. ": " or "") .. tostring(err)
   end
   ngx.say(tostring(result)) -- luacheck: ignore 113
+end
+
+---@param wanted any
+---@param got any
+function in_nginx.equal(wanted, got)
+  if wanted ~= got then
+    package.loaded.busted.fail(("%s expected, got %s"):format(tostring(wanted), tostring(got)), 2)
+  end
 end
 
 local function declare(suite)

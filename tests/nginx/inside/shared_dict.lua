@@ -5,18 +5,12 @@ local keep_log = require "support.keep_log"
 local tokencache = require "tokencache"
 
 local dict = ngx.shared.tokens
-local it = busted.it
+local equal, it = require("support.in_nginx").equal, busted.it
 
 local function new_store(options)
   dict:flush_all()
   dict:flush_expired()
   return tokencache.store.shared_dict(dict, options)
-end
-
-local function equal(wanted, got)
-  if wanted ~= got then
-    busted.fail(("%s expected, got %s"):format(tostring(wanted), tostring(got)))
-  end
 end
 
 local function fails(pattern, fn, ...)

@@ -3,19 +3,13 @@
 local busted = require "busted"
 local tokencache = require "tokencache"
 
-local it = busted.it
+local equal, it = require("support.in_nginx").equal, busted.it
 
 local function new_store(options, dict)
   dict = dict or ngx.shared.many
   dict:flush_all()
   dict:flush_expired()
   return tokencache.store.shared_dict(dict, options), dict
-end
-
-local function equal(wanted, got)
-  if wanted ~= got then
-    busted.fail(("%s expected, got %s"):format(tostring(wanted), tostring(got)))
-  end
 end
 
 --- All keys, sorted, in one text; how many there are. `between` is called after each page.

@@ -1,23 +1,16 @@
 --- Run inside nginx by shared_dict_spec.lua. The dictionary `tokens` has 100 kB.
 
 local busted = require "busted"
+local replacing = require "support.replacing"
 local tokencache = require "tokencache"
 
 local dict = ngx.shared.tokens
-local it = busted.it
-
-local BLANKS = (" "):rep(1024)
+local equal, it = require("support.in_nginx").equal, busted.it
 
 local function new_store(options)
   dict:flush_all()
   dict:flush_expired()
   return tokencache.store.shared_dict(dict, options)
-end
-
-local function equal(wanted, got)
-  if wanted ~= got then
-    busted.fail(("%s expected, got %s"):format(tostring(wanted), tostring(got)))
-  end
 end
 
 local function is_full(ok, err)
@@ -37,59 +30,21 @@ local function fill(size)
   end
 end
 
-it("replaces what is as expected, and nothing else", function()
-  local store = new_store()
-  store:set("a", "old")
-  equal(true, (store:replace("a", "old", "new\0")))
-  equal("new\0", store:get("a"))
-  equal(false, (store:replace("a", "old", "newer")))
-  equal(false, (store:replace("a", nil, "newer")))
-  equal("new\0", store:get("a"))
-  equal(false, (store:replace("b", "old", "new")))
-  equal(nil, store:get("b"))
-  equal(true, (store:replace("b", nil, "")))
-  equal(false, (store:replace("b", nil, "new")))
-  equal(true, (store:replace("b", "", "new")))
+replacing("store.shared_dict", new_store, function(key)
+  local seconds = assert(dict:ttl(key))
+  return seconds == 0 and -1 or seconds
 end)
 
-it("deletes what is as expected, and nothing else", function()
+it("lists no key that it has replaced by nothing", function()
   local store = new_store()
   store:set("a", "old")
   equal(false, (store:replace("a", "older", nil)))
-  equal("old", store:get("a"))
   equal("a", store:keys("")[1])
   equal(true, (store:replace("a", "old", nil)))
-  equal(nil, store:get("a"))
   equal(0, #store:keys(""))
-  equal(false, (store:replace("a", "old", nil)))
 end)
 
-it("replaces with a time to live, or none", function()
-  local store = new_store()
-  store:set("a", "old", 1000)
-  equal(true, store:replace("a", "old", "new", 100))
-  equal(true, dict:ttl("a") > 98 and dict:ttl("a") <= 100)
-  equal(true, store:replace("a", "new", "newer"))
-  equal(0, dict:ttl("a"))
-end)
-
-it("replaces only while no other has the lock", function()
-  local store = new_store()
-  store:set("a", "old")
-  local handle = store:try_lock("a", 10)
-  equal(true, (store:replace("a", "old", "new", nil, handle)))
-  store:unlock(handle)
-  equal(true, (store:replace("a", "new", "newer", nil, handle))) -- ended, and nobody has it
-  local other = store:try_lock("a", 10)
-  equal(false, (store:replace("a", "newer", "lost", nil, handle)))
-  equal(false, (store:can_save("a", "newer", nil, handle)))
-  equal(false, (store:replace("a", "newer", nil, nil, handle)))
-  equal("newer", store:get("a"))
-  equal(true, (store:replace("a", "newer", "newest", nil, other)))
-  equal(true, (store:replace("a", "newest", nil, nil, other)))
-end)
-
-it("does not replace what is no text, and no text by anything else", function()
+it("does not replace what is no text", function()
   local store = new_store()
   dict:rpush("list", "x")
   local ok, err = store:replace("list", nil, "bytes")
@@ -98,25 +53,6 @@ it("does not replace what is no text, and no text by anything else", function()
   dict:set("number", 7)
   equal(false, (store:replace("number", nil, "bytes")))
   equal(7, dict:get("number"))
-  local raised, message = pcall(store.replace, store, "a", nil, nil)
-  equal(false, raised)
-  equal("store.shared_dict: replace: bytes must be a string, not nil",
-    tostring(message):match("store%..*"))
-end)
-
-it("shows that it can save by blanks at the end, over what was read alone", function()
-  local store = new_store()
-  store:set("a", "{}")
-  equal("{}" .. BLANKS, store:can_save("a", "{}", 100))
-  equal("{}" .. BLANKS, store:get("a"))
-  equal(true, dict:ttl("a") > 98 and dict:ttl("a") <= 100)
-  equal("{}" .. BLANKS, store:can_save("a", "{}" .. BLANKS))
-  equal("{}" .. BLANKS, store:get("a"))
-  equal(0, dict:ttl("a"))
-  equal(false, (store:can_save("a", "{}")))
-  equal(false, (store:can_save("b", "{}")))
-  equal(nil, (store:can_save("b", nil)))
-  equal(nil, store:get("b"))
 end)
 
 it("cannot save where memory has run out, and loses nothing by that", function()
