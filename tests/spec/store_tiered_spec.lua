@@ -4,43 +4,28 @@ local core = require "tokencache._core"
 local json = require "tokencache.json"
 local keep_log = require "support.keep_log"
 local log = require "tokencache.log"
+local new_notes = require "support.notes"
 local stages = require "support.stage"
 local store = require("tokencache").store
 
 local NOW = 1760000000
 
---- A store as a user would write it, that notes what it is asked for. Entries end by `clock`.
-local function noting(name, notes, clock)
-  local noted = { entries = {}, ends = {}, failing = {} }
-  local function note(action, key)
-    notes[#notes + 1] = name .. " " .. action .. " " .. key
-    return noted.failing[action]
+--- A store as a user would write it. Entries end by `clock`.
+local function new_store(clock)
+  local new = { entries = {}, ends = {} }
+  function new.get(_, key)
+    local ends = new.ends[key]
+    return (not ends or clock() < ends) and new.entries[key] or nil
   end
-  function noted.get(_, key)
-    local err = note("get", key)
-    if err then
-      return nil, err
-    end
-    local ends = noted.ends[key]
-    return (not ends or clock() < ends) and noted.entries[key] or nil
-  end
-  function noted.set(_, key, bytes, ttl)
-    local err = note("set", key)
-    if err then
-      return nil, err
-    end
-    noted.entries[key], noted.ends[key] = bytes, ttl and clock() + ttl
+  function new.set(_, key, bytes, ttl)
+    new.entries[key], new.ends[key] = bytes, ttl and clock() + ttl
     return true
   end
-  function noted.delete(_, key)
-    local err = note("delete", key)
-    if err then
-      return nil, err
-    end
-    noted.entries[key] = nil
+  function new.delete(_, key)
+    new.entries[key] = nil
     return true
   end
-  return noted
+  return new
 end
 
 describe("store.tiered", function()
@@ -50,13 +35,18 @@ describe("store.tiered", function()
     return now
   end
 
+  local function noted(name, store_clock)
+    return notes:watch(name, new_store(store_clock), { get = "get", set = "set",
+      delete = "delete" })
+  end
+
   local function tier()
     tiered = store.tiered { front = front, back = back, clock = clock }
   end
 
   before_each(function()
-    notes, logged, now = {}, keep_log(), NOW
-    front, back = noting("front", notes, clock), noting("back", notes, clock)
+    notes, logged, now = new_notes(), keep_log(), NOW
+    front, back = noted("front", clock), noted("back", clock)
     tier()
   end)
 
@@ -65,11 +55,7 @@ describe("store.tiered", function()
   end)
 
   local function acts()
-    local all = table.concat(notes, ", ")
-    for i in ipairs(notes) do
-      notes[i] = nil
-    end
-    return all
+    return notes:take()
   end
 
   local function entry(name, seconds)
@@ -349,7 +335,7 @@ describe("store.tiered", function()
 
   it("under a flow is asked once, and anew before a renewal", function()
     local stage = stages.new()
-    front, back = noting("front", notes, core.now), noting("back", notes, core.now)
+    front, back = noted("front", core.now), noted("back", core.now)
     tiered = store.tiered { front = front, back = back }
     local flow = stage:flow { cache = cache.from_store(tiered, "ann"), io = {} }
     for _ = 1, 3 do

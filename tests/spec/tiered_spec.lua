@@ -1,50 +1,38 @@
 local cache = require("tokencache").cache
 local keep_log = require "support.keep_log"
 local log = require "tokencache.log"
+local new_notes = require "support.notes"
 local stages = require "support.stage"
 local store = require("tokencache").store
 
 local NOW = 1760000000
 
---- A handler as a user would write it, that notes what it is asked for.
-local function noting(name, notes)
-  local handler = { failing = {} }
-  local function note(action)
-    notes[#notes + 1] = name .. " " .. action
-    return handler.failing[action]
-  end
-  function handler.get_cached_token(_, anew)
-    local err = note(anew and "get anew" or "get")
-    if err then
-      return nil, err
-    end
+--- A handler as a user would write it.
+local function new_handler()
+  local handler = {}
+  function handler.get_cached_token()
     return handler.token
   end
   function handler.save_token_to_cache(_, info, good_until)
-    handler.good_until = good_until
-    local err = note("save")
-    if err then
-      return nil, err
-    end
-    handler.token = info
+    handler.token, handler.good_until = info, good_until
   end
   function handler.remove_cached_token()
-    local err = note("remove")
-    if err then
-      return nil, err
-    end
     handler.token = nil
     return true
   end
   return handler
 end
 
+local ACTIONS = { get_cached_token = "get", save_token_to_cache = "save",
+  remove_cached_token = "remove" }
+
 describe("cache.tiered", function()
   local notes, front, back, tiered, now, logged
 
   before_each(function()
-    notes, logged, now = {}, keep_log(), NOW
-    front, back = noting("front", notes), noting("back", notes)
+    notes, logged, now = new_notes(), keep_log(), NOW
+    front = notes:watch("front", new_handler(), ACTIONS)
+    back = notes:watch("back", new_handler(), ACTIONS)
     tiered = cache.tiered { front = front, back = back, clock = function() return now end }
   end)
 
@@ -53,11 +41,7 @@ describe("cache.tiered", function()
   end)
 
   local function acts()
-    local all = table.concat(notes, ", ")
-    for i in ipairs(notes) do
-      notes[i] = nil
-    end
-    return all
+    return notes:take()
   end
 
   local function token(name, seconds)
