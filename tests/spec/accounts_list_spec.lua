@@ -1,8 +1,7 @@
 -- flow:accounts(): the keys of all logins that a store holds, each once.
 
-local folder = require "support.folder"
 local new_table_store = require "support.table_store"
-local redis_server = require "support.redis_server"
+local real_stores = require "support.real_stores"
 local stages = require "support.stage"
 local tokencache = require "tokencache"
 
@@ -10,44 +9,19 @@ local COUNT = 2000
 local BYTES = '{"access_token":"t","expires_at":9e9}'
 
 describe("flow:accounts", function()
-  local redis, dir
-
-  setup(function()
-    redis = redis_server.start()
-    dir = folder.new("/dev/shm")
-  end)
-
-  teardown(function()
-    redis:stop()
-    dir:remove()
-  end)
-
-  before_each(function()
-    redis:cli("FLUSHALL")
-    dir:shell("rm -rf *; mkdir many")
-  end)
-
-  local function encrypted(store)
-    return tokencache.store.encrypted(store,
-      { keys = { a = "a secret of the tests' own" }, use = "a" })
-  end
-
-  local function new_file() return tokencache.store.file { directory = dir:file("many") } end
-  local function new_redis() return tokencache.store.redis { port = redis.port } end
+  local real = real_stores.use { parent = "/dev/shm" }
+  local encrypted, tiered = real_stores.encrypted, real_stores.tiered
 
   local backends = {
     memory = tokencache.store.memory,
-    file = new_file,
-    Redis = new_redis,
+    file = real.new.file,
+    Redis = real.new.Redis,
     ["encrypted memory"] = function() return encrypted(tokencache.store.memory()) end,
-    ["encrypted file"] = function() return encrypted(new_file()) end,
-    ["encrypted Redis"] = function() return encrypted(new_redis()) end,
-    ["memory before Redis"] = function()
-      return tokencache.store.tiered { front = tokencache.store.memory(), back = new_redis() }
-    end,
+    ["encrypted file"] = real.new["encrypted file"],
+    ["encrypted Redis"] = real.new["encrypted Redis"],
+    ["memory before Redis"] = real.new["memory before Redis"],
     ["memory before encrypted Redis"] = function()
-      return tokencache.store.tiered { front = tokencache.store.memory(),
-        back = encrypted(new_redis()) }
+      return tiered(encrypted(real.new.Redis()))
     end,
   }
 
@@ -129,15 +103,15 @@ describe("flow:accounts", function()
   end
 
   it("raises what goes wrong", function()
-    local flow = stages.new():user_flow { store = new_file() }
-    dir:shell("rmdir many")
-    assert.error_matches(function() listed(flow) end, "accounts: .*/many: .*does not exist")
-    dir:shell("mkdir many")
-    local cut = new_redis()
+    local flow = stages.new():user_flow { store = real.new.file() }
+    real.dir:shell("rmdir logins")
+    assert.error_matches(function() listed(flow) end, "accounts: .*/logins: .*does not exist")
+    real.dir:shell("mkdir logins")
+    local cut = real.new.Redis()
     flow = stages.new():user_flow { store = cut }
     assert(cut:set("anna", BYTES))
-    redis:cli("ACL", "SETUSER", "default", "-scan")
-    finally(function() redis:cli("ACL", "SETUSER", "default", "+@all") end)
+    real.redis:cli("ACL", "SETUSER", "default", "-scan")
+    finally(function() real.redis:cli("ACL", "SETUSER", "default", "+@all") end)
     assert.error_matches(function() listed(flow) end, "accounts: .*NOPERM")
   end)
 

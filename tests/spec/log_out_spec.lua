@@ -1,73 +1,40 @@
 -- Logged out stays logged out: at the provider, here, and in processes that still owe a token.
 
-local folder = require "support.folder"
 local keep_log = require "support.keep_log"
 local log = require "tokencache.log"
 local login_trial = require "support.login_trial"
-local memcached_server = require "support.memcached_server"
 local logins = require "support.logins"
 local merged = require "support.merged"
 local new_process = require("tokencache.account.process").new
 local new_table_store = require "support.table_store"
 local oidc_provider = require "support.oidc_provider"
 local process = require "support.process"
-local redis_server = require "support.redis_server"
+local real_stores = require "support.real_stores"
 local stages = require "support.stage"
 local tokencache = require "tokencache"
 
-local server, redis, memcached, dir
+local real = real_stores.use()
+local new_redis, new_file = real.new.Redis, real.new.file
+local server
 
-setup(function()
-  server = oidc_provider.start()
-  redis = redis_server.start()
-  memcached = memcached_server.start()
-  dir = folder.new()
-end)
-
-teardown(function()
-  server:stop()
-  redis:stop()
-  memcached:stop()
-  dir:remove()
-end)
-
-before_each(function()
-  dir:shell("rm -rf *")
-  redis:cli("FLUSHALL")
-  memcached:ask("flush_all")
-end)
-
+setup(function() server = oidc_provider.start() end)
+teardown(function() server:stop() end)
 after_each(function() log.set_logger(nil) end)
-
-local function encrypted(store)
-  return tokencache.store.encrypted(store,
-    { keys = { a = "a secret of the tests' own" }, use = "a" })
-end
 
 --- Each returns what makes the store: anew, or where it is itself the place, the same again.
 local function always(store)
   return function() return store end
 end
 
-local new_redis = function() return tokencache.store.redis { port = redis.port } end
-local new_file = function() return tokencache.store.file { directory = dir.path } end
-
 local backends = {
-  { "file", function() return new_file end },
-  { "Redis", function() return new_redis end },
-  { "memcached", function()
-    return function() return tokencache.store.memcached { servers = { memcached.address } } end
-  end },
-  { "encrypted Redis", function() return function() return encrypted(new_redis()) end end },
-  { "encrypted file", function() return function() return encrypted(new_file()) end end },
   { "memory", function() return always(tokencache.store.memory()) end },
-  { "memory before Redis", function()
-    return function()
-      return tokencache.store.tiered { front = tokencache.store.memory(), back = new_redis() }
-    end
-  end },
   { "a user's table", function() return always(new_table_store()) end },
 }
+for name, new_store in pairs(real.new) do
+  if name ~= "encrypted memcached" then
+    backends[#backends + 1] = { name, function() return new_store end }
+  end
+end
 
 --- The same store, which takes nothing new while the switch is on.
 local function over_switch(new_store, switch)
@@ -232,10 +199,10 @@ describe("two processes", function()
 
   for name, backend in pairs {
     Redis = { new_redis, function()
-      return ("require('tokencache').store.redis { port = %d }"):format(redis.port)
+      return ("require('tokencache').store.redis { port = %d }"):format(real.redis.port)
     end },
     files = { new_file, function()
-      return ("require('tokencache').store.file { directory = %q }"):format(dir.path)
+      return ("require('tokencache').store.file { directory = %q }"):format(real:directory())
     end },
   } do
     it("over " .. name .. " agree that the user has logged out", function()
@@ -243,7 +210,7 @@ describe("two processes", function()
         options = { timeout = 1 } }
       trial:log_in()
       log.set_logger(false)
-      local gate = dir:file("gate")
+      local gate = real.dir:file("gate")
       local child = process.start(process.lua(SCRIPT:format(backend[2](), server.url), gate),
         { ready = true, environment = process.lua("").environment })
       finally(function() child:stop() end)

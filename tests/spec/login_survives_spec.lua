@@ -1,103 +1,75 @@
 -- A login lives through a store that fails, on every backend, at a real server that ends a login at
 -- the second use of a refresh token; with a flow made for each call.
 
-local folder = require "support.folder"
 local log = require "tokencache.log"
 local login_trial = require "support.login_trial"
-local memcached_server = require "support.memcached_server"
 local merged = require "support.merged"
 local new_table_store = require "support.table_store"
 local oidc_provider = require "support.oidc_provider"
-local redis_server = require "support.redis_server"
+local real_stores = require "support.real_stores"
 local tokencache = require "tokencache"
 
-local server, redis, memcached, dir
+local server, real
 
-setup(function()
-  server = oidc_provider.start()
-  redis = redis_server.start()
-  memcached = memcached_server.start()
-  dir = folder.new()
-end)
+setup(function() server = oidc_provider.start() end)
 
 teardown(function()
   server:stop()
-  redis:stop()
-  memcached.child:signal("CONT")
-  memcached:stop()
-  dir:remove()
+  real.memcached.child:signal("CONT")
 end)
 
 --- What a test that failed has left broken is mended.
 before_each(function()
-  dir:shell("rm -rf *; mkdir logins")
-  redis:cli("CONFIG", "SET", "maxmemory", 0, "min-replicas-to-write", 0)
-  redis:cli("ACL", "SETUSER", "default", "~*", "+@all")
-  redis:cli("FLUSHALL")
-  memcached.child:signal("CONT")
-  memcached:ask("flush_all")
+  real.redis:cli("CONFIG", "SET", "maxmemory", 0, "min-replicas-to-write", 0)
+  real.redis:cli("ACL", "SETUSER", "default", "~*", "+@all")
+  real.memcached.child:signal("CONT")
 end)
+
+real = real_stores.use { timeout = 0.2 }
 
 after_each(function()
   log.set_logger(nil)
 end)
 
-local function encrypted(store)
-  return tokencache.store.encrypted(store,
-    { keys = { a = "a secret of the tests' own" }, use = "a" })
-end
-
-local stores = {
-  file = function() return tokencache.store.file { directory = dir:file("logins") } end,
-  Redis = function() return tokencache.store.redis { port = redis.port } end,
-  memcached = function()
-    return tokencache.store.memcached { servers = { memcached.address }, timeout = 0.2 }
-  end,
-}
-
 local faults = {
   file = { {
     name = "whose directory goes away",
-    fail = function() dir:shell("mv logins away") end,
-    mend = function() dir:shell("mv away logins") end,
+    fail = function() real.dir:shell("mv logins away") end,
+    mend = function() real.dir:shell("mv away logins") end,
     is_unreadable = true,
   } },
   Redis = { {
     name = "that is full",
-    fail = function() redis:cli("CONFIG", "SET", "maxmemory", 1) end,
-    mend = function() redis:cli("CONFIG", "SET", "maxmemory", 0) end,
+    fail = function() real.redis:cli("CONFIG", "SET", "maxmemory", 1) end,
+    mend = function() real.redis:cli("CONFIG", "SET", "maxmemory", 0) end,
   }, {
     name = "in which the lock may be written, and not the entry",
     fail = function()
-      redis:cli("ACL", "SETUSER", "default", "resetkeys", "~*tokencache-lock:*", "%R~*")
+      real.redis:cli("ACL", "SETUSER", "default", "resetkeys", "~*tokencache-lock:*", "%R~*")
     end,
-    mend = function() redis:cli("ACL", "SETUSER", "default", "~*") end,
+    mend = function() real.redis:cli("ACL", "SETUSER", "default", "~*") end,
   }, {
     name = "which takes no writes any more",
-    fail = function() redis:cli("CONFIG", "SET", "min-replicas-to-write", 1) end,
-    mend = function() redis:cli("CONFIG", "SET", "min-replicas-to-write", 0) end,
+    fail = function() real.redis:cli("CONFIG", "SET", "min-replicas-to-write", 1) end,
+    mend = function() real.redis:cli("CONFIG", "SET", "min-replicas-to-write", 0) end,
   }, {
     name = "whose user may not write any more",
-    fail = function() redis:cli("ACL", "SETUSER", "default", "-@write") end,
-    mend = function() redis:cli("ACL", "SETUSER", "default", "+@all") end,
+    fail = function() real.redis:cli("ACL", "SETUSER", "default", "-@write") end,
+    mend = function() real.redis:cli("ACL", "SETUSER", "default", "+@all") end,
   } },
   memcached = { {
     name = "that is frozen",
-    fail = function() memcached.child:freeze() end,
-    mend = function() memcached.child:signal("CONT") end,
+    fail = function() real.memcached.child:freeze() end,
+    mend = function() real.memcached.child:signal("CONT") end,
     is_unreadable = true,
   } },
 }
 
 local backends = {}
-for name, new_store in pairs(stores) do
-  backends[#backends + 1] = { name = name, faults = faults[name], store = new_store }
-  backends[#backends + 1] = { name = "encrypted " .. name, faults = faults[name],
-    store = function() return encrypted(new_store()) end }
+for name, new_store in pairs(real.new) do
+  backends[#backends + 1] = { name = name, store = new_store,
+    faults = faults[name:match("(%S+)$")] }
 end
-backends[#backends + 1] = { name = "memory before Redis", faults = faults.Redis, store = function()
-  return tokencache.store.tiered { front = tokencache.store.memory(), back = stores.Redis() }
-end }
 table.sort(backends, function(a, b) return a.name < b.name end)
 
 --- The two ways to name an account: a store and its key, or a handler of its own.
@@ -138,11 +110,11 @@ end
 describe("a login in a memcached that dies after the request was sent", function()
   it("is saved in the next one", function()
     for _, settings in pairs(ways) do
-      for _, wrap in ipairs { function(store) return store end, encrypted } do
-        local trial = login_trial.new(settings(function() return wrap(stores.memcached()) end))
+      for _, name in ipairs { "memcached", "encrypted memcached" } do
+        local trial = login_trial.new(settings(real.new[name]))
         trial:log_in()
-        trial:survives_failed_save(function() memcached:kill() end,
-          function() memcached:restart() end)
+        trial:survives_failed_save(function() real.memcached:kill() end,
+          function() real.memcached:restart() end)
       end
     end
   end)
@@ -151,7 +123,7 @@ end)
 describe("a login in a memcached", function()
   it("that takes no item as large as the next may be is not spent", function()
     for _, settings in pairs(ways) do
-      local trial = login_trial.new(settings(stores.memcached))
+      local trial = login_trial.new(settings(real.new.memcached))
       local info, size = trial:log_in(), 2 ^ 20
       log.set_logger(false)
       repeat
@@ -168,10 +140,11 @@ end)
 describe("a login in a Redis that dies after the request was sent", function()
   it("is saved in the next one", function()
     for _, settings in pairs(ways) do
-      for _, wrap in ipairs { function(store) return store end, encrypted } do
-        local trial = login_trial.new(settings(function() return wrap(stores.Redis()) end))
+      for _, name in ipairs { "Redis", "encrypted Redis" } do
+        local trial = login_trial.new(settings(real.new[name]))
         trial:log_in()
-        trial:survives_failed_save(function() redis:kill() end, function() redis:restart() end)
+        trial:survives_failed_save(function() real.redis:kill() end,
+          function() real.redis:restart() end)
       end
     end
   end)
@@ -204,7 +177,7 @@ describe("a login in the memory of a process", function()
     end,
     ["an encrypted table"] = function()
       local store = new_table_store()
-      return encrypted(store), breakable(store, { "set" })
+      return real_stores.encrypted(store), breakable(store, { "set" })
     end,
   } do
     for way, settings in pairs(ways) do

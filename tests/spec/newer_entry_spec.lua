@@ -1,14 +1,12 @@
 -- What a renewal brings is saved only over what it read: anything else there is somebody's newer
 -- word. The provider here has patience with refresh tokens that are sent twice, as some do.
 
-local folder = require "support.folder"
 local keep_log = require "support.keep_log"
 local log = require "tokencache.log"
-local memcached_server = require "support.memcached_server"
 local merged = require "support.merged"
 local new_table_store = require "support.table_store"
 local process = require "support.process"
-local redis_server = require "support.redis_server"
+local real_stores = require "support.real_stores"
 local stages = require "support.stage"
 local tokencache = require "tokencache"
 
@@ -17,53 +15,13 @@ local LOGIN = { access_token = "old", refresh_token = "refresh-1", expires_at = 
 local THEIRS = merged(LOGIN, { access_token = "theirs", refresh_token = "refresh-9",
   expires_at = 3000 })
 
-local redis, memcached, dir
-
-setup(function()
-  redis = redis_server.start()
-  memcached = memcached_server.start()
-  dir = folder.new()
-end)
-
-teardown(function()
-  redis:stop()
-  memcached:stop()
-  dir:remove()
-end)
-
-before_each(function()
-  redis:cli("FLUSHALL")
-  memcached:ask("flush_all")
-  dir:shell("rm -rf *")
-end)
+local real = real_stores.use()
 
 after_each(function() log.set_logger(nil) end)
 
-local function new_redis() return tokencache.store.redis { port = redis.port } end
-local function new_file() return tokencache.store.file { directory = dir.path } end
-local function new_memcached()
-  return tokencache.store.memcached { servers = { memcached.address } }
-end
-
-local function encrypted(store)
-  return tokencache.store.encrypted(store,
-    { keys = { a = "a secret of the tests' own" }, use = "a" })
-end
-
 --- A store that anybody can reach, or one object that is the only way to its entries.
-local backends = {
-  file = new_file,
-  Redis = new_redis,
-  memcached = new_memcached,
-  ["encrypted file"] = function() return encrypted(new_file()) end,
-  ["encrypted Redis"] = function() return encrypted(new_redis()) end,
-  ["encrypted memcached"] = function() return encrypted(new_memcached()) end,
-  ["memory before Redis"] = function()
-    return tokencache.store.tiered { front = tokencache.store.memory(), back = new_redis() }
-  end,
-  memory = tokencache.store.memory,
-  ["a user's table"] = new_table_store,
-}
+local backends = merged(real.new, { memory = tokencache.store.memory,
+  ["a user's table"] = new_table_store })
 
 for name, new_store in pairs(backends) do
   describe("a renewal over " .. name, function()
@@ -179,12 +137,12 @@ describe("a process that is stopped in its request for longer than its lock live
   ]]
 
   it("does not save over what another has renewed meanwhile", function()
-    local store, gate = new_redis(), dir:file("gate")
+    local store, gate = real.new.Redis(), real.dir:file("gate")
     local function handler()
       return tokencache.cache.from_store(store, "anna")
     end
     assert(handler():save_token_to_cache(merged(LOGIN, { expires_at = os.time() - 10 })))
-    local child = process.start(process.lua(SCRIPT:format(stages.CLIENT_ID), redis.port, gate),
+    local child = process.start(process.lua(SCRIPT:format(stages.CLIENT_ID), real.redis.port, gate),
       { ready = true, environment = process.lua("").environment })
     finally(function()
       child:signal("CONT")
