@@ -2,6 +2,7 @@
 
 local file = require("tokencache._core").file
 local folder = require "support.folder"
+local mounts = require "support.mounts"
 local process = require "support.process"
 local traced = require "support.traced"
 
@@ -21,21 +22,6 @@ local WRITE = [[
 ]]
 
 local CAN = "true\tnil\tnil\tnil\n"
-
---- The command in a mount namespace of its own, after a line of shell, and behind some more words.
-local function in_own_mounts(line, command, more)
-  local wrapper = { "unshare", "--mount" }
-  if not process.is_root() then wrapper[3] = "--map-root-user" end
-  line = line .. " || exit; exec " .. (more or "") .. " \"$@\""
-  for _, word in ipairs { "sh", "-c", line, "sh" } do
-    wrapper[#wrapper + 1] = word
-  end
-  return process.behind(wrapper, command)
-end
-
-local function may_mount()
-  return (process.run(in_own_mounts("mount -t tmpfs tokencache /mnt", process.lua("")))) == 0
-end
 
 describe("a file", function()
   local dir, path
@@ -168,16 +154,16 @@ describe("a file", function()
         os.remove(directory .. "/filler")
         assert(file.can_replace(path, 20000))
       ]]
-      if not may_mount() then return pending "takes the right to mount (CAP_SYS_ADMIN)" end
+      if not mounts.are_possible() then return pending(mounts.RIGHT) end
       assert_failed("ENOSPC", "no space left",
-        process.run(in_own_mounts("true", process.lua(code, dir.path))))
+        process.run(mounts.own("true", process.lua(code, dir.path))))
     end)
 
     --- statx tells since Linux 5.8; before that, the list of mounts does.
     for _, way in ipairs { "", "strace -qqf -o /dev/null -e inject=statx:error=ENOSYS" } do
       it("where another file is mounted" .. (way == "" and "" or ", on an old kernel"),
         function()
-          if not may_mount() then return pending "takes the right to mount (CAP_SYS_ADMIN)" end
+          if not mounts.are_possible() then return pending(mounts.RIGHT) end
           path = dir:file("a token\\in")
           file.write(path, OLD)
           file.write(dir:file("other"), OLD)
@@ -185,7 +171,7 @@ describe("a file", function()
             local command = process.lua(code, at)
             command.environment.ASAN_OPTIONS = (os.getenv("ASAN_OPTIONS") or "")
               .. ":detect_leaks=0"
-            return process.run(in_own_mounts(("mount --bind '%s' '%s'")
+            return process.run(mounts.own(("mount --bind '%s' '%s'")
               :format(dir:file("other"), path), command, way))
           end
           for _, code in ipairs { CHECK, WRITE } do

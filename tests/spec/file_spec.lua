@@ -1,5 +1,6 @@
 local file = require("tokencache._core").file
 local folder = require "support.folder"
+local mounts = require "support.mounts"
 local process = require "support.process"
 local traced = require "support.traced"
 
@@ -156,22 +157,14 @@ describe("a file", function()
   end)
 
   describe("cannot be written", function()
+    -- file_check_spec.lua has more, for which the check says the same as the write
     local cases = {
-      { "to a missing directory", "ENOENT", "its directory does not exist; create",
-        function() path = dir:file("no/such/token") end },
-      { "where a directory is", "EISDIR", "a directory", "rm token; mkdir token" },
-      { "through a symbolic link", "ELOOP", "a symbolic link",
-        "mv token other; ln -s other token" },
-      { "through a dangling link", "ELOOP", "a symbolic link", "rm token; ln -s other token" },
-      { "where a FIFO is", "EINVAL", "not a regular file", "rm token; mkfifo token" },
-      { "below a file", "ENOTDIR", "not a directory", function() path = dir:file("token/x") end },
-      { "with too long a name", "ENAMETOOLONG", "too long",
-        function() path = dir:file(("n"):rep(250)) end },
-      { "under the name of a temporary file", "EINVAL", "temporary",
-        function() path = dir:file("token.tokencache-tmp3") end },
+      { "through a dangling link", "rm token; ln -s other token", "ELOOP", "a symbolic link" },
+      { "with too long a name", function() path = dir:file(("n"):rep(250)) end, "ENAMETOOLONG",
+        "too long" },
     }
     for _, case in ipairs(cases) do
-      local name, code, words, prepare = case[1], case[2], case[3], case[4]
+      local name, prepare, code, words = case[1], case[2], case[3], case[4]
       it(name, function()
         file.write(path, OLD)
         if type(prepare) == "string" then dir:shell(prepare) else prepare() end
@@ -209,9 +202,9 @@ describe("a file", function()
         assert(file.read(path) == "the old content")
         assert(io.popen("ls -A " .. directory):read("*a") == "filler\ntoken\n")
       ]]
-      local wrapper = { "unshare", "--mount" }
-      if not process.is_root() then wrapper[3] = "--map-root-user" end
-      assert_failed("ENOSPC", "no space left", run_behind(wrapper, code, dir.path))
+      if not mounts.are_possible() then return pending(mounts.RIGHT) end
+      assert_failed("ENOSPC", "no space left",
+        process.run(mounts.own("true", process.lua(code, dir.path))))
     end)
 
     local injected = {

@@ -2,6 +2,7 @@
 -- is done in processes of its own.
 
 local folder = require "support.folder"
+local mounts = require "support.mounts"
 local oidc_provider = require "support.oidc_provider"
 local process = require "support.process"
 
@@ -56,22 +57,6 @@ local function expect_success(command)
   assert.equal(0, code)
 end
 
---- The command in a mount namespace of its own, after a line of shell.
-local function in_own_mounts(line, command)
-  local wrapper = { "unshare", "--mount" }
-  if not process.is_root() then
-    wrapper[3] = "--map-root-user"
-  end
-  for _, word in ipairs { "sh", "-c", line .. " || exit; exec \"$@\"", "sh" } do
-    wrapper[#wrapper + 1] = word
-  end
-  return process.behind(wrapper, command)
-end
-
-local function may_mount()
-  return (process.run(in_own_mounts("mount -t tmpfs tokencache /mnt", process.lua("")))) == 0
-end
-
 local TMPFS = "mount -t tmpfs -o size=64k tokencache "
 
 --- By a process that may write only what is its own.
@@ -114,13 +99,13 @@ for _, way in ipairs(ways) do
       -- what is open for writing keeps a file system from becoming read-only
       local sudden = fault.is_sudden and it or function() end
       sudden("survives " .. fault.name .. " after the request was sent", function()
-        if not may_mount() then return pending "takes the right to mount (CAP_SYS_ADMIN)" end
-        expect_success(in_own_mounts(TMPFS .. dir.path, script(way, survives(fault))))
+        if not mounts.are_possible() then return pending(mounts.RIGHT) end
+        expect_success(mounts.own(TMPFS .. dir.path, script(way, survives(fault))))
       end)
 
       it("is not spent at " .. fault.name, function()
-        if not may_mount() then return pending "takes the right to mount (CAP_SYS_ADMIN)" end
-        expect_success(in_own_mounts(TMPFS .. dir.path, script(way, foresees(fault))))
+        if not mounts.are_possible() then return pending(mounts.RIGHT) end
+        expect_success(mounts.own(TMPFS .. dir.path, script(way, foresees(fault))))
       end)
     end
 
@@ -149,9 +134,9 @@ for _, way in ipairs(ways) do
     end)
 
     it("is not spent where another file is mounted over it", function()
-      if not may_mount() then return pending "takes the right to mount (CAP_SYS_ADMIN)" end
+      if not mounts.are_possible() then return pending(mounts.RIGHT) end
       in_turns("true", "true", function(command)
-        return in_own_mounts(("f=%s/$(ls %s | head -1) && mount --bind \"$f\" \"$f\"")
+        return mounts.own(("f=%s/$(ls %s | head -1) && mount --bind \"$f\" \"$f\"")
           :format(dir.path, dir.path), command)
       end)
     end)
