@@ -1,5 +1,7 @@
 --- Keys of a store's own entries, such as locks. No other key may begin as they do.
 
+local core = require "tokencache._core"
+local crypto = require "tokencache.crypto"
 local errors = require "tokencache.error"
 
 local lock_key = {}
@@ -10,6 +12,18 @@ local PREFIX = "tokencache-lock:"
 ---@return string
 function lock_key.of(name)
   return PREFIX .. name
+end
+
+--- A handle of a lock that is about to be taken, with an owner like no other.
+---@param name string  where the store keeps it
+---@return { name: string, owner: string }?
+---@return tokencache.Error?
+function lock_key.handle(name)
+  local random, err = crypto.random(16)
+  if not random then
+    return nil, err
+  end
+  return { name = name, owner = core.base64url_encode(random) }
 end
 
 --- Why an entry cannot have this key, if it cannot.

@@ -2,12 +2,11 @@
 --- back.
 
 local blocking = require "tokencache.blocking"
+local can_save = require "tokencache.store.can_save"
 local check_bytes = require "tokencache.store.check_bytes"
-local core = require "tokencache._core"
-local crypto = require "tokencache.crypto"
 local keys = require "tokencache.store.memcached_key"
+local lock_key = require "tokencache.store.lock_key"
 local log = require "tokencache.log"
-local padded = require "tokencache.store.padded"
 
 --- memcached counts whole seconds by its own clock: an entry for one second may end at once.
 local SHORTEST_LOCK = 2
@@ -26,6 +25,14 @@ local metatable = {
     return "tokencache.store.memcached: " .. self.options.place
   end,
 }
+
+--- What can only succeed or fail, whatever the result: true; or nil, err
+local function done(result, err)
+  if result == nil then
+    return nil, err
+  end
+  return true
+end
 
 --- result; or nil, err
 local function noted(self, result, note)
@@ -71,11 +78,7 @@ end
 ---@return true?  also where there was no such entry
 ---@return tokencache.Error?
 function Store:delete(key)
-  local deleted, err = noted(self, self.worker.delete(self.options, key))
-  if deleted == nil then
-    return nil, err
-  end
-  return true
+  return done(noted(self, self.worker.delete(self.options, key)))
 end
 
 --- Saves `bytes` only if what is at `key` is byte for byte `old`: compared and set in one step. The
@@ -92,24 +95,8 @@ function Store:replace(key, old, bytes, ttl, handle)
   return noted(self, self.worker.replace(self.options, handle, key, old, bytes, ttl))
 end
 
---- Shows that the server can take a new entry in place of `bytes`: writes them over themselves,
---- with blanks at the end, as `replace` does.
----@param key string
----@param bytes? string  what was read there; nil: nothing, of which nothing can be shown
----@param ttl? number    seconds that they have from now on: what they have left, memcached does not
----   tell; nil: as long as there is room
----@param handle? { name: string, owner: string }  the lock under which it is done
----@return string|false|nil bytes  those that are there now; false: something else is there, or
----   another holds the lock
----@return tokencache.Error?
-function Store:can_save(key, bytes, ttl, handle)
-  if bytes == nil then
-    return nil
-  end
-  local longer = padded(bytes)
-  local saved, err = self:replace(key, bytes, longer, ttl, handle)
-  return saved and longer, err
-end
+--- Takes the seconds that the entry is to have: what it has left, memcached does not tell.
+Store.can_save = can_save
 
 local function lock_ttl(ttl)
   return math.max(SHORTEST_LOCK, math.ceil(ttl))
@@ -121,21 +108,17 @@ end
 ---@return { name: string, owner: string }|false|nil handle  false: another holds it
 ---@return tokencache.Error?
 function Store:try_lock(name, ttl)
-  local place, random, added, err
+  local place, handle, added, err
   place, err = keys.lock(name)
   if not place then
     return nil, err
   end
-  random, err = crypto.random(16)
-  if not random then
+  handle, err = lock_key.handle(place)
+  if not handle then
     return nil, err
   end
-  local handle = { name = place, owner = core.base64url_encode(random) }
   added, err = noted(self, self.worker.add(self.options, place, handle.owner, lock_ttl(ttl)))
-  if added then
-    return handle
-  end
-  return added, err
+  return added and handle, err
 end
 
 --- Makes the lock end `ttl` seconds from now.
@@ -148,11 +131,7 @@ end
 ---@return true?  also where the lock has ended
 ---@return tokencache.Error?
 function Store:unlock(handle)
-  local held, err = self.worker.keep(self.options, handle.name, handle.owner, 0)
-  if held == nil then
-    return nil, err
-  end
-  return true
+  return done(self.worker.keep(self.options, handle.name, handle.owner, 0))
 end
 
 --- Options may put a namespace before the keys, or name the servers.

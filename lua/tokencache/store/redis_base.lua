@@ -2,14 +2,12 @@
 --- back.
 
 local blocking = require "tokencache.blocking"
+local can_save = require "tokencache.store.can_save"
 local check_bytes = require "tokencache.store.check_bytes"
-local core = require "tokencache._core"
-local crypto = require "tokencache.crypto"
 local environment = require "tokencache.environment"
 local errors = require "tokencache.error"
 local lock_key = require "tokencache.store.lock_key"
 local log = require "tokencache.log"
-local padded = require "tokencache.store.padded"
 local reserved_key = require "tokencache.store.reserved_key"
 local scripts = require "tokencache.store.redis_scripts"
 
@@ -49,6 +47,14 @@ local function command(self, ...)
   return noted(self, self.call(self.options, ...))
 end
 
+--- What can only succeed or fail, whatever the reply: true; or nil, err
+local function done(reply, note)
+  if reply == nil then
+    return nil, note
+  end
+  return true
+end
+
 local function reserved(self, key)
   local err = lock_key.refusal(self.options.place, key)
   if err then
@@ -83,16 +89,10 @@ function Store:set(key, bytes, ttl)
   if err then
     return nil, err
   end
-  local reply, problem
   if ttl then
-    reply, problem = command(self, "SET", key, bytes, "PX", milliseconds(ttl))
-  else
-    reply, problem = command(self, "SET", key, bytes)
+    return done(command(self, "SET", key, bytes, "PX", milliseconds(ttl)))
   end
-  if reply == nil then
-    return nil, problem
-  end
-  return true
+  return done(command(self, "SET", key, bytes))
 end
 
 ---@param key string
@@ -103,29 +103,17 @@ function Store:delete(key)
   if err then
     return nil, err
   end
-  local reply, problem = command(self, "DEL", key)
-  if reply == nil then
-    return nil, problem
-  end
-  return true
+  return done(command(self, "DEL", key))
 end
 
---- Runs the script, and returns what `replace` returns: true, false, or nil and an error. `ttl` is
---- as the script takes it.
-local function replace(self, key, old, bytes, ttl, handle)
-  local state, reply, note = old and "1" or "0"
-  if handle then
-    reply, note = command(self, "EVAL", scripts.REPLACE, "2", key, handle.name, bytes or "", ttl,
-      handle.owner, old or "", state)
-  else
-    reply, note = command(self, "EVAL", scripts.REPLACE, "1", key, bytes or "", ttl, "", old or "",
-      state)
+local SAME = "same" -- the time that the entry has left
+
+--- As scripts.REPLACE takes it.
+local function time_to_live(ttl)
+  if ttl == nil or ttl == SAME then
+    return ttl or ""
   end
-  if reply == nil then
-    return nil, note
-  end
-  -- The first attempt of a script that was sent twice may have done it.
-  return reply == scripts.SAVED or reply == scripts.THERE and note == "repeated"
+  return milliseconds(ttl)
 end
 
 --- Saves `bytes` only if what is at `key` is byte for byte `old`: compared and set in one step.
@@ -142,28 +130,25 @@ function Store:replace(key, old, bytes, ttl, handle)
   if err then
     return nil, err
   end
-  local lasting = bytes == nil and "delete" or ttl and milliseconds(ttl) or ""
-  return replace(self, key, old, bytes, lasting, handle)
+  local lasting = bytes == nil and "delete" or time_to_live(ttl)
+  local state, reply, note = old and "1" or "0"
+  if handle then
+    reply, note = command(self, "EVAL", scripts.REPLACE, "2", key, handle.name, bytes or "",
+      lasting, handle.owner, old or "", state)
+  else
+    reply, note = command(self, "EVAL", scripts.REPLACE, "1", key, bytes or "", lasting, "",
+      old or "", state)
+  end
+  if reply == nil then
+    return nil, note
+  end
+  -- The first attempt of a script that was sent twice may have done it.
+  return reply == scripts.SAVED or reply == scripts.THERE and note == "repeated"
 end
 
---- Shows that the server can take a new entry in place of `bytes`: writes them over themselves,
---- with blanks at the end, by the script of `replace`. What time they have left stays as it is,
---- whatever the caller would give them.
----@param key string
----@param bytes? string  what was read there; nil: nothing, of which nothing can be shown
----@param _ttl? number
----@param handle? { name: string, owner: string }  the lock under which it is done
----@return string|false|nil bytes  those that are there now; false: something else is there, or
----   another holds the lock
----@return tokencache.Error?
+--- The entry keeps the time that it has left, whatever the caller would give it.
 function Store:can_save(key, bytes, _ttl, handle)
-  local err = reserved(self, key)
-  if err or bytes == nil then
-    return nil, err
-  end
-  local longer = padded(bytes)
-  local saved, problem = replace(self, key, bytes, longer, "same", handle)
-  return saved and longer, problem
+  return can_save(self, key, bytes, SAME, handle)
 end
 
 local PAGE = "200" -- keys that Redis looks at for each page
@@ -232,11 +217,10 @@ end
 ---@return { name: string, owner: string }|false|nil handle  false: another holds it
 ---@return tokencache.Error?
 function Store:try_lock(name, ttl)
-  local random, err = crypto.random(16)
-  if not random then
+  local handle, err = lock_key.handle(lock_key.of(name))
+  if not handle then
     return nil, err
   end
-  local handle = { name = lock_key.of(name), owner = core.base64url_encode(random) }
   local reply, note = command(self, "SET", handle.name, handle.owner, "NX", "PX",
     milliseconds(ttl))
   if reply == nil then
@@ -246,10 +230,7 @@ function Store:try_lock(name, ttl)
   if not got and note == "repeated" then
     got, problem = is_held_by(self, handle.name, handle.owner)
   end
-  if got then
-    return handle
-  end
-  return got, problem
+  return got and handle, problem
 end
 
 --- Makes the lock end `ttl` seconds from now.
@@ -267,11 +248,7 @@ end
 ---@return true?  also where the lock has ended
 ---@return tokencache.Error?
 function Store:unlock(handle)
-  local reply, problem = command(self, "EVAL", scripts.RELEASE, "1", handle.name, handle.owner)
-  if reply == nil then
-    return nil, problem
-  end
-  return true
+  return done(command(self, "EVAL", scripts.RELEASE, "1", handle.name, handle.owner))
 end
 
 local redis = environment.nginx and require "tokencache.nginx.redis" or blocking.worker "redis"

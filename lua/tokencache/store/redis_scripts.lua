@@ -29,10 +29,9 @@ local function failure(reply)
 end
 ]]
 
-scripts.SAVED = 1      -- the entry is saved
-scripts.CHANGED = 0    -- something else is there
-scripts.LOCKED = -1    -- another holds the lock
-scripts.THERE = 2      -- nothing is done, but it is already as it should be
+--- Replies of REPLACE, beside 0: nothing is done.
+scripts.SAVED = 1
+scripts.THERE = 2 -- nothing is done, but the entry is already as it should be
 
 --- Saves an entry only if the one that is there is the one expected, and nobody else has the lock.
 --- KEYS: the entry, and the lock where there is one. ARGV: the new bytes; the time to live in
@@ -54,9 +53,8 @@ local old = false
 if ARGV[5] == "1" then
   old = ARGV[4]
 end
-local refusal = found ~= old and 0 or holder and holder ~= ARGV[3] and -1
-if refusal then
-  return found == (ARGV[2] ~= "delete" and ARGV[1]) and 2 or refusal
+if found ~= old or holder and holder ~= ARGV[3] then
+  return found == (ARGV[2] ~= "delete" and ARGV[1]) and 2 or 0
 end
 local ttl, saved = ARGV[2], nil
 if ttl == "delete" then

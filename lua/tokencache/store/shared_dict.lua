@@ -1,6 +1,7 @@
 --- A store in a shared dictionary of nginx (lua_shared_dict): shared by its workers, kept over a
 --- reload, gone with nginx. It never waits, so it works in every phase.
 
+local can_save = require "tokencache.store.can_save"
 local check_bytes = require "tokencache.store.check_bytes"
 local core = require "tokencache._core"
 local errors = require "tokencache.error"
@@ -9,7 +10,6 @@ local lock_key = require "tokencache.store.lock_key"
 local log = require "tokencache.log"
 local ngx = require("tokencache.environment").nginx
 local options = require "tokencache.util.options"
-local padded = require "tokencache.store.padded"
 local reserved_key = require "tokencache.store.reserved_key"
 
 local PLACE = "shared dictionary"
@@ -244,23 +244,7 @@ function Store:replace(key, old, bytes, ttl, handle)
   return ok or false
 end
 
---- Shows that the dictionary can take a new entry in place of `bytes`: writes them over themselves,
---- with blanks at the end, as `replace` does.
----@param key string
----@param bytes? string  what was read there; nil: nothing, of which nothing can be shown
----@param ttl? number    seconds that they have from now on; nil: for good
----@param handle? table  from try_lock, of the lock under which it is done
----@return string|false|nil bytes  those that are there now; false: something else is there, or
----   another holds the lock
----@return tokencache.Error?
-function Store:can_save(key, bytes, ttl, handle)
-  if bytes == nil then
-    return nil
-  end
-  local longer = padded(bytes)
-  local saved, err = self:replace(key, bytes, longer, ttl, handle)
-  return saved and longer, err
-end
+Store.can_save = can_save
 
 --- Lists what was saved by stores over this dictionary. With `evict`, once memory has run out, what
 --- is known of keys is dropped like tokens are, and some may be missing until their next save.
