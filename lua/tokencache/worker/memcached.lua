@@ -48,6 +48,15 @@ local function find(options, key)
   return known.client, known.place
 end
 
+--- Calls a method of the client for the entry of `key`.
+local function call(options, key, method, ...)
+  local client, place = find(options, key)
+  if not client then
+    return nil, place -- an error
+  end
+  return client[method](client, place, ...)
+end
+
 --- For a store in this Lua state, which need not come here for a key that is asked for again: the
 --- record in `servers`, kept up to date.
 ---@return { client: userdata, key?: string, place?: string }?  nil: nothing was asked yet
@@ -60,32 +69,20 @@ end
 ---@return string|false|nil bytes  false: a miss
 ---@return tokencache.Error|"reconnected"|nil
 function memcached.get(options, key)
-  local client, place = find(options, key)
-  if not client then
-    return nil, place -- an error
-  end
-  return client:get(place)
+  return call(options, key, "get")
 end
 
 ---@param ttl? number  seconds; nil: for good
 ---@return true?
 ---@return tokencache.Error|"reconnected"|nil
 function memcached.set(options, key, bytes, ttl)
-  local client, place = find(options, key)
-  if not client then
-    return nil, place -- an error
-  end
-  return client:set(place, bytes, ttl)
+  return call(options, key, "set", bytes, ttl)
 end
 
 ---@return boolean?  false: there was no such entry
 ---@return tokencache.Error|"reconnected"|nil
 function memcached.delete(options, key)
-  local client, place = find(options, key)
-  if not client then
-    return nil, place -- an error
-  end
-  return client:delete(place)
+  return call(options, key, "delete")
 end
 
 --- Makes an entry that is not there yet, under a name of our own. One that holds the same bytes
