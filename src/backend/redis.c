@@ -81,10 +81,6 @@ int tc_redis_open(tc_redis **to, const tc_redis_options *options, tc_error *err)
   return 0;
 }
 
-const char *tc_redis_place(const tc_redis *redis) {
-  return redis->place;
-}
-
 static void disconnect(tc_redis *redis) {
   tc_stream_close(redis->stream);
   tc_redis_reader_close(redis->reader);

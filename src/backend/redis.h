@@ -39,9 +39,6 @@ int tc_redis_open(tc_redis **redis, const tc_redis_options *options, tc_error *e
 int tc_redis_command(tc_redis *redis, const tc_str *words, size_t count, tc_redis_reply *reply,
                      tc_redis_history *history, tc_error *err);
 
-/* "host:port" or the socket's path. */
-const char *tc_redis_place(const tc_redis *redis);
-
 /* Closes the connection and frees the client; NULL is no client. */
 void tc_redis_close(tc_redis *redis);
 

@@ -36,13 +36,11 @@ tc_fitness tc_best_judge(const tc_engine *engine, const tc_token *token) {
   return fitness == TC_FIT && !tc_window_holds(window, now) ? TC_EXPIRING : fitness;
 }
 
-/* Whether the token at hand would be accepted now, if only for a few seconds more. */
 bool tc_best_still_works(const tc_engine *engine) {
   return !engine->wanted.forced && tc_token_exists(&engine->best.token) &&
          tc_best_judge(engine, &engine->best.token) <= TC_EXPIRING;
 }
 
-/* Whether the next request is for a token renewed: it spends a refresh token. */
 bool tc_best_renews(const tc_engine *engine) {
   return engine->client->renew != NULL && engine->login.code.len == 0 &&
          engine->best.token.refresh_token.len > 0;
@@ -63,17 +61,14 @@ bool tc_best_is_hopeless(tc_engine *engine) {
 }
 
 tc_event tc_best_verdict(tc_engine *engine) {
-  const tc_client *client = engine->client;
   if (!engine->wanted.forced && tc_token_exists(&engine->best.token) &&
       tc_best_judge(engine, &engine->best.token) == TC_FIT) {
     return EV_FIT;
   }
-  bool renewable = client->renew != NULL && engine->best.token.refresh_token.len > 0;
-  if (renewable || !client->has_user) return EV_NEEDED;
+  if (tc_best_renews(engine) || !engine->client->has_user) return EV_NEEDED;
   return tc_best_is_hopeless(engine) ? EV_ERROR : EV_LOGIN;
 }
 
-/* Whether the run is about a given token, and `other` is neither it nor what became of it. */
 bool tc_best_is_elsewhere(const tc_engine *engine, const tc_token *other) {
   const tc_token *given = &engine->best.token;
   if (engine->best.origin != TC_FROM_GIVEN) return false;
@@ -82,7 +77,6 @@ bool tc_best_is_elsewhere(const tc_engine *engine, const tc_token *other) {
          other->expires_at < given->expires_at;
 }
 
-/* Reports whether a token in the cache would be of no use to this run. */
 bool tc_best_needs_no_cache(const tc_engine *engine) {
   return engine->wanted.forced && !engine->client->has_user;
 }
@@ -116,7 +110,6 @@ tc_event tc_best_on_loaded(tc_engine *engine, const tc_result *result) {
   return tc_best_verdict(engine);
 }
 
-/* A login that was there before: another process may have found it dead and removed it. */
 tc_event tc_best_on_reloaded(tc_engine *engine, const tc_result *result) {
   tc_event event = tc_best_on_loaded(engine, result);
   if (event != EV_LOGIN) return event;

@@ -21,7 +21,7 @@ void tc_kind_find(const char *name, tc_kind *kind) {
   }
 }
 
-const char *tc_error_text(int number) {
+static const char *text_of(int number) {
   switch (number) {
 #define X(name, number, kind, text)                                                                \
   case number:                                                                                     \
@@ -58,7 +58,7 @@ int tc_error_set(tc_error *err, int number, const char *format, ...) {
   err->number = number;
   err->kind = kind_of(number);
   if (format == NULL) {
-    (void)snprintf(err->message, sizeof err->message, "%s", tc_error_text(number));
+    (void)snprintf(err->message, sizeof err->message, "%s", text_of(number));
   } else {
     va_list args;
     va_start(args, format);

@@ -76,8 +76,6 @@ void tc_kind_find(const char *name, tc_kind *kind);
 /* Whether what went wrong may go right another time, without the program being changed. */
 bool tc_kind_is_passing(tc_kind kind);
 
-const char *tc_error_text(int number);
-
 /* Describes a failure and returns `number`, so that a function can end with
    `return tc_error_set(err, ...)`. A NULL format takes the number's own text. */
 int tc_error_set(tc_error *err, int number, const char *format, ...)

@@ -120,8 +120,7 @@ local mistakes = {
     "flow.client_credentials: http has no method request; see docs/transports.md" },
   { function() new(with { io = { slep = os.time } }) end,
     "flow.client_credentials: io: unknown option slep; known are after, log_in, "
-      .. "monotonic, new_waiter, now, process, random, refusal, sleep, transport, turn, "
-      .. "turns_are_short" },
+      .. "monotonic, new_waiter, now, process, random, refusal, sleep, transport" },
   { function() new(with { io = { sleep = 1 } }) end,
     "flow.client_credentials: io: sleep must be a function, not a number" },
   { function() new(with { cache = ".cache" }) end,

@@ -267,22 +267,27 @@ end
 
 local log_out -- loaded when first used
 
+--- Blames the caller of the method.
+local function end_login(self, method, opts, revokes)
+  local account, problem = account_of(self)
+  local ok, err
+  if account then
+    log_out = log_out or require "tokencache.account.log_out"
+    ok, err, problem = log_out(account, opts, revokes)
+  end
+  if problem then
+    error(method .. ": " .. problem, 3)
+  end
+  return ok, err
+end
+
 --- Forgets the login here, under its lock: in the cache, and what this process has of it. What
 --- another process owes the store is dropped when it comes.
 ---@param opts? { timeout?: number }  seconds for the whole call
 ---@return true?
 ---@return tokencache.Error?
 function Account:remove(opts)
-  local account, problem = account_of(self)
-  if not account then
-    error("remove: " .. problem, 2)
-  end
-  log_out = log_out or require "tokencache.account.log_out"
-  local ok, err
-  ok, err, problem = log_out(account, opts, false)
-  if problem then
-    error("remove: " .. problem, 2)
-  end
+  local ok, err = end_login(self, "remove", opts, false)
   return ok, err
 end
 
@@ -292,16 +297,7 @@ end
 ---@return true?
 ---@return tokencache.Error?  beside true: it is removed here, but the provider could not be told
 function Account:log_out(opts)
-  local account, problem = account_of(self)
-  if not account then
-    error("log_out: " .. problem, 2)
-  end
-  log_out = log_out or require "tokencache.account.log_out"
-  local ok, err
-  ok, err, problem = log_out(account, opts, true)
-  if problem then
-    error("log_out: " .. problem, 2)
-  end
+  local ok, err = end_login(self, "log_out", opts, true)
   return ok, err
 end
 

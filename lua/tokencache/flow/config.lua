@@ -61,8 +61,6 @@ local io_rules = {
   now = { "callable", default = default_io.now },
   monotonic = { "callable", default = default_io.monotonic },
   sleep = { "callable", default = default_io.sleep },
-  turn = { "callable" },            -- was used once, and may still be given
-  turns_are_short = { "callable" }, -- likewise
   refusal = { "callable", default = default_io.refusal },
   after = { "callable", default = default_io.after },
   new_waiter = { "callable", default = default_io.new_waiter },
