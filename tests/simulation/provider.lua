@@ -28,8 +28,8 @@ local function new_tokens(self, family)
 end
 
 local function answer(self, access, refresh)
-  return { status = 200, body = json.encode { access_token = access, token_type = "Bearer",
-    expires_in = self.expires_in, refresh_token = refresh } }
+  return { status = 200, body = ('{"access_token":"%s","token_type":"Bearer","expires_in":%d%s}')
+    :format(access, self.expires_in, refresh and (',"refresh_token":"%s"'):format(refresh) or "") }
 end
 
 local function refused(self, why)

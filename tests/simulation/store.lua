@@ -18,8 +18,9 @@ local GROUPS = {
 
 --- Whether an outage keeps this operation from taking place.
 local function is_out(self, method, process)
-  local group, now = GROUPS[method], self.world.now
-  for _, outage in ipairs(self.world.faults.outages) do
+  local group, now, outages = GROUPS[method], self.world.now, self.world.faults.outages
+  for i = 1, #outages do
+    local outage = outages[i]
     if now >= outage.from and now < outage.to and outage[group]
       and (not outage.process or outage.process == process.name) then
       return true
@@ -96,6 +97,9 @@ local function lookup(self, key)
 end
 
 local function put(self, key, bytes, ttl)
+  if self.world.history then
+    self.world:note("  put", key, self.shown(bytes))
+  end
   self.world.truth.on_put(self.world, key, bytes)
   self.entries[key] = { bytes = bytes, ends = ttl and self.world.now + ttl }
   return true
@@ -119,7 +123,6 @@ function effects.get(self, key)
 end
 
 function effects.set(self, key, _, bytes, ttl)
-  self.world:note("  put", key, self.shown(bytes))
   return put(self, key, bytes, ttl)
 end
 
@@ -139,7 +142,6 @@ function effects.replace(self, key, _, old, bytes, ttl, handle)
   elseif bytes == nil then
     return effects.delete(self, key)
   end
-  self.world:note("  put", key, self.shown(bytes))
   return put(self, key, bytes, ttl)
 end
 

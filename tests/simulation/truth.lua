@@ -96,7 +96,9 @@ end
 
 --- Whether the store refuses every write of the process since the lock was taken.
 local function cannot_write(self, process, since)
-  for _, outage in ipairs(self.world.faults.outages) do
+  local outages = self.world.faults.outages
+  for i = 1, #outages do
+    local outage = outages[i]
     if outage.write and outage.from <= since and outage.to > self.world.now
       and (not outage.process or outage.process == process.name) then
       return true
