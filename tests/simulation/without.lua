@@ -26,20 +26,20 @@ without.rules = {
   }, {
     rule = "a token is owed until it is saved",
     module = "tokencache.driver.actions",
-    from = "local settled = debt.attempt(run.state, owed, run.lock)\n",
-    to = "local settled = debt.attempt(run.state, owed, run.lock)\n  debt.clear(run.state)\n",
+    from = "local settled = payment.attempt(run.state, owed, run.lock, not run.logged_in)\n",
+    to = "local settled = payment.attempt(run.state, owed, run.lock, not run.logged_in)\n"
+      .. "  debt.clear(run.state)\n",
   }, {
     rule = "who owes keeps the lock",
-    module = "tokencache.account.debt",
-    from = "function debt.return_lock(state, held)\n",
-    to = "function debt.return_lock(state, held)\n  if held and held.handle then\n"
+    module = "tokencache.account.debt_payment",
+    from = "function payment.return_lock(state, held)\n",
+    to = "function payment.return_lock(state, held)\n  if held and held.handle then\n"
       .. "    return held:release()\n  end\n",
   }, {
     rule = "a renewal is saved only over what was read",
-    module = "tokencache.account.debt",
-    from = "local function write(owed, held)\n",
-    to = "local function write(owed, held)\n"
-      .. "  owed = setmetatable({ is_login = true }, { __index = owed })\n",
+    module = "tokencache.account.debt_payment",
+    from = "if handler.replace_cached_token and not is_unread then",
+    to = "if false then",
   }, {
     rule = "the store shows that it can save before the request",
     module = "tokencache.driver",

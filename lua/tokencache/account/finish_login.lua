@@ -3,11 +3,13 @@
 --- there, under the lock.
 
 local debt = require "tokencache.account.debt"
+local debt_timers = require "tokencache.account.debt_timers"
 local detached = require "tokencache.account.detached"
 local errors = require "tokencache.error"
 local hold = require "tokencache.account.hold"
 local keys = require "tokencache.key"
 local log = require "tokencache.log"
+local payment = require "tokencache.account.debt_payment"
 local Account = require "tokencache.account"
 local protected = require "tokencache.util.protected"
 local revocation = require "tokencache.account.revocation"
@@ -42,10 +44,10 @@ local function keep(account, info)
   local owed = debt.owe(account, state, { info = info, is_login = true })
   local held = take_lock(account, state)
   if state.owed == owed then -- else another coroutine has saved it
-    debt.attempt(state, owed, held)
+    payment.attempt(state, owed, held)
   end
-  debt.return_lock(state, held)
-  debt.keep(state)
+  payment.return_lock(state, held)
+  debt_timers.keep(state)
 end
 
 ---@param flow tokencache.UserFlow  with a store

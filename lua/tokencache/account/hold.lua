@@ -2,8 +2,8 @@
 --- the account a token, it has the lock already; else it waits for half of the time: another
 --- process may keep the lock for a token that it owes, and the work must be done all the same.
 
-local debt = require "tokencache.account.debt"
 local lock = require "tokencache.lock"
+local payment = require "tokencache.account.debt_payment"
 
 ---@param account tokencache.Account
 ---@param state tokencache.AccountState
@@ -11,7 +11,7 @@ local lock = require "tokencache.lock"
 ---@return tokencache.Lock?  nil: there is none, it fails, or another keeps it
 ---@return tokencache.Error?  it fails
 return function(account, state, timeout)
-  local held = debt.take_lock(state)
+  local held = payment.take_lock(state)
   if held then
     return held
   elseif account.handler.try_lock then

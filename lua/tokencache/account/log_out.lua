@@ -2,12 +2,14 @@
 --- logged out: a mark is left beside the entry, for what other processes still owe the store.
 
 local debt = require "tokencache.account.debt"
+local debt_timers = require "tokencache.account.debt_timers"
 local detached = require "tokencache.account.detached"
 local errors = require "tokencache.error"
 local hold = require "tokencache.account.hold"
 local log = require "tokencache.log"
 local observer = require "tokencache.observer"
 local options = require "tokencache.util.options"
+local payment = require "tokencache.account.debt_payment"
 local revocation = require "tokencache.account.revocation"
 local shared = require "tokencache.account.shared"
 local spent = require "tokencache.account.spent"
@@ -64,8 +66,8 @@ local function carry_out(account, deadline, revokes)
     end
     spent.forget(state)
   end
-  debt.return_lock(state, held)
-  debt.keep(state)
+  payment.return_lock(state, held)
+  debt_timers.keep(state)
   if has_failed then
     return nil, errors.wrap("cache", err or "remove_cached_token returned false")
   elseif observer.on then

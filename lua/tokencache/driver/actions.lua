@@ -3,12 +3,14 @@
 --- src/lua/lengine.c. No pcall here: a handler, a transport or a sleep may yield, also on Lua 5.1.
 
 local debt = require "tokencache.account.debt"
+local debt_timers = require "tokencache.account.debt_timers"
 local endpoint = require "tokencache.transport.endpoint"
 local errors = require "tokencache.error"
 local failures = require "tokencache.account.failures"
 local lock = require "tokencache.lock"
 local log = require "tokencache.log"
 local observer = require "tokencache.observer"
+local payment = require "tokencache.account.debt_payment"
 local spent = require "tokencache.account.spent"
 local token_info = require "tokencache.token_info"
 
@@ -115,10 +117,14 @@ function actions.load(run, is_dead)
   else
     run.unread = nil
     run.read = { info = info, entry = entry, at = run.flow.now() }
-    info, err = debt.resolve(run.account, state, info, entry, run.lock.handle ~= nil)
+    local is_elsewhere
+    info, err, is_elsewhere = debt.resolve(run.account, state, info, entry,
+      run.lock.handle ~= nil)
     if err ~= nil then
       run.cache_error = err
       return "failed"
+    elseif is_elsewhere then
+      debt_timers.watch(run.account)
     end
   end
   run.infos.cache = info
@@ -145,9 +151,9 @@ end
 --- extended, is let go of if the debt can be paid first.
 local function take_over_lock(run, seconds)
   local state = run.state
-  local kept = debt.take_lock(state)
-  if kept and not kept:outlast(seconds) and debt.is_due(state.owed)
-    and debt.attempt(state, state.owed, kept) then
+  local kept = payment.take_lock(state)
+  if kept and not kept:outlast(seconds) and payment.is_due(state.owed)
+    and payment.attempt(state, state.owed, kept) then
     kept:release()
     return nil
   end
@@ -183,9 +189,9 @@ end
 --- A failure is noted before the lock is released: who gets it next has waited for that.
 function actions.unlock(run, err)
   failures.note(run, err)
-  debt.return_lock(run.state, run.lock)
+  payment.return_lock(run.state, run.lock)
   run.lock = lock.new(run.handler, run.flow.io.monotonic)
-  debt.keep(run.state)
+  debt_timers.keep(run.state)
   failures.wake(run.state)
   return "ok"
 end
@@ -205,7 +211,7 @@ end
 --- A token that is owed is not spent before it is saved: that shows best that the cache can save.
 local function save_first(run)
   local owed = run.state.owed
-  if debt.is_due(owed) and debt.attempt(run.state, owed, run.lock) then
+  if payment.is_due(owed) and payment.attempt(run.state, owed, run.lock) then
     return "none" -- what is there now is to be read
   end
   run.cache_error = errors.new("cache", "the last token is not saved yet, so no other is asked for")
@@ -234,8 +240,7 @@ function actions.probe(run)
   return "ok"
 end
 
---- Lets the user log in. Where that is not allowed here, the error's kind tells the caller to do
---- so.
+--- Lets the user log in; where that is not allowed here, the error's kind tells the caller to.
 local function log_in(run)
   local flow = run.flow
   if run.options.response then
@@ -312,7 +317,7 @@ function actions.save(run, is_rotated)
   if run.busy then
     note_missing_lock(run)
   end
-  local settled = debt.attempt(run.state, owed, run.lock)
+  local settled = payment.attempt(run.state, owed, run.lock, not run.logged_in)
   run.is_logged_out = owed.is_logged_out
   return settled and "ok" or "failed"
 end

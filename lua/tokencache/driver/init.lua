@@ -3,12 +3,14 @@
 local actions = require "tokencache.driver.actions"
 local core = require "tokencache._core"
 local debt = require "tokencache.account.debt"
+local debt_timers = require "tokencache.account.debt_timers"
 local detached = require "tokencache.account.detached"
 local errors = require "tokencache.error"
 local leave = require "tokencache.account.leave"
 local lock = require "tokencache.lock"
 local log = require "tokencache.log"
 local observer = require "tokencache.observer"
+local payment = require "tokencache.account.debt_payment"
 local token_info = require "tokencache.token_info"
 
 local driver = {}
@@ -63,7 +65,7 @@ local function carry_through(run, action, a, b, c, d, e, f)
   repeat
     action, a, b, c, d, e, f = step(run, action, a, b, c, d, e, f)
   until endings[action] or (run.busy and action == "sleep")
-  debt.keep(run.state) -- also where there was no lock to release
+  debt_timers.keep(run.state) -- also where there was no lock to release
   return action, a, b, c, d, e, f
 end
 
@@ -106,9 +108,9 @@ end
 
 --- Tries to save what is owed, and sees to it that it is looked after.
 local function settle(run)
-  local _, read = detached(run.account, run.deadline, debt.settle, run.account, run.state)
-  debt.keep(run.state)
-  return read
+  run.first = nil
+  detached(run.account, run.deadline, payment.settle, run.state)
+  debt_timers.keep(run.state)
 end
 
 --- One run of the engine: carries out one action after the other, up to the one that ends it.
@@ -122,7 +124,7 @@ end
 function driver.run(account, timeout, options, first)
   local run = new_run(account, timeout, options, first)
   if run.state.owed then
-    run.first = settle(run) or first
+    settle(run)
   end
   local action, a, b, c, d, e, f = start(run)
   while not endings[action] do

@@ -1,0 +1,185 @@
+--- Pays debts: saves what is owed to the store, over what was read and nothing else. Who owes keeps
+--- the lock, so that nobody else sends the refresh token that is spent.
+
+local debt = require "tokencache.account.debt"
+local errors = require "tokencache.error"
+local lock = require "tokencache.lock"
+local log = require "tokencache.log"
+local observer = require "tokencache.observer"
+local shared = require "tokencache.account.shared"
+local token_info = require "tokencache.token_info"
+
+local payment = {}
+
+local AT_ONCE = 4        -- attempts that do not wait: the first, and the next three calls
+local LONGEST_PAUSE = 60 -- seconds between two attempts; the first pause is one, then doubled
+local LOCK_LIFE = 3      -- seconds for an attempt, where the lock cannot be extended
+local LATECOMERS = 3     -- times that the entry may change under an attempt
+local LATE = 5           -- seconds: a login that has waited for longer may not be the newest word
+
+local function note_failure(owed, err)
+  if observer.on then
+    observer.emit("owed", owed.account, { kind = "cache", count = owed.tries })
+  end
+  local pause = 2 ^ math.max(0, owed.tries - AT_ONCE)
+  owed.next_at = owed.account.flow.io.monotonic() + math.min(pause, LONGEST_PAUSE)
+  err = errors.wrap("cache", err)
+  shared.warn_of_absence(owed)
+  log.repeated("error", "save: " .. tostring(err), "the token could not be saved; it is kept in "
+    .. "memory and saved at the next call: ", err)
+end
+
+--- Whether it is a login that has just come: whatever is there gives way. Clocks of machines differ
+--- by some seconds, so the times of logins are compared only where it has been kept waiting.
+local function is_new(owed)
+  return owed.is_login and owed.tries == 0 and owed.account.flow.now() - owed.came_at <= LATE
+end
+
+--- Reads what the token is to be saved over, and looks whether it still counts beside that.
+---@param overwrites? boolean  it counts, whatever is there
+---@return boolean? outcome    true: it is owed no longer; false: it cannot be told; nil: it counts
+---@return boolean? is_unread  what is there could not be read, and gives way
+local function look(state, owed, overwrites)
+  local info, err, entry = owed.account.handler:get_cached_token(true)
+  local _
+  if err == nil and overwrites then
+    owed.read, owed.entry = info, entry
+  elseif err == nil then
+    _, err = debt.resolve(owed.account, state, info, entry)
+  end
+  if state.owed ~= owed then
+    return true
+  elseif err ~= nil and not overwrites then
+    note_failure(owed, err)
+    return false
+  end
+  return nil, err ~= nil
+end
+
+local function write(owed, held, is_unread)
+  local flow, handler, info = owed.account.flow, owed.account.handler, owed.info
+  local good_until = token_info.good_until(info, flow.refresh_token_lifetime)
+  if handler.replace_cached_token and not is_unread then
+    return handler:replace_cached_token(owed.entry, info, good_until, held and held.handle)
+  end
+  local ok, err = handler:save_token_to_cache(info, good_until)
+  if errors.has_failed(ok, err) then
+    return nil, err or "save_token_to_cache returned false"
+  end
+  return true
+end
+
+local function note_save(state, owed, began)
+  if observer.on then
+    observer.emit("save", owed.account,
+      { seconds = began and owed.account.flow.io.monotonic() - began })
+  end
+  if state.owed == owed then
+    debt.clear(state)
+  end
+end
+
+--- Tries to save what is owed.
+---@param state tokencache.AccountState
+---@param owed tokencache.Debt
+---@param held? tokencache.Lock
+---@param is_read? boolean  what it replaces was read under this lock
+---@return boolean  it is owed no longer
+function payment.attempt(state, owed, held, is_read)
+  local overwrites = is_new(owed)
+  owed.tries = owed.tries + 1
+  local began = observer.on and owed.account.flow.io.monotonic()
+  if owed.entry == nil and debt.can_be_lost(owed) then
+    is_read = false -- whether that is so because of a log out is not known yet
+  end
+  for _ = 1, LATECOMERS do
+    local outcome, is_unread
+    if not is_read then
+      outcome, is_unread = look(state, owed, overwrites)
+    end
+    if outcome ~= nil then
+      return outcome
+    end
+    local ok, err = write(owed, held, is_unread)
+    if ok then
+      note_save(state, owed, began)
+      return true
+    elseif ok == nil or err ~= nil and err ~= "gone" then
+      note_failure(owed, err)
+      return false
+    end
+    is_read, overwrites = false, false
+  end
+  note_failure(owed, "its entry keeps changing")
+  return false
+end
+
+--- Takes over the lock that a debt keeps, if it keeps one and that is still held.
+---@param state tokencache.AccountState
+---@return tokencache.Lock?
+function payment.take_lock(state)
+  local owed = state.owed
+  local held = owed and owed.lock
+  if not held then
+    return nil
+  end
+  owed.lock = nil -- before anything that yields
+  if held:is_still_held() then
+    return held
+  end
+  held:release()
+end
+
+--- Takes the lock of the debt for an attempt: that which it keeps, or a new one.
+---@return tokencache.Lock?  nil: another holds it, or it fails
+---@return boolean? lockless
+local function borrow_lock(state)
+  local account = state.owed.account
+  if not account.handler.try_lock then
+    return nil, true
+  end
+  local held = payment.take_lock(state)
+  if held then
+    return held
+  end
+  held = lock.new(account.handler, account.flow.io.monotonic)
+  return held:try(LOCK_LIFE) and held or nil
+end
+
+--- Gives the lock back to the debt, or lets go of it where nothing is owed.
+---@param state tokencache.AccountState
+---@param held? tokencache.Lock
+function payment.return_lock(state, held)
+  local owed = state.owed
+  if not held or not held.handle then
+    return
+  elseif owed and not owed.lock and debt.can_be_lost(owed) then
+    held:prolong(not owed.account.flow.io.after and LONGEST_PAUSE or nil)
+    owed.lock = held
+  else
+    held:release()
+  end
+end
+
+--- Whether it is time for another attempt.
+---@param owed tokencache.Debt
+---@return boolean
+function payment.is_due(owed)
+  return owed.tries < AT_ONCE or owed.account.flow.io.monotonic() >= owed.next_at
+end
+
+--- Tries to save what is owed, if an attempt is due.
+---@param state tokencache.AccountState
+function payment.settle(state)
+  local owed = state.owed
+  if not owed or not payment.is_due(owed) then
+    return
+  end
+  local held, lockless = borrow_lock(state)
+  if state.owed == owed and (held or lockless) then -- else another coroutine was quicker
+    payment.attempt(state, owed, held)
+  end
+  payment.return_lock(state, held)
+end
+
+return payment
