@@ -61,6 +61,24 @@ local function has(handler, method)
   return handler[method] ~= nil
 end
 
+--- Declares a test for handlers that have all these methods; it says nothing of others.
+---@param it function   busted's
+---@param new fun(): any, string  makes an empty handler and its name
+---@param needs string  the methods' names, with blanks in between
+---@param name string   the test's
+---@param body fun(handler: any, name: string)
+local function test(it, new, needs, name, body)
+  it(name, function()
+    local handler, handler_name = new()
+    for method in needs:gmatch("%S+") do
+      if not has(handler, method) then
+        return
+      end
+    end
+    body(handler, handler_name)
+  end)
+end
+
 local function new_token(number)
   return { access_token = "BQC-" .. number, expires_at = 1760003600 + number }
 end
@@ -102,6 +120,7 @@ return {
   expect_token = expect_token,
   expect_miss = expect_miss,
   has = has,
+  test = test,
   new_token = new_token,
   lock = lock,
   expect_locked = expect_locked,

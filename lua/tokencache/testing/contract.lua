@@ -18,8 +18,8 @@ local MAX_YIELDS = 10000
 local call, check_done, expect_miss, expect_token, fail, has, new_token, save =
   checks.call, checks.check_done, checks.expect_miss, checks.expect_token, checks.fail, checks.has,
   checks.new_token, checks.save
-local expect_locked, guards, lock, unlock =
-  checks.expect_locked, checks.guards, checks.lock, checks.unlock
+local expect_locked, guards, lock, test, unlock =
+  checks.expect_locked, checks.guards, checks.lock, checks.test, checks.unlock
 
 local function test_interface(it, new)
   for _, method in ipairs { "get_cached_token", "save_token_to_cache" } do
@@ -112,11 +112,8 @@ local function test_get_and_save(it, new)
 end
 
 local function test_remove(it, new)
-  it("removes the token, if it has remove_cached_token", function()
-    local handler = new()
-    if not has(handler, "remove_cached_token") then
-      return
-    end
+  test(it, new, "remove_cached_token",
+    "removes the token, if it has remove_cached_token", function(handler)
     check_done("remove_cached_token", call(handler, "remove_cached_token")) -- nothing there: fine
     save(handler, new_token(1))
     check_done("remove_cached_token", call(handler, "remove_cached_token"))
@@ -172,22 +169,14 @@ local function test_lock(it, new)
     end
   end)
 
-  it("lets one hold the lock at a time, if it has one", function()
-    local handler = new()
-    if not has(handler, "try_lock") then
-      return
-    end
+  test(it, new, "try_lock", "lets one hold the lock at a time, if it has one", function(handler)
     local handle = lock(handler)
     expect_locked(handler)
     unlock(handler, handle)
     unlock(handler, lock(handler))
   end)
 
-  it("gives a handle of plain data, if it has a lock", function()
-    local handler = new()
-    if not has(handler, "try_lock") then
-      return
-    end
+  test(it, new, "try_lock", "gives a handle of plain data, if it has a lock", function(handler)
     local handle = lock(handler)
     unlock(handler, handle)
     if not (is_plain(handle) and handle ~= true) then
@@ -196,11 +185,8 @@ local function test_lock(it, new)
     end
   end)
 
-  it("keeps the locks of two handlers apart, if it has them", function()
-    local one, two = new(), new()
-    if not has(one, "try_lock") then
-      return
-    end
+  test(it, new, "try_lock", "keeps the locks of two handlers apart, if it has them", function(one)
+    local two = new()
     local handle = lock(one)
     unlock(two, lock(two))
     expect_locked(one)
@@ -209,11 +195,8 @@ local function test_lock(it, new)
 end
 
 local function test_lock_life(it, new)
-  it("leaves a lock alone that another has taken since, if it has one", function()
-    local handler = new()
-    if not has(handler, "try_lock") then
-      return
-    end
+  test(it, new, "try_lock",
+    "leaves a lock alone that another has taken since, if it has one", function(handler)
     local old = lock(handler)
     unlock(handler, old)
     local handle = lock(handler)
@@ -222,11 +205,8 @@ local function test_lock_life(it, new)
     unlock(handler, handle)
   end)
 
-  it("extends a lock while it is held, if it has extend_lock", function()
-    local handler = new()
-    if not has(handler, "extend_lock") then
-      return
-    end
+  test(it, new, "extend_lock",
+    "extends a lock while it is held, if it has extend_lock", function(handler)
     local old = lock(handler)
     extend(handler, old, true, "is held")
     expect_locked(handler)
@@ -238,12 +218,10 @@ local function test_lock_life(it, new)
     unlock(handler, handle)
   end)
 
-  it("ends a lock after its time to live, unless it is extended or has a guard, if it has one",
-    function()
-      local handler, extended = new(), new()
-      if not has(handler, "try_lock") then
-        return
-      end
+  test(it, new, "try_lock",
+    "ends a lock after its time to live, unless it is extended or has a guard, if it has one",
+    function(handler)
+      local extended = new()
       local kept = lock(extended, SHORT_LOCK_TTL)
       local old = lock(handler, SHORT_LOCK_TTL)
       if guards[old] == nil then
@@ -278,12 +256,9 @@ local function test_reopened(it, new, reopen)
     end
   end)
 
-  it("sees the lock of another handler on the same storage, if it has one", function()
-    local one, name = new()
+  test(it, new, "try_lock",
+    "sees the lock of another handler on the same storage, if it has one", function(one, name)
     local two = reopen(name)
-    if not has(one, "try_lock") then
-      return
-    end
     local handle = lock(one)
     expect_locked(two)
     unlock(two, compare.copy(handle)) -- the handle is all it takes

@@ -5,9 +5,9 @@ local checks = require "tokencache.testing.checks"
 local compare = require "tokencache.testing.compare"
 local io = require "tokencache.io"
 
-local call, check_done, expect_miss, expect_token, fail, has, new_token, save =
+local call, check_done, expect_miss, expect_token, fail, has, new_token, save, test =
   checks.call, checks.check_done, checks.expect_miss, checks.expect_token, checks.fail, checks.has,
-  checks.new_token, checks.save
+  checks.new_token, checks.save, checks.test
 
 local MARK_TTL = 60 -- seconds; longer than any of these tests takes
 local PATIENCE = 5  -- seconds for a mark of one to end
@@ -52,11 +52,8 @@ local function expect_refused(handler, entry, kept, when, handle)
 end
 
 local function test_replace(it, new)
-  it("replaces what was read and nothing else, if it has replace_cached_token", function()
-    local handler = new()
-    if not has(handler, "replace_cached_token") then
-      return
-    end
+  test(it, new, "replace_cached_token",
+    "replaces what was read and nothing else, if it has replace_cached_token", function(handler)
     save(handler, new_token(1))
     local old = read_entry(handler)
     expect_replaced(handler, old, new_token(2),
@@ -69,11 +66,8 @@ local function test_replace(it, new)
     end
   end)
 
-  it("puts back nothing that was removed, if it has replace_cached_token", function()
-    local handler = new()
-    if not has(handler, "replace_cached_token") or not has(handler, "remove_cached_token") then
-      return
-    end
+  test(it, new, "replace_cached_token remove_cached_token",
+    "puts back nothing that was removed, if it has replace_cached_token", function(handler)
     save(handler, new_token(1))
     local old = read_entry(handler)
     check_done("remove_cached_token", call(handler, "remove_cached_token"))
@@ -85,11 +79,8 @@ local function test_replace(it, new)
     expect_replaced(handler, nil, new_token(2), "for no entry, where there is none")
   end)
 
-  it("removes only the entry that was read, if it has entries", function()
-    local handler = new()
-    if not has(handler, "replace_cached_token") or not has(handler, "remove_cached_token") then
-      return
-    end
+  test(it, new, "replace_cached_token remove_cached_token",
+    "removes only the entry that was read, if it has entries", function(handler)
     save(handler, new_token(1))
     local old = read_entry(handler)
     save(handler, new_token(2))
@@ -101,11 +92,8 @@ local function test_replace(it, new)
     check_done("remove_cached_token", call(handler, "remove_cached_token", old)) -- gone: fine
   end)
 
-  it("replaces under a lock, unless another holds it, if it has both", function()
-    local handler = new()
-    if not has(handler, "replace_cached_token") or not has(handler, "try_lock") then
-      return
-    end
+  test(it, new, "replace_cached_token try_lock",
+    "replaces under a lock, unless another holds it, if it has both", function(handler)
     save(handler, new_token(1))
     local mine = checks.lock(handler)
     expect_replaced(handler, read_entry(handler), new_token(2), "under a lock that is held", mine)
@@ -123,11 +111,8 @@ local function test_replace(it, new)
 end
 
 local function test_can_save(it, new)
-  it("shows that it can save, and changes nothing by it, if it has can_save", function()
-    local handler = new()
-    if not has(handler, "can_save") then
-      return
-    end
+  test(it, new, "can_save",
+    "shows that it can save, and changes nothing by it, if it has can_save", function(handler)
     save(handler, new_token(1))
     local first = read_entry(handler)
     local kept, err = call(handler, "can_save", first, new_token(1))
@@ -156,11 +141,8 @@ function entry_tests.test_entry(it, new)
   test_replace(it, new)
   test_can_save(it, new)
 
-  it("tells its account from others, if it has account_id", function()
-    local one, two = new(), new()
-    if not has(one, "account_id") then
-      return
-    end
+  test(it, new, "account_id", "tells its account from others, if it has account_id", function(one)
+    local two = new()
     local identity, key = call(one, "account_id")
     if identity == nil or type(key) ~= "string" then
       fail("account_id() returned ", compare.show(identity), ", ", compare.show(key),
@@ -201,11 +183,8 @@ function entry_tests.test_mark(it, new)
     end
   end)
 
-  it("keeps a mark beside the token, if it has marks", function()
-    local one, two = new(), new()
-    if not has(one, "get_mark") then
-      return
-    end
+  test(it, new, "get_mark", "keeps a mark beside the token, if it has marks", function(one)
+    local two = new()
     expect_mark(one, nil, "where none was set")
     set_mark(one, "logged out\nat noon", MARK_TTL)
     expect_mark(one, "logged out\nat noon", "after set_mark()")
@@ -224,11 +203,7 @@ function entry_tests.test_mark(it, new)
     set_mark(one, nil) -- nothing there: fine
   end)
 
-  it("ends a mark after its time to live, if it has marks", function()
-    local handler = new()
-    if not has(handler, "get_mark") then
-      return
-    end
+  test(it, new, "get_mark", "ends a mark after its time to live, if it has marks", function(handler)
     set_mark(handler, "x", 0.1) -- stores count in whole seconds, up to one more
     local deadline = io.monotonic() + PATIENCE
     while call(handler, "get_mark") ~= nil and io.monotonic() < deadline do
@@ -242,13 +217,10 @@ end
 ---@param new fun(): any, string
 ---@param reopen fun(name: string): any
 function entry_tests.test_reopened(it, new, reopen)
-  it("leaves what another handler on the same storage saved, if it has replace_cached_token",
-    function()
-      local one, name = new()
+  test(it, new, "replace_cached_token",
+    "leaves what another handler on the same storage saved, if it has replace_cached_token",
+    function(one, name)
       local two = reopen(name)
-      if not has(one, "replace_cached_token") then
-        return
-      end
       save(one, new_token(1))
       local entry = read_entry(two)
       expect_replaced(one, read_entry(one), new_token(2),
@@ -257,12 +229,9 @@ function entry_tests.test_reopened(it, new, reopen)
         "though another handler on the same storage had saved since")
     end)
 
-  it("sees the mark of another handler on the same storage, if it has marks", function()
-    local one, name = new()
+  test(it, new, "get_mark",
+    "sees the mark of another handler on the same storage, if it has marks", function(one, name)
     local two = reopen(name)
-    if not has(one, "get_mark") then
-      return
-    end
     set_mark(one, "x", MARK_TTL)
     expect_mark(two, "x", "after another handler on the same storage had set one")
     set_mark(two, nil)
