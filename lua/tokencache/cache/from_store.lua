@@ -424,13 +424,13 @@ end
 --- A handler can do these only if its store can.
 local metatable_over = extras(metatable, {
   { needs = "delete", name = "remove_cached_token", fn = remove_cached_token },
-  { needs = "try_lock", name = "try_lock", fn = try_lock },
-  { needs = "extend_lock", name = "extend_lock", fn = extend_lock },
-  { needs = "unlock", name = "unlock", fn = unlock },
+  { needs = "try_lock", fn = try_lock },
+  { needs = "extend_lock", fn = extend_lock },
+  { needs = "unlock", fn = unlock },
   { needs = "replace", name = "replace_cached_token", fn = replace_cached_token },
   { needs = "replace", name = "replaces_in_two_steps", fn = false },
-  { needs = "can_save", name = "can_save", fn = can_save },
-  { needs = "may_be_stale", name = "may_be_stale", fn = true },
+  { needs = "can_save", fn = can_save },
+  { needs = "may_be_stale", fn = true },
 })
 
 local RULES = {

@@ -105,41 +105,14 @@ end
 --- What only the back can do. The lock and the mark are the back's: all who share a token share
 --- those.
 local metatable_over = extras(metatable, {
-  { needs = "remove_cached_token", name = "remove_cached_token", fn = function(self, entry, handle)
+  { needs = "remove_cached_token", fn = function(self, entry, handle)
     return rules.change(self, nil, "remove_cached_token", entry, handle)
   end },
-  { needs = "replace_cached_token", name = "replace_cached_token",
-    fn = function(self, entry, info, good_until, handle)
-      return rules.change(self, info, "replace_cached_token", entry, info, good_until, handle)
-    end },
-  { needs = "can_save", name = "can_save", fn = function(self, entry, info, handle)
-    return self.back:can_save(entry, info, handle)
+  { needs = "replace_cached_token", fn = function(self, entry, info, good_until, handle)
+    return rules.change(self, info, "replace_cached_token", entry, info, good_until, handle)
   end },
-  { needs = "try_lock", name = "try_lock", fn = function(self, ttl)
-    return self.back:try_lock(ttl)
-  end },
-  { needs = "extend_lock", name = "extend_lock", fn = function(self, handle, ttl)
-    return self.back:extend_lock(handle, ttl)
-  end },
-  { needs = "unlock", name = "unlock", fn = function(self, handle)
-    return self.back:unlock(handle)
-  end },
-  { needs = "get_mark", name = "get_mark", fn = function(self)
-    return self.back:get_mark()
-  end },
-  { needs = "protect", name = "protect", fn = function(self, bytes)
-    return self.back:protect(bytes)
-  end },
-  { needs = "reveal", name = "reveal", fn = function(self, text)
-    return self.back:reveal(text)
-  end },
-  { needs = "set_mark", name = "set_mark", fn = function(self, text, ttl)
-    return self.back:set_mark(text, ttl)
-  end },
-  { needs = "account_id", name = "account_id", fn = function(self)
-    return self.back:account_id()
-  end },
-})
+}, "back", { "can_save", "try_lock", "extend_lock", "unlock", "get_mark", "set_mark", "protect",
+  "reveal", "account_id" })
 
 local RULES = {
   front = { "object", required = true },

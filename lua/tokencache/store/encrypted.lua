@@ -41,29 +41,8 @@ local metatable = {
   end,
 }
 
-local metatable_over = extras(metatable, {
-  { needs = "delete", name = "delete", fn = function(self, key)
-    return self.store:delete(key)
-  end },
-  { needs = "try_lock", name = "try_lock", fn = function(self, name, ttl)
-    return self.store:try_lock(name, ttl)
-  end },
-  { needs = "extend_lock", name = "extend_lock", fn = function(self, handle, ttl)
-    return self.store:extend_lock(handle, ttl)
-  end },
-  { needs = "unlock", name = "unlock", fn = function(self, handle)
-    return self.store:unlock(handle)
-  end },
-  { needs = "keys", name = "keys", fn = function(self, prefix, cursor)
-    return self.store:keys(prefix, cursor)
-  end },
-  { needs = "identity_key", name = "identity_key", fn = function(self, key)
-    return self.store:identity_key(key)
-  end },
-  { needs = "mark_key", name = "mark_key", fn = function(self, key)
-    return self.store:mark_key(key)
-  end },
-})
+local metatable_over = extras(metatable, {}, "store", { "delete", "try_lock", "extend_lock",
+  "unlock", "keys", "identity_key", "mark_key" })
 
 local function mark(of, bytes)
   local digest, err = crypto.sha256("tokencache " .. of .. " " .. bytes)

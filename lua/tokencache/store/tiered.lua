@@ -100,34 +100,20 @@ function Store:set(key, bytes, ttl)
   return rules.change(entry_of(self, key), bytes, "set", key, bytes, ttl)
 end
 
---- Returns a method that calls the back's method of that name, and leaves the front alone.
-local function passed_on(name)
-  return { needs = name, name = name, fn = function(self, ...)
-    return self.back[name](self.back, ...)
-  end }
-end
-
 local metatable_over = extras(metatable, {
-  { needs = "delete", name = "delete", fn = function(self, key)
+  { needs = "delete", fn = function(self, key)
     return rules.change(entry_of(self, key), nil, "delete", key)
   end },
-  { needs = "replace", name = "replace", fn = function(self, key, old, bytes, ttl, handle)
+  { needs = "replace", fn = function(self, key, old, bytes, ttl, handle)
     check_bytes("store.tiered", bytes, "replace", old)
     return rules.change(entry_of(self, key), bytes, "replace", key, old, bytes, ttl, handle)
   end },
   -- it may pad the entry in the back; the front must not go on with the one before
-  { needs = "can_save", name = "can_save", fn = function(self, key, bytes, ttl, handle)
+  { needs = "can_save", fn = function(self, key, bytes, ttl, handle)
     return rules.change(entry_of(self, key), nil, "can_save", key, bytes, ttl, handle)
   end },
-  passed_on "keys",
-  passed_on "try_lock",
-  passed_on "extend_lock",
-  passed_on "unlock",
-  passed_on "identity_key",
-  passed_on "mark_key",
-  passed_on "protect",
-  passed_on "reveal",
-})
+}, "back", { "keys", "try_lock", "extend_lock", "unlock", "identity_key", "mark_key", "protect",
+  "reveal" })
 
 local RULES = {
   front = { "object", required = true },

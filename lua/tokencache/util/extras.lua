@@ -2,47 +2,45 @@
 --- stand on can. There is one for each set of abilities, so that an object is no more than its
 --- fields, however many there are.
 
+local options = require "tokencache.util.options"
+
 ---@class tokencache.Extra
 ---@field needs string  a method or field of the object stood on
----@field name string   the method or field that it makes possible
+---@field name? string  the method or field that it makes possible; default: of the same name
 ---@field fn any
 
-local function copy_of(fields)
-  local copy = {}
-  for name, value in pairs(fields) do
-    copy[name] = value
-  end
-  return copy
-end
-
 local function with_extras(metatable, extras, other)
-  local made = copy_of(metatable)
-  made.__index = copy_of(metatable.__index)
+  local made = options.merge(metatable, { __index = options.merge(metatable.__index, {}) })
   for _, extra in ipairs(extras) do
     if other[extra.needs] ~= nil then
-      made.__index[extra.name] = extra.fn
+      made.__index[extra.name or extra.needs] = extra.fn
     end
   end
   return made
 end
 
+local function passed_on(field, name)
+  return { needs = name, fn = function(self, ...)
+    local other = self[field]
+    return other[name](other, ...)
+  end }
+end
+
 ---@param metatable table   what all have; its __index is a table
 ---@param extras tokencache.Extra[]
+---@param field? string     where an object has what it stands on
+---@param names? string[]   methods that are called there with the same arguments
 ---@return fun(other: table|userdata): table  finds the metatable for what stands on `other`
-return function(metatable, extras)
-  local by_set, needs, is_known = {}, {}, {}
-  for _, extra in ipairs(extras) do
-    if not is_known[extra.needs] then
-      is_known[extra.needs] = true
-      needs[#needs + 1] = extra.needs
-    end
+return function(metatable, extras, field, names)
+  for _, name in ipairs(names or {}) do
+    extras[#extras + 1] = passed_on(field, name)
   end
-  local count = #needs
+  local by_set, count = {}, #extras
   return function(other)
     local set = 0
     for i = 1, count do
       set = set + set
-      if other[needs[i]] ~= nil then
+      if other[extras[i].needs] ~= nil then
         set = set + 1
       end
     end
