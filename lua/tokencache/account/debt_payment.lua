@@ -37,23 +37,23 @@ end
 
 --- Reads what the token is to be saved over, and looks whether it still counts beside that.
 ---@param overwrites? boolean  it counts, whatever is there
----@return boolean? outcome    true: it is owed no longer; false: it cannot be told; nil: it counts
----@return boolean? is_unread  what is there could not be read, and gives way
+---@return boolean? outcome  true: it is owed no longer; false: it cannot be told; nil: it counts
+---@return table read         { info, err, entry }: what is there
 local function look(state, owed, overwrites)
   local info, err, entry = owed.account.handler:get_cached_token(true)
-  local _
+  local read, _ = { info = info, err = err, entry = entry }, nil
   if err == nil and overwrites then
     owed.read, owed.entry = info, entry
   elseif err == nil then
     _, err = debt.resolve(owed.account, state, info, entry)
   end
   if state.owed ~= owed then
-    return true
+    return true, read
   elseif err ~= nil and not overwrites then
     note_failure(owed, err)
-    return false
+    return false, read
   end
-  return nil, err ~= nil
+  return nil, read
 end
 
 local function write(owed, held, is_unread)
@@ -79,39 +79,48 @@ local function note_save(state, owed, began)
   end
 end
 
+--- Whether nothing has to be read before the token is saved for the first time: that was read under
+--- this lock, or the handler overwrites whatever is there. Where nothing was there, it is to be
+--- found out whether that comes of a log out.
+local function is_ready(owed, overwrites, is_read)
+  local handler = owed.account.handler
+  if overwrites then
+    return not handler.replace_cached_token
+  end
+  return is_read and (owed.entry ~= nil or not handler.get_mark or not debt.can_be_lost(owed))
+end
+
 --- Tries to save what is owed.
 ---@param state tokencache.AccountState
 ---@param owed tokencache.Debt
 ---@param held? tokencache.Lock
 ---@param is_read? boolean  what it replaces was read under this lock
----@return boolean  it is owed no longer
+---@return boolean     it is owed no longer
+---@return table? read { info, err, entry }: what is there, where that was looked up
 function payment.attempt(state, owed, held, is_read)
   local overwrites = is_new(owed)
   owed.tries = owed.tries + 1
   local began = observer.on and owed.account.flow.io.monotonic()
-  if owed.entry == nil and debt.can_be_lost(owed) then
-    is_read = false -- whether that is so because of a log out is not known yet
-  end
+  local must_look, outcome, read = not is_ready(owed, overwrites, is_read), nil, nil
   for _ = 1, LATECOMERS do
-    local outcome, is_unread
-    if not is_read then
-      outcome, is_unread = look(state, owed, overwrites)
+    if must_look then
+      outcome, read = look(state, owed, overwrites)
     end
     if outcome ~= nil then
-      return outcome
+      return outcome, read
     end
-    local ok, err = write(owed, held, is_unread)
+    local ok, err = write(owed, held, read and read.err ~= nil)
     if ok then
       note_save(state, owed, began)
-      return true
+      return true, { info = owed.info }
     elseif ok == nil or err ~= nil and err ~= "gone" then
       note_failure(owed, err)
-      return false
+      return false, read
     end
-    is_read, overwrites = false, false
+    must_look, overwrites = true, false
   end
   note_failure(owed, "its entry keeps changing")
-  return false
+  return false, read
 end
 
 --- Takes over the lock that a debt keeps, if it keeps one and that is still held.
@@ -170,16 +179,19 @@ end
 
 --- Tries to save what is owed, if an attempt is due.
 ---@param state tokencache.AccountState
+---@return table? read  { info, err, entry }: what is there, where that was looked up
 function payment.settle(state)
   local owed = state.owed
   if not owed or not payment.is_due(owed) then
-    return
+    return nil
   end
+  local _, read
   local held, lockless = borrow_lock(state)
   if state.owed == owed and (held or lockless) then -- else another coroutine was quicker
-    payment.attempt(state, owed, held)
+    _, read = payment.attempt(state, owed, held)
   end
   payment.return_lock(state, held)
+  return read
 end
 
 return payment

@@ -108,8 +108,8 @@ end
 
 --- Tries to save what is owed, and sees to it that it is looked after.
 local function settle(run)
-  run.first = nil
-  detached(run.account, run.deadline, payment.settle, run.state)
+  local _, read = detached(run.account, run.deadline, payment.settle, run.state)
+  run.first = read
   debt_timers.keep(run.state)
 end
 
