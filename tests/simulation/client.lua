@@ -146,11 +146,12 @@ end
 
 local function log_out(world, task, key, method)
   local account = world.accounts[key]
-  local call = begin(world, task, key, method, { is_log_out = true })
+  local timeout = world.random:chance(0.3) and world.random:pick { 0.02, 0.5, 3 } or world.timeout
+  local call = begin(world, task, key, method, { is_log_out = true, timeout = timeout })
   local count = #account.families
   begin_change(account)
   local object = account_of(world, task, key)
-  local ok, err = object[method](object)
+  local ok, err = object[method](object, { timeout = timeout })
   local restored_at = world.truth.restored_at
   ok = ok and not call.store_failed and not (restored_at and restored_at >= call.started)
   if ok and account.is_clear then
@@ -159,7 +160,10 @@ local function log_out(world, task, key, method)
     end
   end
   end_change(world, call, account, ok, account.current, err)
-  return finish(world, call, nil, err)
+  finish(world, call, nil, err)
+  if err and err.kind == "timeout" and world.random:chance(0.5) then
+    return calls.login(world, task, key)
+  end
 end
 
 function calls.remove(world, task, key)

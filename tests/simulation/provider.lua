@@ -62,7 +62,7 @@ local function exchange(self, code)
   end
   login.used = true
   local family = self:new_family(login.account)
-  login.family = family
+  login.family, family.begun = family, login.begun
   local access, refresh = new_tokens(self, family)
   return answer(self, access, refresh), nil, access, refresh
 end
@@ -195,7 +195,7 @@ end
 function Provider:new_code(account)
   self.serial = self.serial + 1
   local code = "code-" .. self.serial
-  self.codes[code] = { account = account }
+  self.codes[code] = { account = account, begun = self.world.now }
   return code
 end
 

@@ -127,6 +127,7 @@ function effects.set(self, key, _, bytes, ttl)
 end
 
 function effects.delete(self, key)
+  self.world.truth.on_removal(self.world, key)
   self.entries[key] = nil
   return true
 end

@@ -94,6 +94,18 @@ function Truth.on_put(world, key, bytes)
   end
 end
 
+--- A log out whose caller was told that its time is over may go on; but it is no word on a login
+--- that was begun after that.
+function Truth.on_removal(world, key)
+  local token = world.provider.refresh[world.store:refresh_token_at(key)]
+  local call = world.current.call
+  local begun = token and token.family.begun
+  if begun and call and call.is_log_out and call.ended and begun > call.ended
+    and world.store.kind.replace and not world.has_jumped then
+    world:fail("a log out removes a login that was begun after its caller was told the end")
+  end
+end
+
 --- Whether the store refuses every write of the process since the lock was taken.
 local function cannot_write(self, process, since)
   local outages = self.world.faults.outages

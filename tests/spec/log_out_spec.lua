@@ -270,7 +270,7 @@ describe("a log out", function()
   it("revokes the refresh token first, then the access token, under the lock", function()
     assert.same({ true }, { flow:log_out() })
     assert.equal(BOTH, revoked())
-    assert.equal("try_lock load request request remove unlock", stage:acts())
+    assert.equal("load try_lock load request request load remove unlock", stage:acts())
     assert.matches("^Basic ", stage.requests[1].headers.Authorization)
     assert.is_nil(stage.stored)
   end)
@@ -343,6 +343,28 @@ describe("a log out", function()
     assert.is_true(seconds > 1 and seconds <= 2, seconds)
     assert.is_nil(stage.stored)
     assert.same({}, logged)
+  end)
+
+  it("leaves a login that is made while it waits for the lock or for the provider", function()
+    local later = merged(logins.LOGIN, { access_token = "later", authorized_at = 999 })
+    local function log_in()
+      stage.stored = later
+    end
+    stage.holder = {}
+    for _, method in ipairs { "remove", "log_out" } do
+      stage.stored, stage.on.sleep = logins.LOGIN, log_in
+      assert.same({ true }, { flow[method](flow) })
+      assert.same(later, stage.stored)
+      assert.equal("", revoked())
+    end
+    stage.on.sleep = nil
+    stage.stored, stage.on.request = logins.LOGIN, function()
+      log_in()
+      return { status = 200 }
+    end
+    assert.same({ true }, { flow:log_out() })
+    assert.same(later, stage.stored)
+    assert.equal(BOTH, revoked())
   end)
 
   it("takes no longer than it may, however slow the provider is, and keeps its lock", function()

@@ -16,15 +16,17 @@ local spent = require "tokencache.account.spent"
 local token_info = require "tokencache.token_info"
 
 local MARK_LIFE = 86400 -- seconds
+local LATECOMERS = 3    -- times that the entry may change while it is removed
 
 local RULES = { timeout = { "number>0" } }
 
-local function leave_mark(account)
+---@param began number  Unix seconds: who logs in after that stays so
+local function leave_mark(account, began)
   local handler = account.handler
   if not handler.set_mark then
     return
   end
-  local ok, err = handler:set_mark(("out %.3f"):format(account.flow.now()), MARK_LIFE)
+  local ok, err = handler:set_mark(("out %.3f"):format(began), MARK_LIFE)
   if errors.has_failed(ok, err) then
     log.warning("the log out could not be noted: ", errors.wrap("cache", err or "it failed"))
   end
@@ -32,48 +34,110 @@ end
 
 --- Returns what the account holds last, as far as that can be told. A token that is owed is newer
 --- than the entry, unless somebody else has written that since.
+---@return tokencache.TokenInfo?
+---@return any err    the store could not be read
+---@return any entry  what is there, as the handler compares it
 local function token_of(account, state)
   local info, err, entry = account.handler:get_cached_token(true)
   info, err = token_info.checked(info, err)
   if err == nil then
     info, err = debt.resolve(account, state, info, entry)
   end
-  return info or debt.unread(account, state) or state.latest, err
+  return info or debt.unread(account, state) or state.latest, err, entry
 end
 
-local function carry_out(account, deadline, revokes)
-  local monotonic = account.flow.io.monotonic
-  local state = account.process:state(account.id)
-  local held, failure = hold(account, state, deadline - monotonic())
-  if failure then
-    log.warning("the cache's lock failed, going on without it: ", failure)
+---@class tokencache.LogOut
+---@field account tokencache.Account
+---@field state tokencache.AccountState
+---@field deadline number   monotonic seconds: until when its caller waits
+---@field began number      Unix seconds
+---@field before? tokencache.TokenInfo  what was there when it began
+---@field revokes boolean
+
+--- Whether somebody has logged in since the log out began, which may be long ago: it goes on when
+--- its caller's time is over. Clocks of machines differ, so times are compared only where no login
+--- was there at the beginning.
+---@param out tokencache.LogOut
+---@param info? tokencache.TokenInfo
+local function is_later(out, info)
+  if not info or not out.before then
+    return info ~= nil and (tonumber(info.authorized_at) or 0) >= math.floor(out.began)
   end
-  local info, refused
-  if revokes then
+  return info.authorized_at ~= out.before.authorized_at
+end
+
+--- Removes what was read, as long as that is not a later login's.
+---@param out tokencache.LogOut
+---@return boolean? removed  nil: it failed; false: a later login is there
+---@return any err
+local function remove(out)
+  local handler = out.account.handler
+  for i = 1, LATECOMERS do
+    local info, err, entry = token_of(out.account, out.state)
+    if is_later(out, info) then
+      return false
+    elseif err ~= nil and out.account.flow.io.monotonic() > out.deadline then
+      return nil, err -- it could be a later login
+    elseif i > 1 and entry == nil and err == nil then
+      return true
+    end
+    local ok
+    ok, err = handler:remove_cached_token(entry)
+    if errors.has_failed(ok, err) then
+      return nil, err or "remove_cached_token returned false"
+    elseif entry == nil then
+      return true
+    end
+  end
+  return nil, "its entry keeps changing"
+end
+
+--- Ends the login at the provider, where that is wanted, and here.
+---@param out tokencache.LogOut
+---@param held? tokencache.Lock
+---@return boolean? removed  as for remove
+---@return any err  beside true: the provider could not be told
+local function end_login(out, held)
+  local account, state = out.account, out.state
+  local refused
+  if out.revokes then
+    local info
     info, refused = token_of(account, state)
-    if info then
-      refused = revocation(account.flow, info, deadline - monotonic(), held)
+    if is_later(out, info) then
+      return false
+    elseif info then
+      refused = revocation(account.flow, info, out.deadline - account.flow.io.monotonic(), held)
     end
   end
   local owed = state.owed
-  leave_mark(account)
-  local ok, err = account.handler:remove_cached_token()
-  local has_failed = errors.has_failed(ok, err)
-  if not has_failed then -- else the login is still there, and what is owed belongs to it
-    if state.owed == owed then -- else somebody has logged in meanwhile
-      debt.clear(state)
-      shared.drop_debt(state.id)
-    end
-    spent.forget(state)
+  leave_mark(account, out.began)
+  local removed, err = remove(out)
+  if not removed then -- what is owed belongs to the login that is still there
+    return removed, err
+  elseif state.owed == owed then -- else somebody has logged in meanwhile
+    debt.clear(state)
+    shared.drop_debt(state.id)
   end
+  spent.forget(state)
+  return true, refused
+end
+
+---@param out tokencache.LogOut
+local function carry_out(out)
+  local account, state = out.account, out.state
+  local held, failure = hold(account, state, out.deadline - account.flow.io.monotonic())
+  if failure then
+    log.warning("the cache's lock failed, going on without it: ", failure)
+  end
+  local removed, err = end_login(out, held)
   payment.return_lock(state, held)
   debt_timers.keep(state)
-  if has_failed then
-    return nil, errors.wrap("cache", err or "remove_cached_token returned false")
-  elseif observer.on then
+  if removed == nil then
+    return nil, errors.wrap("cache", err)
+  elseif removed and observer.on then
     observer.emit("log_out", account)
   end
-  return true, refused
+  return true, err
 end
 
 ---@param account tokencache.Account
@@ -89,8 +153,12 @@ return function(account, opts, revokes)
   elseif account.handler.remove_cached_token == nil then
     return nil, nil, "the cache handler has no remove_cached_token"
   end
-  local deadline = account.flow.io.monotonic() + (checked.timeout or account.flow.timeout)
-  local finished, ok, err = detached(account, deadline, carry_out, account, deadline, revokes)
+  local flow, state = account.flow, account.process:state(account.id)
+  local deadline = flow.io.monotonic() + (checked.timeout or flow.timeout)
+  local out = { account = account, state = state, deadline = deadline, revokes = revokes,
+    began = flow.now() }
+  out.before = token_of(account, state)
+  local finished, ok, err = detached(account, deadline, carry_out, out)
   if not finished then
     return nil, errors.new("timeout", "the deadline passed while the login was being removed, "
       .. "which goes on")
