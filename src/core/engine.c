@@ -141,11 +141,12 @@ static void add_foreign(tc_buf *out, const tc_engine *engine, tc_str text) {
   out->failed = out->failed || !hide_secrets(engine, out->data, out->len);
 }
 
-/* The server says that the refresh token is dead. Without a lock, another process may have renewed
-   the login a moment ago, and be about to save it: it gets some time for that. */
+/* The server says that the refresh token is dead. Another process may have renewed the login a
+   moment ago, and be about to save it: it gets some time for that, also where the lock is held, as
+   not every program that shares the cache heeds the lock. */
 static tc_event on_dead(tc_engine *engine) {
-  double left = tc_engine_time_left(engine);
-  if (engine->lock.held || left <= 0) return EV_DEAD;
+  double left = engine->request.deadline - engine->clocks.monotonic;
+  if (left <= 0) return EV_DEAD;
   engine->seconds = left < SETTLING ? left : SETTLING;
   return EV_SPENT;
 }

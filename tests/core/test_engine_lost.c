@@ -46,6 +46,7 @@ static void test_the_login_stays_whatever_comes_of_it(void) {
   end();
   begin_lost(1);
   STEP(REQUEST, ANSWERED(dead)); /* no grace: the first one was spent */
+  STEP(SLEEP, OK);
   STEP(LOAD, FOUND(cached));
   STEP(REMOVE, OK);
   STEP(UNLOCK, OK);
@@ -183,6 +184,7 @@ static void begin_next(double after) {
   begin_lost(1);
   pass(after);
   STEP(REQUEST, ANSWERED(dead));
+  if (after < 19) STEP(SLEEP, OK);
   STEP(LOAD, FOUND(next));
   STEP(PROBE, OK);
 }

@@ -231,12 +231,14 @@ static void test_a_refused_token_that_replaced_the_dead_one_is_renewed(void) {
   tc_token_response dead = fixture_refusal(400, "invalid_grant");
   begin_renewing(&cached, refusing("bad"));
   STEP(REQUEST, ANSWERED(dead));
+  STEP(SLEEP, OK);
   STEP(LOAD, FOUND(bad));
   STEP(PROBE, OK);
   RENEWS("r2");
   end();
   begin_renewing(&cached, refusing("bad"));
   STEP(REQUEST, ANSWERED(dead));
+  STEP(SLEEP, OK);
   STEP(LOAD, FOUND(fresh));
   STEP(UNLOCK, OK);
   FAILS(TC_ERR_DENIED);

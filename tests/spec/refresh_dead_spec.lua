@@ -28,7 +28,7 @@ describe("a refresh token that the server calls dead", function()
     expect_reauthorize(token, err)
     assert.equal("invalid_grant", err.code)
     assert.equal("revoked", err.description)
-    assert.equal("load try_lock load request load remove unlock", stage:acts())
+    assert.equal("load try_lock load request sleep load remove unlock", stage:acts())
     assert.is_nil(stage.stored)
     expect_reauthorize(flow:get_access_token())
     assert.equal("load", stage:acts())
@@ -61,15 +61,19 @@ describe("a refresh token that the server calls dead", function()
     assert.equal(NEWER, stage.stored)
   end)
 
-  it("is not removed, without a lock, before another has had time to save the newer one", function()
-    local stage = stages.new { token_info = LOGIN }
-    stage.on.request = logins.dead
-    stage.on.sleep = function() stage.stored = NEWER end
-    assert.equal("newer", stage:user_flow():get_access_token())
-    assert.equal("load request sleep load", stage:acts())
-    assert.same({ 0.5 }, stage.slept)
-    assert.equal(NEWER, stage.stored)
-  end)
+  it("is not removed before another, who may heed no lock, has had time to save the newer one",
+    function()
+      for acts, lock in pairs { ["load request sleep load"] = false,
+        ["load try_lock load request sleep load unlock"] = true } do
+        local stage = stages.new { token_info = LOGIN, lock = lock }
+        stage.on.request = logins.dead
+        stage.on.sleep = function() stage.stored = NEWER end
+        assert.equal("newer", stage:user_flow():get_access_token())
+        assert.equal(acts, stage:acts())
+        assert.same({ 0.5 }, stage.slept)
+        assert.equal(NEWER, stage.stored)
+      end
+    end)
 
   it("is not removed where another login is saved right after the last look", function()
     local handler_of = {
@@ -144,7 +148,7 @@ describe("a refresh token that the server calls dead", function()
   it("stays, at one request a call, under on_invalid_grant = keep", function()
     local stage, flow = dying({ lock = true }, { on_invalid_grant = "keep" })
     expect_reauthorize(flow:get_access_token())
-    assert.equal("load try_lock load request load unlock", stage:acts())
+    assert.equal("load try_lock load request sleep load unlock", stage:acts())
     expect_reauthorize(flow:get_access_token())
     assert.equal(2, #stage.requests)
     assert.equal(LOGIN, stage.stored)
