@@ -102,7 +102,8 @@ tc_event tc_best_on_loaded(tc_engine *engine, const tc_result *result) {
   if (result->outcome == TC_OK) return on_found(engine, result->token);
   if (result->outcome == TC_NONE && engine->best.origin == TC_FROM_CACHE) tc_best_forget(engine);
   bool insists = engine->best.origin == TC_FROM_GIVEN && engine->wanted.forced;
-  if (result->outcome == TC_FAILED && engine->client->has_user && !insists) {
+  bool does_without = engine->wanted.forced && engine->state == TC_STATE_LOADING;
+  if (result->outcome == TC_FAILED && engine->client->has_user && !insists && !does_without) {
     /* a login may be there: asking for another because the cache is away would be wrong, and so
        would renewing one read earlier, which another process may have renewed since */
     return tc_engine_fail(engine, TC_ERR_CACHE, "the cache could not be read");

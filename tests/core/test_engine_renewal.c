@@ -165,6 +165,19 @@ static void test_an_unreadable_cache_is_not_taken_for_an_empty_one(void) {
   end();
 }
 
+static void test_who_does_without_the_cache_logs_in_where_it_cannot_be_read(void) {
+  tc_token expired = fixture_login("expired", "r1", -5);
+  begin_user(FORCED);
+  STEP(LOAD, FAILED);
+  IS_AT(AUTHORIZE);
+  end();
+  begin_user(FORCED);
+  LOAD_LOCK_LOAD(FOUND(expired), FAILED); /* that one may have been renewed since */
+  STEP(UNLOCK, OK);
+  FAILS(TC_ERR_CACHE);
+  end();
+}
+
 static void test_what_was_read_before_a_failed_read_is_not_renewed(void) {
   tc_token expired = fixture_login("expired", "r1", -5);
   begin_user(PLAIN);
@@ -245,6 +258,7 @@ int main(void) {
   RUN(test_a_rotated_token_is_saved_where_the_access_token_is_of_no_use);
   RUN(test_without_rotation_there_is_nothing_to_save);
   RUN(test_an_unreadable_cache_is_not_taken_for_an_empty_one);
+  RUN(test_who_does_without_the_cache_logs_in_where_it_cannot_be_read);
   RUN(test_what_was_read_before_a_failed_read_is_not_renewed);
   RUN(test_what_was_read_before_a_failed_read_serves_to_its_end);
   RUN(test_the_last_minute_bridges_a_passing_failure);

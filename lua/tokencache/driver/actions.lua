@@ -256,7 +256,8 @@ function actions.authorize(run)
   local response, err = log_in(run)
   run.deadline = run.flow.io.monotonic() + run.timeout -- the login had its own
   if not response then
-    run.login_error = errors.wrap("denied", err)
+    err = errors.wrap("denied", err)
+    run.login_error = err.kind == "reauthorize" and run.cache_error or err
     return "failed", run.login_error.kind, run.login_error.message
   end
   run.logged_in = true
