@@ -1,0 +1,104 @@
+-- A dead login that cannot be removed from its cache: reauthorize is said once, then the user is
+-- asked, and the provider is not asked about that refresh token again.
+
+local folder = require "support.folder"
+local log = require "tokencache.log"
+local logins = require "support.logins"
+local new_table_store = require "support.table_store"
+local redis_server = require "support.redis_server"
+local stages = require "support.stage"
+local tokencache = require "tokencache"
+
+local redis, dir
+
+setup(function()
+  redis = redis_server.start()
+  dir = folder.new()
+end)
+
+teardown(function()
+  redis:stop()
+  dir:remove()
+end)
+
+before_each(function()
+  redis:cli("CONFIG", "SET", "min-replicas-to-write", 0)
+  redis:cli("FLUSHALL")
+  dir:shell("rm -rf *")
+end)
+
+after_each(function() log.set_logger(nil) end)
+
+local function take_no_writes()
+  redis:cli("CONFIG", "SET", "min-replicas-to-write", 1)
+end
+
+--- A store whose entries cannot be removed any more once `fail` was called.
+local function failing(store)
+  local broken = false
+  for _, name in ipairs { "set", "replace", "delete" } do
+    local method = store[name]
+    store[name] = method and function(...)
+      if broken then
+        return nil, "read-only"
+      end
+      return method(...)
+    end
+  end
+  return tokencache.cache.from_store(store, "anna"), function() broken = true end
+end
+
+local function encrypted(store)
+  return tokencache.store.encrypted(store,
+    { keys = { a = "a secret of the tests' own" }, use = "a" })
+end
+
+local function new_redis() return tokencache.store.redis { port = redis.port } end
+
+--- What makes a handler and a function that makes its entry stay.
+local backends = {
+  ["a file that has become a symbolic link"] = function()
+    return tokencache.cache.file { cache_path = dir:file("token") }, function()
+      dir:shell("mv token elsewhere; ln -s elsewhere token")
+    end
+  end,
+  ["a Redis that takes no writes any more"] = function()
+    return tokencache.cache.redis { port = redis.port, key = "anna" }, take_no_writes
+  end,
+  ["an encrypted Redis"] = function()
+    return tokencache.cache.from_store(encrypted(new_redis()), "anna"), take_no_writes
+  end,
+  ["two tiers"] = function()
+    return tokencache.cache.from_store(tokencache.store.tiered {
+      front = tokencache.store.memory(), back = new_redis() }, "anna"), take_no_writes
+  end,
+  memory = function() return failing(tokencache.store.memory()) end,
+  ["a user's table"] = function() return failing(new_table_store()) end,
+}
+
+for name, new in pairs(backends) do
+  it("a dead login that stays in " .. name .. " is said once, then the login is shown", function()
+    local stage, asked = stages.new(), 0
+    local cache, make_it_stay = new()
+    assert(cache:save_token_to_cache(logins.LOGIN))
+    local function ask() -- by a flow of its own, as for each request
+      return stage:user_flow({ cache = cache, state = "the-state", authorize = function()
+        asked = asked + 1
+        return stages.REDIRECT_URI .. "?code=the-code&state=the-state"
+      end }):get_access_token()
+    end
+    stage.on.request = function()
+      make_it_stay()
+      return logins.dead()
+    end
+    logins.expect_reauthorize(ask())
+    assert.equal(0, asked)
+    assert.equal(logins.LOGIN.refresh_token, cache:get_cached_token(true).refresh_token)
+    stage.on.request = nil
+    assert.equal("access-1", ask())
+    assert.equal("access-1", ask())
+    assert.equal(1, asked)
+    assert.equal("refresh-1", logins.sent(stage):match("^%S+"))
+    assert.equal(2, #stage.requests)
+  end)
+end
