@@ -112,18 +112,18 @@ for name, new_store in pairs(backends) do
   end)
 end
 
-describe("a process that is stopped in its request for longer than its lock lives", function()
+describe("a process that is stopped in its request", function()
   local SCRIPT = [[
     local tokencache = require "tokencache"
     local shell = require "support.process"
-    local port, gate = ...
+    local gate = ...
     local said = {}
     tokencache.set_logger(function(_, message) said[#said + 1] = message end)
     local flow = tokencache.flow.authorization_code {
       provider = { token_url = "https://login.example/token",
         authorize_url = "https://login.example/authorize" },
       client_id = %q, client_secret = "s3cret", redirect_uri = "https://app.example/callback",
-      store = tokencache.store.redis { port = tonumber(port) }, authorize = false,
+      store = tokencache.store.%s, authorize = false,
       http = { heartbeats = true, request = function()
         shell.write_file(os.getenv("READY_FILE"), "sent\n")
         shell.wait_until("the other", function() return shell.read_file(gate) end, 60)
@@ -136,31 +136,81 @@ describe("a process that is stopped in its request for longer than its lock live
     print((table.concat(said, "\n"):find("holds a newer one", 1, true)) ~= nil)
   ]]
 
-  it("does not save over what another has renewed meanwhile", function()
-    local store, gate = real.new.Redis(), real.dir:file("gate")
-    local function handler()
-      return tokencache.cache.from_store(store, "anna")
-    end
+  local store, gate, child
+
+  local function handler()
+    return tokencache.cache.from_store(store, "anna")
+  end
+
+  --- A process that has sent the login's refresh token and stands still.
+  local function stop(new_store, expression)
+    store, gate = new_store(), real.dir:file("gate")
     assert(handler():save_token_to_cache(merged(LOGIN, { expires_at = os.time() - 10 })))
-    local child = process.start(process.lua(SCRIPT:format(stages.CLIENT_ID), real.redis.port, gate),
+    child = process.start(process.lua(SCRIPT:format(stages.CLIENT_ID, expression), gate),
       { ready = true, environment = process.lua("").environment })
     finally(function()
       child:signal("CONT")
       child:stop()
     end)
     child:freeze()
+  end
+
+  local function go_on()
+    process.write_file(gate, "")
+    child:signal("CONT")
+    child:wait()
+    return child:output()
+  end
+
+  local function another()
     local stage = stages.new()
     stage.io.now, stage.io.monotonic, stage.io.sleep = nil, nil, nil
     stage.on.request = function()
       return stages.answer { access_token = "theirs", refresh_token = "refresh-9",
         expires_in = 3000 }
     end
-    local flow = stage:user_flow { store = store, timeout = 30 }
-    assert.equal("theirs", flow:account("anna"):get_access_token())
-    process.write_file(gate, "")
-    child:signal("CONT")
-    child:wait()
-    assert.equal("ours\ntheirs\ntrue\n", child:output())
-    assert.equal("refresh-9", handler():get_cached_token().refresh_token)
+    return stage
+  end
+
+  --- Ends the lock as its time would.
+  local servers = {
+    Redis = {
+      start = function() stop(real.new.Redis, ("redis { port = %d }"):format(real.redis.port)) end,
+      end_lock = function() return real.redis:cli("DEL", "tokencache-lock:anna") end,
+      ended = "1",
+    },
+    memcached = {
+      start = function()
+        stop(real.new.memcached,
+          ('memcached { servers = { "%s" } }'):format(real.memcached.address))
+      end,
+      end_lock = function()
+        return real.memcached:ask("delete " .. require("tokencache.store.memcached_key").lock "anna")
+      end,
+      ended = "DELETED",
+    },
+  }
+
+  for name, server in pairs(servers) do
+    it("until its lock has ended saves nothing over what another has renewed: " .. name, function()
+      server.start()
+      assert.matches(server.ended, server.end_lock(), 1, true)
+      assert.equal("theirs",
+        another():user_flow({ store = store }):account("anna"):get_access_token())
+      assert.equal("ours\ntheirs\ntrue\n", go_on())
+      assert.equal("refresh-9", handler():get_cached_token().refresh_token)
+    end)
+  end
+
+  it("keeps the lock of a file: nobody sends its refresh token meanwhile", function()
+    stop(real.new.file, ('file { directory = "%s" }'):format(real:directory()))
+    local stage = another()
+    local token, err = stage:user_flow({ store = store, timeout = 0.2 }):account("anna")
+      :get_access_token()
+    assert.is_nil(token)
+    assert.equal("timeout", err.kind)
+    assert.equal(0, #stage.requests)
+    assert.equal("ours\nours\nfalse\n", go_on())
+    assert.equal("refresh-2", handler():get_cached_token().refresh_token)
   end)
 end)
