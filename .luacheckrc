@@ -5,7 +5,7 @@ include_files = {
   "lua/**/*.lua", "tests/**/*.lua", "examples/**/*.lua", "bench/**/*.lua", "rockspec/*.rockspec",
   ".busted", ".luacheckrc",
 }
-exclude_files = { "tests/servers/node_modules" }
+exclude_files = { "tests/servers/node_modules", "tests/vendor" }
 
 files["tests/spec"] = { std = "+busted" }
 files["tests/nginx"] = { std = "+busted" }

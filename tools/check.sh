@@ -11,7 +11,7 @@ nothing() {
 
 c_files() { git ls-files --cached --others --exclude-standard '*.c' '*.h'; }
 own_files() {
-  git ls-files --cached --others --exclude-standard |
+  git ls-files --cached --others --exclude-standard ':!tests/vendor' |
     grep -E '\.(c|h|lua|sh|mjs|md)$|^Makefile$|^\.ci/run$'
 }
 
