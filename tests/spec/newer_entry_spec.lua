@@ -185,7 +185,8 @@ describe("a process that is stopped in its request", function()
           ('memcached { servers = { "%s" } }'):format(real.memcached.address))
       end,
       end_lock = function()
-        return real.memcached:ask("delete " .. require("tokencache.store.memcached_key").lock "anna")
+        local key = require "tokencache.store.memcached_key"
+        return real.memcached:ask("delete " .. key.lock "anna")
       end,
       ended = "DELETED",
     },

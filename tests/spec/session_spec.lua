@@ -1,6 +1,9 @@
 local keep_log = require "support.keep_log"
 local lapis_session = require "support.lapis_session"
 local log = require "tokencache.log"
+local logins = require "support.logins"
+local stages = require "support.stage"
+local tokencache = require "tokencache"
 local tokencache_cache = {
   django_session = require "tokencache.cache.django_session",
   flask_session = require "tokencache.cache.flask_session",
@@ -145,6 +148,112 @@ describe("cache.django_session", function()
   it("raises where the request has no session", function()
     local handler = tokencache_cache.django_session { request = {} }
     assert.error_matches(function() handler:get_cached_token() end, "request.session is nil")
+  end)
+end)
+
+describe("a session with a lock", function()
+  local LOGIN = logins.LOGIN
+  local store, stage
+
+  before_each(function()
+    store, stage = tokencache.store.memory(), stages.new()
+    logins.rotate(stage)
+  end)
+
+  after_each(function() log.set_logger(nil) end)
+
+  --- The handler of one request, whose session is a copy of its own.
+  local function request(info)
+    local session = { token_info = info }
+    return tokencache_cache.flask_session { session = session, lock = store }, session
+  end
+
+  local function get(handler, opts)
+    return stage:user_flow({ cache = handler }):get_access_token(opts)
+  end
+
+  it("gives a token that another request of the browser has renewed, and keeps it", function()
+    local first, session = request(LOGIN)
+    assert.equal("access-1", get(first))
+    assert.equal("refresh-2", session.token_info.refresh_token)
+    local second, other = request(LOGIN)
+    assert.equal("access-1", get(second))
+    assert.equal("refresh-2", other.token_info.refresh_token)
+    assert.equal("refresh-1", logins.sent(stage))
+  end)
+
+  it("renews the newest, whichever the session still has", function()
+    assert.equal("access-1", get((request(LOGIN))))
+    stage.now = 9000
+    assert.equal("access-2", get((request(LOGIN))))
+    stage.now = 12700
+    assert.equal("access-3", get((request(LOGIN))))
+    assert.equal("refresh-1 refresh-2 refresh-3", logins.sent(stage))
+  end)
+
+  it("takes the lock anew where another has renewed the token since it was taken", function()
+    local other, handler = (request(LOGIN)), (request(LOGIN))
+    local try_lock = store.try_lock
+    function store:try_lock(...)
+      store.try_lock = try_lock
+      assert.equal("access-1", get(other))
+      stage.now = 9000
+      return try_lock(self, ...)
+    end
+    log.set_logger(false)
+    assert.equal("access-2", get(handler))
+    assert.equal("refresh-1 refresh-2", logins.sent(stage))
+    assert.equal("access-2", get((request(LOGIN))))
+  end)
+
+  it("knows a provider that keeps its refresh tokens", function()
+    logins.rotate(stage, { refresh_token = "refresh-1" })
+    assert.equal("access-1", get((request(LOGIN))))
+    assert.equal("access-1", get((request(LOGIN))))
+    stage.now = 9000
+    assert.equal("access-2", get((request(LOGIN))))
+    assert.equal("access-2", get((request(LOGIN))))
+    assert.equal(2, #stage.requests)
+  end)
+
+  it("does not bring back what was removed", function()
+    local handler, session = request(LOGIN)
+    assert.equal("access-1", get(handler))
+    assert.is_true(stage:user_flow({ cache = handler }):remove())
+    assert.is_nil(session.token_info)
+    local old, other = request(LOGIN)
+    logins.expect_reauthorize(get(old))
+    assert.is_nil(other.token_info)
+    assert.equal(1, #stage.requests)
+  end)
+
+  it("gives a login of its own to nobody else", function()
+    assert.equal("access-1", get((request(LOGIN))))
+    local handler = request(LOGIN)
+    assert.is_true(handler:save_token_to_cache { access_token = "new", authorized_at = 2000,
+      refresh_token = "new", expires_at = 9000 })
+    assert.equal("access-1", get((request(LOGIN))))
+  end)
+
+  it("sends nothing where the store fails", function()
+    store.try_lock = function() return nil, "no route" end
+    local token, err = get((request(LOGIN)))
+    assert.is_nil(token)
+    assert.equal("cache", err.kind)
+    store.get = store.try_lock
+    token, err = get((request(LOGIN)))
+    assert.is_nil(token)
+    assert.equal("cache", err.kind)
+    assert.equal(0, #stage.requests)
+  end)
+
+  it("wants a store with locks, and blames who gives another", function()
+    local ok, problem = pcall(function()
+      local _ = tokencache_cache.flask_session { session = {}, lock = { get = print, set = print } }
+    end)
+    assert.is_false(ok)
+    assert.matches("session_spec.lua:%d+: cache.flask_session: lock must be a store with locks, "
+      .. "such as store.redis; it has no method try_lock", problem)
   end)
 end)
 

@@ -1,6 +1,7 @@
 --- Runs a function that must not be left half done. Where an event loop has timers, it runs in one:
 --- there it goes on when its client leaves, or when the caller's coroutine is dropped. The caller
---- waits for it until its own deadline.
+--- waits for it until its own deadline. A handler that can do some things only in its request is
+--- told before (`set_out`) and after (`come_back`).
 
 local protected = require "tokencache.util.protected"
 
@@ -61,7 +62,10 @@ return function(account, deadline, fn, ...)
   if not is_possible(account) then
     return true, fn(...)
   end
-  local io = account.flow.io
+  local io, handler = account.flow.io, account.handler
+  if handler.set_out then
+    handler:set_out()
+  end
   local waiter = io.new_waiter and io.new_waiter() or nil
   local task, outcome = new_task(waiter, fn, ...)
   if not io.after(0, task, task) then
@@ -70,7 +74,10 @@ return function(account, deadline, fn, ...)
   wait(io, waiter, deadline, outcome)
   if not outcome.done then
     return false
-  elseif not outcome.ok then
+  elseif handler.come_back then
+    handler:come_back()
+  end
+  if not outcome.ok then
     error(outcome.values[2], 0)
   end
   return true, unpack(outcome.values, 2, outcome.count)

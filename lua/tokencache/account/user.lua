@@ -47,7 +47,11 @@ end
 ---@return tokencache.TokenInfo?
 ---@return tokencache.Error?
 function UserAccount:_redeem(response, timeout)
-  local info, err, code_is_unused = driver.run(self.only, timeout, { response = response })
+  local handler = self.only.handler
+  local info, err, code_is_unused = nil, handler.refusal and handler:refusal(), true
+  if not err then
+    info, err, code_is_unused = driver.run(self.only, timeout, { response = response })
+  end
   if code_is_unused and response.auth then
     authorization.reopen(response.auth)
   end

@@ -4,18 +4,20 @@ local options = require "tokencache.util.options"
 local session_handler = require "tokencache.cache.session"
 
 local WHERE = "cache.django_session"
-local RULES = { request = { "object", required = true } }
+local RULES = { request = { "object", required = true }, lock = { "object" } }
 
 --- Makes a handler for `request.session["token_info"]`; the session is looked up at each call.
----@param opts { request: table|userdata }
----@return tokencache.SessionHandler
+---@param opts { request: table|userdata, lock?: tokencache.Store }  lock: for requests of one
+---   browser at the same time
+---@return tokencache.SessionHandler|tokencache.LockedSession
 return function(opts)
-  local request = options.check(WHERE, opts, RULES).request
-  return session_handler(WHERE, function()
-    local session = request.session
+  local checked = options.check(WHERE, opts, RULES)
+  local handler = session_handler(WHERE, function()
+    local session = checked.request.session
     if session == nil then
       error(WHERE .. ": request.session is nil; load the session before the token is asked for", 3)
     end
     return session
-  end)
+  end, checked.lock)
+  return handler
 end

@@ -3,7 +3,9 @@
 
 local errors = require "tokencache.error"
 local from_store = require "tokencache.cache.from_store"
+local headers_sent = require "tokencache.cache.session_headers"
 local options = require "tokencache.util.options"
+local with_lock = require "tokencache.cache.session_lock"
 
 local WHERE = "cache.resty_session"
 local KEY = "token_info"
@@ -14,8 +16,18 @@ local KEY = "token_info"
 local Store = {}
 Store.__index = Store
 
+local function refusal()
+  return headers_sent(WHERE)
+end
+
+--- lua-resty-session says that all went well also where its header comes too late.
 local function save(self)
-  local ok, err = self.session:save()
+  local err = refusal()
+  if err then
+    return nil, err
+  end
+  local ok
+  ok, err = self.session:save()
   if not ok then
     return nil, errors.new("cache", WHERE .. ": the session could not be saved"
       .. (err ~= nil and ": " .. tostring(err) or ""))
@@ -42,19 +54,22 @@ function Store:delete(key)
   return save(self)
 end
 
-local RULES = { session = { "object", required = true } }
+local RULES = { session = { "object", required = true }, lock = { "object" } }
 
 --- Makes a handler for the session's "token_info".
----@param opts { session: table|userdata }  open, as `require("resty.session").start` makes it
----@return tokencache.StoreHandler
+---@param opts { session: table|userdata, lock?: tokencache.Store }  session: open, as
+---   `require("resty.session").start` makes it; lock: for requests of one browser at the same time
+---@return tokencache.StoreHandler|tokencache.LockedSession
 return function(opts)
-  local session = options.check(WHERE, opts, RULES).session
+  local checked = options.check(WHERE, opts, RULES)
+  local session = checked.session
   for _, method in ipairs { "get", "set", "save" } do
     if session[method] == nil then
       error(WHERE .. ": session has no method " .. method, 2)
     end
   end
   local handler = from_store(setmetatable({ session = session }, Store), KEY)
-  handler.in_request = true
+  handler.in_request, handler.refusal = true, refusal
+  handler = with_lock(WHERE, handler, checked.lock, 2) -- no tail call, for the level blamed
   return handler
 end

@@ -4,7 +4,9 @@
 --- goes through to the caller.
 
 local errors = require "tokencache.error"
+local headers_sent = require "tokencache.cache.session_headers"
 local log = require "tokencache.log"
+local with_lock = require "tokencache.cache.session_lock"
 
 local KEY = "token_info"
 
@@ -43,19 +45,37 @@ function Handler:save_token_to_cache(token_info)
   if type(token_info) ~= "table" then
     return failure(self, "a token_info is a table, not a " .. type(token_info))
   end
+  local refusal = self:refusal()
+  if refusal then
+    return nil, refusal
+  end
   self.session()[KEY] = token_info
   return true
 end
 
----@return true
+---@return true?
+---@return tokencache.Error?
 function Handler:remove_cached_token()
+  local refusal = self:refusal()
+  if refusal then
+    return nil, refusal
+  end
   self.session()[KEY] = nil
   return true
 end
 
+--- Why the session cannot be saved any more.
+---@return tokencache.Error?
+function Handler:refusal()
+  return headers_sent(self.where)
+end
+
 ---@param where string
 ---@param session fun(): any
----@return tokencache.SessionHandler
-return function(where, session)
-  return setmetatable({ where = where, session = session }, Handler)
+---@param lock? tokencache.Store
+---@return tokencache.SessionHandler|tokencache.LockedSession
+return function(where, session, lock)
+  local handler = setmetatable({ where = where, session = session }, Handler)
+  handler = with_lock(where, handler, lock, 3) -- no tail call, for the level that is blamed
+  return handler
 end

@@ -33,7 +33,7 @@ local token_info = require "tokencache.token_info"
 ---@field object? table         the token endpoint's answer
 ---@field renews? tokencache.TokenInfo  what the request renews
 ---@field unread? tokencache.Error  why the cache could not be read, where a token owed stood in
----@field dead? string          the refresh token that the provider knows no longer
+---@field dead? string          the refresh token that the provider calls dead
 ---@field asked? number         monotonic seconds: when the last request was sent
 ---@field busy? boolean         another held the lock when it was last tried
 ---@field waited? boolean       another has held the lock in this run
@@ -221,14 +221,17 @@ end
 --- Has the handler show that it can save. While the cache cannot be read nothing is sent: a token
 --- that is owed may have been saved, and renewed by another process.
 function actions.probe(run)
-  if run.unread then
-    run.cache_error = run.unread
+  local handler = run.handler
+  run.cache_error = run.unread or handler.refusal and handler:refusal()
+  if run.cache_error then
     return "failed"
   elseif run.state.owed then
     return save_first(run)
+  elseif not handler.can_save then
+    return "ok"
   end
   local read = run.read or {}
-  local entry, err = run.handler:can_save(read.entry, read.info, run.lock.handle)
+  local entry, err = handler:can_save(read.entry, read.info, run.lock.handle)
   if entry == false then
     -- the request finds that the lock has ended
     return run.lock.handle and not run.lock:is_still_held() and "ok" or "none"

@@ -102,7 +102,7 @@ local function start(run)
     refused = options.refused,
     authorized = options.response ~= nil,
     lockless = not handler.try_lock,
-    unprobed = not handler.can_save,
+    unprobed = not handler.can_save and not handler.refusal,
   }, token_info.flat(options.given))
 end
 
