@@ -294,7 +294,7 @@ function actions.request(run, url, authorization, body, timeout, deadline, origi
     -- another coroutine has sent it meanwhile
     return "ok", spent.ANSWER.status, nil, spent.ANSWER.object
   end
-  run.asked = run.flow.io.monotonic()
+  request.spends, run.asked = origin and not run.flow.reuses, run.flow.io.monotonic()
   local response, err = endpoint.send(transport, request)
   if not response then
     return "failed", err.kind, err.message, err.sent == false

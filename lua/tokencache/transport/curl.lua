@@ -16,6 +16,7 @@ local options = require "tokencache.util.options"
 ---@field body? string
 ---@field deadline? number  seconds on the clock of `tokencache._core`'s monotonic()
 ---@field timeout? number   seconds from now; the earlier of the two counts
+---@field spends? boolean   it sends a refresh token: once begun, it has all of `timeout`
 ---@field heartbeat? fun()              to be called while the answer is awaited; may yield
 ---@field heartbeat_interval? number    seconds from one heartbeat to the next
 
