@@ -187,7 +187,14 @@ static bool refuse_type(encoder *e, const place *at) {
 typedef struct shape {
   bool is_array;
   int count;
+  size_t key_bytes; /* of an object's keys, together */
 } shape;
+
+/* While values are written, Lua makes objects, and finalizers may run. */
+static bool raise_change(lua_State *L) {
+  (void)luaL_error(L, "encode: a finalizer has changed the table");
+  return false;
+}
 
 static bool is_marked_array(encoder *e) {
   if (!lua_getmetatable(e->L, -1)) return false;
@@ -201,6 +208,7 @@ static bool find_shape(encoder *e, const place *at, shape *found) {
   lua_State *L = e->L;
   bool marked = is_marked_array(e);
   int strings = 0, total = 0;
+  size_t bytes = 0;
   lua_Number highest = 0;
   lua_pushnil(L);
   while (lua_next(L, -2)) {
@@ -208,6 +216,7 @@ static bool find_shape(encoder *e, const place *at, shape *found) {
     if (total++ == INT_MAX) return refuse(e, at, "the table has too many fields for JSON");
     if (lua_type(L, -1) == LUA_TSTRING) {
       strings++;
+      bytes += lua_rawlen(L, -1);
     } else if (lua_type(L, -1) != LUA_TNUMBER) {
       return refuse(e, at, "the table has a key that is no string; JSON knows no other");
     } else {
@@ -217,7 +226,8 @@ static bool find_shape(encoder *e, const place *at, shape *found) {
       if (key > highest) highest = key;
     }
   }
-  *found = (shape){.is_array = marked || (strings == 0 && total > 0), .count = total};
+  bool is_array = marked || (strings == 0 && total > 0);
+  *found = (shape){.is_array = is_array, .count = total, .key_bytes = bytes};
   if (!found->is_array && strings == total) return true;
   if (strings > 0) return refuse(e, at, "the table mixes strings and numbers as keys; use one");
   /* distinct whole numbers from 1 on: no hole if there are as many as the highest says */
@@ -234,6 +244,7 @@ static bool encode_array(encoder *e, const place *at, int count) {
     place here = {.outer = at, .key = TC_STR_NONE, .index = i};
     if (i > 1) tc_buf_add_char(e->buf, ',');
     lua_rawgeti(e->L, -1, i);
+    if (lua_isnil(e->L, -1)) return raise_change(e->L);
     if (!encode_value(e, &here)) return false;
     lua_pop(e->L, 1);
   }
@@ -247,26 +258,33 @@ static int compare_keys(const void *left, const void *right) {
   return order != 0 ? order : (a->len > b->len) - (a->len < b->len);
 }
 
-/* Pushes a userdata with the table's keys, sorted: the same fields always make the same text. */
-static const tc_str *push_sorted_keys(lua_State *L, int count) {
-  tc_str *keys = lua_newuserdata(L, (size_t)count * sizeof *keys);
-  int used = 0;
+/* Pushes a userdata with the table's keys, sorted: the same fields always make the same text. They
+   are copies: a key that is taken out of the table while its value is written may be freed. */
+static const tc_str *push_sorted_keys(lua_State *L, const shape *found) {
+  size_t count = (size_t)found->count, used = 0, left = found->key_bytes;
+  tc_str *keys = lua_newuserdata(L, count * sizeof *keys + left);
+  char *room = (char *)(keys + count);
   lua_pushnil(L);
   while (lua_next(L, -3)) {
+    tc_str key = TC_STR_NONE;
     lua_pop(L, 1);
-    if (used++ == count) break;
-    tc_str *key = &keys[used - 1];
-    key->data = lua_tolstring(L, -1, &key->len); /* a string: not converted in place */
+    if (lua_type(L, -1) != LUA_TSTRING || used == count) (void)raise_change(L);
+    key.data = lua_tolstring(L, -1, &key.len);
+    if (key.len > left) (void)raise_change(L);
+    memcpy(room, key.data, key.len);
+    keys[used++] = (tc_str){room, key.len};
+    room += key.len;
+    left -= key.len;
   }
-  if (used != count) (void)luaL_error(L, "encode: a finalizer has changed the table");
-  if (count > 1) qsort(keys, (size_t)count, sizeof *keys, compare_keys);
+  if (used != count) (void)raise_change(L);
+  if (count > 1) qsort(keys, count, sizeof *keys, compare_keys);
   return keys;
 }
 
-static bool encode_object(encoder *e, const place *at, int count) {
-  const tc_str *keys = push_sorted_keys(e->L, count);
+static bool encode_object(encoder *e, const place *at, const shape *found) {
+  const tc_str *keys = push_sorted_keys(e->L, found);
   tc_buf_add_char(e->buf, '{');
-  for (int i = 0; i < count; i++) {
+  for (int i = 0; i < found->count; i++) {
     place here = {.outer = at, .key = keys[i]};
     if (i > 0) tc_buf_add_char(e->buf, ',');
     if (memchr(keys[i].data, '\0', keys[i].len) != NULL) {
@@ -276,6 +294,7 @@ static bool encode_object(encoder *e, const place *at, int count) {
     tc_buf_add_char(e->buf, ':');
     lua_pushlstring(e->L, keys[i].data, keys[i].len);
     lua_rawget(e->L, -3);
+    if (lua_isnil(e->L, -1)) return raise_change(e->L);
     if (!encode_value(e, &here)) return false;
     lua_pop(e->L, 1);
   }
@@ -285,13 +304,13 @@ static bool encode_object(encoder *e, const place *at, int count) {
 }
 
 static bool encode_table(encoder *e, const place *at) {
-  shape found = {false, 0};
+  shape found = {0};
   if (e->depth == TC_JSON_MAX_DEPTH) {
     return refuse(e, NULL, "tables nested too deeply, or in a circle, cannot be stored as JSON");
   }
   if (!find_shape(e, at, &found)) return false;
   e->depth++;
-  bool ok = found.is_array ? encode_array(e, at, found.count) : encode_object(e, at, found.count);
+  bool ok = found.is_array ? encode_array(e, at, found.count) : encode_object(e, at, &found);
   e->depth--;
   return ok;
 }

@@ -24,9 +24,11 @@ static tc_memcached *check_open(lua_State *L) {
   return open_one(L, tc_lua_check_self(L, METATABLE));
 }
 
+/* No number: to make a string of one lets finalizers run, and they may close the client. */
 static tc_str check_str(lua_State *L, int index) {
   tc_str text;
-  text.data = luaL_checklstring(L, index, &text.len);
+  luaL_checktype(L, index, LUA_TSTRING);
+  text.data = lua_tolstring(L, index, &text.len);
   return text;
 }
 
@@ -195,20 +197,15 @@ static l_memcached *new_closed(lua_State *L) {
   return self;
 }
 
-/* The list is Lua's own memory, left on the stack; its texts belong to the table. */
-static const char *const *check_servers(lua_State *L, int index, size_t *count) {
-  luaL_checktype(L, index, LUA_TTABLE);
-  *count = lua_rawlen(L, index);
-  luaL_argcheck(L, *count <= MOST_SERVERS, index, "too many servers");
-  const char **servers = lua_newuserdata(L, (*count + 1) * sizeof *servers);
-  for (size_t i = 0; i < *count; i++) {
-    lua_rawgeti(L, index, (int)i + 1);
-    luaL_argcheck(L, lua_type(L, -1) == LUA_TSTRING, index, "servers must be strings");
+/* Fills the list with texts that belong to the table at 1. Nothing is allocated here. */
+static void check_servers(lua_State *L, const char **servers, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    lua_rawgeti(L, 1, (int)i + 1);
+    luaL_argcheck(L, lua_type(L, -1) == LUA_TSTRING, 1, "servers must be strings");
     servers[i] = lua_tostring(L, -1);
-    luaL_argcheck(L, strlen(servers[i]) == lua_rawlen(L, -1), index, "a server holds a NUL byte");
+    luaL_argcheck(L, strlen(servers[i]) == lua_rawlen(L, -1), 1, "a server holds a NUL byte");
     lua_pop(L, 1);
   }
-  return servers;
 }
 
 /* open(servers, options | nil, timeout, connect_timeout) -> client; nil, err. No I/O. */
@@ -220,8 +217,13 @@ static int l_memcached_open(lua_State *L) {
   };
   tc_error err;
   tc_error_clear(&err);
-  options.servers = check_servers(L, 1, &options.server_count);
+  luaL_checktype(L, 1, LUA_TTABLE);
+  options.server_count = lua_rawlen(L, 1);
+  luaL_argcheck(L, options.server_count <= MOST_SERVERS, 1, "too many servers");
+  const char **servers = lua_newuserdata(L, (options.server_count + 1) * sizeof *servers);
   l_memcached *self = new_closed(L);
+  check_servers(L, servers, options.server_count); /* last: a finalizer may empty the table */
+  options.servers = servers;
   if (tc_memcached_open(&self->memcached, &options, &err) < 0) return tc_lua_fail(L, &err);
   return 1;
 }

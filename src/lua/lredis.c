@@ -98,15 +98,13 @@ static l_redis *new_closed(lua_State *L) {
   return self;
 }
 
-/* The field `name` of the table at 1, which goes on holding it. */
+/* The field `name` of the table at 1, left on the stack: a finalizer may take it from the table. */
 static const char *opt_text(lua_State *L, const char *name, size_t *len) {
   lua_getfield(L, 1, name);
   if (!lua_isnil(L, -1) && lua_type(L, -1) != LUA_TSTRING) {
     luaL_error(L, "open: %s must be a string, not %s", name, luaL_typename(L, -1));
   }
-  const char *text = lua_tolstring(L, -1, len);
-  lua_pop(L, 1);
-  return text;
+  return lua_tolstring(L, -1, len);
 }
 
 static tc_str opt_str(lua_State *L, const char *name) {
@@ -133,6 +131,7 @@ static bool opt_boolean(lua_State *L, const char *name) {
    connect_timeout=, timeout= } -> client, not connected yet. Checked by store/redis.lua. */
 static int l_redis_open(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
   lua_settop(L, 1);
   const tc_redis_options options = {
       .stream =
@@ -206,9 +205,9 @@ static int fail_reader(lua_State *L, l_reader *self, const tc_error *err) {
 
 /* reader:feed(bytes) -> true; nil, err, and the reader is of no more use */
 static int l_reader_feed(lua_State *L) {
-  l_reader *self = check_reader(L);
   size_t len;
   const char *bytes = luaL_checklstring(L, 2, &len);
+  l_reader *self = check_reader(L);
   tc_error err;
   tc_error_clear(&err);
   int status = tc_redis_reader_feed(self->reader, bytes, len, &err);

@@ -259,3 +259,42 @@ it("a finalizer that changes the table which is being encoded ends that, by an e
     until grown >= 2000
   ]])
 end)
+
+describe("a finalizer that empties the table which is being", function()
+  local function check(write)
+    assert.equal("", run([[
+      require("tokencache").set_logger(false)
+      local finalizer = require "support.finalizer"
+      local tokencache, json = require "tokencache", require "tokencache.json"
+      collectgarbage("setpause", 1)
+      collectgarbage("setstepmul", 10000)
+      local cache = tokencache.cache.from_store(tokencache.store.memory {}, "k")
+      local nested, emptied = {}, 0
+      local info = { access_token = "a", nested = nested }
+      local function empty()
+        emptied = emptied + (next(nested) and 1 or 0)
+        for name in pairs(nested) do nested[name] = nil end
+      end
+      local function write() ]] .. write .. [[ end
+      for round = 1, 1000 do
+        for _ = 1, math.random(9) do finalizer(empty) end
+        local _ = ("x"):rep(math.random(999))
+        for i = 1, 9 do
+          nested[("a name of field %d that nothing but round %d's table holds"):format(i, round)] =
+            { i, { "a" } }
+        end
+        local fine, problem = pcall(write)
+        assert(fine or tostring(problem):find "a finalizer has changed the table$", problem)
+      end
+      assert(emptied > 0)
+    ]]))
+  end
+
+  it("encoded ends that, by an error", function()
+    check "assert(json.encode(info))"
+  end)
+
+  it("saved ends that, by an error", function()
+    check "assert(cache:save_token_to_cache(info))"
+  end)
+end)
