@@ -53,8 +53,8 @@ SOURCES__crypto   := src/backend/crypto.c src/lua/lcrypto.c
 LIBS__crypto      := -lcrypto
 
 SOURCES__redis := src/backend/redis.c src/backend/redis_codec.c src/backend/redis_error.c src/backend/stream.c \
-                  src/backend/dial.c src/backend/process.c src/backend/tls.c src/backend/sigpipe.c src/lua/lredis.c \
-                  src/lua/lrepeated.c
+                  src/backend/dial.c src/backend/process.c src/backend/tls.c src/backend/sigpipe.c src/core/redact.c \
+                  src/lua/lredis.c src/lua/lrepeated.c
 LIBS__redis    := -lhiredis -lssl -lcrypto
 
 SOURCES__memcached := $(wildcard src/backend/memcached*.c) src/backend/process.c src/lua/lmemcached.c \

@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-#include "core/secret.h"
+#include "core/redact.h"
 
 static const struct {
   const char *code;
@@ -59,9 +59,11 @@ int tc_redis_server_error(tc_error *err, const char *place, tc_str text, const t
   size_t code_len = code_length(text);
   tc_error_copy_foreign(err->code, sizeof err->code, (tc_str){text.data, code_len});
   tc_error_copy_foreign(err->description, sizeof err->description, text);
-  size_t first = tc_str_equal(words[0], TC_STR("AUTH")) ? 1 : 2;
-  for (size_t i = first; i < count; i++) {
-    tc_redact(err->description + code_len, strlen(err->description + code_len), words[i]);
+  char *said = err->description + code_len;
+  for (size_t i = tc_str_equal(words[0], TC_STR("AUTH")) ? 1 : 2; i < count; i++) {
+    if (tc_redact(said, strlen(said), words[i])) continue;
+    tc_error_clear(err);
+    return tc_error_set(err, TC_ERR_NOMEM, NULL);
   }
   return tc_error_set(err, TC_ERR_CACHE, "%s: Redis answered %s; %s", place, err->description,
                       remedy_of(err->code, words[0]));

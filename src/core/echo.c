@@ -1,7 +1,7 @@
 #include "core/echo.h"
 
 #include "core/form.h"
-#include "core/secret.h"
+#include "core/redact.h"
 
 static bool is_public_param(tc_str name) {
   static const char *const names[] = {"grant_type",   "scope",    "client_id",
@@ -15,28 +15,27 @@ static bool is_public_param(tc_str name) {
 static bool hide_param(char *text, size_t len, tc_str encoded) {
   tc_error ignored = TC_ERROR_NONE;
   tc_buf decoded = TC_BUF_EMPTY;
-  tc_redact(text, len, encoded);
-  bool done = tc_form_decode(&decoded, encoded, &ignored) == 0;
-  if (done) tc_redact(text, len, tc_buf_str(&decoded));
+  bool done = tc_form_decode(&decoded, encoded, &ignored) == 0 &&
+              tc_redact(text, len, tc_buf_str(&decoded));
   tc_buf_free(&decoded);
   return done;
 }
 
-bool tc_echo_hide(char *text, size_t len, tc_str client_secret, tc_str body, tc_str authorization) {
+static bool hide_credentials(char *text, size_t len, tc_str authorization) {
   static const size_t scheme = sizeof "Basic " - 1;
-  tc_buf secret = TC_BUF_EMPTY;
+  if (authorization.len <= scheme) return true;
+  tc_str credentials = {authorization.data + scheme, authorization.len - scheme};
+  while (credentials.data[credentials.len - 1] == '=') credentials.len--; /* often left out */
+  return tc_redact(text, len, credentials);
+}
+
+bool tc_echo_hide(char *text, size_t len, tc_str client_secret, tc_str body, tc_str authorization) {
   tc_form_pair pair;
   if (len == 0) return true;
-  if (authorization.len > scheme) {
-    tc_str credentials = {authorization.data + scheme, authorization.len - scheme};
-    while (credentials.data[credentials.len - 1] == '=') credentials.len--; /* often left out */
-    tc_redact(text, len, credentials);
-  }
-  tc_form_encode(&secret, client_secret);
-  bool done = !secret.failed && hide_param(text, len, tc_buf_str(&secret));
+  bool done = hide_credentials(text, len, authorization);
+  done = tc_redact(text, len, client_secret) && done;
   while (tc_form_next(&body, &pair)) {
     if (!is_public_param(pair.name)) done = hide_param(text, len, pair.value) && done;
   }
-  tc_buf_free(&secret);
   return done;
 }

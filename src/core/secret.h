@@ -1,4 +1,4 @@
-/* Secrets: erased when done with, compared in constant time, cut out of whatever is shown. */
+/* Secrets: erased when done with, compared in constant time. */
 #ifndef TC_SECRET_H
 #define TC_SECRET_H
 
@@ -9,10 +9,5 @@ void tc_wipe(void *data, size_t len);
 
 /* Compares without telling, by its duration, where the two differ. */
 bool tc_secret_equal(tc_str a, tc_str b);
-
-/* Replaces every occurrence of `secret` in the `len` bytes at `text` by asterisks, in place;
-   also one that the end of the text cuts off.
-   Secrets shorter than four bytes are left: they would blot out ordinary words. */
-void tc_redact(char *text, size_t len, tc_str secret);
 
 #endif

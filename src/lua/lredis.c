@@ -182,7 +182,8 @@ static int l_redis_server_error(lua_State *L) {
   size_t count = check_words(L, 3, words);
   tc_error err;
   tc_error_clear(&err);
-  (void)tc_redis_server_error(&err, place, text, words, count);
+  int status = tc_redis_server_error(&err, place, text, words, count);
+  if (status == TC_ERR_NOMEM) return luaL_error(L, "not enough memory");
   tc_lua_push_error(L, &err);
   return 1;
 }

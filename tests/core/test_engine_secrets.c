@@ -49,6 +49,7 @@ static void test_hides_the_client_secret(void) {
   check_hidden("client_secret_basic", "s3cr3t%2F%2B+%25");
   check_hidden("client_secret_post", SECRET);
   check_hidden("client_secret_post", "s3cr3t%2F%2B+%25");
+  check_hidden("client_secret_post", "s3cr3t%2f%2b%20%25");
 }
 
 static void test_hides_basic_credentials_with_and_without_padding(void) {
@@ -68,6 +69,7 @@ static void test_hides_basic_credentials_with_and_without_padding(void) {
 static void test_hides_the_refresh_token(void) {
   check_hidden("none", "r3fresh/1");
   check_hidden("none", "r3fresh%2F1");
+  check_hidden("none", "r3fresh%2f1");
 }
 
 static void test_hides_parameters_of_the_users(void) {
