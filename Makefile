@@ -53,13 +53,13 @@ SOURCES__crypto   := src/backend/crypto.c src/lua/lcrypto.c
 LIBS__crypto      := -lcrypto
 
 SOURCES__redis := src/backend/redis.c src/backend/redis_codec.c src/backend/redis_error.c src/backend/stream.c \
-                  src/backend/dial.c src/backend/process.c src/backend/tls.c src/backend/sigpipe.c src/core/redact.c \
-                  src/lua/lredis.c src/lua/lrepeated.c
-LIBS__redis    := -lhiredis -lssl -lcrypto
+                  src/backend/apart.c src/backend/dial.c src/backend/process.c src/backend/tls.c src/backend/sigpipe.c \
+                  src/core/redact.c src/lua/lredis.c src/lua/lrepeated.c
+LIBS__redis    := -lhiredis -lssl -lcrypto -pthread
 
-SOURCES__memcached := $(wildcard src/backend/memcached*.c) src/backend/process.c src/lua/lmemcached.c \
-                      src/lua/lrepeated.c
-LIBS__memcached    := -lmemcached
+SOURCES__memcached := $(wildcard src/backend/memcached*.c) src/backend/apart.c src/backend/process.c \
+                      src/lua/lmemcached.c src/lua/lrepeated.c
+LIBS__memcached    := -lmemcached -pthread
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(sort $(SOURCES_$(1)) $(SHARED_LUA)))
 

@@ -7,10 +7,12 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "backend/apart.h"
 #include "backend/clock.h"
 
 #define KEEPALIVE_IDLE 60     /* seconds of silence before the first probe */
@@ -88,23 +90,79 @@ static double share(const struct addrinfo *at, double deadline) {
   return now + (deadline - now) / count;
 }
 
-static int dial_tcp(const tc_dial_address *address, double deadline, int *fd, tc_error *err) {
-  struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-  struct addrinfo *found = NULL;
+/* getaddrinfo() in a thread of its own. */
+typedef struct lookup {
   char port[16];
-  (void)snprintf(port, sizeof port, "%d", address->port);
-  int problem = getaddrinfo(address->host, port, &hints, &found);
-  if (problem == EAI_MEMORY || (problem == EAI_SYSTEM && errno == ENOMEM))
-    return tc_error_set(err, TC_ERR_NOMEM, NULL);
-  if (problem != 0) {
-    return tc_error_set(err, TC_ERR_CONNECT, "no connection: %s", gai_strerror(problem));
+  struct addrinfo *found;
+  int problem, code; /* what it returned, and errno */
+  char host[];
+} lookup;
+
+static void look_up(lookup *it, int flags) {
+  const struct addrinfo hints = {
+      .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = flags};
+  it->problem = getaddrinfo(it->host, it->port, &hints, &it->found);
+  it->code = errno;
+}
+
+static void look_up_name(void *data) {
+  look_up(data, 0);
+}
+
+static void free_lookup(void *data) {
+  lookup *it = data;
+  if (it->found != NULL) freeaddrinfo(it->found);
+  free(it);
+}
+
+static lookup *new_lookup(const tc_dial_address *address) {
+  size_t size = strlen(address->host) + 1;
+  lookup *made = calloc(1, sizeof *made + size);
+  if (made == NULL) return NULL;
+  (void)snprintf(made->port, sizeof made->port, "%d", address->port);
+  memcpy(made->host, address->host, size);
+  return made;
+}
+
+static lookup *refuse(lookup *it, tc_error *err) {
+  bool no_memory = it->problem == EAI_MEMORY || (it->problem == EAI_SYSTEM && it->code == ENOMEM);
+  if (no_memory) {
+    (void)tc_error_set(err, TC_ERR_NOMEM, NULL);
+  } else {
+    (void)tc_error_set(err, TC_ERR_CONNECT, "no connection: %s", gai_strerror(it->problem));
   }
+  free_lookup(it);
+  return NULL;
+}
+
+/* The host's addresses; NULL where there are none. */
+static lookup *find_host(const tc_dial_address *address, double deadline, tc_error *err) {
+  lookup *it = new_lookup(address);
+  if (it == NULL) {
+    (void)tc_error_set(err, TC_ERR_NOMEM, NULL);
+    return NULL;
+  }
+  look_up(it, AI_NUMERICHOST); /* no thread for what needs no name server */
+  if (it->problem == EAI_NONAME) {
+    int status = tc_apart_do(&(tc_apart){look_up_name, free_lookup, it}, deadline);
+    if (status == TC_ERR_TIMEOUT) {
+      (void)tc_error_set(err, status, "no connection: the host's name was not looked up in time");
+      return NULL;
+    }
+    if (status != 0) it->problem = EAI_MEMORY;
+  }
+  return it->problem == 0 ? it : refuse(it, err);
+}
+
+static int dial_tcp(const tc_dial_address *address, double deadline, int *fd, tc_error *err) {
+  lookup *host = find_host(address, deadline, err);
+  if (host == NULL) return err->number;
   int code = ETIMEDOUT;
-  for (const struct addrinfo *at = found; at != NULL; at = at->ai_next) {
+  for (const struct addrinfo *at = host->found; at != NULL; at = at->ai_next) {
     code = connect_to(at->ai_family, at->ai_addr, at->ai_addrlen, share(at, deadline), fd);
     if (code == 0 || tc_monotonic() >= deadline) break;
   }
-  freeaddrinfo(found);
+  free_lookup(host);
   return code == 0 ? 0 : fail(err, code);
 }
 

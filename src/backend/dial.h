@@ -13,8 +13,8 @@ typedef struct tc_dial_address {
 } tc_dial_address;
 
 /* Connects by the `deadline`, a time of tc_monotonic(), to the first address of the host that takes
-   the connection. `*fd` does not block, is closed on exec, and is -1 on failure. Looking up a name
-   is the C library's work and may take as long as it likes. Messages do not name the address. */
+   the connection; looking up its name is part of that. `*fd` does not block, is closed on exec, and
+   is -1 on failure. Messages do not name the address. */
 int tc_dial(const tc_dial_address *address, double deadline, int *fd, tc_error *err);
 
 /* Waits until `fd` is ready for `events` of poll(2), or has failed; false if the deadline came

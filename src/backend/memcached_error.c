@@ -41,6 +41,14 @@ int tc_memcached_error(tc_error *err, memcached_return_t status, const char *ser
   }
 }
 
+int tc_memcached_late(tc_error *err, const char *server) {
+  (void)snprintf(err->code, sizeof err->code, "TIMEOUT");
+  return tc_error_set(err, TC_ERR_CACHE,
+                      "%s: no connection in time; check the server, the network and what looks up "
+                      "its name, or raise connect_timeout=",
+                      server);
+}
+
 /* libmemcached's message stands between "(0x...) " and " -> FILE:LINE". */
 static tc_str bare(const char *message) {
   const char *blank = strchr(message, ' ');

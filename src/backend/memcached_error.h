@@ -10,6 +10,9 @@
 
 int tc_memcached_error(tc_error *err, memcached_return_t status, const char *server);
 
+/* There was no connection in time, be it that the server's name was not looked up. */
+int tc_memcached_late(tc_error *err, const char *server);
+
 /* Describes a string of options that libmemcached did not take. */
 int tc_memcached_options_error(tc_error *err, const char *options);
 

@@ -2,9 +2,11 @@
 -- shows.
 
 local core = require "tokencache._core"
+local dns_server = require "support.dns_server"
 local nginx = require "support.nginx"
 local redis_server = require "support.redis_server"
 local scripted_server = require "support.scripted_server"
+local socket = require "socket"
 
 local HTTP = [[
   lua_socket_log_errors off;
@@ -223,6 +225,57 @@ describe("inside nginx, store.redis", function()
     assert.truthy(run [[ return tokencache.store.redis({ host = "redis.test" }):get "k" ]]
       :find("^CONNECT redis.test:%d+: Redis: no connection: nginx has no resolver; add the "
         .. "directive resolver to nginx.conf, or give an address$"))
+  end)
+
+  describe("with a name server", function()
+    local named, dns
+
+    local function start(port)
+      named = nginx.start {
+        http = HTTP .. ("resolver 127.0.0.1:%d ipv6=off;"):format(port),
+        server = SERVER, thread_pool = false,
+      }
+    end
+
+    after_each(function()
+      named:stop()
+      dns:close()
+      dns = nil
+    end)
+
+    local function ask(text)
+      local status, body = named:get("/run", code(text))
+      assert.equal(200, status, named:log())
+      return (body:gsub("\n$", ""))
+    end
+
+    it("that answers, finds the server and keeps its connections", function()
+      local server_of_names = dns_server.start()
+      dns = { close = function() server_of_names:stop() end }
+      start(server_of_names.port)
+      local before = count "total_connections_received"
+      for _ = 1, 3 do
+        assert.equal("true", ask [[
+          return tokencache.store.redis({ host = "redis.test", port = PORT }):set("k", "v") ]])
+      end
+      assert.equal(before + 1, count "total_connections_received" - 1) -- that of `count` itself
+      named:check()
+    end)
+
+    it("that does not answer, gives up at the connection's deadline", function()
+      dns = assert(socket.udp())
+      assert(dns:setsockname("127.0.0.1", 0))
+      start((select(2, dns:getsockname())))
+      assert.equal("true", ask [[
+        local start = ngx.now()
+        local store = tokencache.store.redis { host = "redis.test", connect_timeout = 0.3 }
+        local _, err = store:get "k"
+        ngx.update_time()
+        return err.code == "TIMEOUT" and tostring(err):find("no connection in time", 1, true)
+          and ngx.now() - start < 15 -- resolver_timeout is 30
+      ]])
+      named:check()
+    end)
   end)
 
   describe("with a server that is frozen", function()

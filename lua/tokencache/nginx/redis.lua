@@ -38,6 +38,7 @@ end
 ---@field host string
 ---@field port? integer
 ---@field settings { pool: string }
+---@field is_name boolean   the host is to be looked up
 ---@field prepares boolean  a new connection needs more than to be made
 ---@field is_beyond_cosockets boolean
 
@@ -57,6 +58,7 @@ local function new_peer(options)
     host = not options.path and host:find(":", 1, true) and "[" .. host .. "]" or host,
     port = options.port,
     settings = { pool = "tokencache.redis." .. peers_made }, -- the identity holds the password
+    is_name = not options.path and host:find "[^%d.]" and not host:find(":", 1, true) or false,
     prepares = (options.tls or options.password or options.db ~= 0) and true or false,
     is_beyond_cosockets = is_beyond_cosockets(options),
   }
@@ -198,18 +200,42 @@ local function prepare(socket, options, deadline)
   return ok, err
 end
 
+local function dial(socket, peer)
+  if peer.port then
+    return socket:connect(peer.host, peer.port, peer.settings)
+  end
+  return socket:connect(peer.host, peer.settings)
+end
+
+local function pause(seconds)
+  ngx.sleep(seconds)
+  return nil, "timeout"
+end
+
+--- The socket's own timeout does not count while nginx looks up a name.
+local function dial_name(socket, peer, seconds)
+  local dialing, pausing = ngx.thread.spawn(dial, socket, peer), nil
+  if coroutine.status(dialing) ~= "zombie" then -- there was no connection in the pool
+    pausing = ngx.thread.spawn(pause, seconds)
+  end
+  local ran, ok, problem = ngx.thread.wait(dialing, pausing)
+  ngx.thread.kill(dialing)
+  if pausing then
+    ngx.thread.kill(pausing)
+  end
+  if not ran then
+    error(ok, 0)
+  end
+  return ok, problem
+end
+
 --- A connection from the pool, or a new one that is ready for commands. Its next steps are limited
 --- to these seconds.
 local function connect(options, peer, seconds)
   local deadline = ngx.now() + options.connect_timeout
   local socket, left = ngx.socket.tcp(), milliseconds(seconds)
-  local ok, err
   socket:settimeouts(milliseconds(options.connect_timeout), left, left)
-  if peer.port then
-    ok, err = socket:connect(peer.host, peer.port, peer.settings)
-  else
-    ok, err = socket:connect(peer.host, peer.settings)
-  end
+  local ok, err = (peer.is_name and dial_name or dial)(socket, peer, options.connect_timeout)
   if not ok then
     return nil, connect_failure(options, err)
   end
