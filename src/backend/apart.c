@@ -62,17 +62,12 @@ static void *run(void *data) {
 }
 
 /* The program's signals are for the threads that it knows. */
-static bool start(job *it) {
-  pthread_t thread;
-  pthread_attr_t detached;
+static bool start(job *it, pthread_t *thread) {
   sigset_t all, before;
   (void)sigfillset(&all);
-  if (pthread_attr_init(&detached) != 0) return false;
-  (void)pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
   (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-  bool started = pthread_create(&thread, &detached, run, it) == 0;
+  bool started = pthread_create(thread, NULL, run, it) == 0;
   (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-  (void)pthread_attr_destroy(&detached);
   return started;
 }
 
@@ -92,17 +87,22 @@ static bool await(job *it, double deadline) {
 }
 
 int tc_apart_do(const tc_apart *task, double deadline) {
+  pthread_t thread;
   if (atomic_load(count_alone()) >= MOST_ALONE) {
     task->drop(task->data);
     return TC_ERR_TIMEOUT;
   }
   job *it = new_job(task);
   if (it == NULL) return TC_ERR_NOMEM;
-  if (!start(it)) {
+  if (!start(it, &thread)) {
     free_job(it);
     return TC_ERR_NOMEM;
   }
-  if (!await(it, deadline)) return TC_ERR_TIMEOUT;
+  if (!await(it, deadline)) {
+    (void)pthread_detach(thread);
+    return TC_ERR_TIMEOUT;
+  }
+  (void)pthread_join(thread, NULL);
   free_job(it);
   return 0;
 }

@@ -101,6 +101,7 @@ typedef struct lookup {
 static void look_up(lookup *it, int flags) {
   const struct addrinfo hints = {
       .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = flags};
+  errno = 0;
   it->problem = getaddrinfo(it->host, it->port, &hints, &it->found);
   it->code = errno;
 }
@@ -125,7 +126,7 @@ static lookup *new_lookup(const tc_dial_address *address) {
 }
 
 static lookup *refuse(lookup *it, tc_error *err) {
-  bool no_memory = it->problem == EAI_MEMORY || (it->problem == EAI_SYSTEM && it->code == ENOMEM);
+  bool no_memory = it->problem == EAI_MEMORY || it->code == ENOMEM; /* of any problem's */
   if (no_memory) {
     (void)tc_error_set(err, TC_ERR_NOMEM, NULL);
   } else {

@@ -19,4 +19,14 @@ function judge.expect(wanted, got, err)
   end
 end
 
+--- For a call that looks up a name: where there is no memory, glibc says other things, too.
+---@param call fun()
+---@param saying string  a part of them
+function judge.look_up(call, saying)
+  local ok, problem = pcall(call)
+  if not ok then
+    error(problem:find(saying, 1, true) and "not enough memory" or problem, 0)
+  end
+end
+
 return judge

@@ -11,8 +11,8 @@ local function new_client(servers)
   return check(require("tokencache._memcached").open(servers, nil, 5, 5))
 end
 
-local function use_server()
-  local client = new_client { address }
+local function use_server(server)
+  local client = new_client { server }
   check(client:set(KEY, ("some bytes"):rep(2000), 10))
   expect(("some bytes"):rep(2000), client:get(KEY))
   local bytes, version = client:gets(KEY)
@@ -54,7 +54,10 @@ local function use_lost_server()
 end
 
 local function use()
-  use_server()
+  use_server(address)
+  judge.look_up(function() -- in a thread
+    use_server((address:gsub("^127.0.0.1", "localhost")))
+  end, "localhost")
   use_store()
   use_lost_server()
 end

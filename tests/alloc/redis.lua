@@ -52,6 +52,8 @@ local function use_codec()
   expect("ok", reader:get())
   expect("a", reader:get())
   expect("b", reader:read "+b\r\n")
+  local err = redis.server_error("place", "ERR no some bytes", "SET", KEY, "some bytes")
+  expect("ERR no **********", err.description)
 end
 
 -- Not in the trial: LuaJIT crashes there without any code of ours.
@@ -59,10 +61,13 @@ local checked = require("tokencache.store.redis_options").check
 local by_path = checked("alloc", { path = path, password = "word-7f3a" })
 local by_port = checked("alloc", { port = port, db = 1, password = "word-7f3a" })
 
+local by_name = checked("alloc", { host = "localhost", port = port, password = "word-7f3a" })
+
 local function use()
   use_codec()
   use_store(by_path)
   use_store(by_port)
+  judge.look_up(function() use_store(by_name) end, " name") -- in a thread
 end
 
 dofile "tests/alloc/luajit.lua"
