@@ -18,6 +18,7 @@ need() {
 program() { command -v "$1"; }
 library() { pkg-config --exists "$1"; }
 module() { "lua$1" -e "require '$2'"; }
+debians_python() { /usr/bin/python3 -c "import $1"; }
 header() { echo "#include <$1>" | cc -E -; }
 
 compiler() {
@@ -102,6 +103,10 @@ case $purpose in
     need lua-nginx-memcached test -e /usr/share/lua/5.1/nginx/memcached.lua
     need procps program ps
     need memcached program memcached
+    need python3-binary-memcached debians_python bmemcached
+    need python3-pylibmc debians_python pylibmc
+    need python3-pymemcache debians_python pymemcache
+    need python3-uhashring debians_python uhashring
     need redis-server program redis-server
     need strace program strace
     need util-linux program setpriv

@@ -177,7 +177,7 @@ static bool is_lost(memcached_return_t status) {
 static int explain(client *c, tc_str key, memcached_return_t status, tc_error *err) {
   char shown[TC_MEMCACHED_SHOWN];
   tc_memcached_client_show_server(c, key, shown);
-  return tc_memcached_error(err, status, shown);
+  return tc_memcached_explain(err, status, c->st, c->has_answered, shown);
 }
 
 static memcached_return_t send_now(client *c, const command *cmd) {
@@ -187,6 +187,7 @@ static memcached_return_t send_now(client *c, const command *cmd) {
     if (last != MEMCACHED_SUCCESS) status = last;
   }
   if (c->memory.exhausted) return MEMCACHED_MEMORY_ALLOCATION_FAILURE;
+  c->has_answered = c->has_answered || number_of(status) >= 0;
   /* By the binary protocol the server's lack of memory comes under the same name as our own. */
   if (status == MEMCACHED_MEMORY_ALLOCATION_FAILURE &&
       tc_memcached_client_has(c, MEMCACHED_BEHAVIOR_BINARY_PROTOCOL))

@@ -18,7 +18,8 @@ typedef struct tc_memcached_client {
   size_t longest_key;
   double patience; /* seconds that libmemcached was told to wait for an attempt; -1: others */
   bool has_names;  /* of servers, which must be looked up */
-  bool busy;       /* during a call: a child forked by another thread finds it in disorder */
+  bool has_answered;
+  bool busy; /* during a call: a child forked by another thread finds it in disorder */
   struct tc_memcached_client *next;
 } tc_memcached_client;
 

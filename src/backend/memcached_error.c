@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#define A_MEMCACHED "check that it is a memcached, and started without -Y"
+
 /* X(status, what; way out) */
 #define REASONS(X)                                                                                 \
   X(CONNECTION_FAILURE, "no connection; check that the server runs, and the network")              \
@@ -15,10 +17,10 @@
   X(SERVER_ERROR, "the server failed; its log may tell why")                                       \
   X(CLIENT_ERROR, "the server refused the request; check that it is a memcached of 1.4 or later")  \
   X(ERROR, "the server does not know the command; check that it is a memcached")                   \
-  X(UNKNOWN_READ_FAILURE, "an answer that makes no sense; check that it is a memcached")           \
-  X(PROTOCOL_ERROR, "an answer that makes no sense; check that it is a memcached")                 \
-  X(PARTIAL_READ, "an answer that makes no sense; check that it is a memcached")                   \
-  X(AUTH_FAILURE, "the server asks for a login (SASL), which is not supported")                    \
+  X(UNKNOWN_READ_FAILURE, "an answer that makes no sense; " A_MEMCACHED)                           \
+  X(PROTOCOL_ERROR, "an answer that makes no sense; " A_MEMCACHED)                                 \
+  X(PARTIAL_READ, "an answer that makes no sense; " A_MEMCACHED)                                   \
+  X(AUTH_FAILURE, "the server asks for a login, which is not supported; start it without -S")      \
   X(SERVER_MARKED_DEAD, "the server is away; check that it runs")                                  \
   X(SERVER_TEMPORARILY_DISABLED, "the server was away a moment ago; try again later")              \
   X(BAD_KEY_PROVIDED, "the key is not one that memcached takes; choose another")                   \
@@ -39,6 +41,30 @@ int tc_memcached_error(tc_error *err, memcached_return_t status, const char *ser
     return tc_error_set(err, TC_ERR_CACHE, "%s: libmemcached failed (%d); try again", server,
                         (int)status);
   }
+}
+
+/* A better word for what libmemcached reports of a server that wants a login or another protocol;
+   NULL: there is none. */
+static const char *cause_of(memcached_return_t status, const memcached_st *st, bool has_answered) {
+  if (status == MEMCACHED_CLIENT_ERROR && strstr(memcached_last_error_message(st), "authenticat")) {
+    return "the server asks for a login, which is not supported; start it without -Y";
+  }
+  if (has_answered) return NULL;
+  if (status == MEMCACHED_CONNECTION_FAILURE && memcached_last_error_errno(st) == 0) {
+    return "the server closed the connection; check that it is a memcached, and started without -S";
+  }
+  if (status == MEMCACHED_TIMEOUT) {
+    return "no answer in time; try again later, or raise timeout=; one started with -S or -Y may never "
+           "answer";
+  }
+  return NULL;
+}
+
+int tc_memcached_explain(tc_error *err, memcached_return_t status, const memcached_st *st,
+                         bool has_answered, const char *server) {
+  int number = tc_memcached_error(err, status, server);
+  const char *cause = cause_of(status, st, has_answered);
+  return cause == NULL ? number : tc_error_set(err, number, "%s: %s", server, cause);
 }
 
 int tc_memcached_late(tc_error *err, const char *server) {

@@ -10,6 +10,11 @@
 
 int tc_memcached_error(tc_error *err, memcached_return_t status, const char *server);
 
+/* The same for the last call of the client `st`, with what else that knows. `has_answered`: some
+   server did, some time. */
+int tc_memcached_explain(tc_error *err, memcached_return_t status, const memcached_st *st,
+                         bool has_answered, const char *server);
+
 /* There was no connection in time, be it that the server's name was not looked up. */
 int tc_memcached_late(tc_error *err, const char *server);
 

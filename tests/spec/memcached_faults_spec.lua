@@ -314,7 +314,7 @@ end)
 describe("a lock whose answer was lost", function()
   it("is held where the server has it", function()
     local client = { owner = nil }
-    local worker = { add = function(_, _, owner)
+    local worker = { lock = function(_, _, owner)
       client.owner = owner
       return true, "reconnected"
     end }

@@ -323,17 +323,6 @@ describe("store.memcached", function()
     assert.equal("v", new_store():get "k")
   end)
 
-  it("asks for versions where a server keeps none", function()
-    local other = memcached_server.start { "-C" }
-    finally(function() other:stop() end)
-    local one = store.memcached { servers = { other.address } }
-    local handle = assert(one:try_lock("k", 10))
-    local released, err = one:unlock(handle)
-    assert.is_nil(released)
-    assert.equal("cache", err.kind)
-    assert.truthy(tostring(err):find("start memcached without -C", 1, true))
-  end)
-
   it("names an option that is wrong", function()
     local wrong = {
       ["servers must be a table"] = { servers = "127.0.0.1" },

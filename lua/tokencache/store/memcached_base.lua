@@ -117,7 +117,7 @@ function Store:try_lock(name, ttl)
   if not handle then
     return nil, err
   end
-  added, err = noted(self, self.worker.add(self.options, place, handle.owner, lock_ttl(ttl)))
+  added, err = noted(self, self.worker.lock(self.options, place, handle.owner, lock_ttl(ttl)))
   return added and handle, err
 end
 

@@ -113,6 +113,25 @@ local function no_versions(options)
     .. "which locks and renewals need; start memcached without -C")
 end
 
+--- Takes a lock, as `add` does, from a server that can also release it.
+---@return boolean?  false: another has it
+---@return tokencache.Error|"reconnected"|nil
+function memcached.lock(options, name, owner, ttl)
+  local added, note = memcached.add(options, name, owner, ttl)
+  if not added then
+    return added, note
+  end
+  local client = find(options)
+  local holder, version = client:gets(name)
+  if holder == nil and version ~= nil then
+    return nil, version -- an error
+  elseif holder == owner and not version then
+    client:delete(name)
+    return nil, no_versions(options)
+  end
+  return holder == owner, note
+end
+
 --- Puts `bytes` in place of `old`, compared and set in one step (CAS): an entry that another has
 --- made meanwhile stays as it is. Without `bytes` the old ones end at once.
 local function swap(options, client, name, old, bytes, ttl)
