@@ -111,17 +111,24 @@ static int push_failure(lua_State *L, const l_http *self, const tc_error *err) {
   return results;
 }
 
+/* Reports whether an answer broke off in its body, or has not ended in time. */
+static bool has_begun(const tc_http_answer *answer, const tc_error *err) {
+  return answer->status != 0 && answer->body.len > 0 && tc_kind_is_passing(err->kind) &&
+         err->number != TC_ERR_NOMEM;
+}
+
 /* What has come of a request. */
 static int push_end(lua_State *L, l_http *self, int status, const tc_error *err) {
-  if (status < 0) {
+  int failed = status < 0 ? push_failure(L, self, err) : 0;
+  if (failed > 0 && !has_begun(&self->answer, err)) {
     tc_buf_free(&self->answer.body);
-    return push_failure(L, self, err);
+    return failed;
   }
   lua_pushinteger(L, self->answer.status);
   push_buf(L, &self->answer.headers);
   push_buf(L, &self->answer.body);
   tc_http_answer_free(&self->answer);
-  return 3;
+  return failed + 3;
 }
 
 static l_http *check_open(lua_State *L) {
@@ -144,7 +151,7 @@ static tc_http_request check_request(lua_State *L, tc_http_header headers[MOST_H
 
 /* handle:request(method, url, headers | nil, body | nil, timeout | nil, deadline | nil)
    -> status, text of the headers, body; nil, err with err.sent = false where the server has
-   certainly not seen the request */
+   certainly not seen the request, and where an answer broke off status, headers and body so far */
 static int l_http_request(lua_State *L) {
   l_http *self = check_open(L);
   tc_http_header headers[MOST_HEADERS];

@@ -46,6 +46,12 @@ const begin = (response, length) => {
   response.write('{"access_token":"half a tok');
 };
 
+const end = (response, headers, last = () => response.socket?.end()) => {
+  response.writeHead(200, { 'Content-Type': 'application/json', ...headers });
+  response.write(JSON.stringify(token({ refresh_token: 'whole', expires_in: 3600 })));
+  setTimeout(last, 50);
+};
+
 // By name: the first part of the path, or what was queued for /token.
 const behaviours = {
   token: ({ response }) => json(response, 200, token({ expires_in: 3600 })),
@@ -65,6 +71,14 @@ const behaviours = {
     begin(response, 1000);
     setTimeout(() => response.socket?.end(), 50);
   },
+
+  // a whole token, and a wrong end
+  'too-short': ({ response }) => end(response, { 'Content-Length': 1000 }),
+  unended: ({ response }) => end(response, { 'Content-Length': 1000 }, () => {}),
+  'half-chunked': ({ response }) => end(response, { 'Transfer-Encoding': 'chunked' }),
+  'bad-chunk': ({ response }) => end(response, { 'Transfer-Encoding': 'chunked' },
+    () => response.socket?.end('no chunk\r\n')),
+
   'close-unanswered': ({ response }) => response.socket?.end(),
   'reset-unanswered': ({ response }) => reset(response.socket),
 

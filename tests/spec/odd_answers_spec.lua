@@ -31,14 +31,15 @@ after_each(function()
 end)
 
 --- A flow whose login has expired, in a file.
-local function new_flow()
+---@param seconds? number  that a request has
+local function new_flow(seconds)
   local url = endpoint:url("token")
   local cache = tokencache.cache.file { cache_path = dir:file("token") }
   assert(cache:save_token_to_cache { access_token = "old", refresh_token = "refresh-1",
     expires_at = 5, authorized_at = 3, client_id = CLIENT_ID, note = "kept" })
   return tokencache.flow.pkce { provider = { authorize_url = url, token_url = url },
     client_id = CLIENT_ID, redirect_uri = "https://app.example/callback", cache = cache,
-    authorize = false, proxy = "" }
+    authorize = false, proxy = "", request_time = seconds }
 end
 
 --- What another process reads.
@@ -209,4 +210,25 @@ describe("json.decode_answer", function()
     end
     assert.error_matches(function() json.decode_answer(nil) end, "string expected")
   end)
+end)
+
+for path, what in pairs {
+  ["too-short"] = "of which more was announced",
+  unended = "whose end does not come",
+  ["half-chunked"] = "without its last chunk",
+  ["bad-chunk"] = "whose last chunk is none",
+} do
+  it("a whole answer " .. what .. " is an answer", function()
+    endpoint:behave(path)
+    local seconds = path == "unended" and 0.5 or nil
+    assert.equal("access-1", new_flow(seconds):get_access_token { timeout = seconds })
+    assert.equal("whole", in_file().refresh_token)
+    assert.equal("refresh-1", sent()) -- once: the answer is not taken for lost
+  end)
+end
+
+it("half an answer that broke off is none, and is asked for once more", function()
+  endpoint:behave("partial", "token")
+  assert.equal("access-1", new_flow():get_access_token())
+  assert.equal("refresh-1 refresh-1", sent())
 end)

@@ -22,6 +22,9 @@
 ---     token                      a good token: access-1, access-2, ...
 ---     silent, drip               never answers; answers for ever
 ---     reset, partial             reset, or closed, in the body
+---     too-short, unended         a whole token with a refresh token, of which more was announced;
+---                                the second is not even closed
+---     half-chunked, bad-chunk    the same, without the last chunk or with a wrong one
 ---     reset-unanswered, close-unanswered
 ---     large, large-chunked       5 MiB
 ---     large-headers              100 kB of headers

@@ -1,6 +1,7 @@
 --- The default HTTP transport, over libcurl. It blocks the thread, but for the heartbeats that a
 --- request may ask for. Connections are kept between requests; a forked process makes its own.
 
+local endpoint = require "tokencache.transport.endpoint"
 local options = require "tokencache.util.options"
 
 --- What any object given as the option `http` must be able to do. `request` may yield.
@@ -81,9 +82,9 @@ local function send_with_heartbeats(handle, request)
     return nil, err
   end
   while true do
-    local status, header_text, body = handle:continue(request.heartbeat_interval)
+    local status, header_text, body, part_headers, part = handle:continue(request.heartbeat_interval)
     if status ~= false then
-      return status, header_text, body
+      return status, header_text, body, part_headers, part
     end
     request.heartbeat()
   end
@@ -120,6 +121,12 @@ local function give_back(self, handle)
   end
 end
 
+local function response_of(status, header_text, body)
+  return setmetatable({ status = status, header_text = header_text, body = body }, Response)
+end
+
+--- An answer whose length or last chunk is wrong, or whose end does not come, is one if its body is
+--- a whole JSON object: there may be a new refresh token in it.
 ---@param request tokencache.HttpRequest
 ---@return tokencache.HttpResponse?
 ---@return tokencache.Error?  kinds: transient, timeout, config (TLS, URL), protocol (too large)
@@ -128,12 +135,16 @@ function Transport:request(request)
   if not handle then
     return nil, err
   end
-  local status, header_text, body = send(handle, request)
+  local status, header_text, body, part_headers, part = send(handle, request)
   give_back(self, handle)
-  if not status then
-    return nil, header_text
+  if status then
+    return response_of(status, header_text, body)
   end
-  return setmetatable({ status = status, header_text = header_text, body = body }, Response)
+  local begun = part and response_of(body, part_headers, part)
+  if begun and endpoint.object(begun) then
+    return begun
+  end
+  return nil, header_text
 end
 
 --- Closes the connections; the second call does nothing.
