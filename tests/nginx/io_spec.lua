@@ -99,6 +99,13 @@ describe("tokencache in nginx", function()
     assert.equal(1, #endpoint:requests())
   end)
 
+  it("takes a whole answer whose end is wrong", function()
+    endpoint:behave("half-chunked")
+    local _, body = server:get("/memory")
+    assert.equal("access-1\n", body)
+    assert.equal(1, #endpoint:requests())
+  end)
+
   it("keeps the connections to the token endpoint", function()
     for _ = 1, 5 do
       server:get("/memory")

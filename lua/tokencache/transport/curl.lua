@@ -82,7 +82,8 @@ local function send_with_heartbeats(handle, request)
     return nil, err
   end
   while true do
-    local status, header_text, body, part_headers, part = handle:continue(request.heartbeat_interval)
+    local status, header_text, body, part_headers, part =
+      handle:continue(request.heartbeat_interval)
     if status ~= false then
       return status, header_text, body, part_headers, part
     end
