@@ -6,6 +6,7 @@ local ngx = require("tokencache.environment").nginx
 local phase = require "tokencache.nginx.phase"
 
 local NO_STATE = "no available Lua vm" -- as ngx_lua puts it: all of the pool's are at work
+local NO_ROOM = "ngx_thread_task_post failed"
 local FIRST_PAUSE = 0.001 -- seconds before it is asked again; doubled each time
 local LONGEST_PAUSE = 0.05
 local LONGEST_WAIT = 30
@@ -16,15 +17,22 @@ local pool = {
 }
 
 local function not_run(message)
+  local kind = "config"
   if type(message) == "string" and message:find("not found", 1, true)
     and message:find("thread pool", 1, true) then
     message = ("nginx has no thread pool to wait in; add \"thread_pool %s threads=16;\" at the top "
       .. "level of nginx.conf, outside of http {}"):format(pool.name)
   elseif message == NO_STATE then
-    message = "all Lua states of nginx's thread pools stayed busy; give the pool " .. pool.name
-      .. " more threads, and set lua_worker_thread_vm_pool_size to no fewer than all pools have"
+    kind = "transient"
+    message = "all Lua states of nginx's thread pools stayed busy; try again later, or give the pool "
+      .. pool.name .. " more threads, and set lua_worker_thread_vm_pool_size to no fewer than all "
+      .. "pools have"
+  elseif message == NO_ROOM then
+    kind = "transient"
+    message = ("the queue of nginx's thread pool %s is full; try again later, or give it more threads "
+      .. "or a larger max_queue"):format(pool.name)
   end
-  return errors.new("config", message, { sent = false })
+  return errors.new(kind, message, { sent = false })
 end
 
 --- A metatable stays behind on the way from the thread.
