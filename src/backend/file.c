@@ -89,7 +89,7 @@ int tc_file_write(const char *path, tc_str bytes, tc_error *err) {
 static int remove_at(const tc_place *at, tc_error *err) {
   int status = tc_place_look(at, err);
   if (status < 0) return status;
-  tc_tempfile_sweep(at->dir, at->name);
+  (void)tc_tempfile_sweep(at->dir, at->name);
   if (unlinkat(at->dir, at->name, 0) != 0 && errno != ENOENT) {
     return errno == EBUSY ? tc_place_mounted(err, at->path)
                           : tc_place_not_written(err, at->path, errno);

@@ -24,7 +24,8 @@ static int try_temporary_file(const tc_place *at, size_t size) {
   if (number != 0) return number;
   number = tc_tempfile_reserve(&temp, size);
   int undone = tc_tempfile_close(&temp);
-  return number != 0 ? number : undone;
+  if (number == 0) number = undone;
+  return number != 0 ? number : tc_place_sync(at);
 }
 
 static int check_at(const tc_place *at, size_t size, tc_error *err) {

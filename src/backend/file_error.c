@@ -23,8 +23,8 @@
   X(EOVERFLOW, "too large a file; choose another path")                                            \
   X(EPERM, "not permitted; check the file's attributes, or choose another path")                   \
   X(ENOLCK, "the file system gives no locks; choose a path on another")                            \
-  X(EOPNOTSUPP, "the file system has no locks; choose a path on another")                          \
-  X(EROFS, "the file system is read-only; choose another path")                                    \
+  X(EOPNOTSUPP, "the file system cannot do that; choose a path on another")                        \
+  X(EROFS, "the file system is read-only; mount it for writing, or choose another path")           \
   X(ESTALE, "the network file system lost it; try again")
 
 #define PATH_SHOWN 320 /* bytes; leaves room in the message for the reason */
@@ -36,6 +36,8 @@ static const char *name_of(int number) {
     return #name;
     REASONS(X)
 #undef X
+  case EEXIST:
+    return "EEXIST";
   case EINVAL:
     return "EINVAL";
   default:

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "backend/file_error.h"
+#include "backend/place.h"
 
 #define SUFFIX ".tokencache-lock"
 #define PROCESS_SHIFT 40 /* an id is the process's number above, a serial number below */
@@ -109,7 +110,7 @@ static bool is_held_here(const struct stat *st) {
   return false;
 }
 
-static int not_locked(tc_error *err, const char *side, int number) {
+static int not_locked(tc_error *err, const char *path, const char *side, int number) {
   switch (number) {
   case EACCES:
     return tc_file_error_text(err, side, number,
@@ -127,6 +128,11 @@ static int not_locked(tc_error *err, const char *side, int number) {
                               "a symbolic link, and no lock is taken through one; remove it");
   case ENOENT:
     return tc_file_error_text(err, side, number, "its directory does not exist; create it");
+  case ENAMETOOLONG:
+    return tc_place_name_too_long(err, path);
+  case EOPNOTSUPP:
+    return tc_file_error_text(err, side, number,
+                              "the file system has no locks; choose a path on another");
   default:
     return tc_file_error(err, side, number);
   }
@@ -141,12 +147,12 @@ int tc_filelock_flock(int fd) {
 }
 
 /* Takes `fd` into the entry if it could be locked. */
-static int lock_open(entry *taken, int fd, const char *side, tc_error *err) {
+static int lock_open(entry *taken, int fd, const char *path, const char *side, tc_error *err) {
   struct stat st;
   int number = tc_filelock_flock(fd);
-  if (number != 0 && number != EWOULDBLOCK) return not_locked(err, side, number);
-  if (fstat(fd, &st) != 0) return not_locked(err, side, errno);
-  if (!S_ISREG(st.st_mode)) return not_locked(err, side, EINVAL);
+  if (number != 0 && number != EWOULDBLOCK) return not_locked(err, path, side, number);
+  if (fstat(fd, &st) != 0) return not_locked(err, path, side, errno);
+  if (!S_ISREG(st.st_mode)) return not_locked(err, path, side, EINVAL);
   if (number != 0) return is_held_here(&st) ? TC_FILELOCK_TAKEN_HERE : TC_FILELOCK_TAKEN;
   if (st.st_nlink == 0) return TC_FILELOCK_TAKEN; /* somebody removed it; the next try is right */
   if ((st.st_mode & 0600) != 0600) (void)fchmod(fd, 0600); /* the umask was odd */
@@ -163,9 +169,9 @@ static int open_side(const char *side) {
 }
 
 /* The mutex is held all the time, so that no fork comes between open and entry. */
-static int take(entry *taken, const char *side, tc_error *err) {
+static int take(entry *taken, const char *path, const char *side, tc_error *err) {
   int fd = open_side(side);
-  int status = fd >= 0 ? lock_open(taken, fd, side, err) : not_locked(err, side, errno);
+  int status = fd >= 0 ? lock_open(taken, fd, path, side, err) : not_locked(err, path, side, errno);
   if (status == 0) return 0;
   if (fd >= 0) (void)close(fd);
   drop(taken);
@@ -191,10 +197,10 @@ int tc_filelock_try(uint64_t id, const char *path, tc_error *err) {
   int status = TC_FILELOCK_TAKEN_HERE; /* released meanwhile, or held already */
   if (taken != NULL && taken->fd < 0) {
     if (len < (int)sizeof side) {
-      status = take(taken, side, err);
+      status = take(taken, path, side, err);
     } else {
       drop(taken);
-      status = tc_file_error(err, path, ENAMETOOLONG);
+      status = tc_place_name_too_long(err, path);
     }
   }
   leave();

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -38,30 +39,36 @@ int tc_place_not_regular(tc_error *err, const char *path, unsigned mode) {
   if (S_ISLNK(mode)) {
     return tc_file_error_text(err, path, ELOOP,
                               "a symbolic link, and those are not written through; name the file "
-                              "itself, or remove the link");
+                              "itself, remove the link, or give cache.file follow_symlink = true");
   }
   return tc_file_error_text(err, path, EINVAL, "not a regular file; choose another path");
 }
 
 int tc_place_look(const tc_place *at, tc_error *err) {
-  struct stat st;
+  struct stat named, led_to;
   if (tc_tempfile_is_slot(at->name) || tc_filelock_is_side(at->name)) {
     return tc_file_error_text(err, at->path, EINVAL,
                               "that name is for temporary files and locks; choose another path");
   }
-  if (fstatat(at->dir, at->name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
+  if (fstatat(at->dir, at->name, &named, AT_SYMLINK_NOFOLLOW) != 0) {
     return errno == ENOENT ? TC_PLACE_EMPTY : tc_file_error(err, at->path, errno);
   }
-  return S_ISREG(st.st_mode) ? 0 : tc_place_not_regular(err, at->path, st.st_mode);
+  if (S_ISLNK(named.st_mode) && fstatat(at->dir, at->name, &led_to, 0) != 0 && errno == ENOENT) {
+    return tc_file_error_text(err, at->path, ELOOP,
+                              "a symbolic link to what does not exist, and links are not written "
+                              "through; name the file itself, remove the link, or give cache.file "
+                              "follow_symlink = true");
+  }
+  return S_ISREG(named.st_mode) ? 0 : tc_place_not_regular(err, at->path, named.st_mode);
 }
 
-/* Some file systems cannot sync a directory, and say EINVAL. */
+/* Some file systems cannot sync a directory, and say so by one of two numbers. */
 int tc_place_sync(const tc_place *at) {
   int failed;
   do {
     failed = fsync(at->dir);
   } while (failed && errno == EINTR);
-  return failed && errno != EINVAL ? errno : 0;
+  return failed && errno != EINVAL && errno != EOPNOTSUPP ? errno : 0;
 }
 
 static int no_directory(tc_error *err, const char *path) {
@@ -82,6 +89,19 @@ int tc_place_not_opened(tc_error *err, const char *path, int number) {
   return number == ENOENT ? no_directory(err, path) : tc_place_not_written(err, path, number);
 }
 
+int tc_place_name_too_long(tc_error *err, const char *path) {
+  char text[128];
+  const char *slash = strrchr(path, '/');
+  if (strlen(slash != NULL ? slash + 1 : path) <= TC_PLACE_NAME_MAX) {
+    return tc_file_error(err, path, ENAMETOOLONG);
+  }
+  (void)snprintf(text, sizeof text,
+                 "the name is too long, as its lock and its temporary files have longer ones; "
+                 "choose one of %d bytes at most",
+                 TC_PLACE_NAME_MAX);
+  return tc_file_error_text(err, path, ENAMETOOLONG, text);
+}
+
 int tc_place_not_written(tc_error *err, const char *path, int number) {
   switch (number) {
   case EACCES:
@@ -92,6 +112,22 @@ int tc_place_not_written(tc_error *err, const char *path, int number) {
     return tc_file_error_text(err, path, number,
                               "too many writers at once; try again, or remove the files "
                               "*.tokencache-tmp* beside it if there are none");
+  case EPERM:
+    return tc_file_error_text(err, path, number,
+                              "not permitted: the file is another user's, in a directory in which "
+                              "each has his own, or an attribute forbids it (lsattr); choose "
+                              "another path");
+  case EEXIST:
+    return tc_file_error_text(err, path, number,
+                              "the names of its temporary files, *.tokencache-tmp0 to 7 beside it, "
+                              "are taken by what this user cannot remove; remove that, or choose a "
+                              "directory where nobody else can write");
+  case EOPNOTSUPP:
+    return tc_file_error_text(err, path, number,
+                              "the file system cannot tell when a file is safely on the disk "
+                              "(fsync); choose a path on another");
+  case ENAMETOOLONG:
+    return tc_place_name_too_long(err, path);
   default:
     return tc_file_error(err, path, number);
   }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "backend/filelock.h"
+#include "backend/owner.h"
 
 #define SLOTS 8
 #define SUFFIX ".tokencache-tmp"
@@ -27,25 +28,36 @@ bool tc_tempfile_is_slot(const char *name) {
          name[len - 1] >= '0' && name[len - 1] < '0' + SLOTS;
 }
 
-/* Removes the slot `name` if its writer is dead. */
-static void reap(int dir, const char *name) {
+/* Removes an open slot if its writer is dead. Reports whether it may become free by itself. */
+static bool reap_open(int dir, const char *name, int fd) {
   struct stat opened, named;
-  int fd = openat(dir, name, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-  if (fd < 0) return;
+  int number = tc_filelock_flock(fd);
+  if (fstat(fd, &opened) != 0 || !S_ISREG(opened.st_mode)) return false;
+  if (number == EWOULDBLOCK) return geteuid() == 0 || tc_owner_is_known(opened.st_uid);
   /* who has the lock may remove the name, as long as it still is the name of what was locked */
-  if (tc_filelock_flock(fd) == 0 && fstat(fd, &opened) == 0 && S_ISREG(opened.st_mode) &&
-      fstatat(dir, name, &named, AT_SYMLINK_NOFOLLOW) == 0 && named.st_ino == opened.st_ino &&
-      named.st_dev == opened.st_dev) {
-    (void)unlinkat(dir, name, 0);
+  if (number != 0 || fstatat(dir, name, &named, AT_SYMLINK_NOFOLLOW) != 0 ||
+      named.st_ino != opened.st_ino || named.st_dev != opened.st_dev) {
+    return true;
   }
-  (void)close(fd);
+  return unlinkat(dir, name, 0) == 0;
 }
 
-void tc_tempfile_sweep(int dir, const char *name) {
+/* Likewise of the slot `name`, which need not be there. */
+static bool reap(int dir, const char *name) {
+  int fd = openat(dir, name, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+  if (fd < 0) return errno == ENOENT || errno == EINTR;
+  bool is_passing = reap_open(dir, name, fd);
+  (void)close(fd);
+  return is_passing;
+}
+
+bool tc_tempfile_sweep(int dir, const char *name) {
   char slot[NAME_MAX + 1];
+  bool is_passing = false;
   for (int i = 0; i < SLOTS; i++) {
-    if (slot_name(slot, name, i) == 0) reap(dir, slot);
+    if (slot_name(slot, name, i) != 0 || reap(dir, slot)) is_passing = true;
   }
+  return is_passing;
 }
 
 /* Makes a slot just created ours. EAGAIN if another process locked it first: that one takes it for
@@ -93,8 +105,9 @@ int tc_tempfile_open(tc_tempfile *temp, int dir, const char *name) {
   temp->fd = -1;
   for (int i = 0; i < WAITS && number == EBUSY; i++) {
     if (i > 0) (void)nanosleep(&pause, NULL);
-    tc_tempfile_sweep(dir, name);
+    bool is_passing = tc_tempfile_sweep(dir, name);
     number = create_in_first_free_slot(temp, name);
+    if (number == EBUSY && !is_passing) number = EEXIST;
   }
   return number;
 }
@@ -136,18 +149,23 @@ static int write_blanks(tc_tempfile *temp, size_t size) {
     number = tc_tempfile_write(temp, (tc_str){blanks, len});
     size -= len;
   }
-  return number != 0 ? number : sync_file(temp->fd);
+  return number;
+}
+
+static int set_aside(int fd, size_t size) {
+  int failed;
+  do {
+    failed = fallocate(fd, 0, 0, (off_t)size);
+  } while (failed && errno == EINTR);
+  return failed ? errno : 0;
 }
 
 int tc_tempfile_reserve(tc_tempfile *temp, size_t size) {
-  int failed;
-  if (size == 0) return 0;
+  int number = 0;
   if (is_over_limit(size)) return EFBIG;
-  do {
-    failed = fallocate(temp->fd, 0, 0, (off_t)size);
-  } while (failed && errno == EINTR);
-  if (!failed) return 0;
-  return errno == EOPNOTSUPP || errno == ENOSYS ? write_blanks(temp, size) : errno;
+  if (size > 0) number = set_aside(temp->fd, size);
+  if (number == EOPNOTSUPP || number == ENOSYS) number = write_blanks(temp, size);
+  return number != 0 ? number : sync_file(temp->fd);
 }
 
 int tc_tempfile_rename(tc_tempfile *temp, const char *name) {

@@ -11,6 +11,8 @@
 
 #include <limits.h>
 
+#include <stdbool.h>
+
 #include "core/str.h"
 
 typedef struct tc_tempfile {
@@ -22,12 +24,14 @@ typedef struct tc_tempfile {
 /* These return 0 or an errno number. */
 
 /* Creates a slot of `name` in `dir`, empty, mode 0600 whatever the umask. While living writers
-   hold all slots it waits for one; EBUSY after some seconds. */
+   hold all slots it waits for one; EBUSY after some seconds. EEXIST where all slots are taken by
+   what this user cannot remove. */
 int tc_tempfile_open(tc_tempfile *temp, int dir, const char *name);
 
 int tc_tempfile_write(tc_tempfile *temp, tc_str bytes);
 
-/* Has the disk set `size` bytes aside for a file that is empty. */
+/* Has the disk set `size` bytes aside for a file that is empty, and shows that what is written can
+   be made durable: EOPNOTSUPP where the file system cannot do that. */
 int tc_tempfile_reserve(tc_tempfile *temp, size_t size);
 
 /* Makes what was written durable and gives it the name `name`, replacing what bore it. */
@@ -36,8 +40,9 @@ int tc_tempfile_rename(tc_tempfile *temp, const char *name);
 /* Closes; a slot that was not renamed is removed. */
 int tc_tempfile_close(tc_tempfile *temp);
 
-/* Removes the slots of `name` that dead writers left. */
-void tc_tempfile_sweep(int dir, const char *name);
+/* Removes the slots of `name` that dead writers left. Reports whether a slot is free, or becomes so
+   by itself. */
+bool tc_tempfile_sweep(int dir, const char *name);
 
 /* Whether `name` is itself that of a slot: it must not be used for anything else. */
 bool tc_tempfile_is_slot(const char *name);

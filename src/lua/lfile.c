@@ -5,6 +5,7 @@
 #include "backend/directory.h"
 #include "backend/file.h"
 #include "backend/file_check.h"
+#include "backend/symlink.h"
 #include "core/secret.h"
 #include "lua/lbuf.h"
 #include "lua/lerror.h"
@@ -85,6 +86,16 @@ static int l_file_list(lua_State *L) {
   return 1;
 }
 
+/* target(path) -> the path of what a symbolic link leads to, else the path; nil, err */
+static int l_file_target(lua_State *L) {
+  const char *path = tc_lua_check_path(L, 1);
+  char target[PATH_MAX];
+  tc_error err = TC_ERROR_NONE;
+  if (tc_symlink_target(path, target, &err) < 0) return tc_lua_fail(L, &err);
+  lua_pushstring(L, target);
+  return 1;
+}
+
 /* real_path(path) -> the absolute path without symbolic links; what does not exist yet keeps its
    name, and a path that leads nowhere is returned as it is */
 static int l_file_real_path(lua_State *L) {
@@ -96,13 +107,10 @@ static int l_file_real_path(lua_State *L) {
 
 int tc_lua_open_file(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"read", l_file_read},
-      {"write", l_file_write},
-      {"remove", l_file_remove},
-      {"can_replace", l_file_can_replace},
-      {"list", l_file_list},
-      {"real_path", l_file_real_path},
-      {NULL, NULL},
+      {"read", l_file_read},           {"write", l_file_write},
+      {"remove", l_file_remove},       {"can_replace", l_file_can_replace},
+      {"list", l_file_list},           {"target", l_file_target},
+      {"real_path", l_file_real_path}, {NULL, NULL},
   };
   luaL_newlib(L, functions);
   tc_lua_open_filelock(L);

@@ -1,6 +1,7 @@
 -- Whether a file could be replaced, told without touching it.
 
-local file = require("tokencache._core").file
+local core = require "tokencache._core"
+local file = core.file
 local folder = require "support.folder"
 local mounts = require "support.mounts"
 local process = require "support.process"
@@ -94,9 +95,12 @@ describe("a file", function()
       { "where a directory is", "EISDIR", "a directory", "rm token; mkdir token" },
       { "through a symbolic link", "ELOOP", "a symbolic link",
         "mv token other; ln -s other token" },
+      { "through a dangling symbolic link", "ELOOP", "a symbolic link to what does not exist",
+        "rm token; ln -s other token" },
       { "where a FIFO is", "EINVAL", "not a regular file", "rm token; mkfifo token" },
       { "below a file", "ENOTDIR", "not a directory", function() path = dir:file("token/x") end },
-      { "under a name that leaves none for the temporary file", "ENAMETOOLONG", "too long",
+      { "under a name that leaves none for the temporary file", "ENAMETOOLONG",
+        "too long, as its lock and its temporary files have longer ones; choose one of 239 bytes",
         function() path = dir:file(("n"):rep(240)) end },
       { "under the name of a temporary file", "EINVAL", "temporary",
         function() path = dir:file("token.tokencache-tmp3") end },
@@ -123,12 +127,50 @@ describe("a file", function()
       if not process.is_root() then return pending "takes root, to have another's file" end
       dir:shell("chown 65534 . token; chmod 1777 .; chmod 644 token")
       for _, code in ipairs { CHECK, WRITE } do
-        assert_failed("EPERM", "not permitted",
+        assert_failed("EPERM", "not permitted: the file is another user's",
           process.run(process.unprivileged(process.lua(code, path))))
       end
       assert.equal("token", dir:names())
       assert.equal(CAN, (select(2, process.run(process.lua(CHECK, path)))))
     end)
+
+    it("where the names of the temporary files are taken, which is no matter of waiting", function()
+      local is_root = process.is_root()
+      dir:shell("for i in 0 1 2 3 4 5 6 7; do mkdir token.tokencache-tmp$i; done")
+      local function expect_taken(code, wrap)
+        local began = core.monotonic()
+        assert_failed("EEXIST", "are taken by what this user cannot remove",
+          process.run(wrap(process.lua(code, path))))
+        assert.is_true(core.monotonic() - began < 4, "it has waited")
+      end
+      for _, code in ipairs { CHECK, WRITE } do
+        expect_taken(code, function(command) return command end)
+      end
+      if not is_root then return end
+      -- files that another user holds locked, where each has his own
+      dir:shell("rmdir *tmp*; rm token; chmod 1777 .; for i in 0 1 2 3 4 5 6 7; do "
+        .. "touch token.tokencache-tmp$i; done; chmod 666 *tmp*; chown 1234 *tmp*")
+      expect_taken(WRITE, process.as_user)
+      local words = {}
+      for i = 0, 7 do
+        words[#words + 1] = ("flock -n %s.tokencache-tmp%d"):format(path, i)
+      end
+      local holder = process.start({ "sh", "-c", table.concat(words, " ")
+        .. " sh -c 'echo held >\"$READY_FILE\"; exec sleep 60'" }, { ready = true })
+      finally(function() holder:stop() end)
+      expect_taken(CHECK, process.as_user)
+    end)
+
+    it("where the file system cannot tell that a file is on the disk, and so is known before",
+      function()
+        for _, code in ipairs { CHECK, WRITE } do
+          assert_failed("EOPNOTSUPP", "cannot tell when a file is safely on the disk",
+            traced.run(path, code, "", "fsync:error=EOPNOTSUPP:when=1"))
+          assert.equal(OLD, file.read(path))
+        end
+        -- a directory need not be able to
+        assert.equal(CAN, (select(2, traced.run(path, CHECK, "", "fsync:error=EOPNOTSUPP:when=2"))))
+      end)
 
     it("over the limit on file sizes, which kills no process", function()
       assert_failed("EFBIG", "ulimit",
@@ -186,7 +228,8 @@ describe("a file", function()
     for _, case in ipairs {
       { "with a full disk", "fallocate", "ENOSPC", "no space left" },
       { "with the quota used up", "fallocate", "EDQUOT", "quota" },
-      { "with a read-only file system", "unlinkat", "EROFS", "read-only" },
+      { "with a read-only file system", "unlinkat", "EROFS", "read-only; mount it for writing" },
+      { "with a failing disk", "fsync", "EIO", "input/output" },
     } do
       it(case[1], function()
         assert_failed(case[3], case[4],

@@ -152,6 +152,16 @@ function process.unprivileged(command)
     and { "setpriv", "--inh-caps=-all", "--bounding-set=-all" } or {}, command)
 end
 
+--- As another user, for which the tests must be root's.
+---@param command string[]  of process.lua
+---@param uid? integer      default: 65534, nobody; the group has the same number
+---@return string[]
+function process.as_user(command, uid)
+  uid = uid or 65534
+  return process.behind({ "setpriv", "--reuid=" .. uid, "--regid=" .. uid, "--clear-groups" },
+    command)
+end
+
 ---@param pid integer|string
 ---@return boolean
 function process.is_alive(pid)

@@ -55,6 +55,7 @@ end
 --- The store of one file: its key is the path.
 local store = {
   identity = "path",
+  can_save_anew = true,
   --- The same for all spellings of one path.
   identity_key = function(_, path)
     local directory, name = path:match("^(.*/)([^/]*)$")
@@ -110,9 +111,35 @@ local store = {
   end,
 }
 
+--- The same, where the path may be a symbolic link: all but reading, which follows links anyway, is
+--- done where that leads to. The link may change, so each call looks.
+local store_through_link = {
+  identity = store.identity,
+  can_save_anew = true,
+  get = store.get,
+  unlock = store.unlock,
+}
+for _, name in ipairs { "set", "replace", "can_save", "delete", "try_lock" } do
+  local method = store[name]
+  store_through_link[name] = function(self, path, ...)
+    local target, err = file.target(path)
+    if not target then
+      return nil, err
+    end
+    return method(self, target, ...)
+  end
+end
+for _, name in ipairs { "identity_key", "mark_key" } do
+  local method = store[name]
+  store_through_link[name] = function(self, path)
+    return method(self, core.file.target(path) or path)
+  end
+end
+
 local RULES = {
   cache_path = { "string" },
   username = { "string" },
+  follow_symlink = { "boolean" },
 }
 
 local function check_not_empty(name, value)
@@ -145,6 +172,8 @@ end
 ---@class tokencache.FileOptions
 ---@field cache_path? string  the file; its directory must exist
 ---@field username? string    the file is `.cache-<username>` in the working directory
+---@field follow_symlink? boolean  where the path is a symbolic link, replace what it leads to; by
+---                            default that is an error. A link of another user's is not followed
 
 --- Makes a handler for `cache_path`; without one for `.cache-<username>`, the username being
 --- the option or the environment's SPOTIPY_CLIENT_USERNAME; without that for `.cache`.
@@ -160,7 +189,7 @@ return function(opts)
   elseif is_mark(path) then
     error("cache.file: cache_path ends in " .. MARK .. ", as the names of marks do", 2)
   end
-  local handler = from_store(store, path)
+  local handler = from_store(checked.follow_symlink and store_through_link or store, path)
   handler.path = path
   return handler
 end

@@ -430,6 +430,7 @@ local metatable_over = extras(metatable, {
   { needs = "replace", name = "replace_cached_token", fn = replace_cached_token },
   { needs = "replace", name = "replaces_in_two_steps", fn = false },
   { needs = "can_save", fn = can_save },
+  { needs = "can_save_anew", fn = true },
   { needs = "may_be_stale", fn = true },
 })
 

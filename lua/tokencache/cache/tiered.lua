@@ -111,6 +111,7 @@ local metatable_over = extras(metatable, {
   { needs = "replace_cached_token", fn = function(self, entry, info, good_until, handle)
     return rules.change(self, info, "replace_cached_token", entry, info, good_until, handle)
   end },
+  { needs = "can_save_anew", fn = true },
 }, "back", { "can_save", "try_lock", "extend_lock", "unlock", "get_mark", "set_mark", "protect",
   "reveal", "account_id" })
 

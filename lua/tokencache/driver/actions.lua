@@ -243,6 +243,26 @@ function actions.probe(run)
   return "ok"
 end
 
+--- Nobody logs in for a token that cannot be kept, where the cache tells without being changed. But
+--- where a login was kept before, or where the cache cannot be read, a program may need one to go
+--- on: that is a warning.
+local function look_ahead(run)
+  local handler, read = run.handler, run.read
+  if not handler.can_save or not handler.can_save_anew then
+    return nil
+  end
+  local entry, err = handler:can_save(read and read.entry, read and read.info)
+  if entry ~= nil or err == nil then
+    return nil
+  end
+  err = errors.wrap("cache", err)
+  if read and read.entry == nil then
+    run.cache_error = err
+    return err
+  end
+  log.warning("the user is asked to log in, though the new login cannot be kept: ", err)
+end
+
 --- Lets the user log in; where that is not allowed here, the error's kind tells the caller to.
 local function log_in(run)
   local flow = run.flow
@@ -251,6 +271,10 @@ local function log_in(run)
   end
   if run.options.stays_out or not flow.may_log_in or not flow.io.log_in then
     return nil, errors.new("reauthorize", "there is no login to renew; the user must log in")
+  end
+  local problem = look_ahead(run)
+  if problem then
+    return nil, problem
   end
   return flow.io.log_in(flow)
 end

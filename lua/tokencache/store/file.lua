@@ -47,7 +47,7 @@ end
 ---@class tokencache.FileStore: tokencache.Store
 ---@field private directory string
 ---@field identity string  what other stores on the same directory have too
-local Store = {}
+local Store = { can_save_anew = true }
 
 local metatable = {
   __index = Store,
