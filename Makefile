@@ -34,7 +34,7 @@ JSON := $(wildcard src/core/json_*.c)
 SHARED_LUA := src/lua/lbuf.c src/lua/lclass.c src/lua/lerror.c src/core/buf.c src/core/error.c \
               src/core/secret.c src/core/utf8.c
 
-FILE := $(wildcard src/backend/file*.c) src/backend/directory.c src/backend/mount.c src/backend/owner.c \
+FILE := $(wildcard src/backend/file*.c) src/backend/directory.c src/backend/lockfile.c src/backend/mount.c src/backend/owner.c \
         src/backend/place.c src/backend/symlink.c src/backend/tempfile.c src/lua/lfile.c src/lua/lfilelock.c \
         src/lua/lpath.c
 

@@ -2,10 +2,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "backend/file_error.h"
+#include "backend/owner.h"
 #include "backend/place.h"
 #include "backend/tempfile.h"
 
@@ -35,25 +37,38 @@ static ssize_t read_all(int fd, char *room, size_t size, size_t expected) {
   return (ssize_t)len;
 }
 
-static int read_open(int fd, const char *path, char *room, size_t size, size_t *len,
-                     tc_error *err) {
+static int of_another(const char *path, uid_t owner, tc_error *err) {
+  char text[224];
+  (void)snprintf(text, sizeof text,
+                 "it belongs to another user (uid %lu), who may have put any login there; remove "
+                 "it, give it to this user (chown), or give allow_foreign = true",
+                 (unsigned long)owner);
+  return tc_file_error_text(err, path, EPERM, text);
+}
+
+static int read_open(int fd, const char *path, bool any_owner, char *room, size_t size,
+                     tc_file_seen *seen, tc_error *err) {
   struct stat st;
   ssize_t count;
   if (fstat(fd, &st) != 0) return tc_file_error(err, path, errno);
   if (!S_ISREG(st.st_mode)) return tc_place_not_regular(err, path, st.st_mode);
   if (st.st_size > (off_t)TC_FILE_LIMIT) return tc_file_too_large(err, path);
-  *len = (size_t)st.st_size;
-  if (*len > size) return TC_FILE_LARGER;
-  count = read_all(fd, room, size, *len);
+  if (!any_owner && geteuid() != 0 && !tc_owner_is_known(st.st_uid)) {
+    return of_another(path, st.st_uid, err);
+  }
+  *seen = (tc_file_seen){(size_t)st.st_size, st.st_uid, (st.st_mode & S_IWOTH) != 0};
+  if (seen->len > size) return TC_FILE_LARGER;
+  count = read_all(fd, room, size, seen->len);
   if (count < 0) return tc_file_error(err, path, errno);
-  *len = (size_t)count;
+  seen->len = (size_t)count;
   return 0;
 }
 
-int tc_file_read(const char *path, char *room, size_t size, size_t *len, tc_error *err) {
+int tc_file_read(const char *path, bool any_owner, char *room, size_t size, tc_file_seen *seen,
+                 tc_error *err) {
   int fd = open_for_reading(path);
   if (fd < 0) return errno == ENOENT ? TC_FILE_MISSING : tc_file_error(err, path, errno);
-  int status = read_open(fd, path, room, size, len, err);
+  int status = read_open(fd, path, any_owner, room, size, seen, err);
   (void)close(fd);
   return status;
 }
@@ -61,8 +76,8 @@ int tc_file_read(const char *path, char *room, size_t size, size_t *len, tc_erro
 /* Returns 0 or an error. */
 static int replace(const tc_place *at, tc_str bytes, tc_error *err) {
   tc_tempfile temp;
-  int number = tc_tempfile_open(&temp, at->dir, at->name);
-  if (number != 0) return tc_place_not_written(err, at->path, number);
+  int number = tc_tempfile_open(&temp, at->dir, at->name, at->owner);
+  if (number != 0) return tc_place_not_begun(err, at, number);
   number = tc_tempfile_write(&temp, bytes);
   if (number == 0) number = tc_tempfile_rename(&temp, at->name);
   (void)tc_tempfile_close(&temp);
@@ -71,7 +86,7 @@ static int replace(const tc_place *at, tc_str bytes, tc_error *err) {
   return number != 0 ? tc_place_not_written(err, at->path, number) : 0;
 }
 
-static int write_at(const tc_place *at, tc_str bytes, tc_error *err) {
+static int write_at(tc_place *at, tc_str bytes, tc_error *err) {
   int status = tc_place_look(at, err);
   return status < 0 ? status : replace(at, bytes, err);
 }
@@ -86,7 +101,7 @@ int tc_file_write(const char *path, tc_str bytes, tc_error *err) {
   return status;
 }
 
-static int remove_at(const tc_place *at, tc_error *err) {
+static int remove_at(tc_place *at, tc_error *err) {
   int status = tc_place_look(at, err);
   if (status < 0) return status;
   (void)tc_tempfile_sweep(at->dir, at->name);

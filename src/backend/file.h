@@ -1,8 +1,11 @@
 /* Whole files, read and replaced: killed at any instant, a file holds its old content or its new
-   one. Files are private (mode 0600) from their first byte. Readers follow symbolic links, writers
-   refuse them. Errors are TC_ERR_CACHE and name the path; their code is the errno's name. */
+   one. New files are private (mode 0600) from their first byte, others stay their owner's and their
+   group's. Readers follow symbolic links, writers refuse them. Errors are TC_ERR_CACHE and name the
+   path; their code is the errno's name. */
 #ifndef TC_FILE_H
 #define TC_FILE_H
+
+#include <sys/types.h>
 
 #include "core/error.h"
 
@@ -13,10 +16,18 @@ enum {
   TC_FILE_LARGER = 2,
 };
 
-/* Reads the file into the caller's `room` of `size` bytes. Returns 0 and sets `*len`;
-   TC_FILE_MISSING; or TC_FILE_LARGER, with `*len` the room to come back with. Waits for no writer,
-   not even of a FIFO: what is not a regular file is an error. */
-int tc_file_read(const char *path, char *room, size_t size, size_t *len, tc_error *err);
+typedef struct tc_file_seen {
+  size_t len; /* bytes */
+  uid_t owner;
+  bool is_open; /* everybody may write to it */
+} tc_file_seen;
+
+/* Reads the file into the caller's `room` of `size` bytes. Returns 0; TC_FILE_MISSING; or
+   TC_FILE_LARGER, with `len` the room to come back with. Waits for no writer, not even of a FIFO:
+   what is not a regular file is an error. So is what another user than root has put there, unless
+   `any_owner`; but root may read it. */
+int tc_file_read(const char *path, bool any_owner, char *room, size_t size, tc_file_seen *seen,
+                 tc_error *err);
 
 /* Replaces the file or creates it; its directory must exist. What fails before the new content is
    whole and on the disk leaves the old one. */

@@ -17,24 +17,24 @@ static int ask_for_name(const tc_place *at) {
   return errno == EPERM || errno == EACCES || errno == EROFS ? errno : 0;
 }
 
-/* Returns 0 or an errno number. */
-static int try_temporary_file(const tc_place *at, size_t size) {
+static int try_temporary_file(const tc_place *at, size_t size, tc_error *err) {
   tc_tempfile temp;
-  int number = tc_tempfile_open(&temp, at->dir, at->name);
-  if (number != 0) return number;
+  int number = tc_tempfile_open(&temp, at->dir, at->name, at->owner);
+  if (number != 0) return tc_place_not_begun(err, at, number);
   number = tc_tempfile_reserve(&temp, size);
   int undone = tc_tempfile_close(&temp);
   if (number == 0) number = undone;
-  return number != 0 ? number : tc_place_sync(at);
+  if (number == 0) number = tc_place_sync(at);
+  return number != 0 ? tc_place_not_written(err, at->path, number) : 0;
 }
 
-static int check_at(const tc_place *at, size_t size, tc_error *err) {
+static int check_at(tc_place *at, size_t size, tc_error *err) {
   int status = tc_place_look(at, err), number = 0;
   if (status < 0) return status;
   if (status == 0 && tc_mount_is_at(at->dir, at->name)) return tc_place_mounted(err, at->path);
   if (status == 0) number = ask_for_name(at);
-  if (number == 0) number = try_temporary_file(at, size);
-  return number != 0 ? tc_place_not_written(err, at->path, number) : 0;
+  return number != 0 ? tc_place_not_written(err, at->path, number)
+                     : try_temporary_file(at, size, err);
 }
 
 int tc_file_can_replace(const char *path, size_t size, tc_error *err) {

@@ -1,7 +1,6 @@
 #include "backend/filelock.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -10,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "backend/file_error.h"
+#include "backend/lockfile.h"
 #include "backend/place.h"
 
 #define SUFFIX ".tokencache-lock"
@@ -110,34 +109,6 @@ static bool is_held_here(const struct stat *st) {
   return false;
 }
 
-static int not_locked(tc_error *err, const char *path, const char *side, int number) {
-  switch (number) {
-  case EACCES:
-    return tc_file_error_text(err, side, number,
-                              "permission denied; give this user write access to it and to its "
-                              "directory");
-  case EINVAL:
-  case ENXIO:
-    return tc_file_error_text(err, side, number,
-                              "not a regular file, which the lock needs; remove it");
-  case EISDIR:
-    return tc_file_error_text(err, side, number,
-                              "a directory, where the lock needs a file; remove it");
-  case ELOOP:
-    return tc_file_error_text(err, side, number,
-                              "a symbolic link, and no lock is taken through one; remove it");
-  case ENOENT:
-    return tc_file_error_text(err, side, number, "its directory does not exist; create it");
-  case ENAMETOOLONG:
-    return tc_place_name_too_long(err, path);
-  case EOPNOTSUPP:
-    return tc_file_error_text(err, side, number,
-                              "the file system has no locks; choose a path on another");
-  default:
-    return tc_file_error(err, side, number);
-  }
-}
-
 int tc_filelock_flock(int fd) {
   int failed;
   do {
@@ -147,31 +118,21 @@ int tc_filelock_flock(int fd) {
 }
 
 /* Takes `fd` into the entry if it could be locked. */
-static int lock_open(entry *taken, int fd, const char *path, const char *side, tc_error *err) {
+static int lock_open(entry *taken, int fd, const tc_lockfile *file, tc_error *err) {
   struct stat st;
   int number = tc_filelock_flock(fd);
-  if (number != 0 && number != EWOULDBLOCK) return not_locked(err, path, side, number);
-  if (fstat(fd, &st) != 0) return not_locked(err, path, side, errno);
-  if (!S_ISREG(st.st_mode)) return not_locked(err, path, side, EINVAL);
+  if (number != 0 && number != EWOULDBLOCK) return tc_lockfile_not_locked(file, number, err);
+  if (fstat(fd, &st) != 0) return tc_lockfile_not_locked(file, errno, err);
   if (number != 0) return is_held_here(&st) ? TC_FILELOCK_TAKEN_HERE : TC_FILELOCK_TAKEN;
   if (st.st_nlink == 0) return TC_FILELOCK_TAKEN; /* somebody removed it; the next try is right */
-  if ((st.st_mode & 0600) != 0600) (void)fchmod(fd, 0600); /* the umask was odd */
   *taken = (entry){.id = taken->id, .fd = fd, .device = st.st_dev, .inode = st.st_ino};
   return 0;
 }
 
-static int open_side(const char *side) {
-  int fd;
-  do {
-    fd = open(side, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
-  } while (fd < 0 && errno == EINTR);
-  return fd;
-}
-
 /* The mutex is held all the time, so that no fork comes between open and entry. */
-static int take(entry *taken, const char *path, const char *side, tc_error *err) {
-  int fd = open_side(side);
-  int status = fd >= 0 ? lock_open(taken, fd, path, side, err) : not_locked(err, path, side, errno);
+static int take(entry *taken, const tc_lockfile *file, tc_error *err) {
+  int fd = tc_lockfile_open(file, err);
+  int status = fd >= 0 ? lock_open(taken, fd, file, err) : fd;
   if (status == 0) return 0;
   if (fd >= 0) (void)close(fd);
   drop(taken);
@@ -189,15 +150,16 @@ uint64_t tc_filelock_reserve(void) {
   return id;
 }
 
-int tc_filelock_try(uint64_t id, const char *path, tc_error *err) {
+int tc_filelock_try(uint64_t id, const char *path, bool any_owner, tc_error *err) {
   char side[PATH_MAX];
+  tc_lockfile file = {.side = side, .beside = path, .any_owner = any_owner};
   int len = snprintf(side, sizeof side, "%s" SUFFIX, path);
   enter();
   entry *taken = find(id);
   int status = TC_FILELOCK_TAKEN_HERE; /* released meanwhile, or held already */
   if (taken != NULL && taken->fd < 0) {
     if (len < (int)sizeof side) {
-      status = take(taken, path, side, err);
+      status = take(taken, &file, err);
     } else {
       drop(taken);
       status = tc_place_name_too_long(err, path);

@@ -23,8 +23,9 @@ enum {
 uint64_t tc_filelock_reserve(void);
 
 /* Tries to take the lock on `path` without waiting. Returns 0, or one of the above, or an error;
-   unless it is 0, the id has come to its end. */
-int tc_filelock_try(uint64_t id, const char *path, tc_error *err);
+   unless it is 0, the id has come to its end. A side file of another user's is an error, unless
+   `any_owner`. */
+int tc_filelock_try(uint64_t id, const char *path, bool any_owner, tc_error *err);
 
 void tc_filelock_release(uint64_t id);
 

@@ -17,6 +17,7 @@ int tc_place_open(tc_place *at, const char *path) {
   at->path = path;
   at->name = slash != NULL ? slash + 1 : path;
   at->dir = -1;
+  at->owner = NULL;
   if (slash != NULL) {
     size_t len = (size_t)(slash - path) + 1;
     if (len >= sizeof dir) return ENAMETOOLONG;
@@ -44,7 +45,7 @@ int tc_place_not_regular(tc_error *err, const char *path, unsigned mode) {
   return tc_file_error_text(err, path, EINVAL, "not a regular file; choose another path");
 }
 
-int tc_place_look(const tc_place *at, tc_error *err) {
+int tc_place_look(tc_place *at, tc_error *err) {
   struct stat named, led_to;
   if (tc_tempfile_is_slot(at->name) || tc_filelock_is_side(at->name)) {
     return tc_file_error_text(err, at->path, EINVAL,
@@ -59,6 +60,8 @@ int tc_place_look(const tc_place *at, tc_error *err) {
                               "through; name the file itself, remove the link, or give cache.file "
                               "follow_symlink = true");
   }
+  at->found = tc_owner_of(&named);
+  at->owner = &at->found;
   return S_ISREG(named.st_mode) ? 0 : tc_place_not_regular(err, at->path, named.st_mode);
 }
 
@@ -131,6 +134,18 @@ int tc_place_not_written(tc_error *err, const char *path, int number) {
   default:
     return tc_file_error(err, path, number);
   }
+}
+
+int tc_place_not_begun(tc_error *err, const tc_place *at, int number) {
+  char text[160];
+  if ((number != EPERM && number != EINVAL) || at->owner == NULL || at->owner->uid == geteuid()) {
+    return tc_place_not_written(err, at->path, number);
+  }
+  (void)snprintf(text, sizeof text,
+                 "not permitted: the file is another user's (uid %lu), and this root may not give "
+                 "files away; run as that user",
+                 (unsigned long)at->owner->uid);
+  return tc_file_error_text(err, at->path, number, text);
 }
 
 int tc_place_mounted(tc_error *err, const char *path) {

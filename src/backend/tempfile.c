@@ -63,22 +63,22 @@ bool tc_tempfile_sweep(int dir, const char *name) {
 /* Makes a slot just created ours. EAGAIN if another process locked it first: that one takes it for
    abandoned and removes it. A file system without locks serves too; there the slot of a killed
    writer stays. */
-static int own(int fd) {
+static int own(int fd, const tc_owner *owner) {
   struct stat st;
   if (tc_filelock_flock(fd) == EWOULDBLOCK) return EAGAIN;
   if (fstat(fd, &st) != 0) return errno;
   if (st.st_nlink == 0) return EAGAIN;
-  if ((st.st_mode & 0777) != 0600 && fchmod(fd, 0600) != 0) return errno;
-  return 0;
+  if (owner != NULL) return tc_owner_give(fd, owner);
+  return (st.st_mode & 0777) != 0600 && fchmod(fd, 0600) != 0 ? errno : 0;
 }
 
 /* EEXIST or EAGAIN if the slot is taken. */
-static int create(tc_tempfile *temp) {
+static int create(tc_tempfile *temp, const tc_owner *owner) {
   int number;
   temp->fd = openat(temp->dir, temp->name,
                     O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC, 0600);
   if (temp->fd < 0) return errno;
-  number = own(temp->fd);
+  number = own(temp->fd, owner);
   if (number == 0) return 0;
   if (number != EAGAIN) (void)unlinkat(temp->dir, temp->name, 0);
   (void)close(temp->fd);
@@ -89,16 +89,16 @@ static bool is_taken(int number) {
   return number == EEXIST || number == EAGAIN || number == EINTR;
 }
 
-static int create_in_first_free_slot(tc_tempfile *temp, const char *name) {
+static int create_in_first_free_slot(tc_tempfile *temp, const char *name, const tc_owner *owner) {
   for (int i = 0; i < SLOTS; i++) {
     int number = slot_name(temp->name, name, i);
-    if (number == 0) number = create(temp);
+    if (number == 0) number = create(temp, owner);
     if (!is_taken(number)) return number;
   }
   return EBUSY;
 }
 
-int tc_tempfile_open(tc_tempfile *temp, int dir, const char *name) {
+int tc_tempfile_open(tc_tempfile *temp, int dir, const char *name, const tc_owner *owner) {
   const struct timespec pause = {0, WAIT_NANOSECONDS};
   int number = EBUSY;
   temp->dir = dir;
@@ -106,7 +106,7 @@ int tc_tempfile_open(tc_tempfile *temp, int dir, const char *name) {
   for (int i = 0; i < WAITS && number == EBUSY; i++) {
     if (i > 0) (void)nanosleep(&pause, NULL);
     bool is_passing = tc_tempfile_sweep(dir, name);
-    number = create_in_first_free_slot(temp, name);
+    number = create_in_first_free_slot(temp, name, owner);
     if (number == EBUSY && !is_passing) number = EEXIST;
   }
   return number;

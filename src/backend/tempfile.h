@@ -13,6 +13,7 @@
 
 #include <stdbool.h>
 
+#include "backend/owner.h"
 #include "core/str.h"
 
 typedef struct tc_tempfile {
@@ -23,10 +24,11 @@ typedef struct tc_tempfile {
 
 /* These return 0 or an errno number. */
 
-/* Creates a slot of `name` in `dir`, empty, mode 0600 whatever the umask. While living writers
+/* Creates a slot of `name` in `dir`, empty, for that owner; without one this user's, mode 0600
+   whatever the umask. While living writers
    hold all slots it waits for one; EBUSY after some seconds. EEXIST where all slots are taken by
    what this user cannot remove. */
-int tc_tempfile_open(tc_tempfile *temp, int dir, const char *name);
+int tc_tempfile_open(tc_tempfile *temp, int dir, const char *name, const tc_owner *owner);
 
 int tc_tempfile_write(tc_tempfile *temp, tc_str bytes);
 

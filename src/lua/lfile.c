@@ -5,6 +5,7 @@
 #include "backend/directory.h"
 #include "backend/file.h"
 #include "backend/file_check.h"
+#include "backend/owner.h"
 #include "backend/symlink.h"
 #include "core/secret.h"
 #include "lua/lbuf.h"
@@ -20,28 +21,51 @@ static void push_wiped(lua_State *L, char *room, size_t len) {
 }
 
 /* Too large for the stack. The room is Lua's own memory, which needs no freeing. */
-static int read_larger(lua_State *L, const char *path, size_t size, tc_error *err) {
+static int read_larger(lua_State *L, const char *path, bool any_owner, tc_file_seen *seen,
+                       tc_error *err) {
   int status = TC_FILE_LARGER;
   while (status == TC_FILE_LARGER) {
+    size_t size = seen->len;
     lua_settop(L, 1);
     char *room = lua_newuserdata(L, size);
-    status = tc_file_read(path, room, size, &size, err);
-    if (status == 0) push_wiped(L, room, size);
+    status = tc_file_read(path, any_owner, room, size, seen, err);
+    if (status == 0) push_wiped(L, room, seen->len);
   }
   return status;
 }
 
-/* read(path) -> bytes; nil if there is no such file; nil, err */
+/* Returns how many values it has pushed. */
+static int push_doubt(lua_State *L, const tc_file_seen *seen) {
+  if (seen->is_open) {
+    lua_pushnil(L);
+    lua_pushliteral(L, "everybody may write to it, and put any login there; take that right away "
+                       "(chmod o-w), or give allow_foreign = true");
+  } else if (!tc_owner_is_known(seen->owner)) {
+    lua_pushnil(L);
+    lua_pushfstring(L,
+                    "it belongs to another user (uid %d), who may have put any login there; run "
+                    "as that user, or give allow_foreign = true",
+                    (int)seen->owner);
+  } else {
+    return 0;
+  }
+  return 2;
+}
+
+/* read(path[, any_owner]) -> bytes; bytes, nil, a doubt about who has written them; nil if there is
+   no such file; nil, err */
 static int l_file_read(lua_State *L) {
   const char *path = tc_lua_check_path(L, 1);
+  bool any_owner = lua_toboolean(L, 2);
   char room[ROOM];
-  size_t len = 0;
+  tc_file_seen seen;
   tc_error err = TC_ERROR_NONE;
-  int status = tc_file_read(path, room, sizeof room, &len, &err);
-  if (status == 0) push_wiped(L, room, len);
-  if (status == TC_FILE_LARGER) status = read_larger(L, path, len, &err);
+  int status = tc_file_read(path, any_owner, room, sizeof room, &seen, &err);
+  if (status == 0) push_wiped(L, room, seen.len);
+  if (status == TC_FILE_LARGER) status = read_larger(L, path, any_owner, &seen, &err);
   if (status == TC_FILE_MISSING) lua_pushnil(L);
-  return status < 0 ? tc_lua_fail(L, &err) : 1;
+  if (status < 0) return tc_lua_fail(L, &err);
+  return status == 0 && !any_owner ? 1 + push_doubt(L, &seen) : 1;
 }
 
 /* write(path, bytes) -> true; nil, err */

@@ -27,7 +27,7 @@ static void *compete(void *unused) {
   shared_path(path, sizeof path);
   while (!stop) {
     uint64_t id = tc_filelock_reserve();
-    if (tc_filelock_try(id, path, &err) != 0) continue;
+    if (tc_filelock_try(id, path, false, &err) != 0) continue;
     if (atomic_fetch_add(&inside, 1) != 0) collisions++;
     turns++;
     (void)atomic_fetch_sub(&inside, 1);
@@ -42,7 +42,7 @@ static int works(int number) {
   tc_error err = TC_ERROR_NONE;
   (void)snprintf(path, sizeof path, "%s/own%d", directory, number);
   uint64_t id = tc_filelock_reserve();
-  if (id == 0 || tc_filelock_try(id, path, &err) != 0) return 1;
+  if (id == 0 || tc_filelock_try(id, path, false, &err) != 0) return 1;
   tc_filelock_release(id);
   return 0;
 }
@@ -71,18 +71,18 @@ static void test_many_at_once(void) {
   char path[64];
   shared_path(path, sizeof path);
   for (int i = 0; i < MANY; i++) ids[i] = tc_filelock_reserve();
-  CHECK(tc_filelock_try(ids[MANY / 2], path, &err) == 0);
-  CHECK(tc_filelock_try(ids[MANY / 2], path, &err) == TC_FILELOCK_TAKEN_HERE);
-  CHECK(tc_filelock_try(ids[0], path, &err) == TC_FILELOCK_TAKEN_HERE);
+  CHECK(tc_filelock_try(ids[MANY / 2], path, false, &err) == 0);
+  CHECK(tc_filelock_try(ids[MANY / 2], path, false, &err) == TC_FILELOCK_TAKEN_HERE);
+  CHECK(tc_filelock_try(ids[0], path, false, &err) == TC_FILELOCK_TAKEN_HERE);
   for (int i = 0; i < MANY; i++) {
     if (i != MANY / 2) tc_filelock_release(ids[i]);
   }
   uint64_t other = tc_filelock_reserve();
-  CHECK(tc_filelock_try(other, path, &err) == TC_FILELOCK_TAKEN_HERE);
-  CHECK(tc_filelock_try(other, path, &err) == TC_FILELOCK_TAKEN_HERE); /* its end has come */
+  CHECK(tc_filelock_try(other, path, false, &err) == TC_FILELOCK_TAKEN_HERE);
+  CHECK(tc_filelock_try(other, path, false, &err) == TC_FILELOCK_TAKEN_HERE); /* its end has come */
   tc_filelock_release(ids[MANY / 2]);
   other = tc_filelock_reserve();
-  CHECK(tc_filelock_try(other, path, &err) == 0);
+  CHECK(tc_filelock_try(other, path, false, &err) == 0);
   tc_filelock_release(other);
   tc_filelock_release(other);
 }

@@ -164,7 +164,8 @@ local mistakes = {
   { function() tokencache.cache.memory { token_info = "x" } end,
     "cache.memory: token_info must be a table, not a string" },
   { function() tokencache.cache.file { path = "x" } end,
-    "cache.file: unknown option path; known are cache_path, follow_symlink, username" },
+    "cache.file: unknown option path; known are allow_foreign, cache_path, follow_symlink, "
+    .. "username" },
   { function() tokencache.cache.file { cache_path = "" } end, "cache.file: cache_path is empty" },
   { function() tokencache.cache.file { username = "a/b" } end,
     "cache.file: username holds a slash or a NUL byte; for a file elsewhere give cache_path" },

@@ -6,9 +6,15 @@ local directory_failure = require "tokencache.store.directory"
 local errors = require "tokencache.error"
 local file_lock = require "tokencache.store.file_lock"
 local from_store = require "tokencache.cache.from_store"
+local log = require "tokencache.log"
 local options = require "tokencache.util.options"
 
 local file = blocking.worker "file"
+
+--- The store of one file: its key is the path.
+---@class tokencache.OneFile
+---@field use tokencache.FileUse
+local OneFile = { identity = "path", can_save_anew = true }
 
 local function is_something_else(bytes)
   return bytes ~= nil and bytes ~= "" and not bytes:find('"access_token"', 1, true)
@@ -28,11 +34,11 @@ end
 
 --- A path mistaken for another must not cost the file that is there. What once held a token may be
 --- replaced even where it is damaged, and so may an empty file.
-local function holds_something_else(path)
+local function holds_something_else(self, path)
   if is_mark(path) then
     return nil
   end
-  local bytes, err = file.read(path)
+  local bytes, err = file.get(path, self.use)
   return is_something_else(bytes) and left_alone(path) or err
 end
 
@@ -52,76 +58,77 @@ local function unless_away(path, result, err)
   return result, err
 end
 
---- The store of one file: its key is the path.
-local store = {
-  identity = "path",
-  can_save_anew = true,
-  --- The same for all spellings of one path.
-  identity_key = function(_, path)
-    local directory, name = path:match("^(.*/)([^/]*)$")
-    directory = core.file.real_path(directory or ".")
-    return (directory == "/" and "" or directory) .. "/" .. (name or path)
-  end,
-  mark_key = function(_, path)
-    return path .. MARK
-  end,
-  get = function(_, path)
-    local bytes, err = file.read(path)
-    if bytes == nil and err == nil then
-      err = away(path)
-    end
-    return bytes, err
-  end,
-  set = function(_, path, bytes)
-    local err = holds_something_else(path)
-    if err then
-      return nil, err
-    end
-    return file.write(path, bytes)
-  end,
-  --- What is compared is what is replaced, so nothing else is lost; see store.file.
-  replace = function(_, path, old, bytes, _, handle)
-    if is_something_else(old) then
-      return nil, left_alone(path)
-    end
-    return unless_away(path, file.replace(path, old, bytes, handle, ""))
-  end,
-  can_save = function(_, path, bytes, _, handle)
-    if is_something_else(bytes) then
-      return nil, left_alone(path)
-    end
-    local can, err = unless_away(path, file.can_save(path, bytes, handle, ""))
-    if can then
-      return bytes
-    end
-    return can, err
-  end,
-  delete = function(_, path)
-    local err = holds_something_else(path)
-    if err then
-      return nil, err
-    end
-    return file.remove(path)
-  end,
-  try_lock = function(_, path)
-    return file_lock.try(path)
-  end,
-  unlock = function(_, handle)
-    return file_lock.release(handle)
-  end,
-}
+--- The same for all spellings of one path.
+function OneFile:identity_key(path) -- luacheck: ignore 212
+  local directory, name = path:match("^(.*/)([^/]*)$")
+  directory = core.file.real_path(directory or ".")
+  return (directory == "/" and "" or directory) .. "/" .. (name or path)
+end
+
+function OneFile:mark_key(path) -- luacheck: ignore 212
+  return path .. MARK
+end
+
+function OneFile:get(path)
+  local bytes, err, doubt = file.get(path, self.use)
+  if bytes == nil and err == nil then
+    return nil, away(path)
+  elseif doubt then
+    log.repeated("warning", path .. doubt, core.printable(path), ": ", doubt)
+  end
+  return bytes, err
+end
+
+function OneFile:set(path, bytes)
+  local err = holds_something_else(self, path)
+  if err then
+    return nil, err
+  end
+  return file.write(path, bytes)
+end
+
+--- What is compared is what is replaced, so nothing else is lost; see store.file.
+function OneFile:replace(path, old, bytes, _, handle)
+  if is_something_else(old) then
+    return nil, left_alone(path)
+  end
+  return unless_away(path, file.replace(path, old, bytes, handle, self.use))
+end
+
+function OneFile:can_save(path, bytes, _, handle)
+  if is_something_else(bytes) then
+    return nil, left_alone(path)
+  end
+  local can, err = unless_away(path, file.can_save(path, bytes, handle, self.use))
+  if can then
+    return bytes
+  end
+  return can, err
+end
+
+function OneFile:delete(path)
+  local err = holds_something_else(self, path)
+  if err then
+    return nil, err
+  end
+  return file.remove(path)
+end
+
+function OneFile:try_lock(path)
+  return file_lock.try(path, self.use)
+end
+
+function OneFile:unlock(handle) -- luacheck: ignore 212
+  return file_lock.release(handle)
+end
 
 --- The same, where the path may be a symbolic link: all but reading, which follows links anyway, is
 --- done where that leads to. The link may change, so each call looks.
-local store_through_link = {
-  identity = store.identity,
-  can_save_anew = true,
-  get = store.get,
-  unlock = store.unlock,
-}
+local ThroughLink = setmetatable({}, { __index = OneFile })
+
 for _, name in ipairs { "set", "replace", "can_save", "delete", "try_lock" } do
-  local method = store[name]
-  store_through_link[name] = function(self, path, ...)
+  local method = OneFile[name]
+  ThroughLink[name] = function(self, path, ...)
     local target, err = file.target(path)
     if not target then
       return nil, err
@@ -129,17 +136,28 @@ for _, name in ipairs { "set", "replace", "can_save", "delete", "try_lock" } do
     return method(self, target, ...)
   end
 end
+
 for _, name in ipairs { "identity_key", "mark_key" } do
-  local method = store[name]
-  store_through_link[name] = function(self, path)
+  local method = OneFile[name]
+  ThroughLink[name] = function(self, path)
     return method(self, core.file.target(path) or path)
   end
+end
+
+local stores = {} -- by what they do, one for all handlers
+
+local function store_for(follows, allows)
+  local index = (follows and 2 or 0) + (allows and 1 or 0)
+  stores[index] = stores[index] or setmetatable({ use = { allow_foreign = allows } },
+    { __index = follows and ThroughLink or OneFile })
+  return stores[index]
 end
 
 local RULES = {
   cache_path = { "string" },
   username = { "string" },
   follow_symlink = { "boolean" },
+  allow_foreign = { "boolean" },
 }
 
 local function check_not_empty(name, value)
@@ -189,7 +207,7 @@ return function(opts)
   elseif is_mark(path) then
     error("cache.file: cache_path ends in " .. MARK .. ", as the names of marks do", 2)
   end
-  local handler = from_store(checked.follow_symlink and store_through_link or store, path)
+  local handler = from_store(store_for(checked.follow_symlink, checked.allow_foreign), path)
   handler.path = path
   return handler
 end

@@ -33,19 +33,26 @@ local function in_pattern(text)
   return (text:gsub("%p", "%%%0"))
 end
 
---- Makes of the path in a failure's message a pattern of the shell, which finds the file.
+--- Makes of the path in a text a pattern of the shell, which finds the file.
+local function shown(path, text)
+  local trace = trace_of(path:match("[^/]*$"))
+  text = text or path
+  return trace and text:gsub("/" .. in_pattern(trace) .. "[a-z0-9._%%=-]*", function()
+    return "/" .. trace .. "*"
+  end) or text
+end
+
+--- The same in a failure's message.
 local function quiet(path, result, err)
-  local trace = result == nil and type(err) == "table" and trace_of(path:match("[^/]*$"))
-  if trace then
-    err.message = err.message:gsub("/" .. in_pattern(trace) .. "[a-z0-9._%%=-]*", function()
-      return "/" .. trace .. "*"
-    end)
+  if result == nil and type(err) == "table" then
+    err.message = shown(path, err.message)
   end
   return result, err
 end
 
 ---@class tokencache.FileStore: tokencache.Store
 ---@field private directory string
+---@field private allow_foreign? boolean
 ---@field identity string  what other stores on the same directory have too
 local Store = { can_save_anew = true }
 
@@ -64,6 +71,11 @@ local function path_of(self, key)
   return name and self.directory .. "/" .. name, header
 end
 
+---@return tokencache.FileUse
+local function use_of(self, header)
+  return { header = header, allow_foreign = self.allow_foreign }
+end
+
 ---@param key string
 ---@return string? bytes  nil without an error: a miss
 ---@return tokencache.Error?
@@ -72,13 +84,14 @@ function Store:get(key)
   if not path then
     return nil, header
   end
-  local bytes, err = quiet(path, file.read(path))
+  local bytes, err, doubt = file.get(path, use_of(self, header))
   if bytes == nil and err == nil then
     return nil, directory_failure(self.directory)
-  elseif header ~= "" and bytes and bytes:sub(1, #header) == header then
-    return bytes:sub(#header + 1)
+  elseif doubt then
+    log.repeated("warning", path .. doubt, function() return core.printable(shown(path)) end,
+      ": ", doubt)
   end
-  return bytes, err
+  return quiet(path, bytes, err)
 end
 
 --- The entry stays until it is replaced or deleted: a file does not end by itself.
@@ -120,7 +133,8 @@ function Store:replace(key, old, bytes, ttl, handle) -- luacheck: ignore 212
   if not path then
     return nil, header
   end
-  return unless_away(self, quiet(path, file.replace(path, old, bytes, handle, header)))
+  return unless_away(self, quiet(path, file.replace(path, old, bytes, handle,
+    use_of(self, header))))
 end
 
 --- Shows that `replace` can save an entry here, with room to spare, without touching the one that
@@ -136,7 +150,8 @@ function Store:can_save(key, bytes, ttl, handle) -- luacheck: ignore 212
   if not path then
     return nil, header
   end
-  local can, err = unless_away(self, quiet(path, file.can_save(path, bytes, handle, header)))
+  local can, err = unless_away(self, quiet(path, file.can_save(path, bytes, handle,
+    use_of(self, header))))
   if can then
     return bytes
   end
@@ -159,11 +174,11 @@ end
 ---@return any handle  false: another holds the lock
 ---@return any guard   or a tokencache.Error
 function Store:try_lock(name)
-  local path, problem = path_of(self, name)
+  local path, header = path_of(self, name)
   if not path then
-    return nil, problem
+    return nil, header
   end
-  return quiet(path, file_lock.try(path))
+  return quiet(path, file_lock.try(path, use_of(self)))
 end
 
 ---@param handle any  from try_lock
@@ -190,7 +205,8 @@ end
 --- Long keys are in their files. Those that older versions wrote have none until they are saved
 --- anew.
 local function add_long_keys(self, keys, names, prefix)
-  local found, problems = file.match_each(self.directory, names, file_name.HEADER_PATTERN)
+  local found, problems = file.match_each(self.directory, names, file_name.HEADER_PATTERN,
+    use_of(self))
   if not found then
     return nil, problems
   end
@@ -242,12 +258,19 @@ end
 
 local RULES = {
   directory = { "string", required = true },
+  allow_foreign = { "boolean" },
 }
 
----@param opts { directory: string }  it must exist; nobody else should be able to write there
+---@class tokencache.FileStoreOptions
+---@field directory string        it must exist; nobody else should be able to write there
+---@field allow_foreign? boolean  files, and their lock, may belong to another user than this one or
+---                               root, or everybody may write to them, and so plant a login
+
+---@param opts tokencache.FileStoreOptions
 ---@return tokencache.FileStore
 return function(opts)
-  local directory = options.check("store.file", opts, RULES).directory
+  local checked = options.check("store.file", opts, RULES)
+  local directory = checked.directory
   if directory == "" then
     error("store.file: directory is empty", 2)
   end
@@ -256,6 +279,7 @@ return function(opts)
   end
   return setmetatable({
     directory = directory,
+    allow_foreign = checked.allow_foreign,
     identity = "file:" .. core.file.real_path(directory),
   }, metatable)
 end

@@ -10,16 +10,17 @@ local file_lock = {}
 
 --- Without waiting.
 ---@param path string  of the file; the lock's own is beside it
+---@param use tokencache.FileUse
 ---@return string|false|nil handle  false: another holds the lock
 ---@return any guard  its collection ends the lock; or a tokencache.Error
-function file_lock.try(path)
+function file_lock.try(path, use)
   local guard, handle = core.file.new_lock()
-  local locked, more = file.try_lock(path, handle)
+  local locked, more = file.try_lock(path, handle, use.allow_foreign)
   if locked then
     return handle, guard
   end
   if locked == false and more and core.collect_garbage() then
-    return file_lock.try(path)
+    return file_lock.try(path, use)
   end
   return locked, locked == nil and more or nil
 end

@@ -11,13 +11,23 @@ end
 --- Bytes of room that a new entry may need beyond the old one.
 local ROOM = 16384
 
+---@class tokencache.FileUse
+---@field header? string          what the file begins with before the bytes
+---@field allow_foreign? boolean  it and its lock may be another user's
+
 --- What the file holds after its header, if it begins with that.
-local function content(path, header)
-  local bytes, err = file.read(path)
-  if bytes and bytes:sub(1, #header) == header then
+---@param path string
+---@param use tokencache.FileUse
+---@return string?
+---@return tokencache.Error?
+---@return string? doubt  about who has written it
+function worker.get(path, use)
+  local bytes, err, doubt = file.read(path, use.allow_foreign)
+  local header = use.header
+  if bytes and header and bytes:sub(1, #header) == header then
     bytes = bytes:sub(#header + 1)
   end
-  return bytes, err
+  return bytes, err, doubt
 end
 
 --- Takes the guard only to keep it so long.
@@ -29,20 +39,20 @@ end
 --- Calls `work` and returns its results; under the lock of the file, if a handle is given. Where
 --- that lock has ended, it is taken anew for the time being; `work` is left out, and the result
 --- false, where another holds it.
-local function under_lock(path, handle, work, ...)
+local function under_lock(path, handle, use, work, ...)
   if not handle or file.holds_lock(handle) then
-    return work(path, ...)
+    return work(path, use, ...)
   end
   local guard, own = file.new_lock()
-  local locked, err = file.try_lock(path, own)
+  local locked, err = file.try_lock(path, own, use.allow_foreign)
   if not locked then
     return locked, locked == nil and err or nil
   end
-  return unlocked(guard, own, work(path, ...))
+  return unlocked(guard, own, work(path, use, ...))
 end
 
-local function replace(path, old, bytes, header)
-  local now, err = content(path, header)
+local function replace(path, use, old, bytes)
+  local now, err = worker.get(path, use)
   if err then
     return nil, err
   elseif now ~= old then
@@ -50,7 +60,7 @@ local function replace(path, old, bytes, header)
   elseif bytes == nil then
     return file.remove(path)
   end
-  return file.write(path, header .. bytes)
+  return file.write(path, (use.header or "") .. bytes)
 end
 
 --- Writes the file if it holds `old`. Who writes it between the look and the rename, and knows no
@@ -59,32 +69,32 @@ end
 ---@param old string?     nil: only if there is no file
 ---@param bytes string?   nil: the file is removed
 ---@param handle string?  the file's lock, from try_lock
----@param header string   what the file begins with before the bytes, or ""
+---@param use tokencache.FileUse
 ---@return boolean?       false: it holds something else, or another holds the lock
 ---@return tokencache.Error?
-function worker.replace(path, old, bytes, handle, header)
-  return under_lock(path, handle, replace, old, bytes, header)
+function worker.replace(path, old, bytes, handle, use)
+  return under_lock(path, handle, use, replace, old, bytes)
 end
 
-local function can_save(path, bytes, header)
-  local now, err = content(path, header)
+local function can_save(path, use, bytes)
+  local now, err = worker.get(path, use)
   if err then
     return nil, err
   elseif now ~= bytes then
     return false
   end
-  return file.can_replace(path, #header + #(bytes or "") + ROOM)
+  return file.can_replace(path, #(use.header or "") + #(bytes or "") + ROOM)
 end
 
 --- Whether `replace` can be expected to succeed; the file is not touched.
 ---@param path string
 ---@param bytes string?   what it holds
 ---@param handle string?
----@param header string
+---@param use tokencache.FileUse
 ---@return boolean?       false: as of replace
 ---@return tokencache.Error?
-function worker.can_save(path, bytes, handle, header)
-  return under_lock(path, handle, can_save, bytes, header)
+function worker.can_save(path, bytes, handle, use)
+  return under_lock(path, handle, use, can_save, bytes)
 end
 
 local function begins_with_one(name, starts)
@@ -119,12 +129,13 @@ end
 ---@param directory string
 ---@param names string[]
 ---@param pattern string     with one capture
+---@param use tokencache.FileUse
 ---@return (string|false)[]  what was captured; false: nothing
 ---@return string[] problems messages about files that could not be read
-function worker.match_each(directory, names, pattern)
+function worker.match_each(directory, names, pattern, use)
   local found, problems = {}, {}
   for i, name in ipairs(names) do
-    local bytes, err = file.read(directory .. "/" .. name)
+    local bytes, err = file.read(directory .. "/" .. name, use.allow_foreign)
     found[i] = bytes and bytes:match("^" .. pattern) or false
     problems[#problems + 1] = err and err.message
   end
