@@ -1,4 +1,5 @@
 local cache_file = require "tokencache.cache.file"
+local core = require "tokencache._core"
 local folder = require "support.folder"
 local keep_log = require "support.keep_log"
 local log = require "tokencache.log"
@@ -19,7 +20,6 @@ describe("a token's file", function()
   end)
 
   local broken = {
-    { "empty", "" },
     { "cut off", [[{"access_token": "s3cret-tok]] },
     { "an array", [=[["s3cret-token"]]=] },
     { "a string", [["s3cret-token"]] },
@@ -102,6 +102,75 @@ describe("a token's file", function()
     assert.same({ "warning the cache could not be read: " .. err.message }, logged)
   end)
 
+  it("that another program is writing is read again, a few times", function()
+    local steps = { "", '{"access_token": "a", "refr', [[{"access_token": "a", "x": {"y": 1}]],
+      [[{"access_token": "b", "x": {"y": 1}}]] }
+    local sleep, slept = core.sleep, 0
+    finally(function() core.sleep = sleep end)
+    process.write_file(path, steps[1])
+    function core.sleep(seconds)
+      assert.is_true(seconds < 0.1)
+      slept = slept + 1
+      process.write_file(path, steps[slept + 1])
+    end
+    assert.equal("b", handler:get_cached_token().access_token)
+    assert.equal(3, slept)
+    -- nor is a token saved over what is not yet whole
+    process.write_file(path, "")
+    slept = 2
+    assert.is_false((handler:replace_cached_token("", { access_token = "c" })))
+    assert.equal(3, slept)
+    core.sleep = sleep
+    assert.equal("b", handler:get_cached_token().access_token)
+  end)
+
+  it("is read beside a program that empties it and then writes, as spotipy does", function()
+    local child = process.start(process.lua([[
+      local path = ...
+      for i = 1, 100 do
+        local file = io.open(path, "w")
+        file:write('{"access_token": "', ("t"):rep(200), '", "scope": null}')
+        file:close()
+        require("tokencache._core").sleep(0.001)
+      end]], path))
+    finally(function() child:stop() end)
+    process.wait_until("the first token", function() return handler:get_cached_token() end)
+    local reads = 0
+    while child:is_running() do
+      local info, err = handler:get_cached_token()
+      assert.is_nil(err)
+      assert.equal(("t"):rep(200), info.access_token)
+      reads = reads + 1
+    end
+    assert.is_true(reads > 0)
+  end)
+
+  it("is a miss, with a warning, while it is empty, and is replaced then", function()
+    for _, nothing in ipairs { "", " \n", ("\0"):rep(300) } do
+      process.write_file(path, nothing)
+      local logged = keep_log()
+      finally(log.set_logger)
+      local info, err, entry = handler:get_cached_token()
+      assert.is_nil(info)
+      assert.is_nil(err)
+      assert.equal(nothing, entry)
+      assert.is_nil((handler:peek_cached_token()))
+      assert.same({ "warning " .. path .. ": the entry is empty, which counts as no token" },
+        logged)
+      assert.equal(nothing, handler:can_save(entry))
+      assert.is_true(handler:replace_cached_token(entry, { access_token = "t" }))
+      assert.equal("t", handler:get_cached_token().access_token)
+    end
+  end)
+
+  it("may begin with a byte order mark", function()
+    process.write_file(path, "\239\187\191" .. [[{"access_token": "t"}]])
+    local info, _, entry = handler:get_cached_token()
+    assert.equal("t", info.access_token)
+    assert.is_true(handler:replace_cached_token(entry, { access_token = "u" }))
+    assert.equal([[{"access_token":"u"}]], process.read_file(path))
+  end)
+
   it("is a miss while missing, and after removal", function()
     assert.is_nil((handler:get_cached_token()))
     assert.is_true(handler:save_token_to_cache({ access_token = "t" }))
@@ -138,6 +207,32 @@ describe("cache.file", function()
     assert.equal("tokencache.cache: .cache-ann\n", path_for("ann", "bob"))
     assert.equal("tokencache.cache: .cache-bob\n", path_for("", "bob"))
     assert.equal("tokencache.cache: .cache\n", path_for("", ""))
+  end)
+
+  it("says at once that .cache is a directory, as in a home directory", function()
+    local home = folder.new()
+    finally(function() home:remove() end)
+    home:shell("mkdir .cache .cache-ann")
+    local path, cpath, here = package.path, package.cpath, core.file.real_path(".")
+    package.path = here .. "/lua/?.lua;" .. here .. "/lua/?/init.lua"
+    package.cpath = cpath:gsub("[^;]+", function(template)
+      return template:sub(1, 1) == "/" and template or here .. "/" .. template
+    end)
+    local child = process.lua [[
+      local tokencache = require "tokencache"
+      print(pcall(function() tokencache.cache.file() end))
+      print(pcall(function()
+        tokencache.flow.client_credentials { client_id = "c", client_secret = "s",
+          provider = tokencache.provider.spotify }
+      end))
+      print(pcall(tokencache.cache.file, { username = "bob" }))]]
+    package.path, package.cpath = path, cpath
+    child.environment.SPOTIPY_CLIENT_USERNAME = ""
+    local _, output = process.run(child, { directory = home.path })
+    local words = "cache.file: .cache, the default, is a directory here; give cache_path or "
+      .. "username"
+    assert.equal(("false\t%s\nfalse\t%s\ntrue\ttokencache.cache: .cache-bob\n")
+      :format(words, words), (output:gsub("[^\t\n]+ (cache%.file:)", "%1")))
   end)
 
   it("refuses a username that leads elsewhere", function()

@@ -1,5 +1,6 @@
 --- Keeps a token in a file, as spotipy does and in the same format.
 
+local blank = require "tokencache.util.blank"
 local blocking = require "tokencache.blocking"
 local core = require "tokencache._core"
 local directory_failure = require "tokencache.store.directory"
@@ -14,10 +15,11 @@ local file = blocking.worker "file"
 --- The store of one file: its key is the path.
 ---@class tokencache.OneFile
 ---@field use tokencache.FileUse
+---@field use_of_mark tokencache.FileUse
 local OneFile = { identity = "path", can_save_anew = true }
 
 local function is_something_else(bytes)
-  return bytes ~= nil and bytes ~= "" and not bytes:find('"access_token"', 1, true)
+  return bytes ~= nil and not blank(bytes) and not bytes:find('"access_token"', 1, true)
 end
 
 local function left_alone(path)
@@ -70,7 +72,7 @@ function OneFile:mark_key(path) -- luacheck: ignore 212
 end
 
 function OneFile:get(path)
-  local bytes, err, doubt = file.get(path, self.use)
+  local bytes, err, doubt = file.get(path, is_mark(path) and self.use_of_mark or self.use)
   if bytes == nil and err == nil then
     return nil, away(path)
   elseif doubt then
@@ -148,8 +150,9 @@ local stores = {} -- by what they do, one for all handlers
 
 local function store_for(follows, allows)
   local index = (follows and 2 or 0) + (allows and 1 or 0)
-  stores[index] = stores[index] or setmetatable({ use = { allow_foreign = allows } },
-    { __index = follows and ThroughLink or OneFile })
+  stores[index] = stores[index] or setmetatable({
+    use = { allow_foreign = allows, is_token = true }, use_of_mark = { allow_foreign = allows },
+  }, { __index = follows and ThroughLink or OneFile })
   return stores[index]
 end
 
@@ -175,6 +178,16 @@ local function check_username(name, value)
   return value
 end
 
+--- In a home directory `.cache` is where other programs keep what is theirs.
+local function check_default(path)
+  local _, err = core.file.read(path .. "/.", true)
+  if err and err.code == "EISDIR" then
+    error("cache.file: " .. path .. ", the default, is a directory here; give cache_path or "
+      .. "username", 4)
+  end
+  return path
+end
+
 local function default_path(username)
   if username then
     return ".cache-" .. check_username("username", username)
@@ -184,7 +197,7 @@ local function default_path(username)
   if username and username ~= "" then
     return ".cache-" .. check_username("the environment's " .. name, username)
   end
-  return ".cache"
+  return check_default ".cache"
 end
 
 ---@class tokencache.FileOptions

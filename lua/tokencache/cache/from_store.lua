@@ -1,6 +1,7 @@
 --- A cache handler made of a store (bytes by key) and a key. JSON and time-to-live are settled
 --- here, once for all stores. Pure Lua without pcall: a store may yield, also on Lua 5.1.
 
+local blank = require "tokencache.util.blank"
 local check_store = require "tokencache.store.check"
 local core = require "tokencache._core"
 local errors = require "tokencache.error"
@@ -87,10 +88,11 @@ local function outcome(self, method, result, err)
   return true
 end
 
+local BYTE_ORDER_MARK = "\239\187\191" -- RFC 8259, section 8.1: a reader may ignore it
+
 local function decode(self, bytes)
-  if type(bytes) ~= "string" then
-    return nil, failure(self, "the store's get returned a " .. type(bytes)
-      .. "; a string expected, or nil for a miss")
+  if bytes:find(BYTE_ORDER_MARK, 1, true) == 1 then
+    bytes = bytes:sub(#BYTE_ORDER_MARK + 1)
   end
   local value, message = json.decode(bytes)
   if not message and type(value) ~= "table" then
@@ -113,6 +115,13 @@ local function take(self, bytes, err)
   elseif bytes == nil then
     log.debug(function() return name_of(self) end, ": no token is cached")
     return nil
+  elseif type(bytes) ~= "string" then
+    return nil, failure(self, "the store's get returned a " .. type(bytes)
+      .. "; a string expected, or nil for a miss")
+  elseif blank(bytes) then
+    log.repeated("warning", "empty: " .. self.key, function() return name_of(self) end,
+      ": the entry is empty, which counts as no token")
+    return nil, nil, bytes
   end
   local info
   info, err = decode(self, bytes)

@@ -256,7 +256,7 @@ local function look_ahead(run)
     return nil
   end
   err = errors.wrap("cache", err)
-  if read and read.entry == nil then
+  if read and read.info == nil then
     run.cache_error = err
     return err
   end

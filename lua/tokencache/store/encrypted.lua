@@ -6,6 +6,7 @@
 --- why an entry does not open. Blanks after the end are ignored: a store within pads an entry with
 --- them, to find out whether it has room for a longer one.
 
+local blank = require "tokencache.util.blank"
 local check_bytes = require "tokencache.store.check_bytes"
 local check_store = require "tokencache.store.check"
 local core = require "tokencache._core"
@@ -119,6 +120,8 @@ local function methods(secrets, use, allows_plaintext)
       end
       return failure(key, "the entry is not sealed; remove it, or read such entries with "
         .. 'plaintext = "allow"')
+    elseif blank(entry) then
+      return entry
     end
     return failure(key, "the entry is neither sealed nor a token; mend or remove it")
   end

@@ -1,7 +1,10 @@
 --- Reads and writes cache files. What belongs together, such as to read, compare and write, is one
 --- call: nothing waits in between.
 
-local file = require("tokencache._core").file
+local blank = require "tokencache.util.blank"
+local core = require "tokencache._core"
+
+local file = core.file
 
 local worker = {}
 for name, call in pairs(file) do
@@ -14,6 +17,32 @@ local ROOM = 16384
 ---@class tokencache.FileUse
 ---@field header? string          what the file begins with before the bytes
 ---@field allow_foreign? boolean  it and its lock may be another user's
+---@field is_token? boolean       it holds JSON, and may be written by programs that know no rename
+
+--- Seconds before a file is read again that another program seems to be writing: spotipy empties
+--- it, then writes.
+local PAUSES = { 0.002, 0.004, 0.008, 0.016, 0.032, 0.064 }
+
+--- Reports whether it is JSON to its end. Few tokens hold an object, so what ends in a brace is one
+--- most of the time.
+local function is_whole(bytes)
+  if blank(bytes) or not bytes:find("}%s*$") then
+    return false
+  end
+  local _, second = bytes:find("{.-{")
+  return not second or require("tokencache.json").decode(bytes) ~= nil
+end
+
+local function read_token(path, use)
+  for _, pause in ipairs(PAUSES) do
+    local bytes, err, doubt = file.read(path, use.allow_foreign)
+    if not bytes or is_whole(bytes) then
+      return bytes, err, doubt
+    end
+    core.sleep(pause)
+  end
+  return file.read(path, use.allow_foreign)
+end
 
 --- What the file holds after its header, if it begins with that.
 ---@param path string
@@ -22,6 +51,9 @@ local ROOM = 16384
 ---@return tokencache.Error?
 ---@return string? doubt  about who has written it
 function worker.get(path, use)
+  if use.is_token then
+    return read_token(path, use)
+  end
   local bytes, err, doubt = file.read(path, use.allow_foreign)
   local header = use.header
   if bytes and header and bytes:sub(1, #header) == header then
