@@ -38,6 +38,13 @@ local function key_of(session)
   return { "session", digest(session) }
 end
 
+-- Whether there is such a session, as far as that can be told. Of one that somebody has made up
+-- nothing must be left: to log out leaves a mark.
+local function is_kept(key)
+  local info, err = tokencache.cache.from_store(kept, key):get_cached_token()
+  return info ~= nil or err ~= nil
+end
+
 local function new_id()
   return (assert(random(32)):gsub(".", function(byte) return ("%02x"):format(byte:byte()) end))
 end
@@ -135,8 +142,9 @@ function login.finish()
     return fail(err)
   end
   local former = cookie "session"
-  if former then
-    flow:account(key_of(former)):remove()
+  former = former and key_of(former)
+  if former and is_kept(former) then
+    flow:account(former):remove()
   end
   return redirect(begun.to, { session_cookie(session), login_cookie "" })
 end
@@ -144,8 +152,9 @@ end
 -- POST /logout
 function login.log_out()
   local session = cookie "session"
-  if session then
-    local ok, err = flow:account(key_of(session)):log_out()
+  local key = session and key_of(session)
+  if key and is_kept(key) then
+    local ok, err = flow:account(key):log_out()
     if not ok then
       return fail(err)
     elseif err then -- it is removed here, but the provider could not be told

@@ -1,6 +1,8 @@
+#define _GNU_SOURCE /* F_OFD_SETLK; NOLINT(*-reserved-identifier,cert-dcl*) */
 #include "backend/filelock.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -13,6 +15,7 @@
 #include "backend/place.h"
 
 #define SUFFIX ".tokencache-lock"
+#define WHOLE ((off_t)-1)
 #define PROCESS_SHIFT 40 /* an id is the process's number above, a serial number below */
 
 typedef struct entry {
@@ -20,6 +23,7 @@ typedef struct entry {
   int fd; /* -1: reserved */
   dev_t device;
   ino_t inode;
+  off_t at; /* of the byte that is locked; WHOLE */
 } entry;
 
 static struct {
@@ -92,19 +96,45 @@ static entry *find(uint64_t id) {
   return NULL;
 }
 
+/* Returns 0 or an errno number, EWOULDBLOCK if it is taken. */
+static int set_lock(int fd, off_t at, bool is_to_be_held) {
+  struct flock part = {
+      .l_type = is_to_be_held ? F_WRLCK : F_UNLCK, .l_whence = SEEK_SET, .l_start = at, .l_len = 1};
+  int failed;
+  if (at == WHOLE && is_to_be_held) return tc_filelock_flock(fd);
+  if (at == WHOLE) return flock(fd, LOCK_UN) != 0 ? errno : 0;
+  do {
+    failed = fcntl(fd, F_OFD_SETLK, &part);
+  } while (failed && errno == EINTR);
+  if (!failed) return 0;
+  return errno == EACCES ? EWOULDBLOCK : errno;
+}
+
+/* FNV-1a. A sum of 62 bits leaves room for the byte's end in an off_t. */
+static off_t place_of(tc_str part) {
+  uint64_t hash = UINT64_C(14695981039346656037);
+  for (size_t i = 0; i < part.len; i++) {
+    hash = (hash ^ (unsigned char)part.data[i]) * UINT64_C(1099511628211);
+  }
+  return (off_t)(hash >> (66 - 8 * sizeof(off_t)));
+}
+
 /* Unlocks as well: a child of a fork that told nobody may have the descriptor too. */
 static void drop(entry *dropped) {
   if (dropped->fd >= 0) {
-    (void)flock(dropped->fd, LOCK_UN);
+    (void)set_lock(dropped->fd, dropped->at, false);
     (void)close(dropped->fd);
   }
   *dropped = registry.entries[--registry.count];
 }
 
-static bool is_held_here(const struct stat *st) {
+static bool is_held_here(const struct stat *st, off_t at) {
   for (size_t i = 0; i < registry.count; i++) {
     const entry *held = &registry.entries[i];
-    if (held->fd >= 0 && held->inode == st->st_ino && held->device == st->st_dev) return true;
+    if (held->fd >= 0 && held->at == at && held->inode == st->st_ino &&
+        held->device == st->st_dev) {
+      return true;
+    }
   }
   return false;
 }
@@ -118,21 +148,22 @@ int tc_filelock_flock(int fd) {
 }
 
 /* Takes `fd` into the entry if it could be locked. */
-static int lock_open(entry *taken, int fd, const tc_lockfile *file, tc_error *err) {
+static int lock_open(entry *taken, int fd, off_t at, const tc_lockfile *file, tc_error *err) {
   struct stat st;
-  int number = tc_filelock_flock(fd);
+  int number = set_lock(fd, at, true);
+  if (number == EINVAL) number = EOPNOTSUPP; /* Linux before 3.15 */
   if (number != 0 && number != EWOULDBLOCK) return tc_lockfile_not_locked(file, number, err);
   if (fstat(fd, &st) != 0) return tc_lockfile_not_locked(file, errno, err);
-  if (number != 0) return is_held_here(&st) ? TC_FILELOCK_TAKEN_HERE : TC_FILELOCK_TAKEN;
+  if (number != 0) return is_held_here(&st, at) ? TC_FILELOCK_TAKEN_HERE : TC_FILELOCK_TAKEN;
   if (st.st_nlink == 0) return TC_FILELOCK_TAKEN; /* somebody removed it; the next try is right */
-  *taken = (entry){.id = taken->id, .fd = fd, .device = st.st_dev, .inode = st.st_ino};
+  *taken = (entry){.id = taken->id, .fd = fd, .device = st.st_dev, .inode = st.st_ino, .at = at};
   return 0;
 }
 
 /* The mutex is held all the time, so that no fork comes between open and entry. */
-static int take(entry *taken, const tc_lockfile *file, tc_error *err) {
+static int take(entry *taken, off_t at, const tc_lockfile *file, tc_error *err) {
   int fd = tc_lockfile_open(file, err);
-  int status = fd >= 0 ? lock_open(taken, fd, file, err) : fd;
+  int status = fd >= 0 ? lock_open(taken, fd, at, file, err) : fd;
   if (status == 0) return 0;
   if (fd >= 0) (void)close(fd);
   drop(taken);
@@ -150,16 +181,16 @@ uint64_t tc_filelock_reserve(void) {
   return id;
 }
 
-int tc_filelock_try(uint64_t id, const char *path, bool any_owner, tc_error *err) {
+int tc_filelock_try(uint64_t id, const char *path, tc_str part, bool any_owner, tc_error *err) {
   char side[PATH_MAX];
   tc_lockfile file = {.side = side, .beside = path, .any_owner = any_owner};
-  int len = snprintf(side, sizeof side, "%s" SUFFIX, path);
+  int len = snprintf(side, sizeof side, "%s%s" SUFFIX, path, part.data != NULL ? "/" : "");
   enter();
   entry *taken = find(id);
   int status = TC_FILELOCK_TAKEN_HERE; /* released meanwhile, or held already */
   if (taken != NULL && taken->fd < 0) {
     if (len < (int)sizeof side) {
-      status = take(taken, &file, err);
+      status = take(taken, part.data != NULL ? place_of(part) : WHOLE, &file, err);
     } else {
       drop(taken);
       status = tc_place_name_too_long(err, path);

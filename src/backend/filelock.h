@@ -2,6 +2,11 @@
    beside it, which is made when first needed and never removed: who waits for a lock and who takes
    it must mean the same file.
 
+   A lock on a part of a directory, of which there may be any number, is an open file description
+   lock (fcntl) on one byte of the file .tokencache-lock in it. The byte's place is a hash of 62
+   bits of the part's name, so no two parts share one, unless somebody has sought for such names;
+   then one waits for the other.
+
    The locks of a process are known to all its threads and Lua states by an id, plain data. An id of
    a lock that has ended, of another process, or made up, means nothing. After a fork the parent
    alone holds its locks. Errors are TC_ERR_CACHE and name the side file. */
@@ -22,10 +27,10 @@ enum {
    0 if out of memory. Each id wants a release in the end. */
 uint64_t tc_filelock_reserve(void);
 
-/* Tries to take the lock on `path` without waiting. Returns 0, or one of the above, or an error;
-   unless it is 0, the id has come to its end. A side file of another user's is an error, unless
-   `any_owner`. */
-int tc_filelock_try(uint64_t id, const char *path, bool any_owner, tc_error *err);
+/* Tries to take the lock on `path` without waiting; with a `part` that on this part of the
+   directory `path`. Returns 0, or one of the above, or an error; unless it is 0, the id has come to
+   its end. A side file of another user's is an error, unless `any_owner`. */
+int tc_filelock_try(uint64_t id, const char *path, tc_str part, bool any_owner, tc_error *err);
 
 void tc_filelock_release(uint64_t id);
 

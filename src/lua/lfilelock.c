@@ -42,13 +42,15 @@ static int l_filelock_new(lua_State *L) {
   return 2;
 }
 
-/* try_lock(path, handle[, any_owner]) -> true; false, whether this process itself holds it; nil,
- * err */
+/* try_lock(path, handle[, any_owner[, part]]) -> true; false, whether this process itself holds it;
+ * nil, err */
 static int l_filelock_try(lua_State *L) {
   const char *path = tc_lua_check_path(L, 1);
   uint64_t id = check_handle(L, 2);
+  tc_str part = TC_STR_NONE;
+  if (!lua_isnoneornil(L, 4)) part.data = luaL_checklstring(L, 4, &part.len);
   tc_error err = TC_ERROR_NONE;
-  int status = tc_filelock_try(id, path, lua_toboolean(L, 3), &err);
+  int status = tc_filelock_try(id, path, part, lua_toboolean(L, 3), &err);
   if (status < 0) return tc_lua_fail(L, &err);
   lua_pushboolean(L, status == 0);
   if (status == 0) return 1;

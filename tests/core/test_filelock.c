@@ -27,7 +27,7 @@ static void *compete(void *unused) {
   shared_path(path, sizeof path);
   while (!stop) {
     uint64_t id = tc_filelock_reserve();
-    if (tc_filelock_try(id, path, false, &err) != 0) continue;
+    if (tc_filelock_try(id, path, TC_STR_NONE, false, &err) != 0) continue;
     if (atomic_fetch_add(&inside, 1) != 0) collisions++;
     turns++;
     (void)atomic_fetch_sub(&inside, 1);
@@ -42,7 +42,7 @@ static int works(int number) {
   tc_error err = TC_ERROR_NONE;
   (void)snprintf(path, sizeof path, "%s/own%d", directory, number);
   uint64_t id = tc_filelock_reserve();
-  if (id == 0 || tc_filelock_try(id, path, false, &err) != 0) return 1;
+  if (id == 0 || tc_filelock_try(id, path, TC_STR_NONE, false, &err) != 0) return 1;
   tc_filelock_release(id);
   return 0;
 }
@@ -71,20 +71,44 @@ static void test_many_at_once(void) {
   char path[64];
   shared_path(path, sizeof path);
   for (int i = 0; i < MANY; i++) ids[i] = tc_filelock_reserve();
-  CHECK(tc_filelock_try(ids[MANY / 2], path, false, &err) == 0);
-  CHECK(tc_filelock_try(ids[MANY / 2], path, false, &err) == TC_FILELOCK_TAKEN_HERE);
-  CHECK(tc_filelock_try(ids[0], path, false, &err) == TC_FILELOCK_TAKEN_HERE);
+  CHECK(tc_filelock_try(ids[MANY / 2], path, TC_STR_NONE, false, &err) == 0);
+  CHECK(tc_filelock_try(ids[MANY / 2], path, TC_STR_NONE, false, &err) == TC_FILELOCK_TAKEN_HERE);
+  CHECK(tc_filelock_try(ids[0], path, TC_STR_NONE, false, &err) == TC_FILELOCK_TAKEN_HERE);
   for (int i = 0; i < MANY; i++) {
     if (i != MANY / 2) tc_filelock_release(ids[i]);
   }
   uint64_t other = tc_filelock_reserve();
-  CHECK(tc_filelock_try(other, path, false, &err) == TC_FILELOCK_TAKEN_HERE);
-  CHECK(tc_filelock_try(other, path, false, &err) == TC_FILELOCK_TAKEN_HERE); /* its end has come */
+  CHECK(tc_filelock_try(other, path, TC_STR_NONE, false, &err) == TC_FILELOCK_TAKEN_HERE);
+  CHECK(tc_filelock_try(other, path, TC_STR_NONE, false, &err) ==
+        TC_FILELOCK_TAKEN_HERE); /* its end has come */
   tc_filelock_release(ids[MANY / 2]);
   other = tc_filelock_reserve();
-  CHECK(tc_filelock_try(other, path, false, &err) == 0);
+  CHECK(tc_filelock_try(other, path, TC_STR_NONE, false, &err) == 0);
   tc_filelock_release(other);
   tc_filelock_release(other);
+}
+
+/* Many parts of one directory are locked at once, on one file, and none is another's. */
+static void test_parts(void) {
+  enum { MANY = 300 };
+  tc_error err = TC_ERROR_NONE;
+  char name[32];
+  uint64_t ids[MANY];
+  for (int i = 0; i < MANY; i++) {
+    (void)snprintf(name, sizeof name, "%d.token", i);
+    ids[i] = tc_filelock_reserve();
+    CHECK(tc_filelock_try(ids[i], directory, tc_str_of(name), false, &err) == 0);
+  }
+  uint64_t other = tc_filelock_reserve();
+  CHECK(tc_filelock_try(other, directory, TC_STR("7.token"), false, &err) ==
+        TC_FILELOCK_TAKEN_HERE);
+  tc_filelock_release(ids[7]);
+  CHECK(!tc_filelock_is_held(ids[7]));
+  CHECK(tc_filelock_is_held(ids[8]));
+  other = tc_filelock_reserve();
+  CHECK(tc_filelock_try(other, directory, TC_STR("7.token"), false, &err) == 0);
+  tc_filelock_release(other);
+  for (int i = 0; i < MANY; i++) tc_filelock_release(ids[i]);
 }
 
 static void test_names(void) {
@@ -95,7 +119,7 @@ static void test_names(void) {
 }
 
 static void remove_directory(void) {
-  static const char *const names[] = {"shared", "own0", "own1"};
+  static const char *const names[] = {"shared", "own0", "own1", ""};
   char path[64];
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     (void)snprintf(path, sizeof path, "%s/%s.tokencache-lock", directory, names[i]);
@@ -108,6 +132,7 @@ int main(void) {
   if (mkdtemp(directory) == NULL) return 2;
   RUN(test_many_at_once);
   RUN(test_threads_and_forks);
+  RUN(test_parts);
   RUN(test_names);
   remove_directory();
   return done();

@@ -193,6 +193,20 @@ describe("examples/nginx/run.sh login", function()
     assert.equal("0", token_files())
   end)
 
+  it("leaves nothing of the cookies that somebody has made up", function()
+    for digit = 0, 4 do
+      local cookie = "session=" .. (digit .. "f"):rep(32)
+      assert.equal(200, gateway:request("POST", "/logout", { Cookie = cookie }).status)
+      gateway:request("GET", "/", { Cookie = cookie })
+    end
+    assert.equal("", gateway.directory:shell("ls -A sessions"))
+    local browser = new_browser()
+    browser.cookies.session = ("d"):rep(64)
+    browser:log_in("alice")
+    assert.equal(".tokencache-lock 1", gateway.directory:shell(
+      "ls -A sessions | grep -v '^session'; ls sessions | wc -l"):gsub("%s+", " "))
+  end)
+
   it("leads nowhere else", function()
     for _, to in ipairs { "//evil.example", "/\\evil.example", "https://evil.example", "evil",
       "/%09/evil.example", "/a%0d%0aSet-Cookie:%20session=b", "" } do

@@ -259,8 +259,8 @@ describe("the lock of a file", function()
       path = dir:file(("x"):rep(240))
       handler = cache_file { cache_path = path }
       local _, problem = handler:try_lock(10)
-      assert.equal(path .. ": the name is too long, as its lock and its temporary files have longer "
-        .. "ones; choose one of 239 bytes at most", tostring(problem))
+      assert.equal(path .. ": the name is too long, as its lock and its temporary files have "
+        .. "longer ones; choose one of 239 bytes at most", tostring(problem))
       handler = cache_file { cache_path = ("x/"):rep(4096) }
       local handle, err = handler:try_lock(10)
       assert.is_nil(handle)

@@ -1,5 +1,6 @@
 local file = require "tokencache.store.file"
 local folder = require "support.folder"
+local process = require "support.process"
 
 describe("store.file", function()
   local dir, store
@@ -100,5 +101,28 @@ describe("store.file", function()
     assert.error_matches(function() file { directory = "" } end, "directory is empty")
     assert.error_matches(function() file { directory = "a\0" } end, "directory holds a NUL byte")
     assert.error_matches(function() file { path = "a" } end, "unknown option path")
+  end)
+
+  it("has one file for all locks, and yet a lock for each key", function()
+    local held = {}
+    for i = 1, 200 do
+      held[i] = { store:try_lock("key " .. i .. ("x"):rep(i % 2 * 300), 10) }
+      assert.is_string(held[i][1])
+    end
+    assert.equal(".tokencache-lock", dir:names())
+    local code = [[
+      local store, said = require("tokencache.store.file") { directory = ... }, {}
+      for i = 1, 201 do
+        local handle = store:try_lock("key " .. i .. ("x"):rep(i % 2 * 300), 10)
+        said[i] = handle and "+" or "-"
+      end
+      print(table.concat(said))]]
+    local _, output = process.run(process.lua(code, dir.path))
+    assert.equal(("-"):rep(200) .. "+\n", output)
+    for i = 1, 200, 2 do store:unlock(held[i][1]) end
+    _, output = process.run(process.lua(code, dir.path))
+    assert.equal(("+-"):rep(100) .. "+\n", output)
+    assert.same({}, (store:keys("")))
+    assert.equal(".tokencache-lock", dir:names())
   end)
 end)

@@ -73,7 +73,7 @@ end
 
 ---@return tokencache.FileUse
 local function use_of(self, header)
-  return { header = header, allow_foreign = self.allow_foreign }
+  return { header = header, allow_foreign = self.allow_foreign, directory = self.directory }
 end
 
 ---@param key string
@@ -169,7 +169,8 @@ function Store:delete(key)
   return quiet(path, file.remove(path))
 end
 
---- Ends with the process that holds it, or with the guard, and not by a time to live.
+--- Ends with the process that holds it, or with the guard, and not by a time to live. All locks of
+--- a directory are on one file there, each on a byte of its own.
 ---@param name string
 ---@return any handle  false: another holds the lock
 ---@return any guard   or a tokencache.Error
@@ -178,7 +179,7 @@ function Store:try_lock(name)
   if not path then
     return nil, header
   end
-  return quiet(path, file_lock.try(path, use_of(self)))
+  return file_lock.try(path, use_of(self))
 end
 
 ---@param handle any  from try_lock

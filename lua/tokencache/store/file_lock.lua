@@ -9,13 +9,13 @@ local file = blocking.worker "file"
 local file_lock = {}
 
 --- Without waiting.
----@param path string  of the file; the lock's own is beside it
+---@param path string  of the file
 ---@param use tokencache.FileUse
 ---@return string|false|nil handle  false: another holds the lock
 ---@return any guard  its collection ends the lock; or a tokencache.Error
 function file_lock.try(path, use)
   local guard, handle = core.file.new_lock()
-  local locked, more = file.try_lock(path, handle, use.allow_foreign)
+  local locked, more = file.try_lock(path, handle, use)
   if locked then
     return handle, guard
   end

@@ -17,6 +17,7 @@ local ROOM = 16384
 ---@class tokencache.FileUse
 ---@field header? string          what the file begins with before the bytes
 ---@field allow_foreign? boolean  it and its lock may be another user's
+---@field directory? string       all locks are on one file in it; else each on a file of its own
 ---@field is_token? boolean       it holds JSON, and may be written by programs that know no rename
 
 --- Seconds before a file is read again that another program seems to be writing: spotipy empties
@@ -62,6 +63,22 @@ function worker.get(path, use)
   return bytes, err, doubt
 end
 
+local NO_USE = {}
+
+--- Tries to take the lock of a file without waiting.
+---@param path string
+---@param handle string  from new_lock
+---@param use? tokencache.FileUse
+---@return boolean?      false: another holds it
+---@return boolean|tokencache.Error|nil here  that other is this very process
+function worker.try_lock(path, handle, use)
+  use = use or NO_USE
+  if use.directory then
+    return file.try_lock(use.directory, handle, use.allow_foreign, path:match("[^/]*$"))
+  end
+  return file.try_lock(path, handle, use.allow_foreign)
+end
+
 --- Takes the guard only to keep it so long.
 local function unlocked(guard, handle, ...) -- luacheck: ignore 212
   file.unlock(handle)
@@ -76,7 +93,7 @@ local function under_lock(path, handle, use, work, ...)
     return work(path, use, ...)
   end
   local guard, own = file.new_lock()
-  local locked, err = file.try_lock(path, own, use.allow_foreign)
+  local locked, err = worker.try_lock(path, own, use)
   if not locked then
     return locked, locked == nil and err or nil
   end
