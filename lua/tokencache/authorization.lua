@@ -27,8 +27,11 @@ authorization.reserved = {
   show_dialog = "which is an option of its own", request = INSTEAD, request_uri = INSTEAD,
 }
 
---- Text that nobody can guess.
-local function random_text(flow)
+--- Text that nobody can guess, or nil and an error.
+---@param flow tokencache.UserFlow
+---@return string?
+---@return tokencache.Error?
+function authorization.random_text(flow)
   local bytes, err = flow.io.random(RANDOM_BYTES)
   if type(bytes) == "string" and #bytes == RANDOM_BYTES then
     return core.base64url_encode(bytes)
@@ -54,7 +57,7 @@ function authorization.new_state(flow)
   if flow.state then
     return flow.state
   end
-  return random_text(flow)
+  return authorization.random_text(flow)
 end
 
 local function query(flow, redirect_uri, state, code_challenge)
@@ -93,7 +96,7 @@ function authorization.new(flow, redirect_uri, state)
     state, err = authorization.new_state(flow)
   end
   if state and flow.pkce then
-    code_verifier, err = random_text(flow)
+    code_verifier, err = authorization.random_text(flow)
   end
   if code_verifier then
     code_challenge, err = challenge(code_verifier)

@@ -11,10 +11,12 @@
 
 #include "backend/clock.h"
 #include "backend/loopback.h"
+#include "backend/loopback_peer.h"
 #include "backend/redirect_pages.h"
 #include "backend/redirect_query.h"
 #include "backend/sigpipe.h"
 #include "core/buf.h"
+#include "core/secret.h"
 
 #define MOST_CONNECTIONS 256
 #define CONNECTION_LIFETIME 5.0 /* seconds for a whole request and its answer */
@@ -24,7 +26,7 @@
 #define MEMORY ((size_t)1 << 16) /* bytes of a request's head */
 #define AUTHORITY_SIZE 32        /* "http://[::1]:65535" */
 
-enum { SUCCESS, FAILURE, HANDOFF, BAD_REQUEST, NOT_FOUND, PAGES };
+enum { SUCCESS, FAILURE, HANDOFF, STRANGER, BAD_REQUEST, NOT_FOUND, PAGES };
 
 static const struct {
   unsigned status;
@@ -33,6 +35,7 @@ static const struct {
     [SUCCESS] = {MHD_HTTP_OK, &tc_redirect_success},
     [FAILURE] = {MHD_HTTP_BAD_REQUEST, &tc_redirect_failure},
     [HANDOFF] = {MHD_HTTP_OK, &tc_redirect_handoff},
+    [STRANGER] = {MHD_HTTP_FORBIDDEN, &tc_redirect_failure},
     [BAD_REQUEST] = {MHD_HTTP_BAD_REQUEST, &tc_redirect_empty},
     [NOT_FOUND] = {MHD_HTTP_NOT_FOUND, &tc_redirect_empty},
 };
@@ -56,6 +59,11 @@ struct tc_redirect {
   tc_buf path;
   tc_buf state;
   char origin[AUTHORITY_SIZE]; /* "http://127.0.0.1:8080" */
+  tc_buf start_path;           /* empty: the browser is sent nowhere */
+  struct MHD_Response *start;
+  tc_peers peers;
+  bool met_stranger;
+  int64_t stranger; /* a user's id */
   connection *oldest, *newest;
   unsigned connections;
   tc_buf query; /* once the callback came */
@@ -178,6 +186,16 @@ static enum MHD_Result answer(const tc_redirect *redirect, struct MHD_Connection
   return MHD_queue_response(handle, pages[page].status, redirect->pages[page]);
 }
 
+/* Whether it was sent by this user. */
+static bool is_ours(const connection *it) {
+  int64_t uid;
+  tc_redirect *redirect = it->redirect;
+  if (tc_peers_trust(&redirect->peers, it->fd, &uid)) return true;
+  redirect->met_stranger = true;
+  redirect->stranger = uid;
+  return false;
+}
+
 /* `parameters` came to our path: they are the callback, or else `foreign` is the answer. */
 static enum MHD_Result receive(connection *it, struct MHD_Connection *handle, tc_str parameters,
                                unsigned foreign) {
@@ -187,6 +205,7 @@ static enum MHD_Result receive(connection *it, struct MHD_Connection *handle, tc
   redirect->failed = tc_redirect_judge(parameters, tc_buf_str(&redirect->state), &verdict, &err);
   if (redirect->failed < 0) return MHD_NO;
   if (verdict == TC_REDIRECT_FOREIGN) return answer(redirect, handle, foreign);
+  if (!is_ours(it)) return answer(redirect, handle, STRANGER);
   if (!redirect->has_query) {
     tc_buf_add_str(&redirect->query, parameters);
     if (redirect->query.failed) {
@@ -205,6 +224,16 @@ static tc_str query_of(tc_str target) {
   return (tc_str){mark + 1, target.len - (size_t)(mark + 1 - target.data)};
 }
 
+/* Where the browser begins. */
+static bool is_start(const tc_redirect *redirect, tc_str target) {
+  return redirect->start != NULL && tc_secret_equal(target, tc_buf_str(&redirect->start_path));
+}
+
+static enum MHD_Result send_away(const connection *it, struct MHD_Connection *handle) {
+  if (!is_ours(it)) return answer(it->redirect, handle, STRANGER);
+  return MHD_queue_response(handle, MHD_HTTP_FOUND, it->redirect->start);
+}
+
 static bool is_our_path(const tc_redirect *redirect, tc_str target) {
   const char *mark = memchr(target.data, '?', target.len);
   if (mark != NULL) target.len = (size_t)(mark - target.data);
@@ -215,6 +244,7 @@ static enum MHD_Result start(connection *it, struct MHD_Connection *handle, bool
   tc_redirect *redirect = it->redirect;
   tc_str target = tc_buf_str(&it->target);
   if (!is_for_us(redirect, handle)) return answer(redirect, handle, BAD_REQUEST);
+  if (get && is_start(redirect, target)) return send_away(it, handle);
   if (!is_our_path(redirect, target)) return answer(redirect, handle, NOT_FOUND);
   /* with the fragment waited for, an error may still come in the query */
   if (get) return receive(it, handle, query_of(target), redirect->fragment ? HANDOFF : FAILURE);
@@ -260,7 +290,8 @@ static void on_completed(void *data, struct MHD_Connection *handle, void **conte
 
 /* --- open ------------------------------------------------------------------------------------ */
 
-static struct MHD_Response *make_page(const tc_redirect_page *page) {
+/* With a location the browser goes on there. */
+static struct MHD_Response *make_page(const tc_redirect_page *page, const char *location) {
   const char *const headers[][2] = {
       {"Content-Type", "text/html; charset=utf-8"},
       {"Content-Security-Policy", page->policy},
@@ -269,12 +300,14 @@ static struct MHD_Response *make_page(const tc_redirect_page *page) {
       {"X-Content-Type-Options", "nosniff"},
       {"X-Frame-Options", "DENY"},
       {"Connection", "close"},
+      {"Location", location},
   };
+  size_t count = sizeof headers / sizeof *headers - (location != NULL ? 0 : 1);
   /* libmicrohttpd takes a pointer to what it will not change */
   void *body = (void *)(uintptr_t)page->body;
   struct MHD_Response *response =
       MHD_create_response_from_buffer(strlen(page->body), body, MHD_RESPMEM_PERSISTENT);
-  for (size_t i = 0; response != NULL && i < sizeof headers / sizeof *headers; i++) {
+  for (size_t i = 0; response != NULL && i < count; i++) {
     if (MHD_add_response_header(response, headers[i][0], headers[i][1]) != MHD_YES) {
       MHD_destroy_response(response);
       response = NULL;
@@ -285,7 +318,7 @@ static struct MHD_Response *make_page(const tc_redirect_page *page) {
 
 static bool make_pages(tc_redirect *redirect) {
   for (size_t i = 0; i < PAGES; i++) {
-    redirect->pages[i] = make_page(pages[i].page);
+    redirect->pages[i] = make_page(pages[i].page, NULL);
     if (redirect->pages[i] == NULL) return false;
   }
   return true;
@@ -307,10 +340,12 @@ int tc_redirect_open(tc_redirect **to, const tc_redirect_options *options, tc_er
   tc_redirect *redirect = calloc(1, sizeof *redirect);
   if (redirect == NULL) return tc_error_set(err, TC_ERR_NOMEM, NULL);
   redirect->fd = -1;
+  redirect->peers = TC_PEERS_NONE;
   redirect->fragment = options->fragment;
   tc_buf_add_str(&redirect->path, options->path);
   tc_buf_add_str(&redirect->state, options->state);
   int status = start_listening(redirect, options, err);
+  if (status == 0) status = tc_peers_open(&redirect->peers, redirect->fd, err);
   if (status == 0) {
     redirect->daemon = MHD_start_daemon(
         MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL, on_request, redirect,
@@ -333,6 +368,29 @@ int tc_redirect_open(tc_redirect **to, const tc_redirect_options *options, tc_er
 
 uint16_t tc_redirect_port(const tc_redirect *redirect) {
   return redirect->port;
+}
+
+static void drop_response(struct MHD_Response **response) {
+  if (*response != NULL) MHD_destroy_response(*response);
+  *response = NULL;
+}
+
+int tc_redirect_send_to(tc_redirect *redirect, tc_str path, const char *url, tc_error *err) {
+  for (const char *at = url; *at != '\0'; at++) {
+    if ((unsigned char)*at > ' ' && *at != 0x7F) continue;
+    return tc_error_set(err, TC_ERR_INVALID,
+                        "authorize_url must hold no blanks and control characters");
+  }
+  drop_response(&redirect->start);
+  tc_buf_clear(&redirect->start_path);
+  tc_buf_add_str(&redirect->start_path, path);
+  if (!redirect->start_path.failed) redirect->start = make_page(&tc_redirect_empty, url);
+  return redirect->start != NULL ? 0 : tc_error_set(err, TC_ERR_NOMEM, NULL);
+}
+
+bool tc_redirect_met_stranger(const tc_redirect *redirect, int64_t *uid) {
+  *uid = redirect->stranger;
+  return redirect->met_stranger;
 }
 
 /* --- poll ------------------------------------------------------------------------------------ */
@@ -404,9 +462,10 @@ void tc_redirect_close(tc_redirect *redirect) {
   tc_sigpipe_block(&sigpipe);
   if (redirect->daemon != NULL) MHD_stop_daemon(redirect->daemon);
   tc_sigpipe_restore(&sigpipe);
-  for (size_t i = 0; i < PAGES; i++) {
-    if (redirect->pages[i] != NULL) MHD_destroy_response(redirect->pages[i]);
-  }
+  for (size_t i = 0; i < PAGES; i++) drop_response(&redirect->pages[i]);
+  drop_response(&redirect->start);
+  tc_peers_close(&redirect->peers);
+  tc_buf_free(&redirect->start_path);
   tc_buf_free(&redirect->path);
   tc_buf_free(&redirect->state);
   tc_buf_free(&redirect->query);

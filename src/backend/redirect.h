@@ -1,6 +1,7 @@
 /* A one-shot redirect listener (RFC 8252 §7.3) on a loopback address, over libmicrohttpd: waits
    for the browser to come back from the authorization server. No threads; it works, and accepts
-   connections, only while polled. What does not carry our state is answered and forgotten. */
+   connections, only while polled. What does not carry our state is answered and forgotten, and so
+   is what another user of the machine sends. */
 #ifndef TC_REDIRECT_H
 #define TC_REDIRECT_H
 
@@ -25,6 +26,15 @@ typedef struct tc_redirect_options {
 int tc_redirect_open(tc_redirect **redirect, const tc_redirect_options *options, tc_error *err);
 
 uint16_t tc_redirect_port(const tc_redirect *redirect);
+
+/* From now on a GET for `path`, which nobody must be able to guess, sends the browser to `url`. So
+   the command that starts the browser need not hold the URL: commands can be read by all users.
+   Other users are not sent there. */
+int tc_redirect_send_to(tc_redirect *redirect, tc_str path, const char *url, tc_error *err);
+
+/* Whether another user has tried to begin or to end this login; whose id is TC_PEER_UNKNOWN where
+   it cannot be told. */
+bool tc_redirect_met_stranger(const tc_redirect *redirect, int64_t *uid);
 
 /* Serves what comes, for at most `seconds` and never longer than TC_REDIRECT_LONGEST_POLL. Once
    the callback came and its answer was sent, `*query` is what it carried, still encoded; absent

@@ -41,6 +41,27 @@ static int l_redirect_poll(lua_State *L) {
   return 1;
 }
 
+/* listener:send_to(path, url) -> true; nil, err: a GET for the path sends the browser to the URL */
+static int l_redirect_send_to(lua_State *L) {
+  tc_str path;
+  tc_error err = TC_ERROR_NONE;
+  tc_redirect *redirect = check_open(L);
+  path.data = luaL_checklstring(L, 2, &path.len);
+  const char *url = luaL_checkstring(L, 3);
+  if (tc_redirect_send_to(redirect, path, url, &err) < 0) return tc_lua_fail(L, &err);
+  lua_pushboolean(L, true);
+  return 1;
+}
+
+/* listener:stranger() -> the id of another user who has tried to begin or to end this login; -1: it
+   cannot be told whose; nil: nobody has */
+static int l_redirect_stranger(lua_State *L) {
+  int64_t uid;
+  if (!tc_redirect_met_stranger(check_open(L), &uid)) return 0;
+  lua_pushnumber(L, (lua_Number)uid);
+  return 1;
+}
+
 /* listener:close(), any number of times */
 static int l_redirect_close(lua_State *L) {
   l_redirect *self = tc_lua_check_self(L, METATABLE);
@@ -51,10 +72,9 @@ static int l_redirect_close(lua_State *L) {
 
 static l_redirect *new_closed(lua_State *L) {
   static const luaL_Reg methods[] = {
-      {"port", l_redirect_port},
-      {"poll", l_redirect_poll},
-      {"close", l_redirect_close},
-      {NULL, NULL},
+      {"port", l_redirect_port},       {"poll", l_redirect_poll},
+      {"send_to", l_redirect_send_to}, {"stranger", l_redirect_stranger},
+      {"close", l_redirect_close},     {NULL, NULL},
   };
   static const luaL_Reg metamethods[] = {
       {"__gc", l_redirect_close},

@@ -8,10 +8,11 @@ local check, expect = judge.check, judge.expect
 local STATE = "st-8Zk2"
 local SECRET = "0123456789abcdef"
 
---- Asks as a browser does, from another process.
+--- Asks as a browser does, from another process, and waits for an answer.
 local function ask(port)
   os.execute(([[bash -c 'exec 3<>/dev/tcp/127.0.0.1/%d && printf "GET /callback?code=1&state=%s ]]
-    .. [[HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n" >&3' 2>/dev/null]]):format(port, STATE, port))
+    .. [[HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n" >&3 && { read -t 5 -u 3 & }' ]]
+    .. [[>/dev/null 2>&1]]):format(port, STATE, port))
 end
 
 local function seal()
@@ -30,6 +31,7 @@ local function listen()
   local listener = check(require("tokencache._redirect").open {
     host = "127.0.0.1", port = 0, path = "/callback", state = STATE,
   })
+  check(listener:send_to("/login/1", "https://as.example/authorize?state=" .. STATE))
   for _ = 1, 3 do
     with_memory(ask, listener:port())
     for _ = 1, 5 do

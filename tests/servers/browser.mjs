@@ -13,7 +13,7 @@ import { isAt, launch, logIn, patience } from './login_pages.mjs';
 const { BROWSER_USER: user = 'alice', BROWSER_PASSWORD: password = 'wonderland' } = process.env;
 const { BROWSER_DENY: deny, BROWSER_REPORT: report, BROWSER_SCREENSHOT: picture } = process.env;
 const [url] = process.argv.slice(2);
-const server = new URL(url).origin;
+let server; // known once the listener has sent the browser there
 
 const browser = await launch();
 const page = await browser.newPage();
@@ -21,11 +21,12 @@ page.setDefaultTimeout(patience);
 
 const messages = []; // of the last page alone
 page.on('console', (message) => {
-  if (!isAt(page, server)) messages.push(`${message.type()}: ${message.text()}`);
+  if (server && !isAt(page, server)) messages.push(`${message.type()}: ${message.text()}`);
 });
 
 try {
   await page.goto(url);
+  server = new URL(page.url()).origin;
   await logIn(page, server, { user, password, deny });
   await page.waitForSelector('#handoff', { state: 'hidden' }); // our page for the implicit grant
   if (picture) await page.screenshot({ path: picture });

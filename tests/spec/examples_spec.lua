@@ -7,6 +7,7 @@ local merged = require "support.merged"
 local oidc_provider = require "support.oidc_provider"
 local process = require "support.process"
 local socket = require "socket"
+local started_browser = require "support.started_browser"
 local tokencache = require "tokencache"
 
 describe("examples/", function()
@@ -48,18 +49,17 @@ describe("examples/", function()
 
   describe("login.lua", function()
     local function run(user)
-      os.remove(work:file("address"))
-      process.write_file(work:file("browser"), 'printf %s "$1" >' .. work:file("new")
-        .. " && mv " .. work:file("new") .. " " .. work:file("address") .. "\n")
+      os.remove(work:file("start"))
       local child = start("login.lua", provider.clients.public, {
-        BROWSER = "sh " .. work:file("browser"), REDIRECT_URI = "http://127.0.0.1:0/callback",
+        BROWSER = started_browser.command(work), REDIRECT_URI = "http://127.0.0.1:0/callback",
         CACHE_PATH = work:file("cache"),
       })
       finally(function() child:stop() end)
       local url = process.wait_until("a browser or the end", function()
-        return process.read_file(work:file("address")) or not child:is_running()
+        return process.read_file(work:file("start")) or not child:is_running()
       end)
       if url ~= true then
+        url = started_browser.follow(url)
         http.request(provider:login(url, { user = user, deny = not user or nil }))
         child:wait()
       end
@@ -138,7 +138,7 @@ describe("examples/", function()
     it("tells who refuses what came of it", function()
       local output = run(nil)
       assert.matches("Not logged in: the login was refused: access_denied", output, 1, true)
-      assert.equal("address browser", work:names())
+      assert.equal("browser start", work:names())
     end)
   end)
 

@@ -3,7 +3,6 @@
 
 local folder = require "support.folder"
 local glewlwyd = require "support.glewlwyd"
-local http = require "socket.http"
 local json = require "tokencache.json"
 local loopback = require "support.loopback"
 local oidc_provider = require "support.oidc_provider"
@@ -57,17 +56,6 @@ describe("a login in a browser", function()
     end))
   end
 
-  --- Whom the server says that the token is of.
-  local function owner(server, token)
-    local answer = {}
-    local _, status = http.request {
-      url = server.url .. "/me", headers = { authorization = "Bearer " .. token },
-      sink = function(chunk) answer[#answer + 1] = chunk return 1 end,
-    }
-    assert.equal(200, status)
-    return json.decode(table.concat(answer)).sub
-  end
-
   local function logs_in_once(flow, client_name)
     local server = oidc_provider.start()
     finally(function() server:stop() end)
@@ -78,7 +66,7 @@ describe("a login in a browser", function()
     }
 
     local first = run(flow, options)
-    assert.equal("alice", owner(server, first.access_token))
+    assert.equal("alice", server:owner(first.access_token))
     assert.equal("openid read", first.scope)
     assert.same({ authorize = 1, authorization_code = 1 }, server:counts())
     local page = shown()
@@ -96,7 +84,7 @@ describe("a login in a browser", function()
     assert(cache:save_token_to_cache(expired))
     local third
     third, said = run(flow, options, { BROWSER = work:file("absent") })
-    assert.equal("alice", owner(server, third.access_token))
+    assert.equal("alice", server:owner(third.access_token))
     assert.are_not.equal(first.access_token, third.access_token)
     assert.are_not.equal(first.refresh_token, third.refresh_token)
     assert.equal(first.authorized_at, third.authorized_at)

@@ -9,6 +9,7 @@ local ltn12 = require "ltn12"
 local oidc_provider = require "support.oidc_provider"
 local process = require "support.process"
 local query = require "support.query"
+local started_browser = require "support.started_browser"
 local tokencache = require "tokencache"
 
 local REDIRECT_URI = "http://127.0.0.1:8123/callback"
@@ -138,9 +139,6 @@ describe("a login", function()
 
     before_each(function()
       work = folder.new()
-      -- a browser that only tells where it was sent
-      process.write_file(work:file("browser"), ('printf %%s "$1" >%s && mv %s %s\n')
-        :format(work:file("new"), work:file("new"), work:file("address")))
     end)
 
     after_each(function()
@@ -160,15 +158,13 @@ describe("a login", function()
       local all = options(changes)
       all.cache = nil
       local child = process.start(process.lua(SCRIPT, json.encode(all)),
-        { environment = { BROWSER = browser or "sh " .. work:file("browser") } })
+        { environment = { BROWSER = browser or started_browser.command(work) } })
       finally(function() child:stop() end)
       return child
     end
 
     local function address()
-      return process.wait_until("the browser", function()
-        return process.read_file(work:file("address"))
-      end)
+      return started_browser.address(work)
     end
 
     local function result(child)
@@ -235,11 +231,13 @@ describe("a login", function()
       assert.equal("nobody logged in within 0.3 seconds", answer.message)
     end)
 
-    for what, browser in pairs { ["there is none"] = "/nonexistent", ["it fails"] = "false" } do
+    for what, browser in pairs {
+      ["there is none"] = "/nonexistent", ["it fails"] = "false", ["it seems to start"] = "true",
+    } do
       it("shows the URL where " .. what, function()
         local child = start({ redirect_uri = "http://127.0.0.1:0/callback" }, browser)
         local url = process.wait_until("the URL", function()
-          return child:output():match("Open this address in a browser[^\n]*\n\n%s*(http%S+)\n")
+          return child:output():match("[Oo]pen this address in a browser[^\n]*\n\n%s*(http%S+)\n")
         end)
         get(server:login(url))
         assert.equal("openid read", result(child).scope)

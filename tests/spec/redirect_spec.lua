@@ -181,12 +181,28 @@ describe("the redirect listener", function()
       assert.equal(server.query, (server.listener:poll(0.05)))
     end)
 
-    it("is reported though its browser has gone", function()
+    it("is reported though its browser waits for no answer", function()
       open()
       local client = server:connect(server:http("GET", callback("1")))
       client:step()
-      client.socket:close()
+      client.socket:shutdown("send")
       assert.equal("code=1&state=" .. STATE, server:wait_for_query())
+    end)
+
+    it("is nobody's where the sender has gone: it might be another user's", function()
+      open()
+      for _, leave in ipairs { "close", "reset" } do
+        local client = server:connect(server:http("GET", callback("1")))
+        client:step()
+        if leave == "reset" then client:reset() else client.socket:close() end
+        process.wait_until("the callback to be refused", function()
+          server:poll()
+          return server.listener:stranger()
+        end)
+        assert.is_nil(server.query)
+      end
+      assert.equal(-1, server.listener:stranger())
+      assert.is_true(server:still_waits())
     end)
   end)
 

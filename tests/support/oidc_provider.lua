@@ -13,6 +13,7 @@
 ---     server:login(url)        -- goes through the login pages; the URL that they end at
 ---     server:log_in(cache, now)    -- a login of the confidential client, put into a cache
 ---     server:introspect(token).active
+---     server:owner(token)              -- "alice"
 ---     server:revoke(refresh_token)
 ---     server:next_token { status = 503, error = "server_error" }, { lost = true }, { delay = 3 }
 ---     server:stop()
@@ -149,6 +150,17 @@ function OidcProvider:introspect(token)
   }
   assert(ok and status == 200, status)
   return assert(json.decode(table.concat(answer)))
+end
+
+--- Whose a token is, as the server says, that was got for the scope openid.
+---@param token string
+---@return string
+function OidcProvider:owner(token)
+  local answer = {}
+  local _, status = http.request { url = self.url .. "/me",
+    headers = { authorization = "Bearer " .. token }, sink = ltn12.sink.table(answer) }
+  assert(status == 200, status)
+  return json.decode(table.concat(answer)).sub
 end
 
 --- Ends the login that a refresh token is of, at the server alone.

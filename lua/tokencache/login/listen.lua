@@ -8,33 +8,62 @@ local library = require "tokencache.util.library"
 
 local POLL = 0.2 -- seconds; so often Ctrl-C and the browser are looked after
 
-local function print_url(url)
-  io.stderr:write("Open this address in a browser and log in:\n\n  ", url, "\n\n",
+local function say(...)
+  io.stderr:write(...)
+end
+
+--- Where the browser begins: an address of the listener, which sends it on. The command that opens
+--- it can be read by every user of the machine, and must not hold what the answer is checked by.
+local function start_url(flow, listener, url)
+  local name, err = authorization.random_text(flow)
+  if not name then
+    return nil, err
+  end
+  local path = "/login/" .. name
+  local ok
+  ok, err = listener:send_to(path, url)
+  local host = flow.redirect.host
+  return ok and ("http://%s:%d%s"):format(host:find(":", 1, true) and "[" .. host .. "]" or host,
+    listener:port(), path), err
+end
+
+local function open_browser(url, start)
+  local browser = require("tokencache._browser").open(start)
+  say(browser and "Log in in the browser that opens now. If none does, open" or "Open",
+    " this address in a browser and log in:\n\n  ", url, "\n\n",
     "It must be a browser of this machine; with open_browser = false any will do.\n")
+  return browser
+end
+
+local function warn_of(stranger)
+  say("Another user of this machine", stranger >= 0 and (" (uid %d)"):format(stranger) or "",
+    " has tried to take part in this login, and was turned away. If it was you, start again with ",
+    "open_browser = false, and paste the address.\n")
 end
 
 --- Waits for the callback; the browser may turn out not to work meanwhile.
-local function wait(flow, listener, browser, url)
+local function wait(flow, listener, browser)
   local deadline = core.monotonic() + flow.login_timeout
+  local is_warned = false
   repeat
     local query, err = listener:poll(POLL)
+    local stranger = listener:stranger()
+    if stranger and not is_warned then
+      is_warned = true
+      warn_of(stranger)
+    end
     if query or err then
       return query, err
     end
     if browser and browser:failed() then
       browser = nil
-      print_url(url)
+      say("The browser did not start; open the address yourself.\n")
     end
   until core.monotonic() >= deadline
   return nil, errors.new("timeout", "nobody logged in within " .. flow.login_timeout .. " seconds")
 end
 
-local function listen(flow, state)
-  local redirect, err = library("tokencache._redirect", "libmicrohttpd",
-    "give open_browser = false")
-  if not redirect then
-    return nil, err
-  end
+local function open(flow, redirect, state)
   local url = flow.redirect
   return redirect.open {
     host = url.host,
@@ -47,29 +76,24 @@ end
 
 --- Sends the user away; what the browser brings back.
 local function ask(flow, listener, url)
-  local browser = require("tokencache._browser").open(url)
-  if browser then
-    io.stderr:write("Log in in the browser that opens now.\n")
-  else
-    print_url(url)
+  local start, err = start_url(flow, listener, url)
+  if not start then
+    return nil, err
   end
-  local query, err = wait(flow, listener, browser, url)
+  local browser = open_browser(url, start)
+  local query
+  query, err = wait(flow, listener, browser)
   if browser then
     browser:close()
   end
   return query, err
 end
 
----@param flow tokencache.UserFlow
 ---@return table? response
 ---@return tokencache.Error?
-return function(flow)
-  local state, err = authorization.new_state(flow)
-  if not state then
-    return nil, err
-  end
-  local listener, auth, query
-  listener, err = listen(flow, state)
+local function log_in(flow, redirect, state)
+  local auth, query
+  local listener, err = open(flow, redirect, state)
   if not listener then
     return nil, err
   end
@@ -82,4 +106,19 @@ return function(flow)
     return nil, err
   end
   return authorization.read(flow, auth, query)
+end
+
+---@param flow tokencache.UserFlow
+---@return table? response
+---@return tokencache.Error?
+return function(flow)
+  local redirect
+  local state, err = authorization.new_state(flow)
+  if state then
+    redirect, err = library("tokencache._redirect", "libmicrohttpd", "give open_browser = false")
+  end
+  if not redirect then
+    return nil, err
+  end
+  return log_in(flow, redirect, state)
 end
