@@ -221,6 +221,7 @@ static tc_event on_authorized(tc_engine *engine, const tc_result *result) {
   const tc_credential *credential = &result->credential;
   engine->time.deadline =
       engine->clocks.monotonic + engine->time.timeout; /* the login had its own */
+  if (result->outcome == TC_NONE) return EV_NEWS;
   if (result->outcome != TC_OK) {
     engine->error = *result->error;
     return EV_ERROR;

@@ -16,7 +16,8 @@ typedef enum tc_action {
                           the run, or without one: the lock itself failed */
   TC_ACTION_SLEEP,     /* for `seconds`: OK, or FAILED with the error where one may not wait */
   TC_ACTION_AUTHORIZE, /* let the user log in: OK with a code or, where the flow has no `acquire`,
-                          with the response; FAILED with the error */
+                          with the response; NONE: another login, for which this one has waited, may
+                          have brought a token; FAILED with the error */
   TC_ACTION_PROBE,     /* show that the cache can take a new entry: OK; NONE: it holds another entry
                           by now; FAILED */
   TC_ACTION_REQUEST,   /* POST to the token endpoint: OK with the response, FAILED with the error,

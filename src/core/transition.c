@@ -16,6 +16,7 @@ const tc_transition tc_transitions[] = {
     /* the lock is taken after the login: a person takes minutes */
     {TC_STATE_AUTHORIZING, EV_NEEDED, TC_STATE_LOCKING},
     {TC_STATE_AUTHORIZING, EV_UNSAVED, TC_STATE_LOCKING},
+    {TC_STATE_AUTHORIZING, EV_NEWS, TC_STATE_LOADING}, /* another login has ended meanwhile */
     {TC_STATE_AUTHORIZING, EV_ERROR, TC_STATE_ENDED},
 
     {TC_STATE_LOCKING, EV_LOCKED, TC_STATE_RELOADING},

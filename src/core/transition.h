@@ -16,7 +16,7 @@ typedef enum tc_event {
   EV_RETRY, /* the request was not processed and there is time to repeat it */
   EV_AGAIN, /* its answer was lost: the same token is sent once more, at once */
   EV_LOST,  /* the lock ended before the request was made */
-  EV_NEWS,  /* the cache holds another entry than the one that was read */
+  EV_NEWS,  /* the cache holds another entry than the one that was read, or may do so */
   EV_DEAD,  /* the server knows the refresh token no longer */
   EV_SPENT, /* likewise, and without a lock another may be about to save its successor */
   EV_ERROR, /* engine->error is set */

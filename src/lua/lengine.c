@@ -295,10 +295,9 @@ static int l_engine_resume(lua_State *L) {
              result.outcome == TC_OK) {
     response = read_response(L, 5, result.clocks.now);
     result.response = &response;
-  } else if (self->due == TC_ACTION_AUTHORIZE ||
-             (result.outcome == TC_FAILED &&
-              (self->due == TC_ACTION_REQUEST || self->due == TC_ACTION_SLEEP ||
-               (self->due == TC_ACTION_LOCK && !lua_isnil(L, 5))))) {
+  } else if (result.outcome == TC_FAILED &&
+             (self->due == TC_ACTION_AUTHORIZE || self->due == TC_ACTION_REQUEST ||
+              self->due == TC_ACTION_SLEEP || (self->due == TC_ACTION_LOCK && !lua_isnil(L, 5)))) {
     error = read_failure(L, 5);
     result.error = &error;
     result.unsent = lua_toboolean(L, 7);

@@ -1,10 +1,13 @@
-/* tokencache._redirect: the redirect listener, which needs libmicrohttpd. */
+/* tokencache._redirect: the redirect listener, which needs libmicrohttpd, and the turns of logins
+   that want the same port. */
+#include "backend/login_turn.h"
 #include "backend/redirect.h"
 #include "lua/lbuf.h"
 #include "lua/lclass.h"
 #include "lua/lerror.h"
 
 #define METATABLE "tokencache.redirect"
+#define TURN_METATABLE "tokencache.login_turn"
 
 TC_EXPORT int luaopen_tokencache__redirect(lua_State *L);
 
@@ -160,8 +163,33 @@ static int l_redirect_open(lua_State *L) {
   return 1;
 }
 
+/* --- turns ----------------------------------------------------------------------------------- */
+
+/* turn:close(), any number of times */
+static int l_turn_close(lua_State *L) {
+  tc_turn_end(tc_lua_check_self(L, TURN_METATABLE));
+  return 0;
+}
+
+/* turn(host, port) -> the turn to log in at that address, until it is closed; false: another
+   process of this user has it */
+static int l_turn(lua_State *L) {
+  static const luaL_Reg methods[] = {{"close", l_turn_close}, {NULL, NULL}};
+  static const luaL_Reg metamethods[] = {
+      {"__gc", l_turn_close}, {"__close", l_turn_close}, {NULL, NULL}};
+  const char *host = luaL_checkstring(L, 1);
+  lua_Integer port = luaL_checkinteger(L, 2);
+  luaL_argcheck(L, port > 0 && port <= UINT16_MAX, 2, "not a port");
+  int *turn = lua_newuserdata(L, sizeof *turn);
+  *turn = TC_TURN_NONE;
+  tc_lua_push_class(L, TURN_METATABLE, methods, metamethods);
+  lua_setmetatable(L, -2);
+  if (!tc_turn_take(turn, host, (uint16_t)port)) lua_pushboolean(L, false);
+  return 1;
+}
+
 int luaopen_tokencache__redirect(lua_State *L) {
-  static const luaL_Reg functions[] = {{"open", l_redirect_open}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"open", l_redirect_open}, {"turn", l_turn}, {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

@@ -50,6 +50,26 @@ static void test_a_new_login_is_dated(void) {
   end();
 }
 
+/* Two logins wanted the same port; the first one has ended. */
+static void test_what_another_login_brought_is_looked_for(void) {
+  tc_token brought = fixture_token("brought", 3600);
+  begin_user(PLAIN);
+  STEP(LOAD, NONE);
+  pass(200);
+  STEP(AUTHORIZE, NONE);
+  CHECK_NUM(tc_engine_time_left(&scene.engine), TIMEOUT);
+  STEP(LOAD, FOUND(brought));
+  RETURNS("brought", TC_FROM_CACHE);
+  end();
+
+  begin_user(PLAIN);
+  STEP(LOAD, NONE);
+  STEP(AUTHORIZE, NONE);
+  STEP(LOAD, NONE);
+  IS_AT(AUTHORIZE);
+  end();
+}
+
 /* A code spends nothing that the cache holds, and to lose the login would be worse. */
 static void test_a_login_needs_neither_lock_nor_probe(void) {
   tc_token_response fresh = fixture_login_answer("new", "r1");
@@ -251,6 +271,7 @@ int main(void) {
   RUN(test_a_login_by_code);
   RUN(test_a_login_that_has_taken_place);
   RUN(test_a_new_login_is_dated);
+  RUN(test_what_another_login_brought_is_looked_for);
   RUN(test_a_login_needs_neither_lock_nor_probe);
   RUN(test_a_code_counts_as_used_once_the_server_may_have_seen_it);
   RUN(test_a_code_that_is_refused_removes_nothing);

@@ -244,7 +244,6 @@ static tc_action carry_out(walk *w, tc_action action) {
     result.outcome = TC_FAILED;
   }
   if (action == TC_ACTION_AUTHORIZE) {
-    if (result.outcome == TC_NONE) result.outcome = TC_FAILED;
     result.credential.code = TC_STR("code");
     if (w->client.acquire == NULL) response = draw_fragment();
   }
@@ -255,7 +254,8 @@ static tc_action carry_out(walk *w, tc_action action) {
   w->must_save = from == TC_STATE_REQUESTING && event == EV_UNSAVED;
   w->again = event == EV_AGAIN;
   if (w->again) w->requests--;
-  w->logged_in = w->logged_in || (from == TC_STATE_AUTHORIZING && event != EV_ERROR);
+  w->logged_in =
+      w->logged_in || (from == TC_STATE_AUTHORIZING && event != EV_ERROR && event != EV_NEWS);
   w->answered = w->answered || (w->must_save && !w->engine.request.rotated) ||
                 (w->logged_in && event == EV_UNSAVED);
   w->denied = w->answered && is_refused(w, TC_STR("answered"));

@@ -9,6 +9,7 @@ local errors = require "tokencache.error"
 local failures = require "tokencache.account.failures"
 local lock = require "tokencache.lock"
 local log = require "tokencache.log"
+local log_in = require "tokencache.account.log_in"
 local observer = require "tokencache.observer"
 local payment = require "tokencache.account.debt_payment"
 local spent = require "tokencache.account.spent"
@@ -40,6 +41,7 @@ local token_info = require "tokencache.token_info"
 ---@field is_logged_out? boolean  the user has logged out while it was renewed
 ---@field logged_in? boolean    the token comes from a login
 ---@field login_error? tokencache.Error
+---@field turn? table           keeps other logins from the redirect port
 
 --- Returns the token endpoint's answer, completed by fields of the token that it renews.
 local function over(previous, object)
@@ -243,47 +245,12 @@ function actions.probe(run)
   return "ok"
 end
 
---- Nobody logs in for a token that cannot be kept, where the cache tells without being changed. But
---- where a login was kept before, or where the cache cannot be read, a program may need one to go
---- on: that is a warning.
-local function look_ahead(run)
-  local handler, read = run.handler, run.read
-  if not handler.can_save or not handler.can_save_anew then
-    return nil
-  end
-  local entry, err = handler:can_save(read and read.entry, read and read.info)
-  if entry ~= nil or err == nil then
-    return nil
-  end
-  err = errors.wrap("cache", err)
-  if read and read.info == nil then
-    run.cache_error = err
-    return err
-  end
-  log.warning("the user is asked to log in, though the new login cannot be kept: ", err)
-end
-
---- Lets the user log in; where that is not allowed here, the error's kind tells the caller to.
-local function log_in(run)
-  local flow = run.flow
-  if run.options.response then
-    return run.options.response
-  end
-  if run.options.stays_out or not flow.may_log_in or not flow.io.log_in then
-    return nil, errors.new("reauthorize", "there is no login to renew; the user must log in")
-  end
-  local problem = look_ahead(run)
-  if problem then
-    return nil, problem
-  end
-  return flow.io.log_in(flow)
-end
-
 function actions.authorize(run)
-  local response, err = log_in(run)
+  local response, err = log_in.ask(run)
   run.deadline = run.flow.io.monotonic() + run.timeout -- the login had its own
-  if not response then
-    err = errors.wrap("denied", err)
+  if not response and err == nil then
+    return "none"
+  elseif not response then
     run.login_error = err.kind == "reauthorize" and run.cache_error or err
     return "failed", run.login_error.kind, run.login_error.message
   end

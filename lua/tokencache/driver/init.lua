@@ -9,6 +9,7 @@ local errors = require "tokencache.error"
 local leave = require "tokencache.account.leave"
 local lock = require "tokencache.lock"
 local log = require "tokencache.log"
+local log_in = require "tokencache.account.log_in"
 local observer = require "tokencache.observer"
 local payment = require "tokencache.account.debt_payment"
 local token_info = require "tokencache.token_info"
@@ -66,6 +67,9 @@ local function carry_through(run, action, a, b, c, d, e, f)
     action, a, b, c, d, e, f = step(run, action, a, b, c, d, e, f)
   until endings[action] or (run.busy and action == "sleep")
   debt_timers.keep(run.state) -- also where there was no lock to release
+  if endings[action] then
+    log_in.finish(run)
+  end
   return action, a, b, c, d, e, f
 end
 
@@ -143,6 +147,7 @@ function driver.run(account, timeout, options, first)
   end
   local info, err, code_is_unused = endings[action](run, a, b)
   run.engine:close()
+  log_in.finish(run)
   if run.state.owed and run.state.owed.tries == 0 then
     settle(run) -- the store had brought a spent token back
   end

@@ -13,7 +13,8 @@ local core = require "tokencache._core"
 ---@field new_waiter? fun(): tokencache.Waiter?  to be woken by, instead of looking again and again
 ---@field process? tokencache.Process  what is known beyond any object; default: the program's
 ---@field random fun(count: integer): string?, any  bytes nobody can guess; or nil and why not
----@field log_in? fun(flow: tokencache.UserFlow): table?, tokencache.Error?  lets a user log in
+---@field log_in? fun(flow: tokencache.UserFlow, turn?: table): table?, tokencache.Error?, table?
+---                                   lets a user log in: as of tokencache.login
 ---@field transport fun(options: table): tokencache.Transport
 
 --- What coroutines wait for; it is woken once.
@@ -38,8 +39,8 @@ local function random(count)
   return require("tokencache.crypto").random(count)
 end
 
-local function log_in(flow)
-  return require("tokencache.login").run(flow)
+local function log_in(flow, turn)
+  return require("tokencache.login").run(flow, turn)
 end
 
 ---@type tokencache.Io

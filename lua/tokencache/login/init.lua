@@ -27,14 +27,17 @@ local function can_listen(flow)
 end
 
 ---@param flow tokencache.UserFlow
----@return table? response  as from authorization.read
+---@param turn? table       what an earlier call returned
+---@return table? response  as from authorization.read; nil without an error: look into the cache,
+---                         and call again with the turn if there is nothing
 ---@return tokencache.Error?
-function login.run(flow)
+---@return table? turn      to be closed when the token is saved
+function login.run(flow, turn)
   if flow.authorize then
     return by_callback(flow)
   end
   if can_listen(flow) then
-    return require("tokencache.login.listen")(flow)
+    return require("tokencache.login.listen")(flow, turn)
   end
   return require("tokencache.login.paste")(flow)
 end

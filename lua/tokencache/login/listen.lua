@@ -109,9 +109,12 @@ local function log_in(flow, redirect, state)
 end
 
 ---@param flow tokencache.UserFlow
----@return table? response
+---@param turn? table  from an earlier call
+---@return table? response   nil without an error: this login has waited for another, which may have
+---                          brought a token; call again with the turn if it has not
 ---@return tokencache.Error?
-return function(flow)
+---@return table? turn       to be closed when the token is saved
+return function(flow, turn)
   local redirect
   local state, err = authorization.new_state(flow)
   if state then
@@ -120,5 +123,15 @@ return function(flow)
   if not redirect then
     return nil, err
   end
-  return log_in(flow, redirect, state)
+  if not turn and not flow.any_port then
+    local waited
+    turn, err, waited = require("tokencache.login.turn")(flow, redirect,
+      tonumber(flow.redirect.port or "80"))
+    if waited or err then
+      return nil, err, turn
+    end
+  end
+  local response
+  response, err = log_in(flow, redirect, state)
+  return response, err, turn
 end
