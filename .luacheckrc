@@ -13,6 +13,7 @@ files["tests/nginx/inside"] = { std = "+ngx_lua" }
 files["examples/nginx"] = { std = "+ngx_lua" }
 files["tests/support/cosocket_http.lua"] = { std = "+ngx_lua" }
 files["tests/support/resource_server.lua"] = { std = "+ngx_lua" }
+files["tests/support/resty_http.lua"] = { std = "+ngx_lua" }
 files["lua/tokencache/testing"] = { std = "+busted" }
 files["rockspec"] = { std = "rockspec" }
 files[".luacheckrc"] = { std = "luacheckrc" }

@@ -1,8 +1,9 @@
 --- The HTTP transport for nginx: libcurl in the thread pool.
 
-local ngx = require("tokencache.environment").nginx
 local options = require "tokencache.util.options"
+local phase = require "tokencache.nginx.phase"
 local pool = require "tokencache.nginx.pool"
+local waited = require "tokencache.nginx.waited"
 
 ---@class tokencache.PoolTransport: tokencache.Transport
 ---@field private options tokencache.CurlOptions
@@ -29,39 +30,22 @@ local function plain(request)
   return copy
 end
 
-local function after(seconds)
-  ngx.sleep(seconds)
-  return "pause"
-end
-
 local function send(self, request)
-  return "answer", pool.call("http", "request", self.options, plain(request))
-end
-
---- The heartbeat runs in the caller's coroutine: it may be a handler's, and may raise.
-local function send_and_beat(self, request)
-  local sending = ngx.thread.spawn(send, self, request)
-  while true do
-    local pause = ngx.thread.spawn(after, request.heartbeat_interval)
-    local ok, event, response, err = ngx.thread.wait(sending, pause)
-    if not ok then
-      error(event, 0)
-    elseif event == "answer" then
-      ngx.thread.kill(pause)
-      return response, err
-    end
-    request.heartbeat()
-  end
+  return pool.call("http", "request", self.options, plain(request))
 end
 
 ---@param request tokencache.HttpRequest
 ---@return tokencache.HttpResponse?
 ---@return tokencache.Error?
 function Transport:request(request)
-  if request.heartbeat and not require("tokencache.nginx.phase").refusal() then
-    return send_and_beat(self, request)
+  if request.heartbeat and not phase.refusal() then
+    return select(2, waited(request, nil, send, self, request))
   end
-  return pool.call("http", "request", self.options, plain(request))
+  return send(self, request)
+end
+
+--- The connections are those of the pool's threads, and stay.
+function Transport:close() -- luacheck: ignore 212
 end
 
 return http

@@ -1,7 +1,9 @@
 --- The default HTTP transport, over libcurl. It blocks the thread, but for the heartbeats that a
---- request may ask for. Connections are kept between requests; a forked process makes its own.
+--- request may ask for; so in nginx it is sent to the thread pool. Connections are kept between
+--- requests; a forked process makes its own.
 
 local endpoint = require "tokencache.transport.endpoint"
+local environment = require "tokencache.environment"
 local options = require "tokencache.util.options"
 
 --- What any object given as the option `http` must be able to do. `request` may yield.
@@ -48,8 +50,11 @@ Transport.__index = Transport
 
 --- libcurl is loaded at the first request.
 ---@param opts? tokencache.CurlOptions
----@return tokencache.CurlTransport
+---@return tokencache.CurlTransport|tokencache.PoolTransport
 function curl.new(opts)
+  if environment.nginx then
+    return require("tokencache.nginx.http").new(opts)
+  end
   local checked = options.check("transport.curl", opts, curl.rules)
   return setmetatable({ options = checked, handle = nil, closed = false }, Transport)
 end

@@ -1,0 +1,128 @@
+-- Transports that a program names in nginx: they hold up nobody, and keep the time they are given.
+
+local fake_endpoint = require "support.fake_endpoint"
+local nginx = require "support.nginx"
+local process = require "support.process"
+
+describe("a transport in nginx", function()
+  local endpoint, server
+
+  setup(function()
+    endpoint = fake_endpoint.start { tls = true }
+    server = nginx.start {
+      values = { URL = endpoint:url("token"),
+        MISMATCH = endpoint:url("token", "mismatch"), CA = endpoint.ca_file,
+        REFUSED = endpoint.refused_url },
+      http = [[
+        lua_socket_log_errors off;
+        lua_ssl_trusted_certificate $CA;
+        init_by_lua_block {
+          tokencache = require "tokencache"
+          in_nginx = require "support.in_nginx"
+          if not pcall(require, "resty.http") then
+            package.loaded["resty.http"] = require "support.resty_http"
+          end
+          transports = {
+            curl = require("tokencache.transport.curl").new { proxy = "" },
+            resty = require("tokencache.transport.resty_http").new {},
+          }
+          transports.wrapped = { request = function(_, request)
+            return transports.curl:request(request)
+          end }
+          function ask(url)
+            local flow = in_nginx.new_flow(url, tokencache.cache.memory {}, {
+              http = transports[ngx.var.arg_by], timeout = tonumber(ngx.var.arg_timeout) })
+            in_nginx.answer(flow:get_access_token())
+          end
+        }]],
+      server = [[
+        location /token { content_by_lua_block { ask("$URL") } }
+        location /mismatch { content_by_lua_block { ask("$MISMATCH") } }
+        location /refused { content_by_lua_block { ask("$REFUSED") } }
+        location /beats {
+          content_by_lua_block {
+            local beats = 0
+            transports[ngx.var.arg_by]:request { method = "POST", url = "$URL",
+              body = "", headers = {},
+              timeout = 0.5, heartbeat_interval = 0.05, heartbeat = function()
+                beats = beats + 1
+              end }
+            ngx.say(beats)
+          }
+        }
+        location /quick { content_by_lua_block { ngx.say("here") } }
+        location /rewritten {
+          set_by_lua_block $told {
+            local _, err = transports.resty:request { url = "$URL", timeout = 1 }
+            return tostring(err)
+          }
+          content_by_lua_block { ngx.say(ngx.var.told) }
+        }]],
+    }
+  end)
+
+  teardown(function()
+    server:stop()
+    endpoint:stop()
+  end)
+
+  before_each(function()
+    endpoint:clear()
+  end)
+
+  after_each(function()
+    server:check()
+  end)
+
+  local function body_of(path)
+    local _, body = server:get(path)
+    return body
+  end
+
+  for _, by in ipairs { "curl", "wrapped", "resty" } do
+    it("(" .. by .. ") brings a token", function()
+      assert.equal("access-1\n", body_of("/token?by=" .. by))
+    end)
+
+    it("(" .. by .. ") holds up nobody else", function()
+      endpoint:behave("silent")
+      local waiting = server:begin("/token?timeout=20&by=" .. by)
+      process.wait_until("the token request", function() return #endpoint:requests() > 0 end)
+      for _ = 1, 20 do
+        assert.equal("here\n", body_of("/quick"))
+      end
+      assert.is_false(waiting:is_answered())
+      endpoint:close_connections()
+      local _, body = waiting:finish()
+      assert.matches("^transient: http://127.0.0.1:%d+: ", body)
+    end)
+
+    it("(" .. by .. ") gives up an answer that drips", function()
+      endpoint:behave("drip")
+      local body = body_of("/token?timeout=0.5&by=" .. by)
+      assert.matches("^timeout: ", body)
+      -- the server would drip for ever: nobody listens any more
+      process.wait_until("the connection to be closed", function()
+        return endpoint:open_connections() == 0
+      end)
+    end)
+  end
+
+  it("(resty) says in its own words what went wrong", function()
+    endpoint:behave("large")
+    assert.matches("^protocol: http://127.0.0.1:%d+: the answer is larger than 1 MiB", body_of(
+      "/token?by=resty"))
+    assert.matches("^transient: http://127.0.0.1:%d+: ", body_of "/refused?by=resty")
+    assert.matches("phase set nothing can be waited for", body_of "/rewritten")
+  end)
+
+  it("(resty) sends nothing to a server with the certificate of another", function()
+    assert.matches("^config: https://[^:]+:%d+: .*certificate", body_of "/mismatch?by=resty")
+    assert.equal(0, #endpoint:requests())
+  end)
+
+  it("(resty) lets the heart beat meanwhile", function()
+    endpoint:behave("silent")
+    assert.is_true(tonumber((body_of "/beats?by=resty")) >= 3)
+  end)
+end)
