@@ -9,7 +9,19 @@ local phase = {}
 --- nginx, without OpenResty's patches, not from anything.
 local can_wait = {
   rewrite = true, server_rewrite = true, access = true, content = true, timer = true,
+  preread = true, -- of stream {}, which knows content and timers too
 }
+
+local function places()
+  return phase.is_stream() and "preread_by_lua, content_by_lua"
+    or "rewrite_by_lua, access_by_lua, content_by_lua"
+end
+
+--- Reports whether this is nginx's stream {}, whose ngx_lua has less than that of http {}.
+---@return boolean
+function phase.is_stream()
+  return ngx.config ~= nil and ngx.config.subsystem == "stream"
+end
 
 --- Why nothing can be waited for here and now; nil where it can.
 ---@return tokencache.Error?
@@ -17,7 +29,7 @@ function phase.refusal()
   local name = ngx.get_phase()
   if not can_wait[name] then
     return errors.new("config", "in nginx's phase " .. name .. " nothing can be waited for; get "
-      .. "the token in rewrite_by_lua, access_by_lua, content_by_lua or a timer", { sent = false })
+      .. "the token in " .. places() .. " or a timer", { sent = false })
   end
 end
 

@@ -16,6 +16,17 @@ local pool = {
   name = "tokencache", -- of the directive thread_pool
 }
 
+--- What to do in stream {}, where there are no threads, by what a thread would be needed for.
+local instead = {
+  http = 'give the flow http = require("tokencache.transport.resty_http").new()',
+  redis = "connect to Redis by its name, without ca_file and cert_file",
+}
+
+local function not_in_stream(worker)
+  return errors.new("config", "nginx has no threads for Lua in stream {}; " .. (instead[worker]
+    or "keep tokens there in a shared dictionary or in Redis"), { sent = false })
+end
+
 local function not_run(message)
   local kind = "config"
   if type(message) == "string" and message:find("not found", 1, true)
@@ -74,6 +85,8 @@ function pool.call(worker, name, ...)
   local refusal = phase.refusal()
   if refusal then
     return nil, refusal
+  elseif phase.is_stream() then
+    return nil, not_in_stream(worker)
   elseif not ngx.run_worker_thread then
     return nil, not_run("this nginx has no threads for Lua; it takes ngx_lua 0.10.23 or later, and "
       .. "an nginx built with --with-threads")
