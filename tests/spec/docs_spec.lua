@@ -47,6 +47,25 @@ describe("README.md and docs/", function()
   end)
 end)
 
+describe("docs/security.md", function()
+  it("names tests that there are", function()
+    local count = 0
+    local page = assert(process.read_file "docs/security.md")
+    local tables = page:sub(1, page:find("## What is not promised", 1, true) - 1)
+    for cell in tables:gmatch("|([^|\n]+)|\n") do
+      for part in cell:gmatch("[^%[]+") do
+        local path = part:match("^[%w_ ]+%]%(%.%./(tests/[%w_/.]+)%)")
+        local content = path and assert(process.read_file(path), path)
+        for name in (path and part or ""):gmatch('"([^"]+)"') do
+          assert.truthy(content:find(name, 1, true), path .. ": " .. name)
+          count = count + 1
+        end
+      end
+    end
+    assert.is_true(count > 50)
+  end)
+end)
+
 describe("what they say of accounts", function()
   local endpoint, redis, environment
 

@@ -110,6 +110,37 @@ describe("the redirect listener, among strangers,", function()
       assert.is_true(server:still_waits())
     end)
 
+    it("may hide the callback behind another request", function()
+      open()
+      local host = "Host: 127.0.0.1:" .. server.port .. "\r\n"
+      local hidden = server:http("GET", callback("smuggled"))
+      local chunked = ("%x\r\n%s\r\n0\r\n\r\n"):format(#hidden, hidden)
+      for _, raw in ipairs {
+        server:http("GET", "/favicon.ico") .. hidden,
+        server:http("GET", "/callback?state=forged") .. hidden,
+        "POST /callback HTTP/1.1\r\n" .. host .. "Content-Length: 0\r\n\r\n" .. hidden,
+        "POST /callback HTTP/1.1\r\n" .. host .. "Content-Length: 0\r\nContent-Length: "
+          .. #hidden .. "\r\n\r\n" .. hidden,
+        "POST /callback HTTP/1.1\r\n" .. host .. "Content-Length: 4\r\n"
+          .. "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n" .. hidden,
+        "POST /callback HTTP/1.1\r\n" .. host .. "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+          .. hidden,
+        "POST /x HTTP/1.1\r\n" .. host .. "Transfer-Encoding : chunked\r\n\r\n" .. chunked,
+        "GET /x HTTP/1.1\r\n" .. host .. "X: a\n\n" .. hidden,
+        "GET /x HTTP/1.1\r\n" .. host .. "Connection: keep-alive\r\n\r\n" .. hidden,
+      } do
+        local client = server:connect(raw)
+        process.wait_until("the connection to be closed", function()
+          server:poll()
+          client:step()
+          client:hang_up()
+          return client.closed
+        end)
+        assert.is_nil(server.query, raw)
+      end
+      assert.is_true(server:still_waits())
+    end)
+
     it("may come and go without a word", function()
       open()
       for i = 1, 100 do
