@@ -2,7 +2,7 @@
 --- these.
 
 local compare = require "tokencache.testing.compare"
-local core = require "tokencache._core"
+local io = require "tokencache.io"
 
 --- It yields wherever it can, as one inside nginx does.
 local function yield()
@@ -36,11 +36,11 @@ local serial = 0
 
 local function holder(self)
   local held = self.rows["lock " .. self.key]
-  return held and core.monotonic() < held.ends and held or nil
+  return held and io.monotonic() < held.ends and held or nil
 end
 
 local function hold(self, handle, ttl)
-  self.rows["lock " .. self.key] = { serial = handle.serial, ends = core.monotonic() + ttl }
+  self.rows["lock " .. self.key] = { serial = handle.serial, ends = io.monotonic() + ttl }
 end
 
 local function holds(self, handle)
@@ -123,11 +123,11 @@ local Marking = {}
 
 function Marking:get_mark()
   local mark = self.rows["mark " .. self.key]
-  return mark and core.monotonic() < mark.ends and mark.text or nil
+  return mark and io.monotonic() < mark.ends and mark.text or nil
 end
 
 function Marking:set_mark(text, ttl)
-  self.rows["mark " .. self.key] = text and { text = text, ends = core.monotonic() + ttl }
+  self.rows["mark " .. self.key] = text and { text = text, ends = io.monotonic() + ttl }
   return true
 end
 
