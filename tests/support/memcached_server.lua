@@ -88,7 +88,9 @@ function Server:ask(...)
   return (answer:gsub("\r\n$", ""):gsub("\r\n", "\n"))
 end
 
+--- Kills it: asked to end, it takes until its next full second.
 function Server:stop()
+  self.child:signal("KILL")
   self.child:stop()
 end
 
