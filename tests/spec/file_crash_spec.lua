@@ -1,10 +1,10 @@
 local file = require("tokencache._core").file
 local folder = require "support.folder"
 local process = require "support.process"
+local suite = require "support.suite"
 local traced = require "support.traced"
 
--- A sanitizer makes each start slow, and the other Luas share the C code.
-local KILLS = _VERSION == "Lua 5.4" and not os.getenv("LD_PRELOAD") and 500 or 25
+local KILLS = suite.is_in_full and 500 or 25
 
 local SLOTS = 8
 
@@ -52,7 +52,7 @@ local function count(names)
   return select(2, names:gsub("%S+", ""))
 end
 
-describe("a file whose writer is killed", function()
+describe("a file whose writer is killed #c", function()
   local dir, path
 
   before_each(function()

@@ -1,5 +1,5 @@
 -- A person logs in with a real browser: headless Chromium at the pages of real servers, sent back
--- to the listener of a script. In full on one Lua, for the browser takes seconds.
+-- to the listener of a script.
 
 local folder = require "support.folder"
 local glewlwyd = require "support.glewlwyd"
@@ -9,7 +9,6 @@ local oidc_provider = require "support.oidc_provider"
 local process = require "support.process"
 local tokencache = require "tokencache"
 
-local IN_FULL = _VERSION == "Lua 5.4"
 local REDIRECT_URI = "http://127.0.0.1:0/callback"
 
 --- What a user's script does; it prints the token_info or what went wrong.
@@ -93,19 +92,15 @@ describe("a login in a browser", function()
     assert.same(third, cache:get_cached_token())
   end
 
-  it("brings a public client its token, once; from then on it is renewed", function()
+  it("brings a public client its token, once; from then on it is renewed #c", function()
     logs_in_once("pkce", "public")
   end)
 
-  if not IN_FULL then
-    return
-  end
-
-  it("brings a confidential client its token, once; from then on it is renewed", function()
+  it("brings a confidential client its token, once; from then on it is renewed #once", function()
     logs_in_once("authorization_code", "confidential")
   end)
 
-  it("may be refused by the user", function()
+  it("may be refused by the user #once", function()
     local server = oidc_provider.start()
     finally(function() server:stop() end)
     local result = run("pkce", {
@@ -117,7 +112,7 @@ describe("a login in a browser", function()
     assert.matches("Login not completed", shown().text)
   end)
 
-  it("hands the token over that an implicit grant puts into the fragment", function()
+  it("hands the token over that an implicit grant puts into the fragment #once", function()
     local redirect_uri = ("http://127.0.0.1:%d/callback"):format(loopback.free_port())
     local server = glewlwyd.start { redirect_uri = redirect_uri }
     finally(function() server:stop() end)

@@ -2,9 +2,9 @@
 
 local collect = require "support.collect"
 local stages = require "support.stage"
+local suite = require "support.suite"
 local tokencache = require "tokencache"
 
-local UNDER_SANITIZER = os.getenv("LD_PRELOAD") ~= nil
 local DEFAULT = 10000 -- accounts that a process remembers unless told otherwise
 
 --- A store of which every key holds a login that expires, and that keeps nothing: all memory is the
@@ -43,8 +43,8 @@ describe("a process", function()
   end
 
   for _, case in ipairs {
-    { "whose tokens are fresh", 900, UNDER_SANITIZER and 20000 or 100000, 4 },
-    { "each of which is renewed", 2000, 20000, 8 },
+    { "whose tokens are fresh", 900, suite.is_in_full and 100000 or 20000, 4 },
+    { "each of which is renewed", 2000, suite.is_in_full and 20000 or 15000, 8 },
   } do
     local name, now, round, kilobytes_each = case[1], case[2], case[3], case[4]
     it(("of %d accounts %s has memory for %d of them"):format(2 * round, name, DEFAULT),

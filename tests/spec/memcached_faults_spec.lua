@@ -10,7 +10,10 @@ local memcached_server = require "support.memcached_server"
 local process = require "support.process"
 local scripted_server = require "support.scripted_server"
 local store_over = require "tokencache.store.memcached_base"
+local suite = require "support.suite"
 local tokencache = require "tokencache"
+
+local FORKS = suite.is_in_full and 1000 or 50
 
 local function store(servers, options)
   options = options or {}
@@ -70,7 +73,7 @@ describe("a memcached server that", function()
   end)
 
   for name, options in pairs { text = "", binary = "--BINARY-PROTOCOL" } do
-    it("is frozen fails each call at its deadline, and costs nothing once it goes on: " .. name,
+    it("is frozen fails each call at its deadline, and costs nothing after that #c: " .. name,
       function()
         local one = store(server.address, { timeout = 0.5, options = options })
         assert.is_true(one:set("k", "v"))
@@ -190,7 +193,7 @@ describe("of three memcached servers", function()
       assert.equal(share, entries(servers[2]))
     end)
 
-  it("one that is killed is left out where the options say so, and taken back", function()
+  it("one that is killed is left out where the options say so, and taken back #c", function()
     local one = store(addresses, { options = "--REMOVE-FAILED-SERVERS=1 --RETRY-TIMEOUT=1" })
     fill(one)
     local share = entries(servers[2])
@@ -205,7 +208,7 @@ describe("of three memcached servers", function()
     end)
   end)
 
-  it("one that is frozen holds up no keys but its own", function()
+  it("one that is frozen holds up no keys but its own #c", function()
     local one = store(addresses, { timeout = 0.5 })
     fill(one)
     servers[2].child:freeze()
@@ -241,7 +244,7 @@ describe("a server that", function()
     return store("127.0.0.1:" .. server.port, { timeout = 0.5 })
   end
 
-  it("sends half an answer and no more fails the call at its deadline", function()
+  it("sends half an answer and no more fails the call at its deadline #c", function()
     for _, half in ipairs { "VAL", "VALUE k 0 10\r\n01234", "VALUE k 0 2\r\nok\r\n", "EN" } do
       local one = start_briefly { half }
       expect("TIMEOUT", takes(0.5, function() return one:get "k" end))
@@ -324,18 +327,17 @@ describe("a lock whose answer was lost", function()
   end)
 end)
 
-describe("forks of a process that holds a connection to memcached", function()
+describe(FORKS .. " forks of a process that holds a connection to memcached", function()
   local server
   setup(function() server = memcached_server.start() end)
   teardown(function() server:stop() end)
 
-  it("share nothing, a thousand of them: each gets its own values, and so does the parent",
-    function()
-      local one = store(server.address)
-      assert.equal(0, forks.crossed(one, 1000))
-      assert.same({}, logged) -- the parent's connection was never lost
-      assert.equal("child 1000-3", one:get "key of child 1000")
-    end)
+  it("share nothing: each gets its own values, and so does the parent", function()
+    local one = store(server.address)
+    assert.equal(0, forks.crossed(one, FORKS))
+    assert.same({}, logged) -- the parent's connection was never lost
+    assert.equal(("child %d-3"):format(FORKS), one:get("key of child " .. FORKS))
+  end)
 
   it("drop it: the child keeps no descriptor of the parent's", function()
     local one = store(server.address, { timeout = 3 })

@@ -150,7 +150,7 @@ for name, options in pairs(PROTOCOLS) do
       assert.is_true(one:extend_lock(second, 10))
     end)
 
-    it("has locks end by themselves, and live on where they are extended", function()
+    it("has locks end by themselves, and live on where they are extended #c", function()
       local ends, lives = assert(one:try_lock("ends", 0.1)), assert(one:try_lock("lives", 2))
       assert.is_true(seconds_left(ends.name) <= 2)
       assert.is_true(one:extend_lock(lives, 100))

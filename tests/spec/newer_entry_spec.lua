@@ -112,7 +112,7 @@ for name, new_store in pairs(backends) do
   end)
 end
 
-describe("a process that is stopped in its request", function()
+describe("a process that is stopped in its request #once", function()
   local SCRIPT = [[
     local tokencache = require "tokencache"
     local shell = require "support.process"

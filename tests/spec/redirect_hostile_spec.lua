@@ -89,7 +89,7 @@ describe("the redirect listener, among strangers,", function()
       assert.is_true(server:still_waits())
     end)
 
-    it("may be no HTTP at all", function()
+    it("may be no HTTP at all #c", function()
       open()
       for _, raw in ipairs {
         "SSH-2.0-OpenSSH_9.2\r\n\r\n", "\22\3\1\2\0\1\0\1\252\3\3" .. ("\r\n"):rep(9),
@@ -235,7 +235,7 @@ describe("the redirect listener, among strangers,", function()
       other:stop()
     end)
 
-    it("gives up a connection that sends a byte now and then", function()
+    it("gives up a connection that sends a byte now and then #c", function()
       open()
       local text = server:http("GET", "/callback?code=slow&state=" .. STATE)
       local slow = server:connect("")

@@ -4,9 +4,10 @@ local log = require "tokencache.log"
 local oidc_provider = require "support.oidc_provider"
 local shared_caches = require "support.shared_caches"
 local stampede = require "support.stampede"
+local suite = require "support.suite"
 local tokencache = require "tokencache"
 
-local PROCESSES = os.getenv("LD_PRELOAD") and 8 or 24 -- under a sanitizer each takes long to start
+local PROCESSES = suite.is_sanitized and 8 or 24
 local ROUNDS = 2
 
 describe("a token that an API refuses", function()

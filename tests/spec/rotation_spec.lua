@@ -3,14 +3,13 @@
 local log = require "tokencache.log"
 local oidc_provider = require "support.oidc_provider"
 local rotation = require "support.rotation"
+local suite = require "support.suite"
 local tokencache = require "tokencache"
-
-local UNDER_SANITIZER = os.getenv("LD_PRELOAD") ~= nil -- each process takes long to start
 
 describe("a login in the hands of processes that die, over a cache that fails", function()
   it("is lost only with the process that alone knew it", function()
     local seed = tonumber(os.getenv("ROTATION_SEED")) or os.time() % 1000000 + 1
-    local report = rotation.run { seed = seed, refreshes = UNDER_SANITIZER and 20 or 100 }
+    local report = rotation.run { seed = seed, refreshes = suite.is_sanitized and 20 or 100 }
     print("# " .. rotation.describe(report) .. "; ROTATION_SEED sets the seed")
     assert.same({}, report.surprises)
     assert.equal(0, report.otherwise)

@@ -8,10 +8,10 @@ local oidc_provider = require "support.oidc_provider"
 local process = require "support.process"
 local shared_caches = require "support.shared_caches"
 local stampede = require "support.stampede"
+local suite = require "support.suite"
 local tokencache = require "tokencache"
 
-local UNDER_SANITIZER = os.getenv("LD_PRELOAD") ~= nil -- each process takes long to start
-local ROUNDS = UNDER_SANITIZER and 1 or 3
+local ROUNDS = suite.is_in_full and 3 or 1
 local CACHES = { "file", "Redis", "Memcached", "encrypted Redis" }
 
 local shared
@@ -94,9 +94,9 @@ describe("over one expired login", function()
   end
 end)
 
-describe("a lock whose holder is killed in mid-request", function()
+describe("a lock whose holder is killed in mid-request #once", function()
   local LIFE = 10 -- seconds of a lock that a server keeps
-  local MARGIN = UNDER_SANITIZER and 10 or 5
+  local MARGIN = 5
   local WAITING = 8
   local endpoint
 
