@@ -15,6 +15,7 @@ LUA_PC      := $(if $(filter luajit,$(LUA)),luajit,$(LUA))
 LUA_CFLAGS   = $(if $(LUA_INCDIR),-I$(LUA_INCDIR),$(shell pkg-config --cflags $(LUA_PC)))
 LUA_LIBS     = $(shell pkg-config --libs $(LUA_PC))
 BUILD       := build/$(LUA)
+PLAIN       := $(dir $(BUILD))core# what has no Lua in it, for all Luas
 
 WARNINGS  := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes
 TC_CFLAGS := -std=gnu11 -fPIC -fvisibility=hidden -Isrc $(WARNINGS) $(WERROR)
@@ -63,7 +64,8 @@ SOURCES__memcached := $(wildcard src/backend/memcached*.c) src/backend/apart.c s
                       src/lua/lmemcached.c src/lua/lrepeated.c
 LIBS__memcached    := -lmemcached -pthread
 
-objects = $(patsubst %.c,$(BUILD)/%.o,$(sort $(SOURCES_$(1)) $(SHARED_LUA)))
+object  = $(if $(filter src/lua/%,$(1)),$(BUILD),$(PLAIN))/$(1:.c=.o)
+objects = $(foreach source,$(sort $(SOURCES_$(1)) $(SHARED_LUA)),$(call object,$(source)))
 
 .PHONY: all
 all: $(MODULES:%=$(BUILD)/tokencache/%.so)
@@ -75,11 +77,16 @@ $(BUILD)/tokencache/$(1).so: $$(call objects,$(1))
 endef
 $(foreach name,$(MODULES),$(eval $(call link_module,$(name))))
 
-$(BUILD)/%.o: %.c
+define compile
 	@mkdir -p $(@D)
 	$(call say,cc)$(CC) $(TC_CFLAGS) $(CPPFLAGS) $(CFLAGS) $(if $(filter src/lua/%,$<),$(LUA_CFLAGS)) -MMD -MP -c -o $@ $<
+endef
+$(PLAIN)/src/%.o: src/%.c
+	$(compile)
+$(BUILD)/src/lua/%.o: src/lua/%.c
+	$(compile)
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) $(PLAIN) -name '*.d' 2>/dev/null)
 
 # --- everything below is for working on tokencache ---------------------------------------------
 
@@ -87,13 +94,16 @@ $(BUILD)/%.o: %.c
 CORE_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/core/test_*.c))
 PLAIN_C    := $(CORE) $(wildcard src/backend/*.c)
 
-.PHONY: core-tests
+.PHONY: plain core-tests
+plain: $(BUILD)/libtokencache.a
 core-tests: $(CORE_TESTS)
 
-$(BUILD)/libtokencache.a: $(PLAIN_C:%.c=$(BUILD)/%.o)
+$(BUILD)/libtokencache.a: $(PLAIN_C:%.c=$(PLAIN)/%.o)
 	@rm -f $@
 	$(call say,ar)$(AR) rcs $@ $^
 
+$(BUILD)/tests/%.o: tests/%.c
+	$(compile)
 $(BUILD)/tests/core/%: $(BUILD)/tests/core/%.o $(BUILD)/libtokencache.a
 	$(call say,ld)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -Wl,--as-needed -lcurl
 $(BUILD)/tests/core/test_no_memory: LDFLAGS += -Wl,--wrap=malloc
@@ -116,16 +126,22 @@ $(BUILD)/tests/alloc/alloc: $(BUILD)/tests/alloc/alloc.o $(BUILD)/tests/alloc/co
 SANITIZE := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 SUB      := +@$(MAKE) -s
 
-.PHONY: build-core build-asan build-asan-core $(LUAS:%=build-%) build-all
-build-core:
-	$(SUB) BUILD=build/core core-tests
-build-asan-core:
-	$(SUB) BUILD=build/asan-core CFLAGS='$(SANITIZE)' core-tests
-build-asan:
-	$(SUB) LUA=lua5.4 BUILD=build/asan-lua5.4 CFLAGS='$(SANITIZE)' alloc
-	$(SUB) LUA=luajit BUILD=build/asan-luajit CFLAGS='$(SANITIZE)' all
+ASAN     := PLAIN=build/asan-core CFLAGS='$(SANITIZE)'
 
-$(LUAS:%=build-%): build-%:
+.PHONY: build-plain build-core build-asan-plain build-asan-core build-asan $(LUAS:%=build-%) build-all
+build-plain:
+	$(SUB) BUILD=build/core plain
+build-core: build-plain
+	$(SUB) BUILD=build/core core-tests
+build-asan-plain:
+	$(SUB) BUILD=build/asan-core $(ASAN) plain
+build-asan-core: build-asan-plain
+	$(SUB) BUILD=build/asan-core $(ASAN) core-tests
+build-asan: build-asan-plain
+	$(SUB) LUA=lua5.4 BUILD=build/asan-lua5.4 $(ASAN) alloc
+	$(SUB) LUA=luajit BUILD=build/asan-luajit $(ASAN) all
+
+$(LUAS:%=build-%): build-%: build-plain
 	$(SUB) LUA=$* alloc
 build-all: build-core build-asan-core build-asan build-fuzz $(LUAS:%=build-%)
 
@@ -186,10 +202,13 @@ fuzz:
 	$(SUB) -j$(JOBS) build-fuzz
 	@tools/fuzz.sh $(FUZZ_SECONDS) $(FUZZERS)
 
-build/fuzz/%: tests/fuzz/%.c tests/fuzz/fuzz.h $(CORE) $(wildcard src/core/*.h)
+FUZZ_CC := clang -g -O1 -Isrc -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+
+build/fuzz/%.o: %.c $(wildcard src/core/*.h)
 	@mkdir -p $(@D)
-	$(call say,clang)clang -g -O1 -Isrc -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
-	  -o $@ $< $(CORE)
+	$(call say,clang)$(FUZZ_CC) -c -o $@ $<
+build/fuzz/%: tests/fuzz/%.c tests/fuzz/fuzz.h $(CORE:%.c=build/fuzz/%.o)
+	$(call say,clang)$(FUZZ_CC) -fsanitize=fuzzer -o $@ $(filter-out %.h,$^)
 
 # ROTATIONS of a login in the hands of processes that die (ROTATION_SEED repeats a run),
 # STAMPEDES of 64 processes over one expired login in each cache,
