@@ -1,4 +1,4 @@
-/* A string that a server tends to say again: as long as it does, no other is made of it. */
+/* A string that a server tends to send again: while it does, the Lua string is used again. */
 #ifndef TC_LREPEATED_H
 #define TC_LREPEATED_H
 

@@ -78,8 +78,8 @@ end
 
 local actions = {}
 
---- A refresh token that must not be sent again is none; but where this run was told that it is
---- dead, the engine looks for it, to have it removed.
+--- Hides a refresh token that must not be sent again. The one that this run found dead stays to be
+--- seen: the engine compares it, to have it removed.
 local function flat_without_spent(run, info)
   if not spent.has(run.state, info.refresh_token) or info.refresh_token == run.dead then
     return token_info.flat(info)
@@ -188,7 +188,7 @@ function actions.lock(run, seconds)
   return run.busy and "none" or lock_failed(run, err)
 end
 
---- A failure is noted before the lock is released: who gets it next has waited for that.
+--- A failure is noted before the lock is released: whoever gets the lock next has waited for it.
 function actions.unlock(run, err)
   failures.note(run, err)
   payment.return_lock(run.state, run.lock)
@@ -317,7 +317,8 @@ function actions.save(run, is_rotated)
   return settled and "ok" or "failed"
 end
 
---- Removes the dead token if it is what was read. Who cannot saves it without its refresh token.
+--- Removes the dead token if it is what was read. Where a handler cannot remove, the token is saved
+--- without its refresh token.
 local function remove(run, info)
   local handler, flow, read = run.handler, run.flow, run.read or {}
   if handler.remove_cached_token then

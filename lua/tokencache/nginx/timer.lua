@@ -91,8 +91,8 @@ local function begin(item)
   return ok, problem
 end
 
---- What is still waiting when the worker ends is not called, unless `at_end` is: it has not long,
---- and nginx may end before it has.
+--- When the worker ends, what is still waiting is not called; `at_end` is, if it was given. It has
+--- little time: nginx may end before it is done.
 ---@param seconds number
 ---@param fn fun()
 ---@param at_end? fun()  called in its place where the worker ends before

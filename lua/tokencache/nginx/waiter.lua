@@ -30,7 +30,7 @@ function Waiter:wait(seconds)
   return self.semaphore:wait(math.max(0, seconds)) == true
 end
 
---- Wakes all who wait, and keeps nobody from now on.
+--- Wakes all who wait; from now on nobody is kept waiting.
 function Waiter:wake()
   self.woken = true
   local waiting = -self.semaphore:count()

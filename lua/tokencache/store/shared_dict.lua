@@ -128,8 +128,8 @@ local function adder(self)
   return self.evict and "add" or "safe_add"
 end
 
---- Saves an entry and its slot in the list of keys. `old` is the one that is there, if one is, and
---- `had` its slot; `new` has it fail if there is one after all.
+--- Saves an entry and its slot in the list of keys. `old` is the entry that is there, if one is,
+--- and `had` is its slot. With `new` the save fails if another worker has made one meanwhile.
 ---@return true?
 ---@return string? problem
 local function save(self, key, old, had, bytes, ttl, new)

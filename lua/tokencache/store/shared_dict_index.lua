@@ -100,7 +100,7 @@ function index.keep(dict, add, slot, key, ttl)
   return holder == nil and take(dict, add, slot, key, ttl)
 end
 
---- To be called before the entry is deleted: who saves it meanwhile takes the slot anew.
+--- To be called before the entry is deleted: whoever saves it meanwhile takes the slot anew.
 function index.release(dict, slot, key)
   if dict:get(PREFIX .. slot) == key then
     dict:delete(PREFIX .. slot)

@@ -126,7 +126,7 @@ end
 
 --- Returns some of the keys, in the order in which they were made, and from where to go on. A walk
 --- meets each key that is there from its beginning to its end, and none twice; what is made
---- meanwhile it leaves out. It is no use of the entries.
+--- meanwhile it leaves out. It does not count as a use of the entries.
 ---@param most integer  entries to look at; a page may hold fewer keys
 ---@param cursor? tokencache.LruCursor  nil: from the beginning
 ---@return string[]

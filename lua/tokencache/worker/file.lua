@@ -112,8 +112,8 @@ local function replace(path, use, old, bytes)
   return file.write(path, (use.header or "") .. bytes)
 end
 
---- Writes the file if it holds `old`. Who writes it between the look and the rename, and knows no
---- lock, is overwritten: no system call renames only over what was read.
+--- Writes the file if it holds `old`. Another program that knows no lock may write it between the
+--- look and the rename, and is overwritten: no system call renames only over what was read.
 ---@param path string
 ---@param old string?     nil: only if there is no file
 ---@param bytes string?   nil: the file is removed
