@@ -78,11 +78,15 @@ function calls.validate(world, task, key)
     return calls.info(world, task, key)
   end
   local call = begin(world, task, key, "validate_token", { is_given = true })
-  for _, family in ipairs(world.accounts[key].families) do
+  local account = world.accounts[key]
+  for _, family in ipairs(account.families) do
     family.logged_out_at = nil -- what the caller brings is a login again
   end
-  world.accounts[key].is_unclear = true
+  account.is_unclear, account.bringing = true, account.bringing + 1
   local got, err = account_of(world, task, key):validate_token(info)
+  if not err or err.kind ~= "timeout" then -- else it goes on
+    account.bringing, account.brought_at = account.bringing - 1, world.now
+  end
   return finish(world, call, got and got.access_token, err)
 end
 
@@ -154,7 +158,7 @@ local function log_out(world, task, key, method)
   local ok, err = object[method](object, { timeout = timeout })
   local restored_at = world.truth.restored_at
   ok = ok and not call.store_failed and not (restored_at and restored_at >= call.started)
-  if ok and account.is_clear then
+  if ok and account.is_clear and account.bringing == 0 and account.brought_at < call.started then
     for i = 1, count do
       account.families[i].logged_out_at = account.families[i].logged_out_at or world.now
     end

@@ -261,6 +261,13 @@ function Truth:on_answer(request)
   end
 end
 
+--- The lock under which the successor of a spent token was owed, or at first received.
+local function lock_of_debt(self, spender, family)
+  local latest = spender.process.locks[family.account]
+  local is_owed = self.world.store:refresh_token_at(family.account) ~= family.newest
+  return is_owed and latest or spender.lock
+end
+
 --- A spent token has come again, and its login is over.
 function Truth:on_replay(token, request)
   local spender, world = token.spent.request, self.world
@@ -281,7 +288,7 @@ function Truth:on_replay(token, request)
     excuse(self, family, "the caller brought an old token")
   elseif request.lost then
     excuse(self, family, "a request came late, when nobody waited for its answer")
-  elseif lock_excused(spender.lock, spender.delivered) then
+  elseif lock_excused(lock_of_debt(self, spender, family), spender.delivered) then
     excuse(self, family, "the lock of who spent it ended")
   elseif lock_excused(request.lock, false) then
     excuse(self, family, "the lock of who sends it ended")
