@@ -52,9 +52,19 @@ const end = (response, headers, last = () => response.socket?.end()) => {
   setTimeout(last, 50);
 };
 
+const spent = new Set(); // refresh tokens
+
 // By name: the first part of the path, or what was queued for /token.
 const behaviours = {
   token: ({ response }) => json(response, 200, token({ expires_in: 3600 })),
+
+  once: ({ response, body, query }) => {
+    const sent = new URLSearchParams(body).get('refresh_token');
+    if (spent.has(sent)) return json(response, 400, { error: 'invalid_grant' });
+    spent.add(sent);
+    const next = token({ expires_in: 3600, refresh_token: `after-${sent}` });
+    setTimeout(json, 1000 * (query.get('delay') ?? 0), response, 200, next);
+  },
 
   // the connection
   silent: () => {},
