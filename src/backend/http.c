@@ -325,7 +325,7 @@ static bool drive(tc_http *http, double seconds, CURLcode *result) {
   int running, left_in_queue;
   while (curl_multi_perform(http->multi, &running) == CURLM_OK && running > 0) {
     double left = end - tc_monotonic();
-    if (left <= 0) return false;
+    if (!(left > 0)) return false;
     if (curl_multi_poll(http->multi, NULL, 0, (int)milliseconds(left), NULL) != CURLM_OK) break;
   }
   CURLMsg *message = curl_multi_info_read(http->multi, &left_in_queue);

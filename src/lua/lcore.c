@@ -1,4 +1,5 @@
 /* tokencache._core: everything that needs no library beyond libc. */
+#include <errno.h>
 #include <poll.h>
 #include <time.h>
 #include <unistd.h>
@@ -35,14 +36,19 @@ static int l_core_collect_garbage(lua_State *L) {
   return 1;
 }
 
-/* sleep(seconds): blocks the thread */
-static int l_core_sleep(lua_State *L) {
-  lua_Number seconds = luaL_checknumber(L, 1);
-  struct timespec left;
+/* A NaN is no time at all, and what is longer than `most` is cut to that. */
+static double check_seconds(lua_State *L, double most) {
+  double seconds = (double)luaL_checknumber(L, 1);
   if (!(seconds > 0)) return 0;
-  left.tv_sec = (time_t)seconds;
-  left.tv_nsec = (long)((seconds - (lua_Number)left.tv_sec) * 1e9);
-  while (nanosleep(&left, &left) != 0) continue;
+  return seconds < most ? seconds : most;
+}
+
+/* sleep(seconds): blocks the thread, for thirty years at most */
+static int l_core_sleep(lua_State *L) {
+  double seconds = check_seconds(L, 1e9);
+  struct timespec left = {.tv_sec = (time_t)seconds};
+  left.tv_nsec = (long)((seconds - (double)left.tv_sec) * 1e9);
+  while (nanosleep(&left, &left) != 0 && errno == EINTR) continue;
   return 0;
 }
 
@@ -50,7 +56,7 @@ static int l_core_sleep(lua_State *L) {
    time; a signal ends it early */
 static int l_core_is_keyboard_quiet(lua_State *L) {
   struct pollfd keyboard = {STDIN_FILENO, POLLIN, 0};
-  int milliseconds = (int)(luaL_checknumber(L, 1) * 1000);
+  int milliseconds = (int)(check_seconds(L, 86400) * 1000);
   lua_pushboolean(L, isatty(STDIN_FILENO) && poll(&keyboard, 1, milliseconds) <= 0);
   return 1;
 }

@@ -31,8 +31,10 @@ local metatable = {
 
 local MOST_SECONDS = 1e10 -- three centuries; far more do not fit into Redis's clock
 
+--- A NaN is over at once.
 local function milliseconds(seconds)
-  return ("%.0f"):format(math.max(1, math.ceil(math.min(seconds, MOST_SECONDS) * 1000)))
+  local some = seconds > 0 and math.min(seconds, MOST_SECONDS) or 0
+  return ("%.0f"):format(math.max(1, math.ceil(some * 1000)))
 end
 
 --- reply, note; or nil, err

@@ -14,6 +14,7 @@ local reserved_key = require "tokencache.store.reserved_key"
 
 local PLACE = "shared dictionary"
 local LEAST_TTL = 0.001 -- seconds; nginx takes 0 for ever
+local MOST_TTL = 1e9    -- three decades; nginx counts milliseconds in an integer
 local SAFELY = 0.1      -- seconds that a lock must have left to be released by hand
 
 local serial = 0 -- of the locks taken by this worker process
@@ -155,7 +156,10 @@ local function save(self, key, old, had, bytes, ttl, new)
 end
 
 local function lasting(ttl)
-  return ttl and math.max(ttl, LEAST_TTL) or 0
+  if ttl and not (ttl > LEAST_TTL) then -- so is a NaN
+    return LEAST_TTL
+  end
+  return ttl and math.min(ttl, MOST_TTL) or 0
 end
 
 --- What is there, if it is an entry, and its slot.
@@ -279,7 +283,7 @@ end
 ---@return tokencache.Error?
 function Store:try_lock(name, ttl)
   local owner = new_owner()
-  local ok, problem = store(self, "safe_add", lock_key.of(name), owner, ttl)
+  local ok, problem = store(self, "safe_add", lock_key.of(name), owner, lasting(ttl))
   if ok then
     return { name = name, owner = owner }
   elseif problem == "exists" then
@@ -293,7 +297,7 @@ end
 ---@param ttl number    seconds from now
 ---@return boolean      false: the lock has ended
 function Store:extend_lock(handle, ttl)
-  return holds(self, handle) and self.dict:expire(lock_key.of(handle.name), ttl) == true
+  return holds(self, handle) and self.dict:expire(lock_key.of(handle.name), lasting(ttl)) == true
     and holds(self, handle)
 end
 

@@ -94,7 +94,7 @@ end
 
 ---@param key string
 ---@param value any    not nil
----@param ttl? number  seconds; nil: for good
+---@param ttl? number  seconds; nil: for good; a NaN is over at once
 function Lru:set(key, value, ttl)
   local entry = self.entries[key]
   if entry then
@@ -102,7 +102,7 @@ function Lru:set(key, value, ttl)
   else
     entry = make(self, key)
   end
-  self.values[key], self.ends[key] = value, ttl and core.monotonic() + ttl
+  self.values[key], self.ends[key] = value, ttl and core.monotonic() + (ttl > 0 and ttl or 0)
   link_as_newest(self, entry)
   if self.count >= self.sweep_at then
     sweep(self)
