@@ -55,7 +55,7 @@ end
 ---@return tokencache.Error?
 function authorization.new_state(flow)
   if flow.state then
-    return flow.state
+    return flow.state()
   end
   return authorization.random_text(flow)
 end
@@ -156,14 +156,14 @@ function authorization.to_pending(flow, auth)
   if not flow.pending_key then
     return text
   end
-  local pending, err = sealed.seal(flow.pending_key, "pending " .. flow.client_id, text)
+  local pending, err = sealed.seal(flow.pending_key(), "pending " .. flow.client_id, text)
   return pending and "s" .. pending, err
 end
 
 local function unseal(flow, pending)
   local text, err
   if pending:sub(1, 1) == "s" then
-    text, err = sealed.open(flow.pending_key, "pending " .. flow.client_id, pending:sub(2))
+    text, err = sealed.open(flow.pending_key(), "pending " .. flow.client_id, pending:sub(2))
   end
   if not text then
     return nil, err or errors.new("state", "the pending login was altered, or sealed with another "

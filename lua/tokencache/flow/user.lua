@@ -5,6 +5,7 @@ local authorization = require "tokencache.authorization"
 local config = require "tokencache.flow.config"
 local core = require "tokencache._core"
 local errors = require "tokencache.error"
+local hidden = require "tokencache.util.hidden"
 local log = require "tokencache.log"
 local options = require "tokencache.util.options"
 
@@ -101,11 +102,11 @@ function user.complete(kind)
     self.may_log_in = checked.authorize ~= false
     self.response_type = kind.response_type
     self.pkce = kind.pkce or checked.pkce or false
-    self.state = checked.state
+    self.state = hidden(checked.state)
     self.show_dialog = checked.show_dialog
     self.open_browser = checked.open_browser
     self.login_timeout = checked.login_timeout
-    self.pending_key = checked.pending_key
+    self.pending_key = hidden(checked.pending_key)
     self.issuer = server.issuer
     self.iss_optional = server.authorization_response_iss_parameter_supported == false
     self.refresh_token_lifetime = server.refresh_token_lifetime
@@ -155,14 +156,14 @@ function UserFlow:get_authorize_url(opts)
   if not pending then
     return nil, err
   end
-  self.pending = pending
+  self.pending = hidden(pending)
   return auth.url, pending
 end
 
 local function take_code(self, code)
   local auth, err = { redirect_uri = self.redirect_uri }, nil
   if self.pkce then -- the verifier is needed, and only the pending login has it
-    auth, err = authorization.from_pending(self, self.pending)
+    auth, err = authorization.from_pending(self, self.pending())
   end
   if not auth then
     return nil, err
@@ -186,7 +187,7 @@ function UserFlow:_take_response(opts)
   elseif opts.code then
     return take_code(self, opts.code)
   end
-  return UserAccount.read_response(self, opts.response_url, self.pending)
+  return UserAccount.read_response(self, opts.response_url, self.pending and self.pending())
 end
 
 local finish_login -- loaded when first used

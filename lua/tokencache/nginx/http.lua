@@ -1,12 +1,13 @@
 --- The HTTP transport for nginx: libcurl in the thread pool.
 
+local hidden = require "tokencache.util.hidden"
 local options = require "tokencache.util.options"
 local phase = require "tokencache.nginx.phase"
 local pool = require "tokencache.nginx.pool"
 local waited = require "tokencache.nginx.waited"
 
 ---@class tokencache.PoolTransport: tokencache.Transport
----@field private options tokencache.CurlOptions
+---@field private options fun(): tokencache.CurlOptions
 local Transport = {
   heartbeats = true, -- calls request.heartbeat while the request is under way
 }
@@ -18,7 +19,7 @@ local http = {}
 ---@return tokencache.PoolTransport
 function http.new(opts)
   local rules = require("tokencache.transport.curl").rules
-  return setmetatable({ options = options.check("nginx.http", opts, rules) }, Transport)
+  return setmetatable({ options = hidden(options.check("nginx.http", opts, rules)) }, Transport)
 end
 
 --- What of a request can go to a thread.
@@ -31,7 +32,7 @@ local function plain(request)
 end
 
 local function send(self, request)
-  return pool.call("http", "request", self.options, plain(request))
+  return pool.call("http", "request", self.options(), plain(request))
 end
 
 ---@param request tokencache.HttpRequest

@@ -16,8 +16,8 @@ local scripts = require "tokencache.store.redis_scripts"
 
 ---@class tokencache.RedisStore: tokencache.Store
 ---@field identity string  what is known of the server by name
----@field private call tokencache.RedisCall
----@field private options table  plain data
+---@field private call fun(...: string): any, any  keeps the options, with the password, to itself
+---@field private place string
 ---@field private unreserved? string  the last key that was found to be no lock's
 local Store = {}
 
@@ -25,7 +25,7 @@ local metatable = {
   __index = Store,
   __name = "tokencache.store.redis",
   __tostring = function(self)
-    return "tokencache.store.redis: " .. self.options.place
+    return "tokencache.store.redis: " .. self.place
   end,
 }
 
@@ -40,13 +40,13 @@ end
 --- reply, note; or nil, err
 local function noted(self, reply, note)
   if reply ~= nil and note then
-    log.debug(self.options.place, ": the connection to Redis was lost; made a new one")
+    log.debug(self.place, ": the connection to Redis was lost; made a new one")
   end
   return reply, note
 end
 
 local function command(self, ...)
-  return noted(self, self.call(self.options, ...))
+  return noted(self, self.call(...))
 end
 
 --- What can only succeed or fail, whatever the reply: true; or nil, err
@@ -58,7 +58,7 @@ local function done(reply, note)
 end
 
 local function reserved(self, key)
-  local err = lock_key.refusal(self.options.place, key)
+  local err = lock_key.refusal(self.place, key)
   if err then
     return err
   end
@@ -73,7 +73,7 @@ function Store:get(key)
   if err then
     return nil, err
   end
-  local reply, note = self.call(self.options, "GET", key)
+  local reply, note = self.call("GET", key)
   if note and noted(self, reply, note) == nil then
     return nil, note
   end
@@ -156,7 +156,7 @@ end
 local PAGE = "200" -- keys that Redis looks at for each page
 
 local function protocol_failure(self)
-  return errors.new("cache", self.options.place .. ": Redis: a list of keys that makes no sense; "
+  return errors.new("cache", self.place .. ": Redis: a list of keys that makes no sense; "
     .. "check that it is a Redis server", { code = "PROTOCOL" })
 end
 
@@ -259,9 +259,10 @@ local redis = environment.nginx and require "tokencache.nginx.redis" or blocking
 ---@param call? tokencache.RedisCall  default: that of tokencache.worker.redis
 ---@return tokencache.RedisStore
 return function(checked, call)
+  call = call or redis.call
   return setmetatable({
-    call = call or redis.call,
-    options = checked,
+    call = function(...) return call(checked, ...) end,
+    place = checked.place,
     identity = ("redis:%s/%d"):format(checked.place, checked.db or 0),
   }, metatable)
 end

@@ -4,6 +4,7 @@
 
 local endpoint = require "tokencache.transport.endpoint"
 local environment = require "tokencache.environment"
+local hidden = require "tokencache.util.hidden"
 local options = require "tokencache.util.options"
 
 --- What any object given as the option `http` must be able to do. `request` may yield.
@@ -56,7 +57,7 @@ function curl.new(opts)
     return require("tokencache.nginx.http").new(opts)
   end
   local checked = options.check("transport.curl", opts, curl.rules)
-  return setmetatable({ options = checked, handle = nil, closed = false }, Transport)
+  return setmetatable({ options = hidden(checked), handle = nil, closed = false }, Transport)
 end
 
 --- Few look at the headers, so the table is made when somebody does.
@@ -70,7 +71,7 @@ function Response.__index(self, name)
 end
 
 local function open(self)
-  local opts = self.options
+  local opts = self.options() -- a proxy may have a password
   local http, err = require("tokencache.util.library")("tokencache._http", "libcurl",
     "give the flow another transport as http=")
   if not http then
