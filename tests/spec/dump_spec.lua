@@ -80,7 +80,10 @@ describe("no credential is found by walking through", function()
     directory:remove()
   end)
 
-  before_each(function() log.set_logger(false) end)
+  before_each(function()
+    log.set_logger(false)
+    endpoint:clear()
+  end)
   after_each(function() log.set_logger(nil) end)
 
   local function new_flow(options)
@@ -100,14 +103,15 @@ describe("no credential is found by walking through", function()
       local account = flow:account "user"
       local url, pending = flow:get_authorize_url()
       local verifier = url:match "code_challenge=([%w_-]+)"
+      endpoint:answer(200, { access_token = "a", refresh_token = "r", expires_in = 3600 })
       assert(account:exchange("https://app.example/callback?code=code-1&state=" .. STATE, pending))
       assert(account:get_access_token())
+      endpoint:clear()
       endpoint:answer(400, { error = "invalid_scope", error_description = CLIENT_SECRET })
       local _, err = account:refresh_access_token()
       assert.equal("config", err and err.kind)
       expect_clean({ flow = flow, account = account, store = store, error = err,
         handler = tokencache.cache.from_store(store, "user") }, pending, verifier)
-      endpoint:clear()
     end)
   end
 

@@ -35,9 +35,9 @@ local function not_run(message)
       .. "level of nginx.conf, outside of http {}"):format(pool.name)
   elseif message == NO_STATE then
     kind = "transient"
-    message = "all Lua states of nginx's thread pools stayed busy; try again later, or give the "
-      .. "pool " .. pool.name .. " more threads, and set lua_worker_thread_vm_pool_size to no "
-      .. "fewer than all pools have"
+    message = ("all Lua states of nginx's thread pools stayed busy; try again later, or give the "
+      .. "pool %s more threads, and set lua_worker_thread_vm_pool_size to no fewer than all pools "
+      .. "have"):format(pool.name)
   elseif message == NO_ROOM then
     kind = "transient"
     message = ("the queue of nginx's thread pool %s is full; try again later, or give it more "

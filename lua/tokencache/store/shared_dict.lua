@@ -156,10 +156,10 @@ local function save(self, key, old, had, bytes, ttl, new)
 end
 
 local function lasting(ttl)
-  if ttl and not (ttl > LEAST_TTL) then -- so is a NaN
-    return LEAST_TTL
+  if not ttl then
+    return 0
   end
-  return ttl and math.min(ttl, MOST_TTL) or 0
+  return ttl > LEAST_TTL and math.min(ttl, MOST_TTL) or LEAST_TTL -- of a NaN too
 end
 
 --- What is there, if it is an entry, and its slot.
