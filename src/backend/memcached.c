@@ -29,8 +29,8 @@ struct tc_memcached {
 };
 
 static int make_client(tc_memcached *memcached, tc_error *err) {
-  int failed = tc_memcached_client_make(&memcached->client, &memcached->options, err);
-  if (failed != 0) return failed;
+  memcached->client = tc_memcached_client_make(&memcached->options, err);
+  if (memcached->client == NULL) return err->number;
   memcached->pid = tc_process_id();
   memcached->longest_key = memcached->client->longest_key;
   return 0;
@@ -272,10 +272,10 @@ static int attempt(tc_memcached *memcached, const command *cmd, double left,
 static int insist(tc_memcached *memcached, const command *cmd, tc_error *err) {
   double deadline = tc_monotonic_coarse() + memcached->options.timeout; /* early, if anything */
   double left = memcached->options.timeout;
-  memcached_return_t status;
+  memcached_return_t status = MEMCACHED_FAILURE;
   for (int tries = 1;; tries++) {
     int number = attempt(memcached, cmd, left, &status, err);
-    if (number != 0) return number;
+    if (number != 0 || memcached->client == NULL) return number;
     number = number_of(status);
     if (number >= 0) return number;
     left = deadline - tc_monotonic();

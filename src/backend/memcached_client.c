@@ -157,24 +157,24 @@ static int set_up(tc_memcached_client *c, const tc_memcached_options *options, t
   return 0;
 }
 
-int tc_memcached_client_make(tc_memcached_client **to, const tc_memcached_options *options,
-                             tc_error *err) {
+tc_memcached_client *tc_memcached_client_make(const tc_memcached_options *options, tc_error *err) {
   tc_memcached_client *c = calloc(1, sizeof *c);
-  *to = NULL;
-  if (c == NULL) return tc_error_set(err, TC_ERR_NOMEM, NULL);
+  if (c == NULL) {
+    (void)tc_error_set(err, TC_ERR_NOMEM, NULL);
+    return NULL;
+  }
   c->patience = -1;
   c->st = new_st(options->options);
   if (c->st == NULL) {
     free(c);
-    return tc_memcached_options_error(err, options->options);
+    (void)tc_memcached_options_error(err, options->options);
+    return NULL;
   }
-  int failed = set_up(c, options, err);
-  if (failed != 0) {
+  if (set_up(c, options, err) != 0) {
     tc_memcached_client_free(c);
-    return failed;
+    return NULL;
   }
-  *to = c;
-  return 0;
+  return c;
 }
 
 static const memcached_instance_st *server_of(tc_memcached_client *c, tc_str key) {

@@ -23,8 +23,8 @@ typedef struct tc_memcached_client {
   struct tc_memcached_client *next;
 } tc_memcached_client;
 
-int tc_memcached_client_make(tc_memcached_client **client, const tc_memcached_options *options,
-                             tc_error *err);
+/* NULL, with the reason in `err`, where there can be none. */
+tc_memcached_client *tc_memcached_client_make(const tc_memcached_options *options, tc_error *err);
 
 /* Never waits for a server. NULL is no client. */
 void tc_memcached_client_free(tc_memcached_client *client);
