@@ -216,8 +216,10 @@ build/fuzz/%: tests/fuzz/%.c tests/fuzz/fuzz.h $(CORE:%.c=build/fuzz/%.o)
 # LOAD_SECONDS of load on nginx, three times: tokens that expire, reloads, a worker killed;
 # LOAD_REQUESTS to one worker, whose memory must not grow;
 # ACCOUNT_CALLS to 10,000 logins with renewals and debts, and
+# CHAOS_SECONDS of programs that are killed, stopped, and whose clock jumps, over all stores; and
 # SOAK_MINUTES of flows, saves and kills; memory and descriptors must not grow.
 SOAK_MINUTES  ?= 10
+CHAOS_SECONDS ?= 300
 ROTATIONS     ?= 1000
 STAMPEDES     ?= 20
 LOAD_SECONDS  ?= 60
@@ -236,6 +238,8 @@ soak:
 	  lua5.4 tests/stampede.lua $(STAMPEDES)
 	@LOAD_SECONDS=$(LOAD_SECONDS) LOAD_REQUESTS=$(LOAD_REQUESTS) \
 	  busted --run=nginx tests/nginx/load_spec.lua tests/nginx/memory_spec.lua
+	@LUA_PATH='lua/?.lua;lua/?/init.lua;tests/?.lua;;' LUA_CPATH='build/lua5.4/?.so;;' \
+	  lua5.4 tests/chaos.lua $(CHAOS_SECONDS) $(CHAOS_SEED)
 	@LUA_PATH='lua/?.lua;lua/?/init.lua;tests/?.lua;;' LUA_CPATH='build/lua5.4/?.so;;' \
 	  lua5.4 tests/soak_accounts.lua $(ACCOUNT_CALLS)
 	@LUA_PATH='lua/?.lua;lua/?/init.lua;tests/?.lua;;' LUA_CPATH='build/lua5.4/?.so;;' \

@@ -62,7 +62,8 @@ const behaviours = {
     const sent = new URLSearchParams(body).get('refresh_token');
     if (spent.has(sent)) return json(response, 400, { error: 'invalid_grant' });
     spent.add(sent);
-    const next = token({ expires_in: 3600, refresh_token: `after-${sent}` });
+    const next = token({ expires_in: 3600 });
+    next.refresh_token = `${sent.split('~')[0]}~${tokens}`;
     setTimeout(json, 1000 * (query.get('delay') ?? 0), response, 200, next);
   },
 

@@ -83,7 +83,7 @@ describe("a login that spotipy renews at the same moment", function()
         assert.equal(said, token)
       end
       local info = cache:get_cached_token()
-      assert.same({ token, "after-" .. sent }, { info.access_token, info.refresh_token })
+      assert.same({ token, sent }, { info.access_token, info.refresh_token:match("^(.*)~%d+$") })
     end
     assert.is_true(won_by_them > 0, "spotipy was never first")
   end)

@@ -20,7 +20,7 @@
 ---
 --- Behaviours, by path:
 ---     token                      a good token: access-1, access-2, ...
----     once?delay=S               renews each refresh token R once, after S seconds, to after-R
+---     once?delay=S               renews each refresh token once, after S seconds: R to R~1, ...
 ---     silent, drip               never answers; answers for ever
 ---     reset, partial             reset, or closed, in the body
 ---     too-short, unended         a whole token with a refresh token, of which more was announced;
