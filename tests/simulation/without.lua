@@ -43,7 +43,7 @@ without.rules = {
   }, {
     rule = "the store shows that it can save before the request",
     module = "tokencache.driver",
-    from = "unprobed = not handler.can_save,",
+    from = "unprobed = not handler.can_save and not handler.refusal,",
     to = "unprobed = true,",
   }, {
     rule = "spent tokens are remembered",
