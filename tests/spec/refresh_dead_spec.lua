@@ -145,6 +145,17 @@ describe("a refresh token that the server calls dead", function()
     assert.equal("refresh-4", stage.stored.refresh_token)
   end)
 
+  it("is remembered beside another, where a cache brings back one and the other", function()
+    local stage = stages.new { token_info = LOGIN }
+    stage.on.request = logins.dead
+    local flow = stage:user_flow()
+    for _, refresh_token in ipairs { "refresh-1", "refresh-2", "refresh-1", "refresh-2" } do
+      stage.stored = merged(LOGIN, { refresh_token = refresh_token })
+      expect_reauthorize(flow:get_access_token())
+    end
+    assert.equal("refresh-1 refresh-2", logins.sent(stage))
+  end)
+
   it("stays, at one request a call, under on_invalid_grant = keep", function()
     local stage, flow = dying({ lock = true }, { on_invalid_grant = "keep" })
     expect_reauthorize(flow:get_access_token())

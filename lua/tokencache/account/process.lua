@@ -14,8 +14,8 @@ local MOST_ACCOUNTS = 10000
 ---@field kept? boolean       a debt is never dropped, unless it ends with its request
 ---@field owed? tokencache.Debt
 ---@field latest? tokencache.TokenInfo  the last token that came, where a refresh token was spent
----@field spent? table<string, true>    digests of refresh tokens whose successor has come
----@field dead? string        digest of the refresh token that the provider knows no longer
+---@field spent? table        digests of refresh tokens whose successor has come: { has, order }
+---@field dead? table         digests of those that the provider knows no longer: { has, order }
 ---@field failure? { err: tokencache.Error, at: number, who: string }  `at`: monotonic seconds
 ---@field waiter? tokencache.Waiter  of those who wait for the lock
 ---@field watched? boolean    a timer looks after what another worker owes

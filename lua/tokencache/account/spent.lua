@@ -17,9 +17,24 @@ local function digest(refresh_token)
   return crypto.sha256(refresh_token) or refresh_token
 end
 
-local function is_known(state, refresh_token)
-  return state ~= nil and (state.spent ~= nil or state.dead ~= nil)
-    and type(refresh_token) == "string" and refresh_token ~= ""
+--- Adds the token's digest to a set of the account's, from which the oldest goes in time.
+local function add(state, name, refresh_token)
+  local set = state[name] or { order = {}, has = {} }
+  state[name] = set
+  local mark = digest(refresh_token)
+  if set.has[mark] then
+    return
+  end
+  set.has[mark] = true
+  set.order[#set.order + 1] = mark
+  if #set.order > MOST then
+    set.has[table.remove(set.order, 1)] = nil
+  end
+end
+
+local function is_in(set, refresh_token)
+  return set ~= nil and type(refresh_token) == "string" and refresh_token ~= ""
+    and set.has[digest(refresh_token)] == true
 end
 
 --- Notes that `info` has come in place of the refresh token `old`.
@@ -30,18 +45,13 @@ function spent.note(state, old, info)
   if not token_info.has_refresh_token(info) or info.refresh_token == old then
     return
   end
-  local order = state.spent_order or {}
-  state.spent, state.spent_order, state.latest = state.spent or {}, order, info
-  state.spent[digest(old)] = true
-  order[#order + 1] = digest(old)
-  if #order > MOST then
-    state.spent[table.remove(order, 1)] = nil
-  end
+  state.latest = info
+  add(state, "spent", old)
 end
 
 --- Notes that the provider knows the refresh token no longer.
 function spent.note_dead(state, refresh_token)
-  state.dead = digest(refresh_token)
+  add(state, "dead", refresh_token)
   if state.latest and state.latest.refresh_token == refresh_token then
     state.latest = nil
   end
@@ -52,19 +62,13 @@ end
 ---@param refresh_token any
 ---@return boolean
 function spent.has(state, refresh_token)
-  if not is_known(state, refresh_token) then
-    return false
-  end
-  local mark = digest(refresh_token)
-  return state.dead == mark or (state.spent ~= nil and state.spent[mark] == true)
+  return state ~= nil and (is_in(state.spent, refresh_token) or is_in(state.dead, refresh_token))
 end
 
 --- Returns the latest token_info that came in place of a spent refresh token, or nil.
 ---@return tokencache.TokenInfo?
 function spent.successor(state, refresh_token)
-  if is_known(state, refresh_token) and state.spent and state.spent[digest(refresh_token)] then
-    return state.latest
-  end
+  return is_in(state.spent, refresh_token) and state.latest or nil
 end
 
 --- The user has logged out: nothing is the successor of anything any more. What was spent stays so.
