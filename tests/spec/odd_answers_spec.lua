@@ -140,14 +140,14 @@ describe("a refresh token outlives", function()
     endpoint:answer(200, '{"access_token":"new","token_type":"mac","refresh_token":"refresh-2"}')
     endpoint:behave("token")
     local fails = function() return nil, "the disk is full" end
-    local handler = flow.only.handler
-    flow.only.handler = setmetatable({
+    local handler = flow.handler
+    flow.handler = setmetatable({
       save_token_to_cache = fails, replace_cached_token = fails,
     }, { __index = handler })
     assert.is_nil((flow:get_access_token()))
     assert.matches("error the token could not be saved", lines[1], 1, true)
     assert.equal("refresh-1", in_file().refresh_token)
-    flow.only.handler = handler
+    flow.handler = handler
     assert.equal("access-1", flow:get_access_token())
     assert.equal("refresh-1 refresh-2", sent())
     assert.equal("refresh-2", in_file().refresh_token)

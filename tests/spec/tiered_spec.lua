@@ -305,6 +305,17 @@ describe("cache.tiered", function()
         assert.equal(1, #stage.requests)
       end)
 
+    it("sees changes inside the table in memory, by the long way too", function()
+      local near = cache.memory {}
+      local flow = stage:flow { cache = cache.tiered { front = near, back = back,
+        clock = stage.io.now } }
+      assert.equal("access-1", flow:get_access_token())
+      assert.equal("access-1", flow:get_access_token())
+      near:get_cached_token().expires_at = stage.io.now() - 1
+      back.token = nil
+      assert.equal("access-2", flow:get_access_token())
+    end)
+
     it("does not serve from memory what another flow has put back there, either", function()
       local near = cache.memory {}
       local flow = over(near)

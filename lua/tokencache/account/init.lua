@@ -7,47 +7,68 @@ local options = require "tokencache.util.options"
 local token_info = require "tokencache.token_info"
 
 ---@class tokencache.Account
----@field flow tokencache.Flow
----@field handler table          the cache handler
----@field key? string            in the flow's store
----@field id string              the same for all objects that lead to the same entry
+---@field flow tokencache.Flow    itself, where a flow is its own account
+---@field handler table           the cache handler
+---@field key? string             in the flow's store
+---@field id string               the same for all objects that lead to the same entry
 ---@field process tokencache.Process
----@field only tokencache.Account  itself; a flow with `cache =` has the same field
----@field used boolean           see tokencache.util.ring
----@field asked boolean          by the program, since keep_fresh has renewed it
----@field package info? table    the token_info judged last, which nobody may change
----@field package from number    Unix seconds from which and
----@field package until_ number  up to which it serves
+---@field now fun(): number       the flow's clock
+---@field used? boolean           by the program; false: not since the ring's hand came by (see
+---                               tokencache.util.ring); nil: not since keep_fresh has renewed it
+---@field store? tokencache.Store  the flow's
+---@field package seen? any       what the cache held when its token was judged last: bytes of the
+---                               flow's store, or the table of another handler
+---@field package token? string   the access token in it
+---@field package from? number    Unix seconds from which and
+---@field package until_? number  up to which it serves
 local Account = {}
 
 local flat, type = token_info.flat, type
 local driver, spent -- loaded when first used
 
 local NO_OPTIONS = {}
-local NOTHING = {} -- no handler returns it
 
---- The methods of a handler that return its token. The first gives the caller a table of its own.
---- The second, which not every handler has, may return a table that others hold too, and is for a
---- token_info that does not leave this module.
-local GET, PEEK = "get_cached_token", "peek_cached_token"
+--- The ways to a token. The first gives the caller a table of its own. The second may take one that
+--- others hold too and nobody may change: it does not leave this module.
+local GET, PEEK = "get", "peek"
+
+local function shown(self)
+  return "tokencache.account: " .. (self.key and require("tokencache.key").shown(self.key)
+    or tostring(self.handler))
+end
+
+--- What is the same for all accounts of a flow stands in their metatable. Programs have many
+--- accounts, and ask them in turn: the smaller one is, the more of them are in the processor's
+--- caches.
+local function metatable_of(flow)
+  local common = { flow = flow, store = flow.store, process = flow.process, now = flow.now }
+  return {
+    __index = options.merge(flow.account_methods, common),
+    __name = "tokencache.account",
+    __tostring = shown,
+  }
+end
 
 ---@param flow tokencache.Flow
 ---@param handler table
 ---@param key? string
 ---@return tokencache.Account
 function Account.new(flow, handler, key)
-  local self = { flow = flow, handler = handler, key = key, process = flow.process, now = flow.now,
-    info = NOTHING, token = false, ends = false, from = 0, until_ = 0, used = false,
-    asked = true }
-  self.only = self
-  self.id = flow.process:id_of(handler)
-  return setmetatable(self, flow.account_metatable)
+  flow.account_metatable = flow.account_metatable or metatable_of(flow)
+  return setmetatable({
+    handler = handler, key = key, id = flow.process:id_of(handler), used = false,
+    seen = nil, token = nil, from = nil, until_ = nil, -- room for what will be judged
+  }, flow.account_metatable)
 end
 
---- Returns the token_info that was judged last, or nil where its holder might change it.
+--- Returns the token_info that was judged last, where that is remembered.
 ---@return tokencache.TokenInfo?
 function Account:judged()
-  return self.info ~= NOTHING and self.info or nil
+  local seen = self.seen
+  if type(seen) == "string" then
+    return (self.handler:decode(seen)) -- it remembers it too
+  end
+  return seen
 end
 
 --- The flow makes another one when it is asked for.
@@ -59,20 +80,19 @@ end
 ---@return tokencache.Account?
 ---@return string? problem
 local function account_of(self)
-  local account = type(self) == "table" and self.only
-  if account then
-    return account
-  elseif type(self) == "table" and self.store then
-    return nil, "this flow keeps many accounts (store=); call it on flow:account(key)"
+  if type(self) ~= "table" then
+    return nil, config.misused(nil)
+  elseif self.handler then
+    return self
   end
-  return nil, config.misused(nil)
+  return nil, self.store and "this flow keeps many accounts (store=); call it on flow:account(key)"
+    or config.misused(nil)
 end
 
 Account.of = account_of
 
---- Returns the first and the last second in which the token serves, or nil if it never does. A
---- token_info that nobody may change is remembered with them.
-local function judge(account, info, method)
+--- Returns the first and the last second in which the token serves, or nil if it never does.
+local function judge(account, info)
   if type(info) ~= "table" then
     return nil
   end
@@ -83,30 +103,50 @@ local function judge(account, info, method)
       return nil
     end
   end
-  local from, until_ = account.flow.client:window(flat(info))
-  if from and method == PEEK and account.handler[PEEK] then
-    account.info, account.token, account.ends = info, info.access_token, info.expires_at
-    account.from, account.until_ = from, until_
+  return account.flow.client:window(flat(info))
+end
+
+--- Reads what the cache holds. Bytes of the flow's store that were judged before are not decoded.
+---@return boolean is_judged
+---@return any info, any err, any entry  as from the handler; no info where such bytes are the entry
+local function read(account, method)
+  local handler, key = account.handler, account.key
+  if method == GET then
+    return false, handler:get_cached_token()
+  elseif not key then
+    local info, err, entry = (handler.peek_cached_token or handler.get_cached_token)(handler)
+    return info ~= nil and info == account.seen, info, err, entry
   end
-  return from, until_
+  local bytes, err = account.store:get(key)
+  if bytes ~= nil and bytes == account.seen then
+    return true, nil, nil, bytes
+  end
+  return false, handler:decode(bytes, err)
 end
 
 --- Looks into the cache. If the token is the one that is remembered, only the time is checked.
----@return boolean is_fit
----@return any info, any err, any entry  what the handler returned
+---@return string? token  if it serves
+---@return any info, any err, any entry  as from `read`; there is an info if no token serves
 local function look(account, method)
-  local handler = account.handler
-  local info, err, entry = (handler[method] or handler[GET])(handler)
-  local from, until_ = account.from, account.until_
-  if info ~= account.info or info.access_token ~= account.token
-    or info.expires_at ~= account.ends then
-    from, until_ = judge(account, info, method)
+  local is_judged, info, err, entry = read(account, method)
+  local token, from, until_ = account.token, account.from, account.until_
+  if not is_judged then
+    from, until_ = judge(account, info)
     if not from then
-      return false, info, err, entry
+      return nil, info, err, entry
+    end
+    token = info.access_token
+    local handler = account.handler
+    if method == PEEK and handler.peek_cached_token and not handler.peek_is_get then
+      account.seen, account.token = account.key and entry or info, token
+      account.from, account.until_ = from, until_
     end
   end
   local now = account.now()
-  return now >= from and now <= until_, info, err, entry
+  if now >= from and now <= until_ then
+    return token, info
+  end
+  return nil, info or account:judged(), err, entry
 end
 
 --- Reports whether the account has a token that is newer than the cache's.
@@ -137,26 +177,29 @@ local function run(account, opts, timeout, first)
 end
 
 --- The third result is what is wrong with the call itself: the method raises it, and so blames the
---- right caller.
+--- right caller. The fourth, where the cache had it, is the access token; PEEK may then return no
+--- token_info.
 local function obtain(self, method, opts)
   local account, problem = account_of(self)
   if not account then
     return nil, nil, problem
   end
-  local first, flow = nil, account.flow
+  local first
   if opts == nil and not owes(account) then
-    local is_fit, info, err, entry = look(account, method)
-    if is_fit then
+    local token, info, err, entry = look(account, method)
+    if token then
       if observer.on then
+        info = info or account:judged()
         observer.emit("hit", account, { left = token_info.left(info, account.now()) })
       end
-      return info
+      return info, nil, nil, token
     elseif type(info) == "table" and serves_here(account, info) then
       return info
     elseif not account.handler.may_be_stale then
       first = { info = info, err = err, entry = entry }
     end
   end
+  local flow = account.flow
   opts = opts == nil and NO_OPTIONS or opts
   problem = options.problem(opts, flow.call_rules)
   if problem then
@@ -164,7 +207,7 @@ local function obtain(self, method, opts)
   end
   local timeout = opts.timeout or flow.timeout
   if opts.code or opts.response_url then
-    if self ~= flow then
+    if account ~= flow then
       return nil, nil, "code and response_url are for a flow with cache=; call exchange"
     end
     local response, err
@@ -185,7 +228,7 @@ local function look_again(account, info, err)
   info, err = token_info.checked(info, err)
   local from, until_ = nil, nil
   if info then
-    from, until_ = judge(account, info, GET)
+    from, until_ = judge(account, info)
   end
   local now = account.now()
   return from and now >= from and now <= until_ and info.access_token or nil, err
@@ -208,9 +251,9 @@ end
 ---@return string?  access_token
 ---@return tokencache.Error?
 function Account:get_access_token(opts)
-  local info, err, problem = obtain(self, PEEK, opts)
-  if info then
-    return info.access_token
+  local info, err, problem, token = obtain(self, PEEK, opts)
+  if token or info then
+    return token or info.access_token
   elseif problem then
     error("get_access_token: " .. problem, 2)
   end
@@ -233,9 +276,9 @@ function Account:peek_access_token()
   elseif owes(account) then
     return nil -- there is a newer one, which the next call has to save
   end
-  local is_fit, info, err = look(account, PEEK)
-  if is_fit then
-    return info.access_token
+  local token, info, err = look(account, PEEK)
+  if token then
+    return token
   end
   return look_again(account, info, err)
 end

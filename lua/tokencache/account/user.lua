@@ -47,10 +47,10 @@ end
 ---@return tokencache.TokenInfo?
 ---@return tokencache.Error?
 function UserAccount:_redeem(response, timeout)
-  local handler = self.only.handler
+  local handler = self.handler
   local info, err, code_is_unused = nil, handler.refusal and handler:refusal(), true
   if not err then
-    info, err, code_is_unused = driver.run(self.only, timeout, { response = response })
+    info, err, code_is_unused = driver.run(self, timeout, { response = response })
   end
   if code_is_unused and response.auth then
     authorization.reopen(response.auth)

@@ -90,7 +90,7 @@ end
 
 local BYTE_ORDER_MARK = "\239\187\191" -- RFC 8259, section 8.1: a reader may ignore it
 
-local function decode(self, bytes)
+local function parse(self, bytes)
   if bytes:find(BYTE_ORDER_MARK, 1, true) == 1 then
     bytes = bytes:sub(#BYTE_ORDER_MARK + 1)
   end
@@ -108,13 +108,22 @@ local function decode(self, bytes)
   return info
 end
 
---- Decodes what the store's get has returned, where it is not the same as the last time.
-local function take(self, bytes, err)
-  if err ~= nil and bytes == nil then
-    return nil, store_failure(self, "get", err)
-  elseif bytes == nil then
+--- Decodes what the store's get has returned, where it is not the same as the last time. The table
+--- is one that others hold too and nobody may change.
+---@param bytes any
+---@param err any
+---@return tokencache.TokenInfo?  nil without an error: nothing is cached
+---@return tokencache.Error?
+---@return string? entry  the bytes
+function Handler:decode(bytes, err)
+  if bytes == nil then
+    if err ~= nil then
+      return nil, store_failure(self, "get", err)
+    end
     log.debug(function() return name_of(self) end, ": no token is cached")
     return nil
+  elseif bytes == self.seen_bytes then
+    return self.seen_info, nil, bytes
   elseif type(bytes) ~= "string" then
     return nil, failure(self, "the store's get returned a " .. type(bytes)
       .. "; a string expected, or nil for a miss")
@@ -124,7 +133,7 @@ local function take(self, bytes, err)
     return nil, nil, bytes
   end
   local info
-  info, err = decode(self, bytes)
+  info, err = parse(self, bytes)
   if info then
     self.seen_bytes, self.seen_info = bytes, info
     self.copy_seen = not token_info.is_plain(info) and json.copy or nil
@@ -132,23 +141,16 @@ local function take(self, bytes, err)
   return info, err, bytes
 end
 
---- The cached token, as a table that others hold too and nobody may change. It is decoded only
---- where the store's bytes have changed since the last call.
+--- The cached token, as a table that others hold too and nobody may change.
 ---@param anew? boolean  a copy that may be out of date will not do
 ---@return tokencache.TokenInfo?  nil without an error: nothing is cached
 ---@return tokencache.Error?
 ---@return string? entry  the store's bytes
 function Handler:peek_cached_token(anew)
-  local bytes, err
   if anew then
-    bytes, err = read_store(self.store, self.key, true)
-  else
-    bytes, err = self.store:get(self.key)
+    return self:decode(read_store(self.store, self.key, true))
   end
-  if bytes ~= nil and bytes == self.seen_bytes then
-    return self.seen_info, nil, bytes
-  end
-  return take(self, bytes, err)
+  return self:decode(self.store:get(self.key))
 end
 
 --- The same, as a table of the caller's own.
@@ -157,18 +159,8 @@ end
 ---@return tokencache.Error?
 ---@return string? entry
 function Handler:get_cached_token(anew)
-  local bytes, err
-  if anew then
-    bytes, err = read_store(self.store, self.key, true)
-  else
-    bytes, err = self.store:get(self.key)
-  end
-  if bytes ~= nil and bytes == self.seen_bytes then
-    return self.copy_seen(self.seen_info), nil, bytes
-  end
-  local info
-  info, err = take(self, bytes, err)
-  return info and self.copy_seen(info), err, bytes
+  local info, err, entry = self:peek_cached_token(anew)
+  return info and self.copy_seen(info), err, entry
 end
 
 --- Many storages cannot keep an entry for longer; such an entry is kept for good.

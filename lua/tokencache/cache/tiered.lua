@@ -18,6 +18,7 @@ local tiers = require "tokencache.store.tiers"
 ---@field changes integer          to the back, their beginnings and their ends
 ---@field identity any             the back's, or the back itself
 ---@field replaces_in_two_steps? boolean  the back does
+---@field peek_is_get? true        what it shows may be changed by others: a tier has no peek
 ---@field in_request? true         one of the two lives no longer than a request
 ---@field front_in_memory? userdata  the front, where a flow may look into it by itself
 local Handler = {
@@ -147,6 +148,7 @@ return function(opts)
   if self.identity == nil then
     self.identity = self.back
   end
+  self.peek_is_get = not (self.front.peek_cached_token and self.back.peek_cached_token) or nil
   self.in_request = self.front.in_request or self.back.in_request or nil
   if self.clock == default_io.now and core.memory_box(self.front) then
     self.front_in_memory = self.front

@@ -1,6 +1,5 @@
 --- What all flows have in common. A flow is a client of a provider; the logins are its accounts:
---- one, where it has a cache, or many, where it has a store. A flow with one account has that one's
---- methods as its own.
+--- many, where it has a store; where it has a cache, the flow is its one account itself.
 
 local Account = require "tokencache.account"
 local config = require "tokencache.flow.config"
@@ -15,9 +14,10 @@ local options = require "tokencache.util.options"
 ---@field client userdata      what the engine knows of it
 ---@field cache? table         the cache handler of a flow with one account, for good
 ---@field store? tokencache.Store  of a flow with many
----@field only? tokencache.Account  the account of a flow with one
 ---@field process tokencache.Process
 ---@field accounts_by_key table<string, tokencache.Account>
+---@field account_methods table
+---@field account_metatable? table  of accounts beside the flow itself
 ---@field package is_kept_fresh? boolean
 local Flow = {}
 
@@ -71,8 +71,8 @@ end
 function Flow:account(key)
   local account = type(self) == "table" and self.accounts_by_key and self.accounts_by_key[key]
   if account then
-    if not (account.used and account.asked) then
-      account.used, account.asked = true, true
+    if not account.used then
+      account.used = true
     end
     return account
   end
@@ -178,47 +178,42 @@ end
 ---@field complete? fun(self, checked: table, server: table): string?  adds its own fields, or
 ---                            returns what is wrong
 
-local function new_metatables(definition)
-  local of_account = options.merge(Account, definition.account_methods or {})
-  local of_flow = options.merge(options.merge(of_account, Flow), definition.methods or {})
-  return {
-    __index = of_flow,
-    __name = "tokencache.flow",
-    __tostring = function(self)
-      return "tokencache.flow." .. definition.name .. ": " .. self.client_id
-    end,
-  }, {
-    __index = of_account,
-    __name = "tokencache.account",
-    __tostring = function(self)
-      return "tokencache.account: " .. (self.key and require("tokencache.key").shown(self.key)
-        or tostring(self.handler))
-    end,
-  }
+--- Makes a flow its own account.
+local function take_one(self)
+  self.flow, self.handler, self.id = self, self.cache, self.process:id_of(self.cache)
+  local box = self.now == default_io.now
+    and core.memory_box(self.cache.front_in_memory or self.cache)
+  if box then
+    self.get_access_token = memory_path(self, box, Account.obtain_by_peek)
+  end
 end
 
 --- Makes the constructor of a flow. It raises where an option is wrong and blames its caller.
 ---@param definition tokencache.FlowDefinition
 ---@return fun(given: table): tokencache.Flow
 function base.define(definition)
-  local metatable, account_metatable = new_metatables(definition)
+  local account_methods = options.merge(Account, definition.account_methods or {})
+  local methods = options.merge(options.merge(account_methods, Flow), definition.methods or {})
+  methods.account_methods = account_methods
+  local metatable = {
+    __index = methods,
+    __name = "tokencache.flow",
+    __tostring = function(self)
+      return "tokencache.flow." .. definition.name .. ": " .. self.client_id
+    end,
+  }
   local where = "flow." .. definition.name .. ": "
   return function(given)
     local self, problem = config.read(definition, given)
     if not self then
       error(where .. problem, 2)
     end
-    self.name, self.account_metatable = definition.name, account_metatable
+    self.name = definition.name
     setmetatable(self, metatable)
     if self.store then
       self.accounts_by_key = {}
-      return self
-    end
-    self.only = Account.new(self, self.cache)
-    local box = self.now == default_io.now
-      and core.memory_box(self.cache.front_in_memory or self.cache)
-    if box then
-      self.get_access_token = memory_path(self, box, Account.obtain_by_peek)
+    else
+      take_one(self)
     end
     return self
   end

@@ -132,7 +132,7 @@ end
 
 --- Keeps one account fresh: a timer for its next look.
 local function keep_one(flow, opts)
-  local keeper = new_keeper(flow.only, opts.margin, opts.jitter)
+  local keeper = new_keeper(flow, opts.margin, opts.jitter)
   local function wake()
     schedule(flow.io, safe_look(keeper), wake)
   end
@@ -153,7 +153,7 @@ local function keeper_if_due(self, account)
     keeper = new_keeper(account, self.opts.margin, self.opts.jitter)
     keeper.next_look, self.of[account] = now, keeper
   end
-  if keeper.is_at_work or now < keeper.next_look or not account.asked then
+  if keeper.is_at_work or now < keeper.next_look or account.used == nil then
     return nil
   end
   local info = account:judged()
@@ -167,21 +167,21 @@ end
 
 local function renew(self, keeper)
   local io = self.flow.io
-  keeper.is_at_work, self.running, keeper.account.asked = true, self.running + 1, false
+  keeper.is_at_work, self.running, keeper.account.used = true, self.running + 1, nil
   local ok = io.after(0, function()
     local pause = safe_look(keeper)
     local err = keeper.last_error
     keeper.is_at_work, self.running = nil, self.running - 1
     keeper.next_look = io.monotonic() + pause
     if err and err.kind ~= "reauthorize" then
-      keeper.account.asked = true -- it is tried again
+      keeper.account.used = keeper.account.used or false -- it is tried again
     end
     if err and (err.status == TOO_MANY or err.retry_after) then
       self.slowed_until = io.monotonic() + math.max(err.retry_after or 0, pause)
     end
   end)
   if not ok then
-    keeper.is_at_work, self.running, keeper.account.asked = nil, self.running - 1, true
+    keeper.is_at_work, self.running, keeper.account.used = nil, self.running - 1, false
   end
 end
 

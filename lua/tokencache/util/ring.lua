@@ -27,7 +27,7 @@ end
 
 --- What is new stays for a whole round of the hand. It counts as used only when it is used again,
 --- so that many who come once put out each other and not those who come often.
----@param item table  its fields: used, written by whoever uses it; kept, true while it must stay
+---@param item table  its fields: used, set to true by who uses it; kept, true while it must stay
 function Ring:add(item)
   local slot = self.count + 1
   if slot > self.limit then
