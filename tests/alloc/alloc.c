@@ -26,7 +26,8 @@
 #define FAILURES_SHOWN 10
 
 static const char *build, *scenario;
-static char directory[64];
+static char directory[64]; /* of the scenario */
+static char modules[64];   /* compiled */
 static long current;
 static int complaints;
 
@@ -53,8 +54,15 @@ static int count_entries(const char *path) {
 
 /* In memory, where there is such a place: tens of thousands of fsyncs take minutes on a disk. */
 static bool make_directory(const char *parent) {
+  snprintf(modules, sizeof(modules), "%s/tokencache-modules-XXXXXX", parent);
   snprintf(directory, sizeof(directory), "%s/tokencache-alloc-XXXXXX", parent);
-  return mkdtemp(directory) != NULL;
+  return mkdtemp(modules) != NULL && mkdtemp(directory) != NULL;
+}
+
+static void remove_directories(void) {
+  char command[192];
+  snprintf(command, sizeof(command), "rm -rf %s %s", directory, modules);
+  if (system(command) != 0) printf("# %s: failed\n", command);
 }
 
 static void remove_files(void) {
@@ -84,6 +92,25 @@ static int l_with_memory(lua_State *L) {
   return lua_gettop(L);
 }
 
+/* Runs the code, then the file, whose `results` it leaves on the stack. */
+static void run_file(lua_State *L, const char *code, const char *path, int results) {
+  if (luaL_loadstring(L, code) != 0 || lua_pcall(L, 0, 0, 0) != 0 || luaL_loadfile(L, path) != 0 ||
+      lua_pcall(L, 0, results, 0) != 0) {
+    printf("# %s\n", lua_tostring(L, -1));
+    remove_directories();
+    exit(2);
+  }
+}
+
+static void compile_modules(void) {
+  lua_State *L = luaL_newstate();
+  char code[128];
+  luaL_openlibs(L);
+  snprintf(code, sizeof(code), "directory = '%s'", modules);
+  run_file(L, code, "tests/alloc/compile.lua", 0);
+  lua_close(L);
+}
+
 /* Leaves `run` and `verify` on the stack. */
 static lua_State *prepare(void) {
   lua_State *L = lua_newstate(counted_lua_alloc, NULL);
@@ -92,13 +119,10 @@ static lua_State *prepare(void) {
   lua_pushcfunction(L, l_with_memory);
   lua_setglobal(L, "with_memory");
   snprintf(paths, sizeof(paths),
-           "package.path = 'lua/?.lua;lua/?/init.lua' package.cpath = '%s/?.so' directory = '%s'",
-           build, directory);
-  if (luaL_loadstring(L, paths) != 0 || lua_pcall(L, 0, 0, 0) != 0 ||
-      luaL_loadfile(L, scenario) != 0 || lua_pcall(L, 0, 2, 0) != 0) {
-    printf("# %s\n", lua_tostring(L, -1));
-    exit(2);
-  }
+           "package.path = '%s/lua/?.lua;%s/lua/?/init.lua' package.cpath = '%s/?.so' "
+           "directory = '%s'",
+           modules, modules, build, directory);
+  run_file(L, paths, scenario, 2);
   return L;
 }
 
@@ -170,14 +194,14 @@ int main(int argc, char **argv) {
     fprintf(stderr, "the modules would not use this program's malloc\n");
     return 2;
   }
+  compile_modules();
   keep_modules_loaded();
   attempt(LONG_MAX, 1); /* what libc allocates once and keeps */
   remove_files();
   int failures = 0;
   if (argc == 5) {
     attempt(atol(argv[3]), atol(argv[4]));
-    remove_files();
-    rmdir(directory);
+    remove_directories();
     return complaints > 0;
   }
   printf("1..3\n");
@@ -187,7 +211,6 @@ int main(int argc, char **argv) {
   failures += complaints > 0;
   check_every_allocation(3, "no allocation succeeds any more", LONG_MAX);
   failures += complaints > 0;
-  remove_files();
-  rmdir(directory);
+  remove_directories();
   return failures > 0;
 }
