@@ -218,12 +218,15 @@ local function new_object(self)
   if kind.lock then
     function object.try_lock(_, name, ttl)
       local handle, guard = perform(self, "try_lock", name, effects.try_lock, ttl)
-      if handle == false then
+      if handle then
+        self.world.truth.on_locked(self.world.current, handle)
+      elseif handle == false then
         self.world.truth.on_busy(self.world.now, self.world.current)
       end
       return handle, guard
     end
     function object.unlock(_, handle)
+      self.world.truth.on_release(self.world.current, handle)
       return perform(self, "unlock", handle.name, effects.unlock, handle)
     end
   end

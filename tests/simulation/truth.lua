@@ -50,7 +50,23 @@ function Truth:on_lock(lock)
   lock.process.locks[lock.name] = lock
   local call = lock.task.call
   if call then
-    call.locked_at, call.lock = self.world.now, lock
+    call.locked_at = self.world.now
+  end
+end
+
+--- The process knows that it has the lock.
+function Truth.on_locked(task, handle)
+  local lock = task.process.locks[handle.name]
+  if task.call and lock.serial == handle.serial then
+    task.call.lock = lock
+  end
+end
+
+--- The process lets go of a lock, whether it still is in force or not.
+function Truth.on_release(task, handle)
+  local call = task.call
+  if call and call.lock and call.lock.serial == handle.serial then
+    call.lock.is_released = true
   end
 end
 
@@ -129,9 +145,12 @@ local function could_know(self, lock)
   return lock.ended ~= "restored"
 end
 
---- The lock under which a call works.
+--- The lock under which a call works: its own, or one that it has taken over from a debt.
 local function lock_of(self, process, account, call)
   local latest = process.locks[account]
+  if call and call.lock and not call.lock.is_released then
+    return call.lock
+  end
   return is_in_force(self, latest) and latest or call and call.lock or latest
 end
 
@@ -261,11 +280,10 @@ function Truth:on_answer(request)
   end
 end
 
---- The lock under which the successor of a spent token was owed, or at first received.
+--- The lock under which the successor of a spent token is owed, if it is.
 local function lock_of_debt(self, spender, family)
-  local latest = spender.process.locks[family.account]
   local is_owed = self.world.store:refresh_token_at(family.account) ~= family.newest
-  return is_owed and latest or spender.lock
+  return is_owed and spender.process.locks[family.account] or nil
 end
 
 --- A spent token has come again, and its login is over.
@@ -288,7 +306,8 @@ function Truth:on_replay(token, request)
     excuse(self, family, "the caller brought an old token")
   elseif request.lost then
     excuse(self, family, "a request came late, when nobody waited for its answer")
-  elseif lock_excused(lock_of_debt(self, spender, family), spender.delivered) then
+  elseif lock_excused(spender.lock, spender.delivered)
+    or lock_excused(lock_of_debt(self, spender, family), true) then
     excuse(self, family, "the lock of who spent it ended")
   elseif lock_excused(request.lock, false) then
     excuse(self, family, "the lock of who sends it ended")

@@ -66,6 +66,11 @@ local function is_later(out, info)
   return info.authorized_at ~= out.before.authorized_at
 end
 
+--- Whether a read of the handler tells that nothing is there, also nowhere in front of that.
+local function has_entries(handler)
+  return handler.account_id and handler.replace_cached_token and not handler.may_be_stale
+end
+
 --- Removes what was read, as long as that is not a later login's.
 ---@param out tokencache.LogOut
 ---@return boolean? removed  nil: it failed; false: a later login is there
@@ -78,8 +83,8 @@ local function remove(out)
       return false
     elseif err ~= nil and out.account.flow.io.monotonic() > out.deadline then
       return nil, err -- it could be a later login
-    elseif i > 1 and entry == nil and err == nil then
-      return true
+    elseif entry == nil and err == nil and (i > 1 or has_entries(handler)) then
+      return true -- nothing is there
     end
     local ok
     ok, err = handler:remove_cached_token(entry)
