@@ -25,6 +25,7 @@ local debt = {}
 ---@field lock? tokencache.Lock      while no run has it
 ---@field tries integer
 ---@field next_at number             monotonic seconds: no attempt before
+---@field mark? string              of a log out that does not count for it
 ---@field came_at number            Unix seconds: when it was received
 ---@field is_logged_out? boolean     it was given up because the user has logged out since
 ---@field timed? number              monotonic seconds: when the timer that looks after it is due
@@ -114,8 +115,18 @@ local function is_logged_out(owed)
   if mark == nil and err ~= nil then
     return nil, err
   end
-  local at = type(mark) == "string" and tonumber(mark:match("^out (%d+%.?%d*)$"))
+  local at = type(mark) == "string" and mark ~= owed.mark
+    and tonumber(mark:match("^out (%d+%.?%d*)$"))
   return at ~= nil and at ~= false and at >= owed.since
+end
+
+--- Notes the mark of a log out before this login, which another machine's clock may date later.
+---@param owed tokencache.Debt
+function debt.note_mark(owed)
+  local handler = owed.account.handler
+  if owed.is_login and handler.get_mark then
+    owed.mark = handler:get_mark()
+  end
 end
 
 --- Whether the debt still is the newest word of the account, beside what the store holds now. A

@@ -115,6 +115,9 @@ function payment.attempt(state, owed, held, is_read)
       return true, { info = owed.info }
     elseif ok == nil or err ~= nil and err ~= "gone" then
       note_failure(owed, err)
+      if overwrites then
+        debt.note_mark(owed)
+      end
       return false, read
     end
     must_look, overwrites = true, false
