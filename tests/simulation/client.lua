@@ -158,7 +158,10 @@ local function log_out(world, task, key, method)
   local ok, err = object[method](object, { timeout = timeout })
   local restored_at = world.truth.restored_at
   ok = ok and not call.store_failed and not (restored_at and restored_at >= call.started)
-  if ok and account.is_clear and account.bringing == 0 and account.brought_at < call.started then
+  if account.bringing > 0 or account.brought_at >= call.started then
+    account.is_clear = false
+  end
+  if ok and account.is_clear then
     for i = 1, count do
       account.families[i].logged_out_at = account.families[i].logged_out_at or world.now
     end

@@ -20,13 +20,12 @@ local LATECOMERS = 3    -- times that the entry may change while it is removed
 
 local RULES = { timeout = { "number>0" } }
 
----@param began number  Unix seconds: who logs in after that stays so
-local function leave_mark(account, began)
+local function leave_mark(account)
   local handler = account.handler
   if not handler.set_mark then
     return
   end
-  local ok, err = handler:set_mark(("out %.3f"):format(began), MARK_LIFE)
+  local ok, err = handler:set_mark(("out %.3f"):format(account.flow.now()), MARK_LIFE)
   if errors.has_failed(ok, err) then
     log.warning("the log out could not be noted: ", errors.wrap("cache", err or "it failed"))
   end
@@ -115,7 +114,7 @@ local function end_login(out, held)
     end
   end
   local owed = state.owed
-  leave_mark(account, out.began)
+  leave_mark(account)
   local removed, err = remove(out)
   if not removed then -- what is owed belongs to the login that is still there
     return removed, err
