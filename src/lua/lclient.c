@@ -96,24 +96,15 @@ static int l_client_window(lua_State *L) {
   return tc_lua_push_window(L, tc_token_window(&token, client->leeway));
 }
 
-/* (client, now, <token>) -> whether the token serves at least so well */
-static int push_whether(lua_State *L, tc_fitness least) {
+/* client:works(now, <token>) -> whether the token serves, if only for some seconds more */
+static int l_client_works(lua_State *L) {
   const tc_client *client = tc_lua_check_client(L, 1);
   double now = luaL_checknumber(L, 2);
   lua_settop(L, 2 + TC_LUA_TOKEN_VALUES);
   tc_token token = tc_lua_read_token(L, 3);
-  lua_pushboolean(L, is_usable(client, &token) && tc_client_judge(client, &token, now) <= least);
+  lua_pushboolean(L,
+                  is_usable(client, &token) && tc_client_judge(client, &token, now) <= TC_EXPIRING);
   return 1;
-}
-
-/* client:fits(now, <token>) -> whether the token serves for longer than the leeway */
-static int l_client_fits(lua_State *L) {
-  return push_whether(L, TC_FIT);
-}
-
-/* client:works(now, <token>) -> whether the token serves, if only for some seconds more */
-static int l_client_works(lua_State *L) {
-  return push_whether(L, TC_EXPIRING);
 }
 
 /* client:judge(now, <token>) -> "fit", "expiring", "expired" or "unfit" */
@@ -174,7 +165,6 @@ void tc_lua_open_client(lua_State *L) {
   static const luaL_Reg methods[] = {
       {"scope", l_client_scope},
       {"window", l_client_window},
-      {"fits", l_client_fits},
       {"works", l_client_works},
       {"judge", l_client_judge},
       {"is_expired", l_client_is_expired},

@@ -106,6 +106,12 @@ local function judge(account, info)
   return account.flow.client:window(flat(info))
 end
 
+--- Reports whether the present second is one of those; nil for both: there is none.
+local function is_between(account, from, until_)
+  local now = account.now()
+  return from ~= nil and now >= from and now <= until_
+end
+
 --- Reads what the cache holds. Bytes of the flow's store that were judged before are not decoded.
 ---@return boolean is_judged
 ---@return any info, any err, any entry  as from the handler; no info where such bytes are the entry
@@ -142,8 +148,7 @@ local function look(account, method)
       account.from, account.until_ = from, until_
     end
   end
-  local now = account.now()
-  if now >= from and now <= until_ then
+  if is_between(account, from, until_) then
     return token, info
   end
   return nil, info or account:judged(), err, entry
@@ -230,8 +235,7 @@ local function look_again(account, info, err)
   if info then
     from, until_ = judge(account, info)
   end
-  local now = account.now()
-  return from and now >= from and now <= until_ and info.access_token or nil, err
+  return is_between(account, from, until_) and info.access_token or nil, err
 end
 
 ---@class tokencache.CallOptions
@@ -303,7 +307,7 @@ function Account:validate_token(info)
   if not account then
     error("validate_token: " .. problem, 2)
   end
-  if type(info) == "table" and account.flow.client:fits(account.now(), flat(info)) then
+  if type(info) == "table" and is_between(account, account.flow.client:window(flat(info))) then
     return info
   end
 end

@@ -106,12 +106,10 @@ function UserAccount:validate_token(info)
   if type(info) ~= "table" then
     return nil
   end
-  local client, now = account.flow.client, account.now()
-  if client:fits(now, token_info.flat(info)) then
+  if Account.validate_token(account, info) then
     return info
-  end
-  if not token_info.has_refresh_token(info)
-    or client:judge(now, token_info.flat(info)) == "unfit" then
+  elseif not token_info.has_refresh_token(info)
+    or account.flow.client:judge(account.now(), token_info.flat(info)) == "unfit" then
     return nil
   end
   return driver.run(account, account.flow.timeout, { given = info, stays_out = true })
