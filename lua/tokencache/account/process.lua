@@ -2,6 +2,7 @@
 --- refresh tokens that are spent or dead, the last failure. It is kept under the store and the key,
 --- so a flow made for each request loses nothing. Tests make processes of their own.
 
+local identity_of = require "tokencache.util.identity"
 local ring = require "tokencache.util.ring"
 
 local process = {}
@@ -45,11 +46,11 @@ end
 ---@param handler table|userdata  a cache handler
 ---@return string
 function Process:id_of(handler)
-  local identity, key = handler, ""
+  local identity, key
   if handler.account_id then
     identity, key = handler:account_id()
-  elseif handler.identity ~= nil then
-    identity = handler.identity
+  else
+    identity, key = identity_of(handler), ""
   end
   if type(identity) ~= "string" then
     identity = "\1" .. serial_of(self, identity)

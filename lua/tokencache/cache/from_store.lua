@@ -6,6 +6,7 @@ local check_store = require "tokencache.store.check"
 local core = require "tokencache._core"
 local errors = require "tokencache.error"
 local extras = require "tokencache.util.extras"
+local identity_of = require "tokencache.util.identity"
 local json = require "tokencache.json"
 local keys = require "tokencache.key"
 local log = require "tokencache.log"
@@ -391,36 +392,27 @@ end
 ---@return string key    of the account there
 function Handler:account_id()
   local store = self.store
-  local identity = store.identity
-  if identity == nil then
-    identity = store
-  end
-  return identity, store.identity_key and store:identity_key(self.key) or self.key
+  return identity_of(store), store.identity_key and store:identity_key(self.key) or self.key
 end
 
---- Bytes that are to be kept elsewhere for a while, sealed as the store seals its entries.
----@param bytes string
----@return string?
----@return tokencache.Error?
-function Handler:protect(bytes)
-  local store = self.store
-  if store.protect then
-    return store:protect(self.key, bytes)
+--- Makes a method by which the store changes bytes; one that has no such method leaves them.
+---@param name string
+---@return fun(self: tokencache.StoreHandler, bytes: string): string?, tokencache.Error?
+local function changed_by(name)
+  return function(self, bytes)
+    local store = self.store
+    if store[name] then
+      return store[name](store, self.key, bytes)
+    end
+    return bytes
   end
-  return bytes
 end
 
---- The bytes that `protect` was given.
----@param text string
----@return string?
----@return tokencache.Error?
-function Handler:reveal(text)
-  local store = self.store
-  if store.reveal then
-    return store:reveal(self.key, text)
-  end
-  return text
-end
+--- Seals bytes that are to be kept elsewhere for a while, as the store seals its entries.
+Handler.protect = changed_by "protect"
+
+--- Returns the bytes that `protect` was given.
+Handler.reveal = changed_by "reveal"
 
 --- A handler can do these only if its store can.
 local metatable_over = extras(metatable, {

@@ -6,6 +6,7 @@ local core = require "tokencache._core"
 local default_io = require "tokencache.io"
 local errors = require "tokencache.error"
 local extras = require "tokencache.util.extras"
+local identity_of = require "tokencache.util.identity"
 local options = require "tokencache.util.options"
 local tiers = require "tokencache.store.tiers"
 
@@ -144,10 +145,8 @@ return function(opts)
       end
     end
   end
-  self.identity, self.replaces_in_two_steps = self.back.identity, self.back.replaces_in_two_steps
-  if self.identity == nil then
-    self.identity = self.back
-  end
+  self.identity = identity_of(self.back)
+  self.replaces_in_two_steps = self.back.replaces_in_two_steps
   self.peek_is_get = not (self.front.peek_cached_token and self.back.peek_cached_token) or nil
   self.in_request = self.front.in_request or self.back.in_request or nil
   if self.clock == default_io.now and core.memory_box(self.front) then

@@ -13,6 +13,7 @@ local core = require "tokencache._core"
 local crypto = require "tokencache.crypto"
 local errors = require "tokencache.error"
 local extras = require "tokencache.util.extras"
+local identity_of = require "tokencache.util.identity"
 local key_names = require "tokencache.key"
 local options = require "tokencache.util.options"
 local read = require "tokencache.store.read"
@@ -259,10 +260,7 @@ return function(store, opts)
       self[name] = nil
     end
   end
-  self.store, self.identity = store, store.identity
-  if self.identity == nil then
-    self.identity = store
-  end
+  self.store, self.identity = store, identity_of(store)
   self.can_save_anew, self.may_be_stale = store.can_save_anew, store.may_be_stale
   return setmetatable(self, metatable_over(store))
 end

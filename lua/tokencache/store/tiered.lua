@@ -9,6 +9,7 @@ local check_bytes = require "tokencache.store.check_bytes"
 local check_store = require "tokencache.store.check"
 local default_io = require "tokencache.io"
 local extras = require "tokencache.util.extras"
+local identity_of = require "tokencache.util.identity"
 local json = require "tokencache.json"
 local options = require "tokencache.util.options"
 local tiers = require "tokencache.store.tiers"
@@ -145,10 +146,7 @@ return function(opts)
       .. "changes", 2)
   end
   self.behind, self.under_way = {}, setmetatable({}, WEAK)
-  self.identity = self.back.identity
-  if self.identity == nil then
-    self.identity = self.back
-  end
+  self.identity = identity_of(self.back)
   self.can_save_anew = self.back.can_save_anew
   return setmetatable(self, metatable_over(self.back))
 end
