@@ -139,8 +139,10 @@ describe("a token's file", function()
     while child:is_running() do
       local info, err = handler:get_cached_token()
       assert.is_nil(err)
-      assert.equal(("t"):rep(200), info.access_token)
-      reads = reads + 1
+      if info then -- else the writer had to wait for a processor for longer than we for it
+        assert.equal(("t"):rep(200), info.access_token)
+        reads = reads + 1
+      end
     end
     assert.is_true(reads > 0)
   end)

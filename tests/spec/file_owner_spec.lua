@@ -186,7 +186,8 @@ describe("a file, as to whose it is", function()
       assert.equal(path .. REFUSED .. "\n", said(process.as_user(process.lua(RENEW, path), BOB)))
       local handle, err = cache_file({ cache_path = path }):try_lock(10) -- by root
       assert.is_nil(handle)
-      assert.equal("cache EPERM " .. path .. REFUSED, ("%s %s %s"):format(err.kind, err.code, err))
+      assert.equal("cache EPERM " .. path .. REFUSED, ("%s %s %s"):format(err.kind, err.code,
+        tostring(err)))
       assert.is_false((cache_file({ cache_path = path, allow_foreign = true }):try_lock(10)))
       -- so a refresh token is not sent, and not after the whole timeout
       process.write_file(path, [[{"access_token":"old","expires_at":0,"refresh_token":"r"}]])
