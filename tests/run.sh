@@ -1,6 +1,6 @@
 #!/bin/sh
 # Usage: tests/run.sh [SUITE...]
-# Runs suites, all unless named, two at a time, and sums up. Each leaves build/test/SUITE.tap.
+# Runs suites, all unless named, some at a time, and sums up. Each leaves build/test/SUITE.tap.
 cd "$(dirname "$0")/.." || exit 1
 results=build/test
 [ "${1:-}" = --one ] && suite=$2
@@ -12,9 +12,9 @@ export RES_OPTIONS="timeout:1 attempts:1"
 # mistaken for one with a header of glibc 2.19's, and LeakSanitizer crashes on what it reads there.
 export ASAN_OPTIONS=intercept_tls_get_addr=0
 
-every_suite="lua5.4 asan lua5.3 lua5.1 luajit nginx
-  alloc-lua5.4 alloc-lua5.3 alloc-lua5.1 alloc-luajit alloc-asan core asan-core simulate fuzz
-  packaging demo"
+# The long ones first, and those that compute among those that mostly wait.
+every_suite="asan nginx alloc-asan lua5.4 lua5.3 alloc-lua5.4 lua5.1 alloc-lua5.3 luajit
+  alloc-lua5.1 simulate alloc-luajit fuzz packaging asan-core core demo"
 
 known_leaks() {
   env LSAN_OPTIONS="suppressions=$PWD/tests/asan/leaks.txt:print_suppressions=0" "$@"
@@ -70,8 +70,9 @@ fi
 
 rm -rf "$results"
 mkdir -p "$results"
+at_a_time=$((2 * $(nproc 2>/dev/null || echo 2))) # half of what suites take they wait
 # shellcheck disable=SC2086 # a list of names
 printf '%s\n' ${*:-$every_suite} |
-  xargs -P 2 -I SUITE tests/suite.sh "$results" SUITE tests/run.sh --one SUITE
+  xargs -P "$at_a_time" -I SUITE tests/suite.sh "$results" SUITE tests/run.sh --one SUITE
 
 tools/sum.sh "$results"

@@ -25,11 +25,16 @@ awk -v status=$status '
     print passed + 0, failed + 0, skipped + 0 > "/dev/stderr"
   }' "$log" 2>"$directory/$name.counts" >"$directory/$name.remarks"
 
+# of the processes that were waited for, not of servers
+times >"$directory/$name.times"
+computing=$(awk -F '[ms ]+' 'NR == 2 { print int(60 * ($1 + $3) + $2 + $4) }' \
+  "$directory/$name.times")
+
 read -r passed failed skipped <"$directory/$name.counts"
 report=$(
   [ "$failed" -eq 0 ] || { grep -v '^ok ' "$log" && echo; cat "$directory/$name.remarks"; }
-  printf '%-10s %s passed, %s failed, %s skipped  (%d s)\n' \
-    "$name" "$passed" "$failed" "$skipped" $(($(date +%s) - start))
+  printf '%-12s %s passed, %s failed, %s skipped  (%d s, %d s of it computing)\n' \
+    "$name" "$passed" "$failed" "$skipped" $(($(date +%s) - start)) "$computing"
 )
 # in one piece: other suites print at the same time
 printf '%s\n' "$report"

@@ -2,6 +2,7 @@
 # Prints TAP: the checks that keep the house in order, each of them cheap.
 cd "$(dirname "$0")/.." || exit 1
 . tools/tap.sh
+jobs=$(nproc 2>/dev/null || echo 2)
 
 # holds for a command that finds nothing, and shows what it found
 nothing() {
@@ -18,14 +19,14 @@ own_files() {
 formatted() { c_files | xargs clang-format --dry-run -Werror; }
 tidy() {
   flags="-std=gnu11 -Isrc $(pkg-config --cflags lua5.4)"
-  find src -name '*.c' | xargs -P 2 -n 4 sh -c "clang-tidy --quiet \"\$@\" -- $flags" tidy
+  find src -name '*.c' | xargs -P "$jobs" -n 4 sh -c "clang-tidy --quiet \"\$@\" -- $flags" tidy
 }
 without_warnings() {
-  make --no-print-directory -j2 LUA="$1" BUILD="build/werror/$1" WERROR=-Werror all
+  make --no-print-directory -j"$jobs" LUA="$1" BUILD="build/werror/$1" WERROR=-Werror all
 }
 tests_without_warnings() {
-  make --no-print-directory -j2 BUILD=build/werror/core WERROR=-Werror core-tests &&
-    make --no-print-directory BUILD=build/werror/lua5.4 WERROR=-Werror alloc
+  make --no-print-directory -j"$jobs" BUILD=build/werror/core WERROR=-Werror core-tests &&
+    make --no-print-directory -j"$jobs" BUILD=build/werror/lua5.4 WERROR=-Werror alloc
 }
 lua_in_core() { grep -rnE '#include *[<"](lua|lauxlib|lualib|lua/)' src/core src/backend; }
 version_tests() {
