@@ -346,7 +346,7 @@ describe("a log out", function()
   end)
 
   it("leaves a login that is made while it waits for the lock or for the provider", function()
-    local later = merged(logins.LOGIN, { access_token = "later", authorized_at = 999 })
+    local later = merged(logins.LOGIN, { access_token = "later", authorized_at = 5000 })
     local function log_in()
       stage.stored = later
     end

@@ -54,15 +54,18 @@ end
 ---@field revokes boolean
 
 --- Whether somebody has logged in since the log out began, which may be long ago: it goes on when
---- its caller's time is over. Clocks of machines differ, so times are compared only where no login
---- was there at the beginning.
+--- its caller's time is over. A login that was owed to the store by then is none. Clocks of
+--- machines differ, so times are compared only for another login than the one that was there.
 ---@param out tokencache.LogOut
 ---@param info? tokencache.TokenInfo
 local function is_later(out, info)
-  if not info or not out.before then
-    return info ~= nil and (tonumber(info.authorized_at) or 0) >= math.floor(out.began)
+  local authorized_at = info and info.authorized_at
+  if authorized_at == nil or authorized_at == (out.before and out.before.authorized_at) then
+    return false
   end
-  return info.authorized_at ~= out.before.authorized_at
+  local is_overdue = out.account.flow.io.monotonic() >= out.deadline
+  local since = is_overdue and math.floor(out.began) or out.began -- logins are in whole seconds
+  return (tonumber(authorized_at) or 0) >= since
 end
 
 --- Whether a read of the handler tells that nothing is there, also nowhere in front of that.
