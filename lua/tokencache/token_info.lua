@@ -2,6 +2,7 @@
 --- provider put there is left as it is.
 
 local errors = require "tokencache.error"
+local timestamp = require "tokencache.util.timestamp"
 
 local token_info = {}
 
@@ -10,6 +11,9 @@ local token_info = {}
 ---@field token_type? string
 ---@field expires_in? number     seconds, counted from when the token was received
 ---@field expires_at? number     Unix seconds
+---@field expiry? any            the same as other programs put it, such as Go's and Google's; it is
+---@field expiry_date? any       read where there is no expires_at, and kept up in its form
+---@field created_at? any        when it was made: with expires_in, of some providers
 ---@field authorized_at? number  Unix seconds: when the user last logged in
 ---@field refresh_token? string
 ---@field scope? string          scopes joined by spaces
@@ -17,7 +21,7 @@ local token_info = {}
 ---@field client_id? string      whose token it is
 ---@field [string] any
 
-local NUMBERS = { "expires_in", "expires_at", "authorized_at" }
+local NUMBERS = { "expires_in", "authorized_at" }
 local TEXTS = { "token_type", "refresh_token", "scope" }
 
 local to_integer = math.tointeger or function(value)
@@ -35,6 +39,78 @@ local function to_number(value)
   if type(value) == "number" then
     return to_integer(value) or value
   end
+end
+
+--- Where others keep a token's end; the first that can be read counts.
+local ENDS = { "expiry", "expiry_date" }
+
+--- The end that a token states in another field than expires_at. Go's time zero means none.
+local function end_elsewhere(info)
+  for _, name in ipairs(ENDS) do
+    local seconds = timestamp.read(info[name])
+    if seconds and seconds > 0 then
+      return seconds
+    end
+  end
+  local lifetime, created_at = to_number(info.expires_in), timestamp.read(info.created_at)
+  return lifetime and created_at and created_at + lifetime or nil
+end
+
+--- The token's end. What states only for how long it was to serve has none, and counts as expired.
+---@param info tokencache.TokenInfo
+---@return any  Unix seconds; nil: it states none; something else: it cannot be read
+function token_info.end_of(info)
+  local ends = info.expires_at
+  if type(ends) == "number" or type(ends) == "string" then
+    return timestamp.read(ends) or ends
+  elseif ends == nil then
+    return end_elsewhere(info)
+  end
+  return ends
+end
+
+--- The same where it is known.
+---@param info tokencache.TokenInfo
+---@return number?
+function token_info.known_end(info)
+  return tonumber(token_info.end_of(info))
+end
+
+--- Has a token that is about to be saved state its end wherever the one before did, in the same
+--- form, for the programs that share the cache.
+---@param info tokencache.TokenInfo  changed in place
+---@param former table  as the cache held it
+function token_info.keep_form(info, former)
+  local ends, lifetime = token_info.known_end(info), to_number(info.expires_in)
+  for _, name in ipairs(ENDS) do
+    local is_read = timestamp.read(former[name]) ~= nil
+    if is_read and ends then
+      info[name] = timestamp.like(ends, former[name])
+    elseif is_read then
+      info[name] = nil
+    end
+  end
+  if ends and lifetime and former.created_at ~= nil and info.created_at == former.created_at then
+    info.created_at = timestamp.like(ends - lifetime, former.created_at) or info.created_at
+  end
+  if ends and (type(former.expires_at) == "number" or type(former.expires_at) == "string") then
+    info.expires_at = timestamp.like(ends, former.expires_at) or ends
+  end
+end
+
+local function with_end(info, null)
+  local value = info.expires_at
+  if value == null then
+    info.expires_at, value = nil, nil
+  elseif type(value) == "userdata" then
+    value = to_number(value)
+  end
+  local ends = value == nil and end_elsewhere(info) or timestamp.read(value)
+  if value ~= nil and not ends then
+    return nil, "the token_info's expires_at is neither a number nor a date"
+  end
+  info.expires_at = ends and (to_integer(ends) or ends)
+  return info
 end
 
 --- Puts the known fields right, in place.
@@ -67,7 +143,7 @@ function token_info.normalise(info, null)
       end
     end
   end
-  return info
+  return with_end(info, null)
 end
 
 --- What a handler's get_cached_token returned, if it may be used.
@@ -147,8 +223,8 @@ function token_info.flat(info)
   if not info then
     return nil
   end
-  return info.access_token, info.expires_at, info.refresh_token, info.scope, info.requested_scope,
-    info.client_id, info.authorized_at, info.expires_in
+  return info.access_token, token_info.end_of(info), info.refresh_token, info.scope,
+    info.requested_scope, info.client_id, info.authorized_at, info.expires_in
 end
 
 --- Seconds left of the token; nil where it states no end.
@@ -156,8 +232,8 @@ end
 ---@param now number  Unix seconds
 ---@return number?
 function token_info.left(info, now)
-  local expires_at = tonumber(info.expires_at)
-  return expires_at and expires_at - now
+  local ends = token_info.known_end(info)
+  return ends and ends - now
 end
 
 --- An empty refresh token is none: servers send it where they mean to send nothing.
@@ -172,7 +248,7 @@ end
 ---@param refresh_token_lifetime? number  seconds from the login, where the provider has a limit
 ---@return number?  Unix seconds; nil: never, as far as anyone knows
 function token_info.good_until(info, refresh_token_lifetime)
-  local expires_at = tonumber(info.expires_at)
+  local expires_at = token_info.known_end(info)
   if not token_info.has_refresh_token(info) then
     return expires_at
   end

@@ -8,7 +8,10 @@
 tc_window tc_token_window(const tc_token *token, double leeway) {
   tc_window window = {-INFINITY, INFINITY};
   double end = (double)token->expires_at;
-  if (token->expires_at == TC_TIME_UNKNOWN) return window;
+  if (token->expires_at == TC_TIME_UNKNOWN) {
+    if (token->expires_in != TC_TIME_UNKNOWN) window.until = -INFINITY;
+    return window;
+  }
   window.until = end - leeway;
   if (token->expires_in != TC_TIME_UNKNOWN) {
     window.from = end - (double)token->expires_in - TC_CLOCK_TOLERANCE;

@@ -121,8 +121,8 @@ describe("from_store", function()
         local info, err = get_after([[{"access_token": "t", "expires_at": ]] .. value .. "}")
         assert.is_nil(info)
         assert.equal("cache", err.kind)
-        assert.equal("ann: the token_info's expires_at is not a number; mend or remove it",
-          tostring(err))
+        assert.equal("ann: the token_info's expires_at is neither a number nor a date; mend or "
+          .. "remove it", tostring(err))
       end)
     end
   end)

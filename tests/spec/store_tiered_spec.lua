@@ -110,7 +110,7 @@ describe("store.tiered", function()
       assert.equal("front get ann, back get ann, front delete ann", acts())
     end
     local texts_of_fresh = { [entry("a", 61)] = NOW + 1, [entry("a")] = false,
-      [entry("a", 1e12)] = false, ['{"access_token":"a","expires_at":null}'] = false,
+      [entry("a", 1e15)] = false, ['{"access_token":"a","expires_at":null}'] = false,
       ['{"access_token":"a","expires_at":"' .. NOW + 160 .. '.9"}  '] = NOW + 100 }
     for text, ends in pairs(texts_of_fresh) do
       front.ends.ann = nil

@@ -91,11 +91,15 @@ end
 
 local BYTE_ORDER_MARK = "\239\187\191" -- RFC 8259, section 8.1: a reader may ignore it
 
-local function parse(self, bytes)
+local function parse(bytes)
   if bytes:find(BYTE_ORDER_MARK, 1, true) == 1 then
     bytes = bytes:sub(#BYTE_ORDER_MARK + 1)
   end
-  local value, message = json.decode(bytes)
+  return json.decode(bytes)
+end
+
+local function decode(self, bytes)
+  local value, message = parse(bytes)
   if not message and type(value) ~= "table" then
     message = "JSON, but not an object"
   end
@@ -134,7 +138,7 @@ function Handler:decode(bytes, err)
     return nil, nil, bytes
   end
   local info
-  info, err = parse(self, bytes)
+  info, err = decode(self, bytes)
   if info then
     self.seen_bytes, self.seen_info = bytes, info
     self.copy_seen = not token_info.is_plain(info) and json.copy or nil
@@ -180,13 +184,30 @@ local function time_to_live(self, info, good_until)
   return math.max(1, math.ceil(seconds))
 end
 
+--- Other programs that share the entry look for the token's end where they have put it. One that
+--- they have put elsewhere than in expires_at is not stated twice: they would renew one of the two.
+local function keep_form(info, entry)
+  local former = parse(entry)
+  if type(former) ~= "table" then
+    return
+  end
+  token_info.keep_form(info, former)
+  if former.expires_at == nil and (info.expiry or info.expiry_date) then
+    info.expires_at = nil
+  end
+end
+
 --- The bytes of a token_info and how long the store is to keep them; or nil and an error.
-local function encode(self, info, good_until)
+local function encode(self, info, good_until, entry)
   local copy = type(info) == "table" and token_info.copy(info) or info
   local problem
   copy, problem = token_info.normalise(copy, json.null)
   if not copy then
     return nil, failure(self, problem)
+  end
+  local ttl = time_to_live(self, copy, good_until)
+  if entry then
+    keep_form(copy, entry)
   end
   if copy.scope == nil and token_info.has_refresh_token(copy) then
     copy.scope = json.null -- spotipy takes a user's token without this member for a miss
@@ -195,7 +216,7 @@ local function encode(self, info, good_until)
   if not bytes then
     return nil, failure(self, message)
   end
-  return bytes, time_to_live(self, copy, good_until)
+  return bytes, ttl
 end
 
 ---@param info tokencache.TokenInfo  left as it is
@@ -223,7 +244,7 @@ end
 ---@return boolean?      false: something else is there, or another holds the lock
 ---@return tokencache.Error|"gone"|nil  "gone": nothing is there any more
 function Handler:replace_cached_token(entry, info, good_until)
-  local bytes, ttl = encode(self, info, good_until)
+  local bytes, ttl = encode(self, info, good_until, entry)
   if not bytes then
     return nil, ttl
   end
@@ -239,7 +260,7 @@ end
 --- The same for a store that can.
 ---@param handle? any    of the lock under which this is done
 local function replace_cached_token(self, entry, info, good_until, handle)
-  local bytes, ttl = encode(self, info, good_until)
+  local bytes, ttl = encode(self, info, good_until, entry)
   if not bytes then
     return nil, ttl
   end

@@ -9,6 +9,7 @@ local extras = require "tokencache.util.extras"
 local identity_of = require "tokencache.util.identity"
 local options = require "tokencache.util.options"
 local tiers = require "tokencache.store.tiers"
+local token_info = require "tokencache.token_info"
 
 ---@class tokencache.TieredHandler
 ---@field private front table
@@ -47,7 +48,7 @@ local rules = tiers.new {
   end,
   fill = function(self, info)
     return is_fresh(self, info)
-      and tiers.done("filled", self.front:save_token_to_cache(info, tonumber(info.expires_at)))
+      and tiers.done("filled", self.front:save_token_to_cache(info, token_info.known_end(info)))
   end,
   distrust = function(self, is_behind)
     self.front_is_behind = is_behind or nil

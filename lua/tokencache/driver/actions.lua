@@ -300,6 +300,9 @@ function actions.save(run, is_rotated)
   local renews = run.renews
   local info = is_rotated and rotated(renews, run.object)
     or run.engine:complete(renews and over(renews, run.object) or run.object)
+  if run.read and run.read.info then
+    token_info.keep_form(info, run.read.info)
+  end
   run.infos.answer = info
   local read = run.read or {}
   local owed = debt.owe(run.account, run.state, { info = info, read = read.info,

@@ -7,6 +7,7 @@ local core = require "tokencache._core"
 local default_io = require "tokencache.io"
 local memory_path = require "tokencache.flow.memory_path"
 local options = require "tokencache.util.options"
+local token_info = require "tokencache.token_info"
 
 ---@class tokencache.Flow: tokencache.Account
 ---@field name string          of the constructor
@@ -131,8 +132,8 @@ function Flow:accounts(prefix)
 end
 
 --- Whether fewer than `leeway` seconds are left, or so many more than its expires_in that the clock
---- must have been put back. A token that states no end does not expire; one whose end is no number
---- has.
+--- must have been put back. A token that states neither an end nor a lifetime does not expire; one
+--- whose end cannot be read, or with a lifetime from nobody knows when, has.
 ---@param info tokencache.TokenInfo
 ---@return boolean
 function Flow:is_token_expired(info)
@@ -141,7 +142,7 @@ function Flow:is_token_expired(info)
   if problem then
     error("is_token_expired: " .. problem, 2)
   end
-  return self.client:is_expired(self.now(), info.expires_at, info.expires_in)
+  return self.client:is_expired(self.now(), token_info.end_of(info), info.expires_in)
 end
 
 --- Renews the token ahead of time from now on, so that no request waits for that: in nginx, to be

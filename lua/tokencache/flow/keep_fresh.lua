@@ -8,6 +8,7 @@ local driver = require "tokencache.driver"
 local log = require "tokencache.log"
 local options = require "tokencache.util.options"
 local protected = require "tokencache.util.protected"
+local token_info = require "tokencache.token_info"
 
 local FIRST_PAUSE = 1    -- seconds after a failure; doubled each time
 local LONGEST_PAUSE = 60 -- then, and between two looks at the cache: others may replace the token
@@ -43,7 +44,7 @@ end
 
 --- Computes when the token is due to be renewed, if it is a new one.
 local function note(self, info)
-  local flow, expires_at = self.flow, tonumber(info.expires_at)
+  local flow, expires_at = self.flow, token_info.known_end(info)
   if expires_at == self.expires_at then
     return
   end

@@ -11,6 +11,7 @@
 local core = require "tokencache._core"
 local errors = require "tokencache.error"
 local log = require "tokencache.log"
+local token_info = require "tokencache.token_info"
 
 local tiers = {}
 
@@ -55,7 +56,7 @@ end
 ---@param now number     Unix seconds
 ---@return number
 function tiers.seconds_left(info, leeway, now)
-  local from, until_ = core.token_window(info.expires_at, info.expires_in, leeway)
+  local from, until_ = core.token_window(token_info.end_of(info), info.expires_in, leeway)
   return now < from and -1 or until_ - now
 end
 
