@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 /* X(errno, what; way out): our own words, as those of strerror follow the program's locale */
 #define REASONS(X)                                                                                 \
@@ -77,4 +78,17 @@ int tc_file_error(tc_error *err, const char *path, int number) {
     text = unknown;
   }
   return tc_file_error_text(err, path, number, text);
+}
+
+int tc_file_name_too_long(tc_error *err, const char *path) {
+  char text[128];
+  const char *slash = strrchr(path, '/');
+  if (strlen(slash != NULL ? slash + 1 : path) <= TC_FILE_NAME_MAX) {
+    return tc_file_error(err, path, ENAMETOOLONG);
+  }
+  (void)snprintf(text, sizeof text,
+                 "the name is too long, as its lock and its temporary files have longer ones; "
+                 "choose one of %d bytes at most",
+                 TC_FILE_NAME_MAX);
+  return tc_file_error_text(err, path, ENAMETOOLONG, text);
 }

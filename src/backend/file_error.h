@@ -2,12 +2,20 @@
 #ifndef TC_FILE_ERROR_H
 #define TC_FILE_ERROR_H
 
+#include <limits.h>
+
 #include "core/error.h"
+
+/* Bytes of a name at most: those of locks and of temporary files are 16 longer. */
+#define TC_FILE_NAME_MAX (NAME_MAX - 16)
 
 /* Describes what happened to `path` by an errno number. */
 int tc_file_error(tc_error *err, const char *path, int number);
 
 /* The same with words of the caller's: `text` is what follows "PATH: ". */
 int tc_file_error_text(tc_error *err, const char *path, int number, const char *text);
+
+/* Describes a path whose name is longer than TC_FILE_NAME_MAX, or that is too long as a whole. */
+int tc_file_name_too_long(tc_error *err, const char *path);
 
 #endif

@@ -11,8 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "backend/file_error.h"
 #include "backend/lockfile.h"
-#include "backend/place.h"
 
 #define SUFFIX ".tokencache-lock"
 #define WHOLE ((off_t)-1)
@@ -193,7 +193,7 @@ int tc_filelock_try(uint64_t id, const char *path, tc_str part, bool any_owner, 
       status = take(taken, part.data != NULL ? place_of(part) : WHOLE, &file, err);
     } else {
       drop(taken);
-      status = tc_place_name_too_long(err, path);
+      status = tc_file_name_too_long(err, path);
     }
   }
   leave();

@@ -10,7 +10,6 @@
 
 #include "backend/file_error.h"
 #include "backend/owner.h"
-#include "backend/place.h"
 
 #define FLAGS (O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
 #define ATTEMPTS 10
@@ -53,7 +52,7 @@ int tc_lockfile_not_locked(const tc_lockfile *file, int number, tc_error *err) {
   case ENOENT:
     return tc_file_error_text(err, side, number, "its directory does not exist; create it");
   case ENAMETOOLONG:
-    return tc_place_name_too_long(err, file->beside);
+    return tc_file_name_too_long(err, file->beside);
   case EOPNOTSUPP:
     return tc_file_error_text(err, side, number,
                               "the file system has no locks; choose a path on another");

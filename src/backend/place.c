@@ -92,19 +92,6 @@ int tc_place_not_opened(tc_error *err, const char *path, int number) {
   return number == ENOENT ? no_directory(err, path) : tc_place_not_written(err, path, number);
 }
 
-int tc_place_name_too_long(tc_error *err, const char *path) {
-  char text[128];
-  const char *slash = strrchr(path, '/');
-  if (strlen(slash != NULL ? slash + 1 : path) <= TC_PLACE_NAME_MAX) {
-    return tc_file_error(err, path, ENAMETOOLONG);
-  }
-  (void)snprintf(text, sizeof text,
-                 "the name is too long, as its lock and its temporary files have longer ones; "
-                 "choose one of %d bytes at most",
-                 TC_PLACE_NAME_MAX);
-  return tc_file_error_text(err, path, ENAMETOOLONG, text);
-}
-
 int tc_place_not_written(tc_error *err, const char *path, int number) {
   switch (number) {
   case EACCES:
@@ -130,7 +117,7 @@ int tc_place_not_written(tc_error *err, const char *path, int number) {
                               "the file system cannot tell when a file is safely on the disk "
                               "(fsync); choose a path on another");
   case ENAMETOOLONG:
-    return tc_place_name_too_long(err, path);
+    return tc_file_name_too_long(err, path);
   default:
     return tc_file_error(err, path, number);
   }

@@ -10,9 +10,6 @@
 
 enum { TC_PLACE_EMPTY = 1 };
 
-/* Bytes of a name at most: those of locks and of temporary files are 16 longer. */
-#define TC_PLACE_NAME_MAX (NAME_MAX - 16)
-
 typedef struct tc_place {
   const char *path; /* as the caller gave it, for messages; borrowed, as is the name */
   const char *name; /* the end of the path */
@@ -44,9 +41,6 @@ int tc_place_not_opened(tc_error *err, const char *path, int number);
 
 /* Describes what is at a path and is no regular file. */
 int tc_place_not_regular(tc_error *err, const char *path, unsigned mode);
-
-/* Describes a path whose name is longer than TC_PLACE_NAME_MAX, or that is too long as a whole. */
-int tc_place_name_too_long(tc_error *err, const char *path);
 
 /* Describes a path at which something is mounted. */
 int tc_place_mounted(tc_error *err, const char *path);
