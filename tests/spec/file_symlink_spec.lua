@@ -170,6 +170,34 @@ describe("a login for a cache file", function()
       logged[1])
   end)
 
+  it("is shown at the second call where a dead one cannot be removed", function()
+    dir:shell("ln -s other token")
+    process.write_file(path, [[{"access_token":"old","expires_at":0,"refresh_token":"dead"}]])
+    local stage = stages.new()
+    keep_log()
+    stage.on.request = function(request)
+      return request.body:find("refresh_token", 1, true)
+        and stages.answer({ error = "invalid_grant" }, 400)
+        or stages.answer { access_token = "new", refresh_token = "alive", expires_in = 3600 }
+    end
+    local function flow()
+      return stage:user_flow { cache = cache_file { cache_path = path },
+        provider = { token_url = "https://login.example/token", rotates_refresh_tokens = false,
+          authorize_url = "https://login.example/authorize" },
+        authorize = function(url)
+          asked = asked + 1
+          return stages.REDIRECT_URI .. "?code=c&state=" .. url:match("state=([^&]+)")
+        end }
+    end
+    local first, err = flow():get_access_token()
+    assert.is_nil(first)
+    assert.equal("reauthorize", err.kind)
+    assert.equal("new", flow():get_access_token())
+    assert.equal("new", flow():get_access_token())
+    assert.equal(1, asked)
+    assert.matches("dead", process.read_file(dir:file("other")))
+  end)
+
   it("leaves no trace beforehand where it is given up", function()
     local stage = stages.new()
     local flow = stage:user_flow { cache = cache_file { cache_path = path },
