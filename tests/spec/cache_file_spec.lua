@@ -124,29 +124,6 @@ describe("a token's file", function()
     assert.equal("b", handler:get_cached_token().access_token)
   end)
 
-  it("is read beside a program that empties it and then writes, as spotipy does", function()
-    local child = process.start(process.lua([[
-      local path = ...
-      for i = 1, 100 do
-        local file = io.open(path, "w")
-        file:write('{"access_token": "', ("t"):rep(200), '", "scope": null}')
-        file:close()
-        require("tokencache._core").sleep(0.001)
-      end]], path))
-    finally(function() child:stop() end)
-    process.wait_until("the first token", function() return handler:get_cached_token() end)
-    local reads = 0
-    while child:is_running() do
-      local info, err = handler:get_cached_token()
-      assert.is_nil(err)
-      if info then -- else the writer had to wait for a processor for longer than we for it
-        assert.equal(("t"):rep(200), info.access_token)
-        reads = reads + 1
-      end
-    end
-    assert.is_true(reads > 0)
-  end)
-
   it("is a miss, with a warning, while it is empty, and is replaced then", function()
     for _, nothing in ipairs { "", " \n", ("\0"):rep(300) } do
       process.write_file(path, nothing)
