@@ -4,6 +4,7 @@ local memcached_server = require "support.memcached_server"
 local process = require "support.process"
 local redis_server = require "support.redis_server"
 local socket = require "socket"
+local suite = require "support.suite"
 
 local SILENT = "127.0.0.153" -- has a name server that reads nothing
 
@@ -102,5 +103,24 @@ describe("where the name server does not answer", function()
       end
     ]]):match "%d+"
     assert(tonumber(output) > 1 and tonumber(output) < 100, output)
+  end)
+end)
+
+describe("where the system gives no thread", function()
+  it("a server is found by its name all the same", function()
+    if suite.is_sanitized then return pending "a sanitizer takes no such stacks" end
+    local redis, memcached = redis_server.start(), memcached_server.start()
+    finally(function()
+      redis:stop()
+      memcached:stop()
+    end)
+    local code, output = process.run(process.behind({ "prlimit", "--stack=1000000000000000" },
+      process.lua([[
+        local store = require("tokencache").store
+        local redis, memcached = ...
+        print(store.redis { host = "localhost", port = tonumber(redis) }:set("k", "v"))
+        print(store.memcached { servers = { "localhost:" .. memcached } }:set("k", "v"))
+      ]], redis.port, memcached.port)))
+    assert.equal("0 true\ntrue\n", code .. " " .. output)
   end)
 end)
