@@ -367,6 +367,18 @@ describe("a log out", function()
     assert.equal(BOTH, revoked())
   end)
 
+  it("takes a renewal by a program that keeps no time of the login for no login", function()
+    stage.holder = {}
+    stage.on.sleep = function()
+      stage.stored = { access_token = "theirs", refresh_token = "refresh-1", expires_at = 9000,
+        scope = "a b" }
+    end
+    assert.same({ true }, { flow:log_out() })
+    assert.is_nil(stage.stored)
+    assert.equal("token=refresh-1&token_type_hint=refresh_token "
+      .. "token=theirs&token_type_hint=access_token", revoked())
+  end)
+
   it("takes no longer than it may, however slow the provider is, and keeps its lock", function()
     stage.handler.extend_lock = function(_, handle, ttl)
       return stage:play("extend_lock", handle, ttl)
