@@ -11,8 +11,10 @@ describe("tokencache in nginx", function()
     directory = folder.new()
     server = nginx.start {
       workers = 1,
-      values = { URL = endpoint:url("token"), FILE = directory:file("token.json") },
+      values = { URL = endpoint:url("token"), FILE = directory:file("token.json"),
+        MOST_TIMERS = "205" },
       http = [[
+        lua_max_running_timers $MOST_TIMERS;
         init_by_lua_block {
           cache = require("tokencache").cache
           in_nginx = require "support.in_nginx"
@@ -41,6 +43,29 @@ describe("tokencache in nginx", function()
             ngx.say(tostring(io.after(0, function() end)))
           }
         }
+        location /crowd { # the program's own timers
+          content_by_lua_block {
+            local gate = require("ngx.semaphore").new()
+            for _ = 1, $MOST_TIMERS do
+              ngx.timer.at(0, function() gate:wait(10) end)
+            end
+            repeat ngx.sleep(0.001) until ngx.timer.running_count() == $MOST_TIMERS
+            local begun = {}
+            local function work(name)
+              require("tokencache.io").after(0, function() begun[#begun + 1] = name end)
+            end
+            work "first"
+            repeat ngx.sleep(0.001) until not ngx.var.arg_drop or ngx.timer.pending_count() == 0
+            gate:post($MOST_TIMERS)
+            repeat ngx.sleep(0.001) until ngx.timer.running_count() == 0
+            work "next"
+            for _ = 1, 500 do
+              if #begun == 2 then break end
+              ngx.sleep(0.01)
+            end
+            ngx.say(table.concat(begun, " "))
+          }
+        }
         location /quick {
           content_by_lua_block { ngx.say("here") }
         }
@@ -65,6 +90,17 @@ describe("tokencache in nginx", function()
   it("says that a timer will call, so that nothing is done in it and beside it", function()
     local _, body = server:get("/once")
     assert.equal("true\n", body)
+  end)
+
+  it("begins what waits for a timer in the order in which it came", function()
+    local _, body = server:get("/crowd")
+    assert.equal("first next\n", body)
+  end)
+
+  it("begins it though nginx has dropped the timer that was to do so", function()
+    server:announce("lua_max_running_timers are not enough")
+    local _, body = server:get("/crowd?drop=1")
+    assert.equal("first next\n", body)
   end)
 
   it("gets a token, keeps it in a file, and reads it there", function()
