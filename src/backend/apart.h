@@ -13,8 +13,8 @@ typedef struct tc_apart {
 
 /* 0: the work is done. TC_ERR_TIMEOUT: it is not by the `deadline`, a time of tc_monotonic(); the
    data belong to the thread now, which drops them in the end. (At once, where dozens of threads are
-   left to themselves already.) TC_ERR_NOMEM: nothing was done. Where the system gives no thread, the
-   work is done in this one, however long it takes. */
+   left to themselves already.) TC_ERR_NOMEM: nothing was done. Where the system gives no thread,
+   the work is done in this one, however long it takes. */
 int tc_apart_do(const tc_apart *task, double deadline);
 
 #endif

@@ -25,9 +25,8 @@ typedef struct tc_tempfile {
 /* These return 0 or an errno number. */
 
 /* Creates a slot of `name` in `dir`, empty, for that owner; without one this user's, mode 0600
-   whatever the umask. While living writers
-   hold all slots it waits for one; EBUSY after some seconds. EEXIST where all slots are taken by
-   what this user cannot remove. */
+   whatever the umask. While living writers hold all slots it waits for one; EBUSY after some
+   seconds. EEXIST where all slots are taken by what this user cannot remove. */
 int tc_tempfile_open(tc_tempfile *temp, int dir, const char *name, const tc_owner *owner);
 
 int tc_tempfile_write(tc_tempfile *temp, tc_str bytes);

@@ -205,6 +205,8 @@ end
 ---@field username? string    the file is `.cache-<username>` in the working directory
 ---@field follow_symlink? boolean  where the path is a symbolic link, replace what it leads to; by
 ---                            default that is an error. A link of another user's is not followed
+---@field allow_foreign? boolean  the file, and its lock, may belong to another user than this one
+---                            or root, or everybody may write to it, and so plant a login
 
 --- Makes a handler for `cache_path`; without one for `.cache-<username>`, the username being
 --- the option or the environment's SPOTIPY_CLIENT_USERNAME; without that for `.cache`.
