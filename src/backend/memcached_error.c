@@ -54,8 +54,8 @@ static const char *cause_of(memcached_return_t status, const memcached_st *st, b
     return "the server closed the connection; check that it is a memcached, and started without -S";
   }
   if (status == MEMCACHED_TIMEOUT) {
-    return "no answer in time; try again later, or raise timeout=; one started with -S or -Y may never "
-           "answer";
+    return "no answer in time; try again later, or raise timeout=; one started with -S or -Y may "
+           "never answer";
   }
   return NULL;
 }
