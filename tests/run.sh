@@ -70,7 +70,7 @@ fi
 
 rm -rf "$results"
 mkdir -p "$results"
-at_a_time=$((2 * $(nproc 2>/dev/null || echo 2))) # half of what suites take they wait
+at_a_time=$(($(nproc 2>/dev/null || echo 2) + 1)) # a third of what suites take they wait
 # shellcheck disable=SC2086 # a list of names
 printf '%s\n' ${*:-$every_suite} |
   xargs -P "$at_a_time" -I SUITE tests/suite.sh "$results" SUITE tests/run.sh --one SUITE
