@@ -54,6 +54,11 @@ local SERVER = [[
       ngx.print(assert(flows.tiered:get_access_token { check_cache = false }))
     }
   }
+  location /under_way {
+    content_by_lua_block {
+      ngx.print(ngx.var.connections_active - 1 + ngx.timer.running_count())
+    }
+  }
   location /leak {
     content_by_lua_block {
       local ffi = require "ffi"
@@ -132,7 +137,12 @@ describe("memory in nginx", function()
     }
   end
 
+  --- Once nothing is under way: what wrk asked and did not wait for would be called a leak, too.
   local function reports()
+    process.wait_until("all calls to end", function()
+      local _, count = server:get("/under_way")
+      return count == "0"
+    end)
     server.child:signal("QUIT")
     server.child:wait(60)
     return directory:shell("cat report.* 2>&1 || true")
