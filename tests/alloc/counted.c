@@ -2,17 +2,21 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
 /* The sanitizer's own strdup and the like allocate past us and free through us: there the leak
-   checker counts instead. */
+   checker counts instead. It allocates where a thread begins, too, and gives up where that fails:
+   there only what the arming thread allocates is refused. */
 #ifdef __SANITIZE_ADDRESS__
 #define REAL(name) __interceptor_##name
 #define COUNTS_BLOCKS 0
+#define COUNTS_THREADS 0
 #else
 #define REAL(name) __libc_##name
 #define COUNTS_BLOCKS 1
+#define COUNTS_THREADS 1
 #endif
 
 void *REAL(malloc)(size_t size);
@@ -23,6 +27,7 @@ void REAL(free)(void *block);
 counted allocations;
 
 static bool armed;
+static pthread_t arming;
 static int paused; /* how many pauses are within each other */
 static long first_refused, last_refused;
 
@@ -30,6 +35,7 @@ void counted_arm(long first, long run) {
   allocations.seen = allocations.refused = 0;
   first_refused = first;
   last_refused = run > LONG_MAX - first ? LONG_MAX : first + run - 1;
+  arming = pthread_self();
   armed = true;
 }
 
@@ -48,6 +54,7 @@ void counted_resume(void) {
 
 static bool is_refused(void) {
   if (!armed || paused > 0) return false;
+  if (!COUNTS_THREADS && !pthread_equal(arming, pthread_self())) return false;
   allocations.seen++;
   if (allocations.seen < first_refused || allocations.seen > last_refused) return false;
   allocations.refused++;
