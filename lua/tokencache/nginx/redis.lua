@@ -7,6 +7,7 @@ local library = require "tokencache.util.library"
 local ngx = require("tokencache.environment").nginx
 local phase = require "tokencache.nginx.phase"
 local pool = require "tokencache.nginx.pool"
+local waited = require "tokencache.nginx.waited"
 
 local redis = {}
 
@@ -207,24 +208,11 @@ local function dial(socket, peer)
   return socket:connect(peer.host, peer.settings)
 end
 
-local function pause(seconds)
-  ngx.sleep(seconds)
-  return nil, "timeout"
-end
-
 --- The socket's own timeout does not count while nginx looks up a name.
 local function dial_name(socket, peer, seconds)
-  local dialing, pausing = ngx.thread.spawn(dial, socket, peer), nil
-  if coroutine.status(dialing) ~= "zombie" then -- there was no connection in the pool
-    pausing = ngx.thread.spawn(pause, seconds)
-  end
-  local ran, ok, problem = ngx.thread.wait(dialing, pausing)
-  ngx.thread.kill(dialing)
-  if pausing then
-    ngx.thread.kill(pausing)
-  end
-  if not ran then
-    error(ok, 0)
+  local done, ok, problem = waited(nil, seconds, dial, socket, peer)
+  if not done then
+    return nil, "timeout"
   end
   return ok, problem
 end
