@@ -65,4 +65,16 @@ function errors.has_failed(result, err)
   return result == false or (result == nil and err ~= nil)
 end
 
+--- What a method that can only succeed or fail returns, whatever more its `result` says.
+---@param result any  nil: it has failed
+---@param err any
+---@return true?
+---@return any err
+function errors.done(result, err)
+  if result == nil then
+    return nil, err
+  end
+  return true
+end
+
 return errors

@@ -4,6 +4,7 @@
 local blocking = require "tokencache.blocking"
 local can_save = require "tokencache.store.can_save"
 local check_bytes = require "tokencache.store.check_bytes"
+local errors = require "tokencache.error"
 local keys = require "tokencache.store.memcached_key"
 local lock_key = require "tokencache.store.lock_key"
 local log = require "tokencache.log"
@@ -25,14 +26,6 @@ local metatable = {
     return "tokencache.store.memcached: " .. self.options.place
   end,
 }
-
---- What can only succeed or fail, whatever the result: true; or nil, err
-local function done(result, err)
-  if result == nil then
-    return nil, err
-  end
-  return true
-end
 
 --- result; or nil, err
 local function noted(self, result, note)
@@ -78,7 +71,7 @@ end
 ---@return true?  also where there was no such entry
 ---@return tokencache.Error?
 function Store:delete(key)
-  return done(noted(self, self.worker.delete(self.options, key)))
+  return errors.done(noted(self, self.worker.delete(self.options, key)))
 end
 
 --- Saves `bytes` only if what is at `key` is byte for byte `old`: compared and set in one step. The
@@ -131,7 +124,7 @@ end
 ---@return true?  also where the lock has ended
 ---@return tokencache.Error?
 function Store:unlock(handle)
-  return done(self.worker.keep(self.options, handle.name, handle.owner, 0))
+  return errors.done(self.worker.keep(self.options, handle.name, handle.owner, 0))
 end
 
 --- Options may put a namespace before the keys, or name the servers.

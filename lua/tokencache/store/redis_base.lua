@@ -49,14 +49,6 @@ local function command(self, ...)
   return noted(self, self.call(...))
 end
 
---- What can only succeed or fail, whatever the reply: true; or nil, err
-local function done(reply, note)
-  if reply == nil then
-    return nil, note
-  end
-  return true
-end
-
 local function reserved(self, key)
   local err = lock_key.refusal(self.place, key)
   if err then
@@ -92,9 +84,9 @@ function Store:set(key, bytes, ttl)
     return nil, err
   end
   if ttl then
-    return done(command(self, "SET", key, bytes, "PX", milliseconds(ttl)))
+    return errors.done(command(self, "SET", key, bytes, "PX", milliseconds(ttl)))
   end
-  return done(command(self, "SET", key, bytes))
+  return errors.done(command(self, "SET", key, bytes))
 end
 
 ---@param key string
@@ -105,7 +97,7 @@ function Store:delete(key)
   if err then
     return nil, err
   end
-  return done(command(self, "DEL", key))
+  return errors.done(command(self, "DEL", key))
 end
 
 local SAME = "same" -- the time that the entry has left
@@ -250,7 +242,7 @@ end
 ---@return true?  also where the lock has ended
 ---@return tokencache.Error?
 function Store:unlock(handle)
-  return done(command(self, "EVAL", scripts.RELEASE, "1", handle.name, handle.owner))
+  return errors.done(command(self, "EVAL", scripts.RELEASE, "1", handle.name, handle.owner))
 end
 
 local redis = environment.nginx and require "tokencache.nginx.redis" or blocking.worker "redis"
