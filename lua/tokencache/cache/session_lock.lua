@@ -82,7 +82,7 @@ local function name(self, refresh_token)
 end
 
 local function later(a, b)
-  return (tonumber(a.expires_at) or 0) > (tonumber(b.expires_at) or 0) and a or b
+  return (token_info.known_end(a) or 0) > (token_info.known_end(b) or 0) and a or b
 end
 
 --- Follows the renewals that the store knows of.
