@@ -1,36 +1,16 @@
 -- check_cache = false means it: a cache that is damaged or cannot be read does not keep a program
 -- from a new token, or a user from a login.
 
-local folder = require "support.folder"
 local keep_log = require "support.keep_log"
 local log = require "tokencache.log"
-local memcached_server = require "support.memcached_server"
 local new_table_store = require "support.table_store"
-local redis_server = require "support.redis_server"
+local real_stores = require "support.real_stores"
 local stages = require "support.stage"
 local tokencache = require "tokencache"
 
 local DAMAGED = '{"access_token":"secret", "refresh_to'
 
-local redis, memcached, dir
-
-setup(function()
-  redis = redis_server.start()
-  memcached = memcached_server.start()
-  dir = folder.new()
-end)
-
-teardown(function()
-  redis:stop()
-  memcached:stop()
-  dir:remove()
-end)
-
-before_each(function()
-  redis:cli("FLUSHALL")
-  memcached:ask("flush_all")
-  dir:shell("rm -rf *")
-end)
+local real = real_stores.use()
 
 after_each(function() log.set_logger(nil) end)
 
@@ -39,36 +19,28 @@ local function stored_in(store, text)
   return tokencache.cache.from_store(store, "anna")
 end
 
-local function encrypted(store)
-  return tokencache.store.encrypted(store,
-    { keys = { a = "a secret of the tests' own" }, use = "a" })
-end
-
-local function new_redis() return tokencache.store.redis { port = redis.port } end
-
 --- What makes a cache with a damaged entry.
 local damaged = {
   ["cache.file"] = function()
-    dir:shell(("printf '%%s' '%s' > token"):format(DAMAGED))
-    return tokencache.cache.file { cache_path = dir:file("token") }
+    real.dir:shell(("printf '%%s' '%s' > token"):format(DAMAGED))
+    return tokencache.cache.file { cache_path = real.dir:file("token") }
   end,
   ["store.file"] = function()
-    return stored_in(tokencache.store.file { directory = dir.path }, DAMAGED)
+    return stored_in(real.new.file(), DAMAGED)
   end,
-  Redis = function() return stored_in(new_redis(), DAMAGED) end,
+  Redis = function() return stored_in(real.new.Redis(), DAMAGED) end,
   memcached = function()
-    return stored_in(tokencache.store.memcached { servers = { memcached.address } }, DAMAGED)
+    return stored_in(real.new.memcached(), DAMAGED)
   end,
   memory = function() return stored_in(tokencache.store.memory(), DAMAGED) end,
   ["a user's table"] = function() return stored_in(new_table_store(), DAMAGED) end,
   ["two tiers"] = function()
-    return stored_in(tokencache.store.tiered { front = tokencache.store.memory(),
-      back = new_redis() }, DAMAGED)
+    return stored_in(real.new["memory before Redis"](), DAMAGED)
   end,
   ["an encrypted store"] = function()
-    local store = new_redis()
+    local store = real.new.Redis()
     stored_in(store, "sealed by nobody")
-    return tokencache.cache.from_store(encrypted(store), "anna")
+    return tokencache.cache.from_store(real_stores.encrypted(store), "anna")
   end,
   ["a session"] = function()
     return tokencache.cache.flask_session { session = { token_info = DAMAGED } }
@@ -78,12 +50,12 @@ local damaged = {
 --- What makes a cache whose entry cannot be read, and so not be replaced either.
 local unreadable = {
   ["cache.file"] = function()
-    dir:shell("mkdir token")
-    return tokencache.cache.file { cache_path = dir:file("token") }
+    real.dir:shell("mkdir token")
+    return tokencache.cache.file { cache_path = real.dir:file("token") }
   end,
   ["store.file"] = function()
-    dir:shell("mkdir anna.token")
-    return tokencache.cache.from_store(tokencache.store.file { directory = dir.path }, "anna")
+    real.dir:shell("mkdir logins/anna.token")
+    return tokencache.cache.from_store(real.new.file(), "anna")
   end,
   Redis = function()
     return tokencache.cache.from_store(tokencache.store.redis { port = 1 }, "anna")

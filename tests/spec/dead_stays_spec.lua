@@ -1,36 +1,21 @@
 -- A dead login that cannot be removed from its cache: reauthorize is said once, then the user is
 -- asked, and the provider is not asked about that refresh token again.
 
-local folder = require "support.folder"
 local log = require "tokencache.log"
 local logins = require "support.logins"
 local new_table_store = require "support.table_store"
-local redis_server = require "support.redis_server"
 local stages = require "support.stage"
 local tokencache = require "tokencache"
 
-local redis, dir
+local real = require("support.real_stores").use()
 
-setup(function()
-  redis = redis_server.start()
-  dir = folder.new()
+after_each(function()
+  real.redis:cli("CONFIG", "SET", "min-replicas-to-write", 0)
+  log.set_logger(nil)
 end)
-
-teardown(function()
-  redis:stop()
-  dir:remove()
-end)
-
-before_each(function()
-  redis:cli("CONFIG", "SET", "min-replicas-to-write", 0)
-  redis:cli("FLUSHALL")
-  dir:shell("rm -rf *")
-end)
-
-after_each(function() log.set_logger(nil) end)
 
 local function take_no_writes()
-  redis:cli("CONFIG", "SET", "min-replicas-to-write", 1)
+  real.redis:cli("CONFIG", "SET", "min-replicas-to-write", 1)
 end
 
 --- A store whose entries cannot be removed any more once `fail` was called.
@@ -48,29 +33,21 @@ local function failing(store)
   return tokencache.cache.from_store(store, "anna"), function() broken = true end
 end
 
-local function encrypted(store)
-  return tokencache.store.encrypted(store,
-    { keys = { a = "a secret of the tests' own" }, use = "a" })
-end
-
-local function new_redis() return tokencache.store.redis { port = redis.port } end
-
 --- What makes a handler and a function that makes its entry stay.
 local backends = {
   ["a file that has become a symbolic link"] = function()
-    return tokencache.cache.file { cache_path = dir:file("token") }, function()
-      dir:shell("mv token elsewhere; ln -s elsewhere token")
+    return tokencache.cache.file { cache_path = real.dir:file("token") }, function()
+      real.dir:shell("mv token elsewhere; ln -s elsewhere token")
     end
   end,
   ["a Redis that takes no writes any more"] = function()
-    return tokencache.cache.redis { port = redis.port, key = "anna" }, take_no_writes
+    return tokencache.cache.redis { port = real.redis.port, key = "anna" }, take_no_writes
   end,
   ["an encrypted Redis"] = function()
-    return tokencache.cache.from_store(encrypted(new_redis()), "anna"), take_no_writes
+    return tokencache.cache.from_store(real.new["encrypted Redis"](), "anna"), take_no_writes
   end,
   ["two tiers"] = function()
-    return tokencache.cache.from_store(tokencache.store.tiered {
-      front = tokencache.store.memory(), back = new_redis() }, "anna"), take_no_writes
+    return tokencache.cache.from_store(real.new["memory before Redis"](), "anna"), take_no_writes
   end,
   memory = function() return failing(tokencache.store.memory()) end,
   ["a user's table"] = function() return failing(new_table_store()) end,
