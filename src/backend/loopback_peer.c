@@ -5,10 +5,11 @@
 #include <inttypes.h>
 #include <netinet/in.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
+
+#include "backend/owner.h"
 
 #define MOST_LOOKS 3     /* an entry may be missed while others come and go */
 #define CHUNK 8192       /* bytes read at a time, many lines */
@@ -112,17 +113,9 @@ static bool has_owner(const tc_peers *peers, int fd, end_of from, end_of to, int
 
 /* --- whom to trust --------------------------------------------------------------------------- */
 
-/* The user who called sudo, whose browser it is that answers. */
-static int64_t sudo_user(void) {
-  const char *text = getenv("SUDO_UID");
-  char *end = NULL;
-  if (geteuid() != 0 || text == NULL || *text < '0' || *text > '9') return TC_PEER_UNKNOWN;
-  int64_t uid = strtoll(text, &end, 10);
-  return *end == '\0' ? uid : TC_PEER_UNKNOWN;
-}
-
+/* Who called sudo is trusted too: it is that user's browser that answers. */
 static bool is_trusted(int64_t uid) {
-  return uid == 0 || uid == (int64_t)geteuid() || uid == (int64_t)getuid() || uid == sudo_user();
+  return uid >= 0 && (tc_owner_is_known((uid_t)uid) || (uid_t)uid == getuid());
 }
 
 /* False only where a connection of our own is not told as ours. */

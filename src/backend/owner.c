@@ -10,7 +10,7 @@
 static bool has_called_sudo(uid_t uid) {
   const char *text = getenv("SUDO_UID");
   char *end;
-  if (text == NULL || *text == '\0') return false;
+  if (text == NULL || *text < '0' || *text > '9') return false;
   unsigned long number = strtoul(text, &end, 10);
   return *end == '\0' && number == uid;
 }
