@@ -10,13 +10,13 @@
 
 /* A socket with an abstract name (Linux): as the port, it is one of the network namespace's, and it
    leaves nothing behind, however the process ends. */
-bool tc_turn_take(int *turn, const char *host, uint16_t port) {
+bool tc_turn_take(int *turn, uint16_t port) {
   struct sockaddr_un at = {.sun_family = AF_UNIX};
   *turn = TC_TURN_NONE;
 #ifdef __linux__
   size_t room = sizeof at.sun_path - 1;
-  int len = snprintf(at.sun_path + 1, room, "tokencache/login/%lu/%s/%u", (unsigned long)geteuid(),
-                     host, (unsigned)port);
+  int len = snprintf(at.sun_path + 1, room, "tokencache/login/%lu/%u", (unsigned long)geteuid(),
+                     (unsigned)port);
   socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)len);
   int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (fd < 0) return true;
@@ -27,7 +27,7 @@ bool tc_turn_take(int *turn, const char *host, uint16_t port) {
   }
   *turn = fd;
 #else
-  (void)host, (void)port, (void)at;
+  (void)port, (void)at;
 #endif
   return true;
 }

@@ -9,7 +9,7 @@
 
 /* Takes the turn, unless another has it; it ends with the process at the latest. `*turn` is what to
    end it with; TC_TURN_NONE where this system has no turns, and everybody is next. */
-bool tc_turn_take(int *turn, const char *host, uint16_t port);
+bool tc_turn_take(int *turn, uint16_t port);
 
 void tc_turn_end(int *turn);
 

@@ -7,9 +7,11 @@
 
 #include "core/error.h"
 
-/* Listens on `host`, which is "127.0.0.1" or "::1", and on no other address. `*port` may be 0 for
-   any that is free, and is the port afterwards. `*fd` does not block, is closed on exec, and is -1
-   on failure. */
-int tc_loopback_listen(const char *host, uint16_t *port, int *fd, tc_error *err);
+#define TC_LOOPBACK_MOST 2 /* sockets for one host */
+
+/* Listens on `host`, and on no other address: "127.0.0.1", "::1", or "localhost" for both, or for
+   the one that this machine has. `*port` may be 0 for any that is free, and is the port afterwards.
+   What `fds` gets does not block and is closed on exec; -1 where there is none, as on failure. */
+int tc_loopback_listen(const char *host, uint16_t *port, int fds[TC_LOOPBACK_MOST], tc_error *err);
 
 #endif

@@ -24,7 +24,7 @@
 #define ANSWER_PATIENCE 1.0      /* seconds until the callback is told even if its page is stuck */
 #define BREATH 10                /* milliseconds to wait where no connection can be accepted */
 #define MEMORY ((size_t)1 << 16) /* bytes of a request's head */
-#define AUTHORITY_SIZE 32        /* "http://[::1]:65535" */
+#define AUTHORITY_SIZE 32        /* "http://localhost:65535" */
 
 enum { SUCCESS, FAILURE, HANDOFF, STRANGER, BAD_REQUEST, NOT_FOUND, PAGES };
 
@@ -53,9 +53,9 @@ typedef struct connection {
 struct tc_redirect {
   struct MHD_Daemon *daemon;
   struct MHD_Response *pages[PAGES];
-  int fd;
+  int fds[TC_LOOPBACK_MOST];
   uint16_t port;
-  bool fragment;
+  bool fragment, form_post;
   tc_buf path;
   tc_buf state;
   char origin[AUTHORITY_SIZE]; /* "http://127.0.0.1:8080" */
@@ -248,6 +248,8 @@ static enum MHD_Result start(connection *it, struct MHD_Connection *handle, bool
   if (!is_our_path(redirect, target)) return answer(redirect, handle, NOT_FOUND);
   /* with the fragment waited for, an error may still come in the query */
   if (get) return receive(it, handle, query_of(target), redirect->fragment ? HANDOFF : FAILURE);
+  /* a form comes from the provider's page: the state in it shows whose it is */
+  if (post && redirect->form_post) return MHD_YES;
   if (post && redirect->fragment && is_same_origin(redirect, handle)) return MHD_YES;
   return answer(redirect, handle, BAD_REQUEST);
 }
@@ -324,10 +326,14 @@ static bool make_pages(tc_redirect *redirect) {
   return true;
 }
 
+static int any_fd(const tc_redirect *redirect) {
+  return redirect->fds[0] >= 0 ? redirect->fds[0] : redirect->fds[1];
+}
+
 static int start_listening(tc_redirect *redirect, const tc_redirect_options *options,
                            tc_error *err) {
   redirect->port = options->port;
-  int status = tc_loopback_listen(options->host, &redirect->port, &redirect->fd, err);
+  int status = tc_loopback_listen(options->host, &redirect->port, redirect->fds, err);
   bool is_ipv6 = strchr(options->host, ':') != NULL;
   (void)snprintf(redirect->origin, sizeof redirect->origin,
                  is_ipv6 ? "http://[%s]:%u" : "http://%s:%u", options->host,
@@ -339,13 +345,14 @@ int tc_redirect_open(tc_redirect **to, const tc_redirect_options *options, tc_er
   *to = NULL;
   tc_redirect *redirect = calloc(1, sizeof *redirect);
   if (redirect == NULL) return tc_error_set(err, TC_ERR_NOMEM, NULL);
-  redirect->fd = -1;
+  redirect->fds[0] = redirect->fds[1] = -1;
   redirect->peers = TC_PEERS_NONE;
   redirect->fragment = options->fragment;
+  redirect->form_post = options->form_post;
   tc_buf_add_str(&redirect->path, options->path);
   tc_buf_add_str(&redirect->state, options->state);
   int status = start_listening(redirect, options, err);
-  if (status == 0) status = tc_peers_open(&redirect->peers, redirect->fd, err);
+  if (status == 0) status = tc_peers_open(&redirect->peers, any_fd(redirect), err);
   if (status == 0) {
     redirect->daemon = MHD_start_daemon(
         MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL, on_request, redirect,
@@ -396,12 +403,12 @@ bool tc_redirect_met_stranger(const tc_redirect *redirect, int64_t *uid) {
 /* --- poll ------------------------------------------------------------------------------------ */
 
 /* False where there was no room for all. */
-static bool accept_waiting(tc_redirect *redirect) {
+static bool accept_waiting(tc_redirect *redirect, int listener) {
   while (redirect->connections < MOST_CONNECTIONS) {
     struct sockaddr_storage from;
     socklen_t len = sizeof from;
     unsigned before = redirect->connections;
-    int fd = accept4(redirect->fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    int fd = accept4(listener, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0 && errno == ECONNABORTED) continue;
     if (fd < 0) return errno == EAGAIN || errno == EINTR;
     (void)MHD_add_connection(redirect->daemon, fd, (struct sockaddr *)&from, len);
@@ -419,13 +426,18 @@ static int wait_milliseconds(const tc_redirect *redirect, double left, bool is_c
 }
 
 static bool serve(tc_redirect *redirect, double left) {
-  bool is_crowded = !accept_waiting(redirect);
+  bool is_crowded = false;
+  for (size_t i = 0; i < TC_LOOPBACK_MOST; i++) {
+    if (redirect->fds[i] >= 0 && !accept_waiting(redirect, redirect->fds[i])) is_crowded = true;
+  }
   const union MHD_DaemonInfo *info =
       MHD_get_daemon_info(redirect->daemon, MHD_DAEMON_INFO_EPOLL_FD);
   if (info == NULL) return false;
-  struct pollfd fds[] = {{info->epoll_fd, POLLIN, 0}, {is_crowded ? -1 : redirect->fd, POLLIN, 0}};
+  struct pollfd fds[] = {{info->epoll_fd, POLLIN, 0},
+                         {is_crowded ? -1 : redirect->fds[0], POLLIN, 0},
+                         {is_crowded ? -1 : redirect->fds[1], POLLIN, 0}};
   evict(redirect, is_crowded);
-  (void)poll(fds, 2, wait_milliseconds(redirect, left, is_crowded));
+  (void)poll(fds, 3, wait_milliseconds(redirect, left, is_crowded));
   return MHD_run(redirect->daemon) == MHD_YES;
 }
 
@@ -458,7 +470,9 @@ int tc_redirect_poll(tc_redirect *redirect, double seconds, tc_str *query, tc_er
 void tc_redirect_close(tc_redirect *redirect) {
   tc_sigpipe sigpipe;
   if (redirect == NULL) return;
-  if (redirect->fd >= 0) (void)close(redirect->fd);
+  for (size_t i = 0; i < TC_LOOPBACK_MOST; i++) {
+    if (redirect->fds[i] >= 0) (void)close(redirect->fds[i]);
+  }
   tc_sigpipe_block(&sigpipe);
   if (redirect->daemon != NULL) MHD_stop_daemon(redirect->daemon);
   tc_sigpipe_restore(&sigpipe);

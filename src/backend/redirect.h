@@ -15,11 +15,12 @@
 typedef struct tc_redirect tc_redirect;
 
 typedef struct tc_redirect_options {
-  const char *host; /* "127.0.0.1" or "::1" */
+  const char *host; /* "127.0.0.1", "::1", or "localhost" for both */
   uint16_t port;    /* 0: any that is free */
   tc_str path;      /* of the redirect URI, as written there; starts with '/' */
   tc_str state;     /* what the callback must carry; not empty */
   bool fragment;    /* the answer is in the URL's fragment: a page hands it over */
+  bool form_post;   /* it is a form that the provider's page posts (OAuth 2.0 Form Post) */
 } tc_redirect_options;
 
 /* Binds and listens. What `options` points at is copied. */

@@ -106,8 +106,9 @@ static tc_str check_text(lua_State *L, const char *field) {
 
 static const char *check_host(lua_State *L) {
   tc_str host = check_text(L, "host");
-  if (!tc_str_equal(host, TC_STR("127.0.0.1")) && !tc_str_equal(host, TC_STR("::1"))) {
-    luaL_error(L, "open: host must be \"127.0.0.1\" or \"::1\"");
+  if (!tc_str_equal(host, TC_STR("127.0.0.1")) && !tc_str_equal(host, TC_STR("::1")) &&
+      !tc_str_equal(host, TC_STR("localhost"))) {
+    luaL_error(L, "open: host must be \"127.0.0.1\", \"::1\" or \"localhost\"");
   }
   return host.data;
 }
@@ -138,16 +139,16 @@ static tc_str check_state(lua_State *L) {
   return state;
 }
 
-static bool check_fragment(lua_State *L) {
-  lua_pushliteral(L, "fragment");
+static bool check_flag(lua_State *L, const char *field) {
+  lua_pushstring(L, field);
   lua_rawget(L, 1);
   if (!lua_isnoneornil(L, -1) && !lua_isboolean(L, -1)) {
-    luaL_error(L, "open: fragment must be a boolean, not %s", luaL_typename(L, -1));
+    luaL_error(L, "open: %s must be a boolean, not %s", field, luaL_typename(L, -1));
   }
   return lua_toboolean(L, -1) != 0;
 }
 
-/* open{ host=, port=, path=, state=, fragment= } -> listener; nil, err */
+/* open{ host=, port=, path=, state=, fragment=, form_post= } -> listener; nil, err */
 static int l_redirect_open(lua_State *L) {
   tc_redirect_options options;
   tc_error err = TC_ERROR_NONE;
@@ -157,7 +158,8 @@ static int l_redirect_open(lua_State *L) {
   options.port = check_port(L);
   options.path = check_path(L);
   options.state = check_state(L);
-  options.fragment = check_fragment(L);
+  options.fragment = check_flag(L, "fragment");
+  options.form_post = check_flag(L, "form_post");
   l_redirect *self = new_closed(L);
   if (tc_redirect_open(&self->redirect, &options, &err) < 0) return tc_lua_fail(L, &err);
   return 1;
@@ -171,20 +173,19 @@ static int l_turn_close(lua_State *L) {
   return 0;
 }
 
-/* turn(host, port) -> the turn to log in at that address, until it is closed; false: another
+/* turn(port) -> the turn to log in at that port of the loopback, until it is closed; false: another
    process of this user has it */
 static int l_turn(lua_State *L) {
   static const luaL_Reg methods[] = {{"close", l_turn_close}, {NULL, NULL}};
   static const luaL_Reg metamethods[] = {
       {"__gc", l_turn_close}, {"__close", l_turn_close}, {NULL, NULL}};
-  const char *host = luaL_checkstring(L, 1);
-  lua_Integer port = luaL_checkinteger(L, 2);
-  luaL_argcheck(L, port > 0 && port <= UINT16_MAX, 2, "not a port");
+  lua_Integer port = luaL_checkinteger(L, 1);
+  luaL_argcheck(L, port > 0 && port <= UINT16_MAX, 1, "not a port");
   int *turn = lua_newuserdata(L, sizeof *turn);
   *turn = TC_TURN_NONE;
   tc_lua_push_class(L, TURN_METATABLE, methods, metamethods);
   lua_setmetatable(L, -2);
-  if (!tc_turn_take(turn, host, (uint16_t)port)) lua_pushboolean(L, false);
+  if (!tc_turn_take(turn, (uint16_t)port)) lua_pushboolean(L, false);
   return 1;
 }
 

@@ -38,7 +38,8 @@ const person = {
   grant_types: ['authorization_code', 'refresh_token'],
   response_types: ['code'],
   application_type: 'native',
-  redirect_uris: ['http://127.0.0.1/callback', 'http://[::1]/callback'],
+  redirect_uris: ['http://127.0.0.1/callback', 'http://[::1]/callback', 'http://localhost/callback',
+    'com.example.app:/callback'],
   scope: 'openid read write',
 };
 

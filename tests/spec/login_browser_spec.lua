@@ -100,6 +100,19 @@ describe("a login in a browser", function()
     logs_in_once("authorization_code", "confidential")
   end)
 
+  it("may be posted back by the provider's page #once", function()
+    local server = oidc_provider.start()
+    finally(function() server:stop() end)
+    local info = run("pkce", {
+      provider = server.provider, client_id = "public", scope = "openid read",
+      redirect_uri = "http://localhost:0/callback",
+      authorize_params = { response_mode = "form_post" },
+    })
+    assert.is_nil(info.kind, shown().text)
+    assert.equal("alice", server:owner(info.access_token))
+    assert.matches("Login received", shown().text)
+  end)
+
   it("may be refused by the user #once", function()
     local server = oidc_provider.start()
     finally(function() server:stop() end)

@@ -25,19 +25,19 @@ describe("a pasted login", function()
 
   setup(function()
     server = oidc_provider.start()
+  end)
+
+  before_each(function()
     options = {
       provider = server.provider, client_id = "confidential",
       client_secret = "confidential-secret-51c9", redirect_uri = "http://127.0.0.1:8123/callback",
       scope = "openid read", state = "known beforehand", open_browser = false,
     }
+    work = folder.new()
   end)
 
   teardown(function()
     server:stop()
-  end)
-
-  before_each(function()
-    work = folder.new()
   end)
 
   after_each(function()
@@ -97,6 +97,32 @@ describe("a pasted login", function()
     local result = paste("4/0AbCd-ef\n")
     assert.equal("reauthorize", result.kind) -- the server has given no such code
     assert.equal("invalid_grant", result.code)
+  end)
+
+  it("takes the code in whatever it is wrapped", function()
+    for _, text in ipairs { '"%s"', "'%s'", "<%s>", " `%s` ", '("%s")', "%s," } do
+      assert_logged_in(paste(text:format(query.read(response_url()).code) .. "\n"))
+    end
+    assert_logged_in(paste('"' .. response_url() .. '"\n'))
+    assert_logged_in(paste("<" .. response_url() .. ">,\n"))
+    local code = query.read(response_url()).code
+    assert_logged_in(paste(("%%%02x%s\n"):format(code:byte(), code:sub(2))))
+    assert_logged_in(paste(query.read(response_url()).code .. "#" .. options.state .. "\n"))
+    assert.equal("state", paste("a-code#of-another\n").kind)
+  end)
+
+  it("takes a code that ends as base64 does for one", function()
+    for _, text in ipairs { "b25l==\n", "b25l%3D%3d\n", "b25l=\n" } do
+      assert.equal("invalid_grant", paste(text).code) -- the server has given no such code
+    end
+  end)
+
+  it("serves addresses at which nobody can listen, and says so", function()
+    options.redirect_uri, options.open_browser = "com.example.app:/callback", nil
+    local result, said = paste(response_url() .. "\n")
+    assert_logged_in(result)
+    assert.truthy(said:find("The browser will be sent to com.example.app:/callback, where this "
+      .. "program cannot listen", 1, true))
   end)
 
   it("tells the user's no", function()

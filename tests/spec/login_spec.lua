@@ -5,10 +5,12 @@
 local folder = require "support.folder"
 local http = require "socket.http"
 local json = require "tokencache.json"
+local loopback = require "support.loopback"
 local ltn12 = require "ltn12"
 local oidc_provider = require "support.oidc_provider"
 local process = require "support.process"
 local query = require "support.query"
+local socket = require "socket"
 local started_browser = require "support.started_browser"
 local tokencache = require "tokencache"
 
@@ -67,6 +69,17 @@ describe("a login", function()
       assert.same({ given[1], REDIRECT_URI }, given)
       assert.equal(server.provider.authorize_url, select(2, query.read(given[1])))
       assert.equal(token, cache:get_cached_token().access_token)
+    end)
+
+    it("is sent back to any address that is registered, a URL or not", function()
+      assert((willing { redirect_uri = "com.example.app:/callback" }):get_access_token())
+      local sent
+      local flow = new { redirect_uri = "Alice_Example-App-PRD-1a2b", authorize = function(url)
+        sent = query.read(url).redirect_uri
+        return nil, "enough"
+      end, cache = tokencache.cache.memory {} }
+      assert.equal("enough", select(2, flow:get_access_token()).message)
+      assert.equal("Alice_Example-App-PRD-1a2b", sent)
     end)
 
     it("takes place once", function()
@@ -187,6 +200,27 @@ describe("a login", function()
       assert.equal(200, status)
       assert.matches("Login received", page)
       assert.equal("openid read", result(child).scope)
+    end)
+
+    it("comes back to localhost", function()
+      local child = start { redirect_uri = "http://localhost:0/callback" }
+      local url = address()
+      assert.matches("^http://localhost:%d+/callback$", query.read(url).redirect_uri)
+      assert.equal(200, (get(server:login(url))))
+      assert.equal("openid read", result(child).scope)
+    end)
+
+    it("comes back to the first of several ports that is free", function()
+      local taken = assert(socket.bind("127.0.0.1", 0))
+      local _, port = taken:getsockname()
+      local free = loopback.free_port()
+      local child = start { redirect_uri = { ("http://127.0.0.1:%d/callback"):format(port),
+        ("http://localhost:%d/callback"):format(free) } }
+      local url = address()
+      assert.equal(("http://localhost:%d/callback"):format(free), query.read(url).redirect_uri)
+      assert.equal(200, (get(server:login(url))))
+      assert.equal("openid read", result(child).scope)
+      taken:close()
     end)
 
     it("comes back over IPv6 as well", function()

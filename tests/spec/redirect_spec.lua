@@ -46,6 +46,42 @@ describe("the redirect listener", function()
       assert.equal("code=6&state=" .. STATE, server:wait_for_query())
     end)
 
+    describe("at localhost", function()
+      local function connects(host, port)
+        local client = assert(host == "::1" and socket.tcp6() or socket.tcp())
+        local made = client:connect(host, port)
+        client:close()
+        return made
+      end
+
+      it("listens on both loopback addresses, of which a browser takes either", function()
+        open { host = "localhost" }
+        local headers = { Host = "localhost:" .. server.port }
+        assert.equal(404, server:get("/other", headers):status())
+        if connects("::1", server.port) then
+          local words = server:http("GET", callback("6"), headers)
+          assert.equal(200, server:ask(words, "::1"):status())
+        else
+          server:get(callback("6"), headers)
+        end
+        assert.equal("code=6&state=" .. STATE, server:wait_for_query())
+      end)
+
+      it("takes no port that another program has on one of the two", function()
+        for _, host in ipairs { "127.0.0.1", "::1" } do
+          local other = redirect.open(redirect_listener.options { host = host })
+          if other then -- a machine may have no IPv6
+            local second, err = redirect.open(redirect_listener.options { host = "localhost",
+              port = other:port() })
+            assert.is_nil(second)
+            assert.truthy(err.message:find(("port %d of %s is in use; "):format(other:port(), host),
+              1, true))
+            other:close()
+          end
+        end
+      end)
+    end)
+
     it("names a port that is in use, and the way out", function()
       local port = open().port
       local second, err = redirect.open(redirect_listener.options { port = port })
@@ -66,7 +102,8 @@ describe("the redirect listener", function()
 
     it("raises for options that are wrong, and names them", function()
       local wrong = {
-        { { host = "localhost" }, "host must be" },
+        { { host = "localhost.example" }, "host must be" },
+        { { form_post = 1 }, "form_post must be" },
         { { host = "0.0.0.0" }, "host must be" },
         { { host = "127.0.0.1\0.example" }, "host must be" },
         { { host = 1 }, "host must be" },
@@ -291,6 +328,35 @@ describe("the redirect listener", function()
       local body = answer() .. "&x=" .. ("x"):rep(65536 - #answer() - 3)
       assert.equal(200, server:post("/callback", body, origin()):status())
       assert.equal(body, server:wait_for_query())
+    end)
+  end)
+
+  describe("where the provider's page posts the answer", function()
+    local ANSWER = "code=a%20code&state=" .. STATE
+
+    it("takes it from that origin, or from one that hides itself", function()
+      for _, origin in ipairs { "https://login.example", "null" } do
+        open { form_post = true }
+        local client = server:post("/callback", ANSWER, { Origin = origin })
+        assert.equal(200, client:status())
+        assert.truthy(client:body():find("<h1>Login received</h1>", 1, true))
+        assert.equal(ANSWER, server:wait_for_query())
+        server:close()
+      end
+    end)
+
+    it("refuses what is not our login's", function()
+      open { form_post = true }
+      for _, case in ipairs {
+        { 400, "/callback", "code=1&state=forged" },
+        { 400, "/callback", "code=1" },
+        { 400, "/callback", ANSWER, { Host = "evil.example" } },
+        { 404, "/other", ANSWER },
+      } do
+        assert.equal(case[1], server:post(case[2], case[3], case[4]):status())
+        assert.is_nil(server.query)
+      end
+      assert.is_true(server:still_waits())
     end)
   end)
 

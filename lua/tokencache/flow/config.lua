@@ -174,14 +174,8 @@ local function scope_text(scope)
   if type(scope) ~= "table" then
     return scope
   end
-  local count = 0
-  for _ in pairs(scope) do
-    count = count + 1
-    if type(scope[count]) ~= "string" then
-      return nil, "scope must be a list of strings"
-    end
-  end
-  return table.concat(scope, " ")
+  local problem = options.problem_of_strings("scope", scope)
+  return not problem and table.concat(scope, " ") or nil, problem
 end
 
 --- Returns a function that returns a digest of the client: who asks, where, and how. Two flows

@@ -8,10 +8,15 @@ local errors = require "tokencache.error"
 local hidden = require "tokencache.util.hidden"
 local log = require "tokencache.log"
 local options = require "tokencache.util.options"
+local redirect_uri = require "tokencache.flow.redirect_uri"
 
 ---@class tokencache.UserFlow: tokencache.Flow
 ---@field authorize_url string
----@field redirect_uri string
+---@field redirect_uri string     the first, where there are several
+---@field redirects tokencache.RedirectUri[]
+---@field any_port boolean        a login may be sent back to another one than `redirect_uri`
+---@field response_mode? string  how the answer comes: "query", "fragment", "form_post"; default:
+---                               as is usual for the response_type
 ---@field response_type "code"|"token"
 ---@field pkce boolean
 local UserFlow = {}
@@ -24,7 +29,8 @@ UserFlow.call_rules = options.merge(config.call_rules, {
 local user = {}
 
 ---@class tokencache.UserFlowOptions: tokencache.FlowOptions
----@field redirect_uri? string     default: the provider's environment variable, if it has one
+---@field redirect_uri? string|string[]  as registered; of several, all on this machine, the first
+---                                whose port is free; default: the provider's environment variable
 ---@field open_browser? boolean    false: the user pastes the answer; default true
 ---@field authorize? false|fun(url: string, redirect_uri: string): string?, any  lets the user log
 ---                                in and returns the response URL, or nil and why not; false: the
@@ -38,7 +44,7 @@ local user = {}
 
 --- Options of these flows beside the common ones.
 user.rules = options.merge(config.rules, {
-  redirect_uri = { "string" },
+  redirect_uri = { { "string", "table" } },
   state = { "string" },
   show_dialog = { "boolean" },
   open_browser = { "boolean", default = true },
@@ -61,16 +67,6 @@ local function check_texts(checked)
   end
 end
 
-local function read_redirect_uri(text)
-  local url, problem = core.parse_url((text:gsub(" ", "%%20"))) -- sent as it is, blanks and all
-  if not url then
-    return nil, "redirect_uri: " .. problem
-  elseif url.fragment then
-    return nil, "redirect_uri must not have a fragment (RFC 6749 §3.1.2)"
-  end
-  return url
-end
-
 local function check_authorize_url(text)
   if not text then
     return "provider: authorize_url is required"
@@ -86,17 +82,20 @@ function user.complete(kind)
     if problem then
       return problem
     end
-    self.redirect, problem = read_redirect_uri(checked.redirect_uri)
+    self.redirects, problem = redirect_uri.read(checked.redirect_uri,
+      checked.authorize or not checked.open_browser)
     if problem then
       return problem
     end
-    self.authorize_params, problem = config.params("authorize_params",
-      config.merged(checked.authorize_params, server.authorize_params), authorization.reserved)
+    local params = config.merged(checked.authorize_params, server.authorize_params)
+    self.authorize_params, problem = config.params("authorize_params", params,
+      authorization.reserved)
     if problem then
       return problem
     end
-    self.any_port = self.redirect.port == "0"
-    self.redirect_uri = checked.redirect_uri
+    self.response_mode = params and params.response_mode
+    self.any_port = self.redirects[1].any_port or #self.redirects > 1
+    self.redirect_uri = self.redirects[1].text
     self.authorize_url = server.authorize_url
     self.authorize = checked.authorize or nil
     self.may_log_in = checked.authorize ~= false
@@ -112,19 +111,11 @@ function user.complete(kind)
     self.refresh_token_lifetime = server.refresh_token_lifetime
     self.reuses = server.rotates_refresh_tokens == false
     self.spends = kind.response_type == "code" and not self.reuses
-    local warning = server.check_redirect_uri and server.check_redirect_uri(self.redirect)
+    local warning = server.check_redirect_uri and server.check_redirect_uri(self.redirects[1].url)
     if warning then
       log.warning("redirect_uri: ", warning)
     end
   end
-end
-
---- The redirect URI with the port that is listened on in place of port 0.
-function UserFlow:_redirect_uri_at(port)
-  if not self.any_port then
-    return self.redirect_uri
-  end
-  return (self.redirect_uri:gsub(":0", ":" .. port, 1))
 end
 
 --- Blames the caller of the method.

@@ -19,13 +19,6 @@ local function by_callback(flow)
   return authorization.read(flow, auth, text)
 end
 
---- Whether the browser of this machine can be sent back to this process.
-local function can_listen(flow)
-  local url = flow.redirect
-  return flow.open_browser and url.scheme == "http"
-    and (url.host == "127.0.0.1" or url.host == "::1")
-end
-
 ---@param flow tokencache.UserFlow
 ---@param turn? table       what an earlier call returned
 ---@return table? response  as from authorization.read; nil without an error: look into the cache,
@@ -36,7 +29,7 @@ function login.run(flow, turn)
   if flow.authorize then
     return by_callback(flow)
   end
-  if can_listen(flow) then
+  if flow.open_browser and flow.redirects[1].listens then
     return require("tokencache.login.listen")(flow, turn)
   end
   return require("tokencache.login.paste")(flow)

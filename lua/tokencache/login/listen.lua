@@ -5,6 +5,7 @@ local authorization = require "tokencache.authorization"
 local core = require "tokencache._core"
 local errors = require "tokencache.error"
 local library = require "tokencache.util.library"
+local redirect_uri = require "tokencache.flow.redirect_uri"
 
 local POLL = 0.2 -- seconds; so often Ctrl-C and the browser are looked after
 
@@ -12,9 +13,13 @@ local function say(...)
   io.stderr:write(...)
 end
 
+local function port_of(redirect)
+  return tonumber(redirect.url.port or "80")
+end
+
 --- Where the browser begins: an address of the listener, which sends it on. The command that opens
 --- it can be read by every user of the machine, and must not hold what the answer is checked by.
-local function start_url(flow, listener, url)
+local function start_url(flow, listener, redirect, url)
   local name, err = authorization.random_text(flow)
   if not name then
     return nil, err
@@ -22,7 +27,7 @@ local function start_url(flow, listener, url)
   local path = "/login/" .. name
   local ok
   ok, err = listener:send_to(path, url)
-  local host = flow.redirect.host
+  local host = redirect.url.host
   return ok and ("http://%s:%d%s"):format(host:find(":", 1, true) and "[" .. host .. "]" or host,
     listener:port(), path), err
 end
@@ -63,20 +68,32 @@ local function wait(flow, listener, browser)
   return nil, errors.new("timeout", "nobody logged in within " .. flow.login_timeout .. " seconds")
 end
 
-local function open(flow, redirect, state)
-  local url = flow.redirect
-  return redirect.open {
-    host = url.host,
-    port = tonumber(url.port or "80"),
-    path = url.path ~= "" and url.path or "/",
-    state = state,
-    fragment = flow.response_type == "token",
-  }
+--- Listens at the first of the redirect URIs whose port is free.
+---@return userdata? listener
+---@return tokencache.Error|tokencache.RedirectUri
+local function open(flow, module, state)
+  local mode, problem = flow.response_mode, nil
+  for _, redirect in ipairs(flow.redirects) do
+    local url = redirect.url
+    local listener, err = module.open {
+      host = url.host,
+      port = port_of(redirect),
+      path = url.path ~= "" and url.path or "/",
+      state = state,
+      fragment = mode == "fragment" or mode == nil and flow.response_type == "token",
+      form_post = mode == "form_post",
+    }
+    if listener then
+      return listener, redirect
+    end
+    problem = problem or err
+  end
+  return nil, problem
 end
 
 --- Sends the user away; what the browser brings back.
-local function ask(flow, listener, url)
-  local start, err = start_url(flow, listener, url)
+local function ask(flow, listener, redirect, url)
+  local start, err = start_url(flow, listener, redirect, url)
   if not start then
     return nil, err
   end
@@ -91,15 +108,15 @@ end
 
 ---@return table? response
 ---@return tokencache.Error?
-local function log_in(flow, redirect, state)
-  local auth, query
-  local listener, err = open(flow, redirect, state)
+local function log_in(flow, module, state)
+  local listener, redirect = open(flow, module, state)
   if not listener then
-    return nil, err
+    return nil, redirect
   end
-  auth, err = authorization.new(flow, flow:_redirect_uri_at(listener:port()), state)
+  local query
+  local auth, err = authorization.new(flow, redirect_uri.at(redirect, listener:port()), state)
   if auth then
-    query, err = ask(flow, listener, auth.url)
+    query, err = ask(flow, listener, redirect, auth.url)
   end
   listener:close()
   if not query then
@@ -115,23 +132,23 @@ end
 ---@return tokencache.Error?
 ---@return table? turn       to be closed when the token is saved
 return function(flow, turn)
-  local redirect
+  local module
   local state, err = authorization.new_state(flow)
   if state then
-    redirect, err = library("tokencache._redirect", "libmicrohttpd", "give open_browser = false")
+    module, err = library("tokencache._redirect", "libmicrohttpd", "give open_browser = false")
   end
-  if not redirect then
+  if not module then
     return nil, err
   end
-  if not turn and not flow.any_port then
+  local first = flow.redirects[1]
+  if not turn and not first.any_port then
     local waited
-    turn, err, waited = require("tokencache.login.turn")(flow, redirect,
-      tonumber(flow.redirect.port or "80"))
+    turn, err, waited = require("tokencache.login.turn")(flow, module, port_of(first))
     if waited or err then
       return nil, err, turn
     end
   end
   local response
-  response, err = log_in(flow, redirect, state)
+  response, err = log_in(flow, module, state)
   return response, err, turn
 end

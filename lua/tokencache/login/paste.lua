@@ -8,9 +8,39 @@ local errors = require "tokencache.error"
 local LONGEST_LINE = 4095 -- bytes; a terminal of Linux drops what follows, without a word
 local POLL = 0.2 -- seconds; so often Ctrl-C is looked after, which LuaJIT does not let end a read
 
---- A code may hold a slash, an address holds more.
-local function is_bare_code(text)
-  return not text:find("[=&?#%%]") and not text:find("://", 1, true)
+local WRAPPINGS = { ['"'] = '"', ["'"] = "'", ["`"] = "`", ["<"] = ">", ["("] = ")", ["["] = "]" }
+
+--- Takes away what people, mails and terminals put around an address or a code.
+local function unwrapped(text)
+  text = text:match("^%s*(.-)[%s,;]*$")
+  local last = WRAPPINGS[text:sub(1, 1)]
+  if last and #text > 1 and text:sub(-1) == last then
+    return unwrapped(text:sub(2, -2))
+  end
+  return text
+end
+
+--- The code, where the text is one and no address: a code may hold a slash and end in equals signs,
+--- as base64 does. Some pages show it percent-encoded.
+local function bare_code(text)
+  local code = text:gsub("%%(%x%x)", function(hex)
+    return string.char(tonumber(hex, 16))
+  end)
+  return not text:find("[&?#]") and not text:find("://", 1, true) and not text:find("=+[^=]")
+    and not code:find("[%c%%]") and code or nil
+end
+
+--- Some pages show both, "code#state".
+local function code_with_state(text, state)
+  local code, shown = text:match("^([^=&?#]+)#([^=&?#]+)$")
+  return shown == state and code or nil
+end
+
+--- Why nobody listens for the answer, where somebody may wonder.
+local function reason(flow)
+  return flow.open_browser and not flow.redirects[1].listens
+    and "\n\n(The browser will be sent to " .. core.printable(flow.redirect_uri) .. ", where this "
+    .. "program cannot listen: it can at http://127.0.0.1, [::1] or localhost.)" or ""
 end
 
 ---@param flow tokencache.UserFlow
@@ -22,7 +52,7 @@ return function(flow)
     return nil, err
   end
   io.stderr:write("Open this address in a browser and log in:\n\n  ", auth.url,
-    "\n\nThen paste the address that you were sent to: ")
+    reason(flow), "\n\nThen paste the address that you were sent to: ")
   repeat until not core.is_keyboard_quiet(POLL)
   local text = io.stdin:read("*l")
   if not text or not text:find("%S") then
@@ -33,9 +63,11 @@ return function(flow)
     return nil, errors.new("protocol", "the terminal cut the pasted address at " .. LONGEST_LINE
       .. " bytes; paste the code in it alone, or pass the address in from a file or a pipe")
   end
-  text = text:match("^%s*(.-)%s*$")
-  if is_bare_code(text) and flow.response_type == "code" then
-    return authorization.complete(flow, auth, { code = text })
+  text = unwrapped(text)
+  local code = flow.response_type == "code"
+    and (bare_code(text) or code_with_state(text, auth.state))
+  if code then
+    return authorization.complete(flow, auth, { code = code })
   end
   return authorization.read(flow, auth, text)
 end

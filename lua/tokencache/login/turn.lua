@@ -6,16 +6,16 @@ local errors = require "tokencache.error"
 
 local POLL = 0.2 -- seconds
 
----@type table<string, userdata>  of this Lua state, by address
+---@type table<integer, userdata>  of this Lua state, by port
 local held = setmetatable({}, { __mode = "v" })
 
 --- Reports whether to wait would be to wait for oneself: the other login is one of this thread,
 --- which does not go on while it sleeps. An abandoned one is for the collector.
-local function waits_for_itself(flow, address)
-  if held[address] then
+local function waits_for_itself(flow, port)
+  if held[port] then
     collectgarbage()
   end
-  return held[address] ~= nil and flow.io.sleep == core.sleep
+  return held[port] ~= nil and flow.io.sleep == core.sleep
 end
 
 --- Waits until it is this login's turn.
@@ -26,10 +26,9 @@ end
 ---@return tokencache.Error?
 ---@return boolean? waited
 return function(flow, redirect, port)
-  local host, address = flow.redirect.host, flow.redirect.host .. " " .. port
   local deadline, waited = core.monotonic() + flow.login_timeout, false
-  local turn = redirect.turn(host, port)
-  if not turn and not waits_for_itself(flow, address) then
+  local turn = redirect.turn(port)
+  if not turn and not waits_for_itself(flow, port) then
     io.stderr:write(("Another login is under way at port %d; waiting for it.\n"):format(port))
     waited = true
   end
@@ -41,8 +40,8 @@ return function(flow, redirect, port)
       return nil, errors.new("timeout", ("another login has kept port %d for %s seconds; end it, "
         .. "or try again later"):format(port, flow.login_timeout))
     end
-    turn = redirect.turn(host, port)
+    turn = redirect.turn(port)
   end
-  held[address] = turn or held[address]
+  held[port] = turn or held[port]
   return turn, nil, waited
 end

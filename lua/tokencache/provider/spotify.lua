@@ -7,7 +7,7 @@ local function check_redirect_uri(url)
   if url.host == "localhost" then
     return "Spotify refuses localhost; write 127.0.0.1 instead, here and in the dashboard"
   end
-  if url.scheme ~= "https" and not url.loopback then
+  if url.scheme == "http" and not url.loopback then
     return "Spotify refuses http here; use https, or http on 127.0.0.1"
   end
 end

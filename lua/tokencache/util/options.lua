@@ -166,6 +166,20 @@ function options.argument(where, name, value, wanted)
   end
 end
 
+--- What is wrong with a list that must hold strings and nothing else.
+---@param name string
+---@param list table
+---@return string?
+function options.problem_of_strings(name, list)
+  local count = 0
+  for _ in pairs(list) do
+    count = count + 1
+    if type(list[count]) ~= "string" then
+      return name .. " must be a list of strings"
+    end
+  end
+end
+
 --- Both sets of rules, or of methods, in one.
 function options.merge(rules, more)
   local all = {}
