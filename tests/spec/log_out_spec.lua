@@ -36,7 +36,8 @@ for name, new_store in pairs(real.new) do
   end
 end
 
---- The same store, which takes nothing new while the switch is on.
+--- The same store, which takes nothing new while the switch is on, and cannot be read while its
+--- `read_on` is.
 local function over_switch(new_store, switch)
   return function()
     local store = new_store()
@@ -52,7 +53,13 @@ local function over_switch(new_store, switch)
     if identity == nil then
       identity = store
     end
-    return setmetatable({ set = saves_by "set", replace = saves_by "replace",
+    local function get(_, ...)
+      if switch.read_on then
+        return nil, "this process may not read"
+      end
+      return store:get(...)
+    end
+    return setmetatable({ get = get, set = saves_by "set", replace = saves_by "replace",
       identity = identity }, { __index = store })
   end
 end
@@ -128,6 +135,27 @@ for _, backend in ipairs(backends) do
         assert.is_false(server:introspect(owed).active)
       end)
     end
+
+    it("a login that cannot be read stays, one that is damaged is removed", function()
+      local info = here:log_in()
+      log.set_logger(false)
+      for _, method in ipairs { "remove", "log_out" } do
+        switch.read_on = true
+        local ok, err = here:account()[method](here:account())
+        switch.read_on = false
+        assert.is_nil(ok)
+        assert.equal("cache", err.kind)
+        assert.equal(info.access_token, there:saved().access_token)
+      end
+      local raw = here.new_store()
+      raw = raw.back or raw.store or raw -- of a tiered or an encrypted one, what is behind
+      raw:set(here:handler().key, "no token")
+      assert.is_nil(here:saved())
+      assert.same({ true }, { here:account():remove() })
+      local token, err = there:account():get_access_token()
+      assert.is_nil(token)
+      assert.equal("reauthorize", err.kind, tostring(err))
+    end)
 
     it("what this process owes is dropped by its own log out", function()
       here:log_in()

@@ -227,6 +227,13 @@ describe("a session with a lock", function()
     assert.equal(1, #stage.requests)
   end)
 
+  it("removes what is no token", function()
+    log.set_logger(false)
+    local handler, session = request("no token")
+    assert.is_true(stage:user_flow({ cache = handler }):remove())
+    assert.is_nil(session.token_info)
+  end)
+
   it("gives a login of its own to nobody else", function()
     assert.equal("access-1", get((request(LOGIN))))
     local handler = request(LOGIN)

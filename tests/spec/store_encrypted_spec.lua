@@ -220,7 +220,11 @@ describe("store.encrypted", function()
         expect_refused("the key id b", sealing:can_save("ann", old, 10))
       end
       expect_refused("the key id b", sealing:replace("ann", nil, "2"))
+      expect_refused("the key id b", sealing:replace("ann", "1", nil))
       assert.equal(entry, inner:get("ann"))
+      assert.equal(entry, (select(3, sealing:get("ann"))))
+      assert.is_true(sealing:replace("ann", entry, nil))
+      assert.is_nil(inner:get("ann"))
     end)
 
     it("nothing while another holds the lock", function()

@@ -73,7 +73,8 @@ local function has_entries(handler)
   return handler.account_id and handler.replace_cached_token and not handler.may_be_stale
 end
 
---- Removes what was read, as long as that is not a later login's.
+--- Removes what was read, as long as that is not a later login's. A damaged entry is removed too:
+--- it comes beside the error. Where there is none, nobody knows what is there.
 ---@param out tokencache.LogOut
 ---@return boolean? removed  nil: it failed; false: a later login is there
 ---@return any err
@@ -83,8 +84,9 @@ local function remove(out)
     local info, err, entry = token_of(out.account, out.state)
     if is_later(out, info) then
       return false
-    elseif err ~= nil and out.account.flow.io.monotonic() > out.deadline then
-      return nil, err -- it could be a later login
+    elseif err ~= nil and (entry == nil and handler.replace_cached_token
+      or out.account.flow.io.monotonic() > out.deadline) then
+      return nil, err
     elseif entry == nil and err == nil and (i > 1 or has_entries(handler)) then
       return true -- nothing is there
     end

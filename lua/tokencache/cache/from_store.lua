@@ -117,13 +117,14 @@ end
 --- is one that others hold too and nobody may change.
 ---@param bytes any
 ---@param err any
+---@param damaged? any  the entry, where the store cannot tell its bytes
 ---@return tokencache.TokenInfo?  nil without an error: nothing is cached
 ---@return tokencache.Error?
 ---@return string? entry  the bytes
-function Handler:decode(bytes, err)
+function Handler:decode(bytes, err, damaged)
   if bytes == nil then
     if err ~= nil then
-      return nil, store_failure(self, "get", err)
+      return nil, store_failure(self, "get", err), damaged
     end
     log.debug(function() return name_of(self) end, ": no token is cached")
     return nil

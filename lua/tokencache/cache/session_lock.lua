@@ -126,7 +126,7 @@ function Locked:get_cached_token(anew)
     self:set_out()
   end
   if self.failed ~= nil or self.info == nil or not anew then
-    return self.info, self.failed
+    return self.info, self.failed, self.failed
   end
   local info, err, entry = newest(self, self.info)
   if err == nil and info ~= self.info then

@@ -140,9 +140,10 @@ local function methods(secrets, use, allows_plaintext)
 
   local all = {}
 
+  --- The third result is the entry as it is, where it does not open.
   function all.get(self, key, anew)
-    local bytes, err = look(self, key, anew)
-    return bytes, err
+    local bytes, err, entry = look(self, key, anew)
+    return bytes, err, err ~= nil and entry or nil
   end
 
   function all.set(self, key, bytes, ttl)
@@ -155,13 +156,13 @@ local function methods(secrets, use, allows_plaintext)
   end
 
   --- Compares what the entry says with `old`, and has that very entry replaced or deleted. One that
-  --- does not open is a failure: nobody can tell what it is.
+  --- does not open is a failure: nobody can tell what it is. Only to delete it works.
   function all.replace(self, key, old, bytes, ttl, handle)
     check_bytes("store.encrypted", bytes, "replace", old)
     local there, err, entry = look(self, key, true)
-    if err ~= nil then
+    if err ~= nil and (bytes ~= nil or entry == nil or entry ~= old) then
       return nil, err
-    elseif there ~= old then
+    elseif err == nil and there ~= old then
       return false
     end
     local new
