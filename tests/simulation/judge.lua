@@ -98,8 +98,8 @@ end
 --- When all is quiet and nothing fails any more, every login that was not lost for a reason works.
 function judge.final(world, call, token, err)
   local account = world.accounts[call.account]
-  if world.round == 1 then
-    return -- what is owed in a process without timers is saved at its first call
+  if not world.is_settled then
+    return
   elseif not world.store.kind.lock or token or account.is_unclear or not account.current then
     return
   elseif err.kind ~= "reauthorize" then

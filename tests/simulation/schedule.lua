@@ -9,7 +9,8 @@ local new_store = require "simulation.store"
 local new_truth = require "simulation.truth"
 local new_world = require "simulation.world"
 
-local QUIET = 150 -- seconds without calls and faults: locks end, debts are paid
+local QUIET = 150     -- seconds without calls and faults: locks end, debts are paid
+local MOST_ROUNDS = 5 -- of calls until nothing is owed any more
 
 local function no_faults()
   return { store = 0, slow = 0, outages = {}, slow_provider = 0, unwilling = 0, unsent = 0,
@@ -194,7 +195,17 @@ local function new(seed, history)
   return world
 end
 
---- What all who are alive get when nothing fails any more.
+local function is_owing(world)
+  for _, process in ipairs(world.processes) do
+    if not process.is_dead and process.io.process.owing > 0 then
+      return true
+    end
+  end
+  return false
+end
+
+--- What all who are alive get when nothing fails any more. In a process without timers it takes a
+--- call to save what is owed, and another's call may have the lock just then.
 local function ask_again(world)
   world.faults, world.strikes = no_faults(), {}
   local is_anyone = false
@@ -206,8 +217,8 @@ local function ask_again(world)
     new_process(world)
   end
   world:run(world.now + QUIET)
-  for round = 1, 2 do
-    world.round = round
+  for round = 1, MOST_ROUNDS do
+    world.is_settled = round > 1 and not is_owing(world)
     world:note("-- all works again; everybody asks")
     for _, process in ipairs(world.processes) do
       if not process.is_dead then
@@ -215,7 +226,11 @@ local function ask_again(world)
       end
     end
     world:run(world.now + 40)
+    if world.is_settled or world.violation then
+      return
+    end
   end
+  world:fail("a token is still owed although all works again")
 end
 
 ---@param seed integer
