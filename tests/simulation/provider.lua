@@ -144,8 +144,9 @@ local function send(self, given, fate, has_heartbeats)
   local timeout = given.deadline - task.process.io.monotonic()
   local request = { url = given.url, body = given.body,
     refresh = field(given.body, "refresh_token"), task = task, process = task.process,
-    at = world.now, timeout = timeout, heartbeat = given.heartbeat,
-    heartbeat_interval = has_heartbeats and given.heartbeat_interval, fate = fate }
+    at = world.now, looked_at = task.looked_at or world.now, timeout = timeout, fate = fate,
+    heartbeat = given.heartbeat,
+    heartbeat_interval = has_heartbeats and given.heartbeat_interval }
   world:note("request", request.refresh or request.body:match("code%-%d+") or "revocation")
   world.truth:on_send(request)
   local seconds = travel_time(self, request)

@@ -118,7 +118,8 @@ end
 
 local effects = {}
 
-function effects.get(self, key)
+function effects.get(self, key, task)
+  task.looked_at = self.world.now
   return lookup(self, key)
 end
 
@@ -146,7 +147,8 @@ function effects.replace(self, key, _, old, bytes, ttl, handle)
   return put(self, key, bytes, ttl)
 end
 
-function effects.can_save(self, key, _, bytes, ttl, handle)
+function effects.can_save(self, key, task, bytes, ttl, handle)
+  task.looked_at = self.world.now
   if not may_replace(self, key, bytes, handle) then
     return false
   elseif self.kind.can_save_anew then

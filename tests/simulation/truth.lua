@@ -8,7 +8,8 @@
 --- - the lock under which it was sent or owed came to its end in the store by itself, because its
 ---   holder was stopped for longer than it lived, could not reach the store to extend it, has no
 ---   timers to extend it for a debt, or is over a store that has none to extend;
---- - the store went back to an older state, and who asked next could not know that;
+--- - the store went back to an older state after who sent it had looked there, and who asked next
+---   could not know that;
 --- - the store has no locks at all.
 
 local Truth = {}
@@ -110,14 +111,18 @@ function Truth.on_put(world, key, bytes)
   end
 end
 
---- A log out whose caller was told that its time is over may go on; but it is no word on a login
---- that was begun after that.
+--- Only a log out removes a login that works. One whose caller was told that its time is over may
+--- go on; but it is no word on a login that was begun after that.
 function Truth.on_removal(world, key)
   local token = world.provider.refresh[world.store:refresh_token_at(key)]
   local call = world.current.call
-  local begun = token and token.family.begun
-  if begun and call and call.is_log_out and call.ended and begun > call.ended
-    and world.store.kind.replace and not world.has_jumped then
+  if not token or not call or not world.store.kind.replace then
+    return
+  elseif not call.is_log_out and token.family.is_alive and token.id == token.family.newest then
+    return world:fail("a login that works is removed, and nobody has logged out")
+  end
+  local begun = token.family.begun
+  if begun and call.is_log_out and call.ended and begun > call.ended and not world.has_jumped then
     world:fail("a log out removes a login that was begun after its caller was told the end")
   end
 end
@@ -297,7 +302,7 @@ function Truth:on_replay(token, request)
     return
   elseif not world.store.kind.lock then
     excuse(self, family, "there are no locks")
-  elseif self.restored_at and self.restored_at >= spender.at then
+  elseif self.restored_at and self.restored_at >= spender.looked_at then
     excuse(self, family, "the store went back")
   elseif not spender.delivered and (spender.lost or spender.process.is_dead
     or spender.task.gone) then

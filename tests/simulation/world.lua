@@ -15,6 +15,7 @@ local MOST_STEPS = 60000
 ---@field thread thread
 ---@field turn integer     events for earlier turns are stale
 ---@field gone? boolean    it was dropped
+---@field looked_at? number  when it last read an entry of the store
 
 local function sift_up(heap, at, event)
   while at > 1 do
