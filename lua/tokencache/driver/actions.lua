@@ -324,7 +324,9 @@ end
 --- without its refresh token.
 local function remove(run, info)
   local handler, flow, read = run.handler, run.flow, run.read or {}
-  if handler.remove_cached_token then
+  if run.unread then
+    return nil, run.unread
+  elseif handler.remove_cached_token then
     return handler:remove_cached_token(read.entry, run.lock.handle)
   end
   local rest = token_info.copy(info)
