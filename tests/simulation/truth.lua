@@ -101,9 +101,9 @@ end
 
 --- Whoever logged in last counts: what was renewed of the login before is not saved over that.
 function Truth.on_put(world, key, bytes)
-  local tokens, call = world.provider.refresh, world.current.call
+  local tokens = world.provider.refresh
   local before, token = tokens[world.store:refresh_token_at(key)], tokens[bytes:match("rt%-%d+")]
-  if not before or not token or world.has_jumped or (call and call.is_given)
+  if not before or not token or world.has_jumped or token.is_given
     or not world.store.kind.replace or token.id == token.family.first then
     return
   elseif before.family.at - token.family.at > 2 then
@@ -271,6 +271,7 @@ function Truth:on_answer(request)
     local new = provider.refresh[request.new]
     if new then
       new.receiver, new.receiver_task = process, request.task
+      new.is_given = call and call.is_given -- the caller has brought that login
     end
     if request.token and request.new ~= request.refresh then
       request.delivered = true
