@@ -84,6 +84,17 @@ describe("a call", function()
 end)
 
 describe("a token with some seconds left", function()
+  it("is warned of once in a while, not at each call", function()
+    local stage = stages.new { token_info = EXPIRING }
+    stage.on.request = stages.refuse
+    local flow = stage:flow()
+    for _ = 1, 3 do
+      assert.equal("expiring", flow:get_access_token())
+    end
+    assert.same({ "warning the token could not be renewed yet, the old one still works: "
+      .. "no connection" }, stage.logged)
+  end)
+
   it("is returned with a warning when the server is away", function()
     local stage = stages.new { token_info = EXPIRING, lock = true }
     stage.on.request = stages.refuse
@@ -186,6 +197,17 @@ describe("a cache that cannot be read", function()
     local stage = stages.new()
     stage.on.load = function() return nil, "the disk is on fire" end
     expect_new_token(stage, "the disk is on fire")
+  end)
+
+  it("is warned of once in a while, not at each look", function()
+    local stage = stages.new { lock = true }
+    stage.on.load = function() return nil, "the disk is on fire" end
+    local flow = stage:user_flow()
+    for _ = 1, 3 do
+      local _, err = flow:get_access_token()
+      assert.equal("cache", err.kind)
+    end
+    assert.same({ "warning the cache could not be read: the disk is on fire" }, stage.logged)
   end)
 
   local garbage = {

@@ -112,7 +112,7 @@ function actions.load(run, is_dead)
     info = debt.unread(run.account, state)
     if not info then
       run.cache_error = err
-      log.warning("the cache could not be read: ", err)
+      log.repeated("warning", "load: " .. tostring(err), "the cache could not be read: ", err)
       return "failed"
     end
     run.unread = err
