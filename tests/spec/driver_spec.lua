@@ -257,8 +257,8 @@ describe("a save that fails", function()
       stage.on.save = failure[1]
       assert.equal("access-1", flow:get_access_token())
       assert.equal("load request save", stage:acts())
-      assert.same({ "error the token could not be saved; it is kept in memory and saved at the "
-        .. "next call: " .. failure[2] }, stage.logged)
+      assert.same({ "error the token could not be saved; it is kept in memory, and the save is "
+        .. "tried again: " .. failure[2] }, stage.logged)
       stage.on.save = nil
       assert.equal("access-1", flow:get_access_token())
       assert.equal("load save", stage:acts())

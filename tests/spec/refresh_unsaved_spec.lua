@@ -27,8 +27,8 @@ describe("a renewed login that could not be saved", function()
 
   it("is returned, reported, and saved at the next call", function()
     local stage, flow = unsaved()
-    assert.same({ "error the token could not be saved; it is kept in memory and saved at the next "
-      .. "call: the disk is full" }, stage.logged)
+    assert.same({ "error the token could not be saved; it is kept in memory, and the save is "
+      .. "tried again: the disk is full" }, stage.logged)
     stage.on.save = nil
     assert.equal("access-1", flow:get_access_token())
     assert.equal("load save", stage:acts())

@@ -26,7 +26,7 @@ local function note_failure(owed, err)
   err = errors.wrap("cache", err)
   shared.warn_of_absence(owed)
   log.repeated("error", "save: " .. tostring(err), "the token could not be saved; it is kept in "
-    .. "memory and saved at the next call: ", err)
+    .. "memory, and the save is tried again: ", err)
 end
 
 --- Whether it is a login that has just come: whatever is there gives way. Clocks of machines differ
