@@ -132,7 +132,7 @@ function authorization.complete(flow, auth, response)
   local wanted = flow.response_type == "token" and "access_token" or "code"
   if not response[wanted] or response[wanted] == "" then
     return nil, errors.new("protocol", "the response holds no " .. wanted
-      .. "; give the whole address that the browser was sent to")
+      .. "; give the whole address that the browser was sent to after the login")
   end
   response.redirect_uri = auth.redirect_uri
   response.code_verifier = auth.code_verifier

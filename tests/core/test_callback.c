@@ -111,7 +111,10 @@ static void test_the_issuer_must_be_ours(void) {
   CHECK_NUM(check_against("?state=s&iss=https%3A%2F%2Fi", ours, &err), 0);
   CHECK_NUM(check_against("?state=s&iss=https://j", ours, &err), TC_ERR_STATE);
   CHECK_NUM(check_against("?state=s&iss=", ours, &err), TC_ERR_STATE);
-  CHECK_NUM(check_against("?state=s", ours, &err), TC_ERR_STATE);
+  CHECK_NUM(check_against("?code=c&state=s", ours, &err), TC_ERR_STATE);
+  CHECK_NUM(check_against("?error=e&state=s", ours, &err), TC_ERR_STATE);
+  CHECK_NUM(check_against("#access_token=t&state=s", ours, &err), TC_ERR_STATE);
+  CHECK_NUM(check_against("/login?client_id=c&state=s", ours, &err), 0);
   ours.iss_optional = true;
   CHECK_NUM(check_against("?state=s", ours, &err), 0);
   CHECK_NUM(check_against("?state=s&iss=https://j", ours, &err), TC_ERR_STATE);

@@ -39,8 +39,10 @@ static void check_same_when_written(const tc_callback *callback) {
 static void check_verdict(const tc_callback *callback) {
   tc_error err = TC_ERROR_NONE;
   int rc = tc_callback_check(callback, &expected, &err);
+  bool answers = callback->code.len + callback->error.len + callback->access_token.len > 0;
+  bool needs_issuer = answers || callback->iss.data != NULL;
   bool ours = tc_str_equal(tc_buf_str(&callback->state), expected.state) &&
-              tc_str_equal(tc_buf_str(&callback->iss), expected.issuer);
+              (!needs_issuer || tc_str_equal(tc_buf_str(&callback->iss), expected.issuer));
   if (rc != 0) require_error(&err, rc);
   require((rc == TC_ERR_STATE) == !ours);
   require((rc == TC_ERR_DENIED) == (ours && callback->error.len > 0));

@@ -162,6 +162,13 @@ describe("both halves of a login", function()
       assert(flow:exchange(response_url, pending))
     end)
 
+    it("know the address of the login page, pasted in place of a response", function()
+      local flow = pkce()
+      local url, pending = flow:get_authorize_url()
+      assert_refused("protocol", "the response holds no code", flow:exchange(url, pending))
+      assert(flow:exchange(server:login(url), pending))
+    end)
+
     it("let a response without one pass where the server never sends it", function()
       local flow = pkce { provider = with_issuer(server.url, false) }
       local url, pending = flow:get_authorize_url()
