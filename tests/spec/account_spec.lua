@@ -80,6 +80,16 @@ describe("flow:account", function()
     assert.equal("tokencache.account: anna", tostring(account))
   end)
 
+  it("returns the token_info or nil and an error, and nothing more", function()
+    local stage = stages.new()
+    local flow = stage:user_flow()
+    assert.equal(2, select("#", flow:refresh_access_token()))
+    assert.equal(2, select("#", flow:refresh_access_token("r")))
+    stage.on.request = stages.refuse
+    assert.equal(2, select("#", flow:validate_token { access_token = "x", expires_at = 10,
+      refresh_token = "r" }))
+  end)
+
   it("says what is wrong with a call, and whose call it was", function()
     local stage, store = scene()
     local many, one = stage:user_flow { store = store }, stage:user_flow()

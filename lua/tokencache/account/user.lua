@@ -88,11 +88,12 @@ function UserAccount:refresh_access_token(refresh_token)
         2)
     end
   end
-  return driver.run(account, account.flow.timeout, {
+  local info, err = driver.run(account, account.flow.timeout, {
     forced = true,
     given = refresh_token and { refresh_token = refresh_token },
     stays_out = true,
   })
+  return info, err
 end
 
 --- The token_info if it serves this flow, renewed where it has expired: that login then replaces
@@ -112,7 +113,8 @@ function UserAccount:validate_token(info)
     or account.flow.client:judge(account.now(), token_info.flat(info)) == "unfit" then
     return nil
   end
-  return driver.run(account, account.flow.timeout, { given = info, stays_out = true })
+  local renewed, err = driver.run(account, account.flow.timeout, { given = info, stays_out = true })
+  return renewed, err
 end
 
 --- Seconds until the user must log in again, where the provider ends refresh tokens after a time.
