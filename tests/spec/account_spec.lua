@@ -90,6 +90,14 @@ describe("flow:account", function()
       refresh_token = "r" }))
   end)
 
+  it("knows a store from a cache handler, where one is given as the other", function()
+    local stage = stages.new()
+    assert.error_matches(function() stage:user_flow { cache = tokencache.store.memory {} } end,
+      "cache is a store, not a cache handler; give it as store=", 1, true)
+    assert.error_matches(function() stage:user_flow { store = tokencache.cache.memory {} } end,
+      "store is a cache handler, which keeps one token; use one of tokencache.store", 1, true)
+  end)
+
   it("says what is wrong with a call, and whose call it was", function()
     local stage, store = scene()
     local many, one = stage:user_flow { store = store }, stage:user_flow()
@@ -125,7 +133,8 @@ describe("flow:account", function()
       assert.equal(case[1], (message:gsub("^tests/spec/account_spec.lua:%d+: ", "")))
       assert.matches("^tests/spec/account_spec.lua:%d+: ", message)
     end
-    assert.error_matches(function() stage:user_flow { store = {} } end, "store has no method get")
+    assert.error_matches(function() stage:user_flow { store = {} } end, "store has no method get; "
+      .. "use one of tokencache.store, or give yours get and set", 1, true)
     assert.error_matches(function()
       tokencache.flow.client_credentials { provider = { token_url = "https://a.example/t" },
         client_id = "i", client_secret = "s", store = store, cache = stage.handler }

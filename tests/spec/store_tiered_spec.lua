@@ -359,7 +359,7 @@ describe("store.tiered", function()
       { "back is required", function() store.tiered { front = memory } end },
       { "front is required", function() store.tiered { back = memory } end },
       { "front must be a table or userdata", function() store.tiered { front = 1, back = {} } end },
-      { "front: store has no method get",
+      { "front: store is a cache handler, which keeps one token",
         function() store.tiered { front = cache.memory {}, back = memory } end },
       { "back: store has no method set",
         function() store.tiered { front = memory, back = { get = print } } end },

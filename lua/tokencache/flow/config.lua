@@ -239,6 +239,10 @@ local REMEDY = "use one of tokencache.cache, or give yours both methods"
 ---@param name string  of what it was given as
 ---@return string?
 function config.problem_of_cache(name, cache)
+  if cache.get_cached_token == nil and cache.get ~= nil and cache.set ~= nil then
+    return name .. " is a store, not a cache handler; give it as store=, or make a handler of it "
+      .. "with tokencache.cache.from_store(store, key)"
+  end
   return require_method(name, cache, "get_cached_token", REMEDY)
     or require_method(name, cache, "save_token_to_cache", REMEDY)
     or cache.try_lock
