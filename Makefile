@@ -32,12 +32,11 @@ MODULES := _core _json _http _redirect _browser _crypto _redis _memcached
 
 CORE := $(wildcard src/core/*.c)
 JSON := $(wildcard src/core/json_*.c)
-SHARED_LUA := src/lua/lbuf.c src/lua/lclass.c src/lua/lerror.c src/core/buf.c src/core/error.c \
+SHARED_LUA := src/lua/largument.c src/lua/lbuf.c src/lua/lclass.c src/lua/lerror.c src/core/buf.c src/core/error.c \
               src/core/secret.c src/core/utf8.c
 
 FILE := $(wildcard src/backend/file*.c) src/backend/directory.c src/backend/lockfile.c src/backend/mount.c src/backend/owner.c \
-        src/backend/place.c src/backend/symlink.c src/backend/tempfile.c src/lua/lfile.c src/lua/lfilelock.c \
-        src/lua/lpath.c
+        src/backend/place.c src/backend/symlink.c src/backend/tempfile.c src/lua/lfile.c src/lua/lfilelock.c
 
 SOURCES__core := $(filter-out $(JSON),$(CORE)) $(FILE) src/lua/lcore.c src/lua/latclose.c src/lua/lauthorization.c src/lua/lclient.c \
                  src/lua/lengine.c src/lua/lgarbage.c src/lua/lint64.c src/lua/lmemory.c src/lua/lmemorylock.c \

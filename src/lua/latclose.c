@@ -17,16 +17,13 @@ static int l_atclose_gc(lua_State *L) {
 /* at_close(fn): calls fn when the Lua state is closed, before what was made earlier is finalized.
    It must not yield. */
 static int l_at_close(lua_State *L) {
-  static const luaL_Reg metamethods[] = {{"__gc", l_atclose_gc}, {NULL, NULL}};
   luaL_checktype(L, 1, LUA_TFUNCTION);
   lua_settop(L, 1);
-  (void)lua_newuserdata(L, 1);
+  (void)tc_lua_new_object(L, 1, METATABLE, NULL, l_atclose_gc);
   lua_createtable(L, 1, 0);
   lua_pushvalue(L, 1);
   lua_rawseti(L, 3, 1);
   lua_setuservalue(L, 2);
-  tc_lua_push_class(L, METATABLE, NULL, metamethods);
-  lua_setmetatable(L, 2);
   (void)luaL_ref(L, LUA_REGISTRYINDEX);
   return 0;
 }

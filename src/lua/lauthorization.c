@@ -5,12 +5,14 @@
 #include "core/pending.h"
 #include "core/token.h"
 #include "core/url.h"
+#include "lua/largument.h"
 #include "lua/lbuf.h"
 #include "lua/lclass.h"
 #include "lua/lclient.h"
 #include "lua/lerror.h"
 #include "lua/ltoken.h"
 
+/* Both live on the stack only, so that what Lua raises in between frees them. */
 #define CALLBACK "tokencache.callback"
 #define PENDING "tokencache.pending"
 
@@ -24,19 +26,14 @@ static int l_pending_free(lua_State *L) {
   return 0;
 }
 
-/* Both live on the stack only, so that what Lua raises in between frees them. */
-static void *push_zeroed(lua_State *L, size_t size, const char *name, lua_CFunction free) {
-  const luaL_Reg metamethods[] = {{"__gc", free}, {NULL, NULL}};
-  void *data = memset(lua_newuserdata(L, size), 0, size);
-  tc_lua_push_class(L, name, NULL, metamethods);
-  lua_setmetatable(L, -2);
-  return data;
+static void set_str(lua_State *L, const char *name, tc_str text) {
+  if (text.data == NULL) return;
+  lua_pushlstring(L, text.data, text.len);
+  lua_setfield(L, -2, name);
 }
 
 static void set_param(lua_State *L, const char *name, const tc_buf *param) {
-  if (param->data == NULL) return;
-  lua_pushlstring(L, param->data, param->len);
-  lua_setfield(L, -2, name);
+  if (param->data != NULL) set_str(L, name, tc_buf_str(param));
 }
 
 static int push_callback(lua_State *L, const tc_callback *callback) {
@@ -51,10 +48,9 @@ static int push_callback(lua_State *L, const tc_callback *callback) {
    With a state the response is checked to belong to that authorization. */
 static int l_callback_read(lua_State *L) {
   tc_error err = TC_ERROR_NONE;
-  tc_str text = {NULL, 0};
-  text.data = luaL_checklstring(L, 1, &text.len);
+  tc_str text = tc_lua_check_str(L, 1);
   lua_settop(L, 4);
-  tc_callback *callback = push_zeroed(L, sizeof *callback, CALLBACK, l_callback_free);
+  tc_callback *callback = tc_lua_new_object(L, sizeof *callback, CALLBACK, NULL, l_callback_free);
   tc_callback_expectation expected = {.state = tc_lua_read_string(L, 2),
                                       .issuer = tc_lua_read_string(L, 3),
                                       .iss_optional = lua_toboolean(L, 4)};
@@ -74,7 +70,7 @@ static void get_field(lua_State *L, const char *name, tc_buf *field) {
 /* write_pending{ state=, code_verifier=, issuer=, client_id=, redirect_uri=, created= } -> text */
 static int l_pending_write(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
-  tc_pending *pending = push_zeroed(L, sizeof *pending, PENDING, l_pending_free);
+  tc_pending *pending = tc_lua_new_object(L, sizeof *pending, PENDING, NULL, l_pending_free);
   tc_buf *text = tc_lua_new_buf(L);
 #define X(member) get_field(L, #member, &pending->member);
   TC_PENDING_FIELDS(X)
@@ -82,19 +78,16 @@ static int l_pending_write(lua_State *L) {
   lua_getfield(L, 1, "created");
   pending->created = tc_time_of(luaL_checknumber(L, -1));
   tc_pending_write(text, pending);
-  if (text->failed) return luaL_error(L, "not enough memory");
-  lua_pushlstring(L, text->data, text->len);
-  return 1;
+  return tc_lua_return_buf(L, text);
 }
 
 /* read_pending(text, client_id, redirect_uri or nil, now) -> its fields | nil, err */
 static int l_pending_read(lua_State *L) {
   tc_error err = TC_ERROR_NONE;
-  tc_str text = {NULL, 0};
-  text.data = luaL_checklstring(L, 1, &text.len);
+  tc_str text = tc_lua_check_str(L, 1);
   tc_str client_id = tc_str_of(luaL_checkstring(L, 2));
   double now = luaL_checknumber(L, 4);
-  tc_pending *pending = push_zeroed(L, sizeof *pending, PENDING, l_pending_free);
+  tc_pending *pending = tc_lua_new_object(L, sizeof *pending, PENDING, NULL, l_pending_free);
   if (tc_pending_read(pending, text, &err) != 0) return tc_lua_fail(L, &err);
   tc_str redirect_uri =
       lua_isnil(L, 3) ? tc_buf_str(&pending->redirect_uri) : tc_lua_read_string(L, 3);
@@ -121,15 +114,7 @@ static int l_form_encode(lua_State *L) {
     tc_form_add(text, tc_lua_read_string(L, -2), tc_lua_read_string(L, -1));
     lua_pop(L, 2);
   }
-  if (text->failed) return luaL_error(L, "not enough memory");
-  lua_pushlstring(L, text->data != NULL ? text->data : "", text->len);
-  return 1;
-}
-
-static void set_str(lua_State *L, const char *name, tc_str text) {
-  if (text.data == NULL) return;
-  lua_pushlstring(L, text.data, text.len);
-  lua_setfield(L, -2, name);
+  return tc_lua_return_buf(L, text);
 }
 
 /* parse_url(text) -> { scheme=, host=, port=, path=, query=, fragment=, loopback=, secure= } |
@@ -137,8 +122,7 @@ static void set_str(lua_State *L, const char *name, tc_str text) {
 static int l_url_parse(lua_State *L) {
   tc_error err = TC_ERROR_NONE;
   tc_url url;
-  tc_str text = {NULL, 0};
-  text.data = luaL_checklstring(L, 1, &text.len);
+  tc_str text = tc_lua_check_str(L, 1);
   if (tc_url_parse(text, &url, &err) != 0) {
     lua_pushnil(L);
     lua_pushstring(L, err.message);

@@ -34,16 +34,7 @@ static l_browser *new_closed(lua_State *L) {
       {"close", l_browser_close},
       {NULL, NULL},
   };
-  static const luaL_Reg metamethods[] = {
-      {"__gc", l_browser_close},
-      {"__close", l_browser_close},
-      {NULL, NULL},
-  };
-  l_browser *self = lua_newuserdata(L, sizeof *self);
-  *self = (l_browser){TC_BROWSER_NONE, false};
-  tc_lua_push_class(L, METATABLE, methods, metamethods);
-  lua_setmetatable(L, -2);
-  return self;
+  return tc_lua_new_object(L, sizeof(l_browser), METATABLE, methods, l_browser_close);
 }
 
 /* open(url) -> browser; nil, err. The message never quotes the URL, which holds the state. */

@@ -18,12 +18,16 @@ static int l_buf_free(lua_State *L) {
 }
 
 tc_buf *tc_lua_new_buf(lua_State *L) {
-  static const luaL_Reg metamethods[] = {{"__gc", l_buf_free}, {NULL, NULL}};
-  lbuf *self = lua_newuserdata(L, sizeof *self);
-  *self = (lbuf){TC_BUF_EMPTY, false};
-  tc_lua_push_class(L, METATABLE, NULL, metamethods);
-  lua_setmetatable(L, -2);
+  lbuf *self = tc_lua_new_object(L, sizeof *self, METATABLE, NULL, l_buf_free);
   return &self->buf;
+}
+
+int tc_lua_return_buf(lua_State *L, tc_buf *buf) {
+  if (buf->failed) return luaL_error(L, "not enough memory");
+  tc_str bytes = tc_buf_str(buf);
+  lua_pushlstring(L, bytes.data, bytes.len);
+  tc_buf_free(buf); /* while the state is closed nothing is finalized any more */
+  return 1;
 }
 
 tc_buf *tc_lua_take_buf(lua_State *L) {
@@ -38,21 +42,13 @@ tc_buf *tc_lua_take_buf(lua_State *L) {
   return &kept->buf;
 }
 
-static void fill(lua_State *L, int table) {
-  lua_rawgeti(L, table, 1);
+void tc_lua_ready_buf(lua_State *L) {
+  lua_rawgeti(L, lua_upvalueindex(1), 1);
   if (lua_isnil(L, -1)) {
     (void)tc_lua_new_buf(L);
-    lua_rawseti(L, table, 1);
+    lua_rawseti(L, lua_upvalueindex(1), 1);
   }
   lua_pop(L, 1);
-}
-
-void tc_lua_keep_buf(lua_State *L) {
-  fill(L, lua_gettop(L));
-}
-
-void tc_lua_ready_buf(lua_State *L) {
-  fill(L, lua_upvalueindex(1));
 }
 
 void tc_lua_push_buf(lua_State *L) {

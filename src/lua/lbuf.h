@@ -8,13 +8,14 @@
 /* Pushes an empty buffer; it lives as long as its place on the stack. */
 tc_buf *tc_lua_new_buf(lua_State *L);
 
-/* Puts one into the table on top of the stack, as element 1, if there is none: for functions that
-   have the table as upvalue 1, such as the methods of a class, whose metatable it is. */
-void tc_lua_keep_buf(lua_State *L);
+/* Ends a binding: pushes what is in the buffer as a string and frees it; raises if it has failed.
+ */
+int tc_lua_return_buf(lua_State *L, tc_buf *buf);
 
-/* Pushes the kept buffer, which is empty, and takes it out of there. While one call has it, others
-   find none and make their own: on Lua 5.1 lua_pushlstring lets finalizers run, and they may call
-   the function again, before it copies the bytes. */
+/* Functions whose upvalue 1 is a table, such as methods, whose class it is, keep a buffer in it.
+   This pushes that, empty, and takes it out of there. While one call has it, others find none and
+   make their own: on Lua 5.1 lua_pushlstring lets finalizers run, and they may call the function
+   again, before it copies the bytes. */
 tc_buf *tc_lua_take_buf(lua_State *L);
 
 /* Has one made, if there is none to be taken: until something else of Lua runs, taking it lets no

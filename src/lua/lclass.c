@@ -1,5 +1,7 @@
 #include "lua/lclass.h"
 
+#include <string.h>
+
 void tc_lua_push_class(lua_State *L, const char *name, const luaL_Reg *methods,
                        const luaL_Reg *metamethods) {
   luaL_newmetatable(L, name);
@@ -16,6 +18,15 @@ void tc_lua_push_class(lua_State *L, const char *name, const luaL_Reg *methods,
   }
   lua_pushstring(L, name); /* getmetatable(x) in Lua gives the name only */
   lua_setfield(L, -2, "__metatable");
+}
+
+void *tc_lua_new_object(lua_State *L, size_t size, const char *name, const luaL_Reg *methods,
+                        lua_CFunction close) {
+  const luaL_Reg metamethods[] = {{"__gc", close}, {"__close", close}, {NULL, NULL}};
+  void *made = memset(lua_newuserdata(L, size), 0, size);
+  tc_lua_push_class(L, name, methods, metamethods);
+  lua_setmetatable(L, -2);
+  return made;
 }
 
 void *tc_lua_check_self(lua_State *L, const char *name) {

@@ -10,6 +10,11 @@
 void tc_lua_push_class(lua_State *L, const char *name, const luaL_Reg *methods,
                        const luaL_Reg *metamethods);
 
+/* Pushes a userdata of that class, all zeros: so it must be closed. `close`, which must bear to be
+   called any number of times, becomes its __gc and __close. */
+void *tc_lua_new_object(lua_State *L, size_t size, const char *name, const luaL_Reg *methods,
+                        lua_CFunction close);
+
 /* The userdata at 1 of a method, which raises where it is of another class. Does what
    luaL_checkudata does at a third of the cost. */
 void *tc_lua_check_self(lua_State *L, const char *name);

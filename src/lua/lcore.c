@@ -6,6 +6,7 @@
 
 #include "backend/clock.h"
 #include "core/base64.h"
+#include "lua/largument.h"
 #include "lua/latclose.h"
 #include "lua/lauthorization.h"
 #include "lua/lbuf.h"
@@ -72,8 +73,7 @@ static int l_core_as_error(lua_State *L) {
 
 /* printable(text) -> the same without control characters and broken UTF-8 */
 static int l_core_printable(lua_State *L) {
-  tc_str text;
-  text.data = luaL_checklstring(L, 1, &text.len);
+  tc_str text = tc_lua_check_str(L, 1);
   tc_buf *out = tc_lua_new_buf(L);
   char *to = tc_buf_reserve(out, text.len + 1);
   if (to == NULL) return luaL_error(L, "not enough memory");
@@ -83,29 +83,19 @@ static int l_core_printable(lua_State *L) {
   return 1;
 }
 
-static int push_buf(lua_State *L, tc_buf *buf) {
-  if (buf->failed) return luaL_error(L, "not enough memory");
-  tc_str text = tc_buf_str(buf);
-  lua_pushlstring(L, text.data, text.len);
-  tc_buf_free(buf);
-  return 1;
-}
-
 /* base64url_encode(bytes) -> text, without padding */
 static int l_core_base64url_encode(lua_State *L) {
-  tc_str bytes;
-  bytes.data = luaL_checklstring(L, 1, &bytes.len);
+  tc_str bytes = tc_lua_check_str(L, 1);
   tc_buf *out = tc_lua_new_buf(L);
   tc_base64url_encode(out, bytes);
-  return push_buf(L, out);
+  return tc_lua_return_buf(L, out);
 }
 
 /* base64url_decode(text) -> bytes; nil where base64url_encode would not write that text */
 static int l_core_base64url_decode(lua_State *L) {
-  tc_str text;
-  text.data = luaL_checklstring(L, 1, &text.len);
+  tc_str text = tc_lua_check_str(L, 1);
   tc_buf *out = tc_lua_new_buf(L);
-  if (tc_base64url_decode(out, text)) return push_buf(L, out);
+  if (tc_base64url_decode(out, text)) return tc_lua_return_buf(L, out);
   lua_pushnil(L);
   return 1;
 }

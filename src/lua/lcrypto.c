@@ -1,5 +1,6 @@
 /* tokencache._crypto: what needs OpenSSL's libcrypto. */
 #include "backend/crypto.h"
+#include "lua/largument.h"
 #include "lua/lbuf.h"
 #include "lua/lerror.h"
 
@@ -7,20 +8,14 @@
 
 TC_EXPORT int luaopen_tokencache__crypto(lua_State *L);
 
-static tc_str check_str(lua_State *L, int index) {
-  tc_str text;
-  text.data = luaL_checklstring(L, index, &text.len);
-  return text;
-}
-
 static tc_str check_secret(lua_State *L, int index) {
-  tc_str secret = check_str(L, index);
+  tc_str secret = tc_lua_check_str(L, index);
   luaL_argcheck(L, secret.len >= TC_SEAL_SECRET_MIN, index, "secret has less than 16 bytes");
   return secret;
 }
 
 static tc_str check_sealable(lua_State *L, int index) {
-  tc_str text = check_str(L, index);
+  tc_str text = tc_lua_check_str(L, index);
   luaL_argcheck(L, text.len <= TC_SEAL_MAX, index, "too long to be sealed");
   return text;
 }
@@ -35,16 +30,14 @@ static int l_crypto_random(lua_State *L) {
   if (to == NULL) return luaL_error(L, "not enough memory");
   if (tc_random(to, (size_t)count, &err) < 0) return tc_lua_fail(L, &err);
   buf->len = (size_t)count;
-  lua_pushlstring(L, buf->data, buf->len);
-  tc_buf_free(buf);
-  return 1;
+  return tc_lua_return_buf(L, buf);
 }
 
 /* sha256(bytes) -> the digest's 32 bytes; nil, err */
 static int l_crypto_sha256(lua_State *L) {
   char digest[TC_SHA256_SIZE];
   tc_error err = TC_ERROR_NONE;
-  if (tc_sha256(check_str(L, 1), digest, &err) < 0) return tc_lua_fail(L, &err);
+  if (tc_sha256(tc_lua_check_str(L, 1), digest, &err) < 0) return tc_lua_fail(L, &err);
   lua_pushlstring(L, digest, sizeof digest);
   return 1;
 }
@@ -57,26 +50,21 @@ static int l_crypto_seal(lua_State *L) {
   tc_error err = TC_ERROR_NONE;
   tc_buf *out = tc_lua_new_buf(L);
   if (tc_seal(out, secret, aad, plaintext, &err) < 0) return tc_lua_fail(L, &err);
-  lua_pushlstring(L, out->data, out->len);
-  tc_buf_free(out);
-  return 1;
+  return tc_lua_return_buf(L, out);
 }
 
 /* open(secret, aad, bytes) -> plaintext; nil where this secret and aad did not seal it; nil, err */
 static int l_crypto_open(lua_State *L) {
   tc_str secret = check_secret(L, 1);
   tc_str aad = check_sealable(L, 2);
-  tc_str sealed = check_str(L, 3);
+  tc_str sealed = tc_lua_check_str(L, 3);
   tc_error err = TC_ERROR_NONE;
   tc_buf *out = tc_lua_new_buf(L);
   int status = tc_unseal(out, secret, aad, sealed, &err);
   if (status < 0) return tc_lua_fail(L, &err);
-  if (status == TC_SEAL_FORGED) {
-    lua_pushnil(L);
-  } else {
-    lua_pushlstring(L, tc_buf_str(out).data, out->len);
-  }
+  if (status != TC_SEAL_FORGED) return tc_lua_return_buf(L, out);
   tc_buf_free(out);
+  lua_pushnil(L);
   return 1;
 }
 

@@ -78,3 +78,9 @@ int tc_lua_fail(lua_State *L, const tc_error *err) {
   tc_lua_push_error(L, err);
   return 2;
 }
+
+int tc_lua_done(lua_State *L, int status, const tc_error *err) {
+  if (status < 0) return tc_lua_fail(L, err);
+  lua_pushboolean(L, 1);
+  return 1;
+}

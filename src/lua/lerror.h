@@ -13,6 +13,9 @@ void tc_lua_push_error(lua_State *L, const tc_error *err);
    instead, as it does everywhere in Lua. */
 int tc_lua_fail(lua_State *L, const tc_error *err);
 
+/* The same for what can only succeed or fail, by the number that it came to: true; nil, err. */
+int tc_lua_done(lua_State *L, int status, const tc_error *err);
+
 /* Raises where a flow is used whose parts the collector has finalized: what became garbage together
    with it may still call it from a finalizer. */
 int tc_lua_fail_collected(lua_State *L);

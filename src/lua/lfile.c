@@ -8,10 +8,10 @@
 #include "backend/owner.h"
 #include "backend/symlink.h"
 #include "core/secret.h"
+#include "lua/largument.h"
 #include "lua/lbuf.h"
 #include "lua/lerror.h"
 #include "lua/lfilelock.h"
-#include "lua/lpath.h"
 
 #define ROOM 4096 /* bytes; more than a token's file usually has */
 
@@ -71,21 +71,15 @@ static int l_file_read(lua_State *L) {
 /* write(path, bytes) -> true; nil, err */
 static int l_file_write(lua_State *L) {
   const char *path = tc_lua_check_path(L, 1);
-  size_t len;
-  const char *bytes = luaL_checklstring(L, 2, &len);
   tc_error err = TC_ERROR_NONE;
-  if (tc_file_write(path, (tc_str){bytes, len}, &err) < 0) return tc_lua_fail(L, &err);
-  lua_pushboolean(L, 1);
-  return 1;
+  return tc_lua_done(L, tc_file_write(path, tc_lua_check_str(L, 2), &err), &err);
 }
 
 /* remove(path) -> true, also if there is no such file; nil, err */
 static int l_file_remove(lua_State *L) {
   const char *path = tc_lua_check_path(L, 1);
   tc_error err = TC_ERROR_NONE;
-  if (tc_file_remove(path, &err) < 0) return tc_lua_fail(L, &err);
-  lua_pushboolean(L, 1);
-  return 1;
+  return tc_lua_done(L, tc_file_remove(path, &err), &err);
 }
 
 /* can_replace(path, size) -> true: a write of that many bytes should succeed; nil, err */
@@ -94,9 +88,7 @@ static int l_file_can_replace(lua_State *L) {
   lua_Integer size = luaL_checkinteger(L, 2);
   tc_error err = TC_ERROR_NONE;
   luaL_argcheck(L, size >= 0, 2, "negative");
-  if (tc_file_can_replace(path, (size_t)size, &err) < 0) return tc_lua_fail(L, &err);
-  lua_pushboolean(L, 1);
-  return 1;
+  return tc_lua_done(L, tc_file_can_replace(path, (size_t)size, &err), &err);
 }
 
 /* list(directory) -> the names in it, each followed by a "/"; nil, err */
@@ -105,9 +97,7 @@ static int l_file_list(lua_State *L) {
   tc_error err = TC_ERROR_NONE;
   tc_buf *names = tc_lua_new_buf(L);
   if (tc_directory_list(path, names, &err) < 0) return tc_lua_fail(L, &err);
-  tc_str all = tc_buf_str(names);
-  lua_pushlstring(L, all.data, all.len);
-  return 1;
+  return tc_lua_return_buf(L, names);
 }
 
 /* target(path) -> the path of what a symbolic link leads to, else the path; nil, err */

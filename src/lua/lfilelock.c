@@ -5,9 +5,9 @@
 #include <stdlib.h>
 
 #include "backend/filelock.h"
+#include "lua/largument.h"
 #include "lua/lclass.h"
 #include "lua/lerror.h"
-#include "lua/lpath.h"
 
 #define METATABLE "tokencache.filelock"
 
@@ -29,12 +29,8 @@ static int l_filelock_gc(lua_State *L) {
 /* new_lock() -> guard, handle: a lock to be taken with try_lock, here or in another Lua state of
    the process; it ends with unlock, or with the guard */
 static int l_filelock_new(lua_State *L) {
-  static const luaL_Reg metamethods[] = {{"__gc", l_filelock_gc}, {NULL, NULL}};
   char handle[24];
-  uint64_t *id = lua_newuserdata(L, sizeof *id);
-  *id = 0;
-  tc_lua_push_class(L, METATABLE, NULL, metamethods);
-  lua_setmetatable(L, -2);
+  uint64_t *id = tc_lua_new_object(L, sizeof *id, METATABLE, NULL, l_filelock_gc);
   *id = tc_filelock_reserve();
   if (*id == 0) return luaL_error(L, "not enough memory");
   (void)snprintf(handle, sizeof handle, "%" PRIu64, *id);
@@ -47,8 +43,7 @@ static int l_filelock_new(lua_State *L) {
 static int l_filelock_try(lua_State *L) {
   const char *path = tc_lua_check_path(L, 1);
   uint64_t id = check_handle(L, 2);
-  tc_str part = TC_STR_NONE;
-  if (!lua_isnoneornil(L, 4)) part.data = luaL_checklstring(L, 4, &part.len);
+  tc_str part = lua_isnoneornil(L, 4) ? TC_STR_NONE : tc_lua_check_str(L, 4);
   tc_error err = TC_ERROR_NONE;
   int status = tc_filelock_try(id, path, part, lua_toboolean(L, 3), &err);
   if (status < 0) return tc_lua_fail(L, &err);

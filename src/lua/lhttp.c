@@ -1,6 +1,7 @@
 /* tokencache._http: the HTTP client, which needs libcurl. */
 #include "backend/clock.h"
 #include "backend/http.h"
+#include "lua/largument.h"
 #include "lua/lclass.h"
 #include "lua/lerror.h"
 
@@ -79,9 +80,8 @@ static void push_lowered(lua_State *L, tc_str name) {
 /* headers(text) -> { name = value }, of what request() returned; names in lower case. Fields of one
    name are joined (RFC 9110 §5.3). */
 static int l_http_headers(lua_State *L) {
-  tc_str text;
+  tc_str text = tc_lua_check_str(L, 1);
   tc_http_header header;
-  text.data = luaL_checklstring(L, 1, &text.len);
   lua_newtable(L);
   for (size_t at = 0; tc_http_next_header(text, &at, &header);) {
     push_lowered(L, header.name);
@@ -202,16 +202,7 @@ static l_http *new_closed(lua_State *L) {
       {"close", l_http_close},
       {NULL, NULL},
   };
-  static const luaL_Reg metamethods[] = {
-      {"__gc", l_http_close},
-      {"__close", l_http_close},
-      {NULL, NULL},
-  };
-  l_http *self = lua_newuserdata(L, sizeof *self);
-  *self = (l_http){NULL, TC_HTTP_ANSWER_NONE};
-  tc_lua_push_class(L, METATABLE, methods, metamethods);
-  lua_setmetatable(L, -2);
-  return self;
+  return tc_lua_new_object(L, sizeof(l_http), METATABLE, methods, l_http_close);
 }
 
 /* new(proxy | nil, ca_file | nil, connect_timeout) -> handle */

@@ -133,7 +133,6 @@ static int l_json_decode(lua_State *L) {
 
 static void push_decode(lua_State *L, bool tolerant) {
   lua_createtable(L, 1, 0);
-  tc_lua_keep_buf(L);
   lua_pushboolean(L, tolerant);
   lua_pushcclosure(L, l_json_decode, 2);
 }
@@ -367,10 +366,7 @@ static int l_json_encode(lua_State *L) {
     lua_insert(L, -2);
     return 2;
   }
-  if (e.buf->failed) return luaL_error(L, "not enough memory");
-  lua_pushlstring(L, e.buf->data, e.buf->len);
-  tc_buf_free(e.buf); /* while the state is closed nothing is finalized any more */
-  return 1;
+  return tc_lua_return_buf(L, e.buf);
 }
 
 /* Replaces the decoded value on the top by a copy. */

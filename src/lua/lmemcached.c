@@ -184,17 +184,7 @@ static l_memcached *new_closed(lua_State *L) {
       {"close", l_memcached_close},
       {NULL, NULL},
   };
-  static const luaL_Reg metamethods[] = {
-      {"__gc", l_memcached_close},
-      {"__close", l_memcached_close},
-      {NULL, NULL},
-  };
-  l_memcached *self = lua_newuserdata(L, sizeof *self);
-  *self = (l_memcached){NULL, TC_LUA_REPEATED_NONE};
-  tc_lua_push_class(L, METATABLE, methods, metamethods);
-  tc_lua_keep_buf(L);
-  lua_setmetatable(L, -2);
-  return self;
+  return tc_lua_new_object(L, sizeof(l_memcached), METATABLE, methods, l_memcached_close);
 }
 
 /* Fills the list with texts that belong to the table at 1. Nothing is allocated here. */

@@ -34,11 +34,7 @@ static int l_memorylock_gc(lua_State *L) {
 }
 
 static guard *push_guard(lua_State *L, int box) {
-  static const luaL_Reg metamethods[] = {{"__gc", l_memorylock_gc}, {NULL, NULL}};
-  guard *it = lua_newuserdata(L, sizeof *it);
-  *it = (guard){0};
-  tc_lua_push_class(L, METATABLE, NULL, metamethods);
-  lua_setmetatable(L, -2);
+  guard *it = tc_lua_new_object(L, sizeof *it, METATABLE, NULL, l_memorylock_gc);
   lua_pushvalue(L, box);
   lua_setuservalue(L, -2);
   return it;

@@ -2,6 +2,7 @@
    that want the same port. */
 #include "backend/login_turn.h"
 #include "backend/redirect.h"
+#include "lua/largument.h"
 #include "lua/lbuf.h"
 #include "lua/lclass.h"
 #include "lua/lerror.h"
@@ -46,14 +47,10 @@ static int l_redirect_poll(lua_State *L) {
 
 /* listener:send_to(path, url) -> true; nil, err: a GET for the path sends the browser to the URL */
 static int l_redirect_send_to(lua_State *L) {
-  tc_str path;
   tc_error err = TC_ERROR_NONE;
   tc_redirect *redirect = check_open(L);
-  path.data = luaL_checklstring(L, 2, &path.len);
-  const char *url = luaL_checkstring(L, 3);
-  if (tc_redirect_send_to(redirect, path, url, &err) < 0) return tc_lua_fail(L, &err);
-  lua_pushboolean(L, true);
-  return 1;
+  tc_str path = tc_lua_check_str(L, 2);
+  return tc_lua_done(L, tc_redirect_send_to(redirect, path, luaL_checkstring(L, 3), &err), &err);
 }
 
 /* listener:stranger() -> the id of another user who has tried to begin or to end this login; -1: it
@@ -79,17 +76,7 @@ static l_redirect *new_closed(lua_State *L) {
       {"send_to", l_redirect_send_to}, {"stranger", l_redirect_stranger},
       {"close", l_redirect_close},     {NULL, NULL},
   };
-  static const luaL_Reg metamethods[] = {
-      {"__gc", l_redirect_close},
-      {"__close", l_redirect_close},
-      {NULL, NULL},
-  };
-  l_redirect *self = lua_newuserdata(L, sizeof *self);
-  self->redirect = NULL;
-  tc_lua_push_class(L, METATABLE, methods, metamethods);
-  tc_lua_keep_buf(L);
-  lua_setmetatable(L, -2);
-  return self;
+  return tc_lua_new_object(L, sizeof(l_redirect), METATABLE, methods, l_redirect_close);
 }
 
 /* Leaves the field on the stack: the text borrows from it. */
@@ -177,14 +164,10 @@ static int l_turn_close(lua_State *L) {
    process of this user has it */
 static int l_turn(lua_State *L) {
   static const luaL_Reg methods[] = {{"close", l_turn_close}, {NULL, NULL}};
-  static const luaL_Reg metamethods[] = {
-      {"__gc", l_turn_close}, {"__close", l_turn_close}, {NULL, NULL}};
   lua_Integer port = luaL_checkinteger(L, 1);
   luaL_argcheck(L, port > 0 && port <= UINT16_MAX, 1, "not a port");
-  int *turn = lua_newuserdata(L, sizeof *turn);
+  int *turn = tc_lua_new_object(L, sizeof *turn, TURN_METATABLE, methods, l_turn_close);
   *turn = TC_TURN_NONE;
-  tc_lua_push_class(L, TURN_METATABLE, methods, metamethods);
-  lua_setmetatable(L, -2);
   if (!tc_turn_take(turn, (uint16_t)port)) lua_pushboolean(L, false);
   return 1;
 }

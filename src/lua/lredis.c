@@ -1,6 +1,7 @@
 /* tokencache._redis: Redis over hiredis, as a blocking client and as a codec alone. */
 #include "backend/redis.h"
 #include "backend/redis_error.h"
+#include "lua/largument.h"
 #include "lua/lbuf.h"
 #include "lua/lclass.h"
 #include "lua/lerror.h"
@@ -85,17 +86,7 @@ static l_redis *new_closed(lua_State *L) {
       {"close", l_redis_close},
       {NULL, NULL},
   };
-  static const luaL_Reg metamethods[] = {
-      {"__gc", l_redis_close},
-      {"__close", l_redis_close},
-      {NULL, NULL},
-  };
-  l_redis *self = lua_newuserdata(L, sizeof *self);
-  *self = (l_redis){.said = TC_LUA_REPEATED_NONE};
-  tc_lua_push_class(L, CLIENT, methods, metamethods);
-  tc_lua_keep_buf(L);
-  lua_setmetatable(L, -2);
-  return self;
+  return tc_lua_new_object(L, sizeof(l_redis), CLIENT, methods, l_redis_close);
 }
 
 /* The field `name` of the table at 1, left on the stack: a finalizer may take it from the table. */
@@ -177,8 +168,7 @@ static int l_redis_format(lua_State *L) {
 static int l_redis_server_error(lua_State *L) {
   tc_str words[TC_REDIS_MOST_ARGUMENTS];
   const char *place = luaL_checkstring(L, 1);
-  tc_str text;
-  text.data = luaL_checklstring(L, 2, &text.len);
+  tc_str text = tc_lua_check_str(L, 2);
   size_t count = check_words(L, 3, words);
   tc_error err;
   tc_error_clear(&err);
@@ -267,14 +257,9 @@ static int l_redis_reader(lua_State *L) {
       {"read", l_reader_read},
       {NULL, NULL},
   };
-  static const luaL_Reg metamethods[] = {{"__gc", l_reader_gc}, {NULL, NULL}};
   tc_error err;
   tc_error_clear(&err);
-  l_reader *self = lua_newuserdata(L, sizeof *self);
-  self->reader = NULL;
-  tc_lua_push_class(L, READER, methods, metamethods);
-  tc_lua_keep_buf(L);
-  lua_setmetatable(L, -2);
+  l_reader *self = tc_lua_new_object(L, sizeof *self, READER, methods, l_reader_gc);
   if (tc_redis_reader_open(&self->reader, &err) < 0) return tc_lua_fail(L, &err);
   return 1;
 }
@@ -288,7 +273,6 @@ int luaopen_tokencache__redis(lua_State *L) {
   };
   luaL_newlib(L, functions);
   lua_createtable(L, 1, 0);
-  tc_lua_keep_buf(L);
   lua_pushcclosure(L, l_redis_format, 1);
   lua_setfield(L, -2, "format");
   return 1;

@@ -3,7 +3,7 @@
 #include "lua/lbuf.h"
 
 bool tc_lua_repeat(lua_State *L, const tc_lua_repeated *last, tc_str bytes) {
-  if (last->ref != LUA_NOREF) {
+  if (last->ref != 0) {
     tc_str said;
     lua_rawgeti(L, LUA_REGISTRYINDEX, last->ref);
     said.data = lua_tolstring(L, -1, &said.len);
@@ -17,7 +17,7 @@ bool tc_lua_repeat(lua_State *L, const tc_lua_repeated *last, tc_str bytes) {
 void tc_lua_push_said(lua_State *L, tc_lua_repeated *last) {
   tc_lua_push_buf(L);
   lua_pushvalue(L, -1);
-  if (last->ref == LUA_NOREF) {
+  if (last->ref == 0) {
     last->ref = luaL_ref(L, LUA_REGISTRYINDEX);
   } else {
     lua_rawseti(L, LUA_REGISTRYINDEX, last->ref);
@@ -25,6 +25,6 @@ void tc_lua_push_said(lua_State *L, tc_lua_repeated *last) {
 }
 
 void tc_lua_forget_repeated(lua_State *L, tc_lua_repeated *last) {
-  luaL_unref(L, LUA_REGISTRYINDEX, last->ref);
-  *last = TC_LUA_REPEATED_NONE;
+  if (last->ref != 0) luaL_unref(L, LUA_REGISTRYINDEX, last->ref);
+  last->ref = 0;
 }

@@ -5,12 +5,9 @@
 #include "core/str.h"
 #include "lua/compat.h"
 
-/* A reference in the registry. */
 typedef struct tc_lua_repeated {
-  int ref;
+  int ref; /* in the registry, where all are above zero; 0: none */
 } tc_lua_repeated;
-
-#define TC_LUA_REPEATED_NONE ((tc_lua_repeated){LUA_NOREF})
 
 /* Pushes the last string, if it is of these bytes. Else false, and pushes a copy of them for
    tc_lua_push_said. After tc_lua_ready_buf it lets no finalizer run and does not raise. */
