@@ -16,29 +16,6 @@ local read_store = require "tokencache.store.read"
 local reserved_key = require "tokencache.store.reserved_key"
 local token_info = require "tokencache.token_info"
 
---- What a store may have beyond get and set, and what it is for, is told in docs/handlers.md.
----@class tokencache.Store
----@field get fun(self, key: string): string?, any           nil is a miss; nil, err a failure
----@field set fun(self, key: string, bytes: string, ttl?: integer): any, any  seconds; nil: forever
----@field delete? fun(self, key: string): any, any           a missing key is no failure
----@field try_lock? fun(self, name: string, ttl: number): any, any  handle [, guard]; false: taken;
----                                                           nil, err
----@field extend_lock? fun(self, handle: any, ttl: number): any, any  true; false: not held; nil,
----                                                           err
----@field unlock? fun(self, handle: any): any, any
----@field replace? fun(self, key: string, old?: string, bytes?: string, ttl?: integer,
----   handle?: any): boolean?, any  no bytes: delete `old`; false: not `old` is there, or another
----   holds the lock of `handle`; nil, err
----@field can_save? fun(self, key: string, bytes: string, ttl?: integer, handle?: any):
----   string|false|nil, any   what is there now; false as for replace; nil, err: it cannot save
----@field can_save_anew? boolean  can_save also takes nil for `bytes`: nothing is there
----@field keys? fun(self, prefix: string, cursor?: any): string[]?, any  keys, the next cursor; nil,
----                                                           err
----@field identity? any           what an account is known by; default: the store itself
----@field identity_key? fun(self, key: string): string        beside it; default: the key
----@field mark_key? fun(self, key: string): string            of the mark beside the entry
----@field may_be_stale? boolean   get(key) may return an old copy, get(key, true) does not
-
 ---@class tokencache.StoreHandler
 ---@field private store tokencache.Store
 ---@field private key string

@@ -76,9 +76,6 @@ local function use_of(self, header)
   return { header = header, allow_foreign = self.allow_foreign, directory = self.directory }
 end
 
----@param key string
----@return string? bytes  nil without an error: a miss
----@return tokencache.Error?
 function Store:get(key)
   local path, header = path_of(self, key)
   if not path then
@@ -95,10 +92,6 @@ function Store:get(key)
 end
 
 --- The entry stays until it is replaced or deleted: a file does not end by itself.
----@param key string
----@param bytes string
----@return true?
----@return tokencache.Error?
 function Store:set(key, bytes)
   check_bytes("store.file", bytes)
   local path, header = path_of(self, key)
@@ -118,15 +111,8 @@ local function unless_away(self, result, err)
   return result, err
 end
 
---- Saves the bytes if the entry is `old`. The file is read again, then written: who writes it
---- between the two, and knows no lock, is overwritten.
----@param key string
----@param old string?    nil: only if there is no entry
----@param bytes string?  nil: the file is removed
----@param ttl? integer   not used: a file does not end by itself
----@param handle? string the lock on the key, from try_lock
----@return boolean?      false: the entry is another, or another holds the lock
----@return tokencache.Error?
+--- The file is read again, then written: who writes it between the two, and knows no lock, is
+--- overwritten.
 function Store:replace(key, old, bytes, ttl, handle) -- luacheck: ignore 212
   check_bytes("store.file", bytes, "replace", old)
   local path, header = path_of(self, key)
@@ -137,14 +123,7 @@ function Store:replace(key, old, bytes, ttl, handle) -- luacheck: ignore 212
     use_of(self, header))))
 end
 
---- Shows that `replace` can save an entry here, with room to spare, without touching the one that
---- is there.
----@param key string
----@param bytes string?   what get returned
----@param ttl? integer
----@param handle? string
----@return string|false|nil bytes  those given; false: as of replace
----@return tokencache.Error?
+--- Tries whether there is room, without touching the entry that is there.
 function Store:can_save(key, bytes, ttl, handle) -- luacheck: ignore 212
   local path, header = path_of(self, key)
   if not path then
@@ -158,9 +137,6 @@ function Store:can_save(key, bytes, ttl, handle) -- luacheck: ignore 212
   return can, err
 end
 
----@param key string
----@return true?
----@return tokencache.Error?
 function Store:delete(key)
   local path, header = path_of(self, key)
   if not path then
@@ -171,9 +147,6 @@ end
 
 --- Ends with the process that holds it, or with the guard, and not by a time to live. All locks of
 --- a directory are on one file there, each on a byte of its own.
----@param name string
----@return any handle  false: another holds the lock
----@return any guard   or a tokencache.Error
 function Store:try_lock(name)
   local path, header = path_of(self, name)
   if not path then
@@ -182,9 +155,6 @@ function Store:try_lock(name)
   return file_lock.try(path, use_of(self))
 end
 
----@param handle any  from try_lock
----@return true?
----@return tokencache.Error?
 function Store:unlock(handle) -- luacheck: ignore 212
   return file_lock.release(handle)
 end
@@ -220,12 +190,8 @@ local function add_long_keys(self, keys, names, prefix)
   return true
 end
 
---- Lists the keys that begin with `prefix`, each once, in no order. The directory is read for the
---- first page; a key that is deleted before its page comes may be listed all the same.
----@param prefix string
----@param cursor? table   from the page before; nil: the first page
----@return string[]? keys of one page; there may be none
----@return any next       the cursor of the next page, nil: there is none; or a tokencache.Error
+--- The directory is read for the first page; a key that is deleted before its page comes may be
+--- listed all the same.
 function Store:keys(prefix, cursor)
   local names, at = cursor and cursor.names, cursor and cursor.at or 1
   if not names then

@@ -40,9 +40,6 @@ end
 
 local memcached, here = blocking.worker "memcached"
 
----@param key string
----@return string? bytes  nil without an error: there is no such entry
----@return tokencache.Error?
 function Store:get(key)
   local near, bytes, note = self.near
   if near and key == near.key then
@@ -57,32 +54,17 @@ function Store:get(key)
   return bytes or nil
 end
 
----@param key string
----@param bytes string
----@param ttl? number  seconds; nil: as long as there is room
----@return true?
----@return tokencache.Error?
 function Store:set(key, bytes, ttl)
   check_bytes("store.memcached", bytes)
   return noted(self, self.worker.set(self.options, key, bytes, ttl))
 end
 
----@param key string
----@return true?  also where there was no such entry
----@return tokencache.Error?
 function Store:delete(key)
   return errors.done(noted(self, self.worker.delete(self.options, key)))
 end
 
---- Saves `bytes` only if what is at `key` is byte for byte `old`: compared and set in one step. The
---- lock is looked at before that, see tokencache.worker.memcached.
----@param key string
----@param old? string   nil: only if there is no such entry
----@param bytes? string nil: `old` is deleted
----@param ttl? number   seconds; nil: as long as there is room
----@param handle? { name: string, owner: string }  the lock under which it is done
----@return boolean?     false: something else is there, or another holds the lock
----@return tokencache.Error?
+--- Compares and sets in one step; the lock is looked at before that, see
+--- tokencache.worker.memcached.
 function Store:replace(key, old, bytes, ttl, handle)
   check_bytes("store.memcached", bytes, "replace", old)
   return noted(self, self.worker.replace(self.options, handle, key, old, bytes, ttl))
@@ -95,11 +77,6 @@ local function lock_ttl(ttl)
   return math.max(SHORTEST_LOCK, math.ceil(ttl))
 end
 
---- Takes a lock that ends by itself after `ttl` seconds, two at least.
----@param name string
----@param ttl number
----@return { name: string, owner: string }|false|nil handle  false: another holds it
----@return tokencache.Error?
 function Store:try_lock(name, ttl)
   local place, handle, added, err
   place, err = keys.lock(name)
@@ -114,15 +91,10 @@ function Store:try_lock(name, ttl)
   return added and handle, err
 end
 
---- Makes the lock end `ttl` seconds from now.
----@return boolean?  false: it is no longer held
----@return tokencache.Error?
 function Store:extend_lock(handle, ttl)
   return self.worker.keep(self.options, handle.name, handle.owner, lock_ttl(ttl))
 end
 
----@return true?  also where the lock has ended
----@return tokencache.Error?
 function Store:unlock(handle)
   return errors.done(self.worker.keep(self.options, handle.name, handle.owner, 0))
 end

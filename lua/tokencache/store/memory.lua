@@ -22,24 +22,16 @@ local metatable = {
   end,
 }
 
----@param key string
----@return string?  nil: a miss
 function Store:get(key)
   return self.rows:get(key)
 end
 
----@param key string
----@param bytes string
----@param ttl? number  seconds; nil: for good
----@return true
 function Store:set(key, bytes, ttl)
   check_bytes("store.memory", bytes)
   self.rows:set(key, bytes, ttl)
   return true
 end
 
----@param key string
----@return true
 function Store:delete(key)
   self.rows:delete(key)
   return true
@@ -49,10 +41,7 @@ local function holds(self, handle)
   return self.locks:get(handle.name) == handle.serial
 end
 
---- The lock of this store in this Lua state; other processes do not see it.
----@param name string
----@param ttl number  seconds after which it ends by itself
----@return { name: string, serial: integer }|false handle  false: another holds the lock
+--- Other processes do not see the lock.
 function Store:try_lock(name, ttl)
   if self.locks:get(name) then
     return false
@@ -62,9 +51,6 @@ function Store:try_lock(name, ttl)
   return { name = name, serial = serial }
 end
 
----@param handle table  from try_lock
----@param ttl number    seconds from now
----@return boolean      false: the lock has ended
 function Store:extend_lock(handle, ttl)
   if not holds(self, handle) then
     return false
@@ -73,8 +59,6 @@ function Store:extend_lock(handle, ttl)
   return true
 end
 
----@param handle table  from try_lock
----@return true
 function Store:unlock(handle)
   if holds(self, handle) then
     self.locks:delete(handle.name)
@@ -89,13 +73,6 @@ local function may_replace(self, key, old, handle)
   return (not holder or holder == handle.serial) and self.rows:get(key) == old
 end
 
---- Saves only over `old`, or deletes only that.
----@param key string
----@param old? string     what must be there; nil: nothing
----@param bytes? string   nil: delete it
----@param ttl? number     seconds; nil: for good
----@param handle? table   of the lock under which this is done
----@return boolean        false: something else is there, or another holds the lock
 function Store:replace(key, old, bytes, ttl, handle)
   check_bytes("store.memory", bytes, "replace", old)
   if not may_replace(self, key, old, handle) then
@@ -108,21 +85,12 @@ function Store:replace(key, old, bytes, ttl, handle)
   return true
 end
 
---- Shows that `replace` could save over `bytes`. Memory always can, so nothing is written.
----@param key string
----@param bytes string    what was read there
----@param _ any           the seconds that a padded entry would have to live
----@param handle? table   of the lock under which this is done
----@return string|false   what is there now; false: something else than `bytes`
+--- Memory always can save, so nothing is written.
 function Store:can_save(key, bytes, _, handle)
   return may_replace(self, key, bytes, handle) and bytes
 end
 
---- The keys that begin with `prefix`, in pages: each key that is there all the while once.
----@param prefix string   plain text; "" for all
----@param cursor? tokencache.LruCursor  from the call before; nil: from the beginning
----@return string[]       may be empty before the end, too
----@return tokencache.LruCursor?  for the next call; nil: that was all
+--- Each key that is there all the while comes once.
 function Store:keys(prefix, cursor)
   local page, next_cursor = self.rows:page(PAGE, cursor)
   local keys = {}

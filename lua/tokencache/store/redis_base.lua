@@ -57,9 +57,6 @@ local function reserved(self, key)
   self.unreserved = key
 end
 
----@param key string
----@return string? bytes  nil without an error: there is no such key
----@return tokencache.Error?
 function Store:get(key)
   local err = key ~= self.unreserved and reserved(self, key)
   if err then
@@ -72,11 +69,6 @@ function Store:get(key)
   return reply or nil
 end
 
----@param key string
----@param bytes string
----@param ttl? number  seconds; nil: for good
----@return true?
----@return tokencache.Error?
 function Store:set(key, bytes, ttl)
   check_bytes("store.redis", bytes)
   local err = reserved(self, key)
@@ -89,9 +81,6 @@ function Store:set(key, bytes, ttl)
   return errors.done(command(self, "SET", key, bytes))
 end
 
----@param key string
----@return true?  also where there was no such key
----@return tokencache.Error?
 function Store:delete(key)
   local err = reserved(self, key)
   if err then
@@ -110,14 +99,7 @@ local function time_to_live(ttl)
   return milliseconds(ttl)
 end
 
---- Saves `bytes` only if what is at `key` is byte for byte `old`: compared and set in one step.
----@param key string
----@param old? string   nil: only if there is no such key
----@param bytes? string nil: `old` is deleted
----@param ttl? number   seconds; nil: for good
----@param handle? { name: string, owner: string }  the lock under which it is done
----@return boolean?     false: something else is there, or another holds the lock
----@return tokencache.Error?
+--- Compares and sets in one step.
 function Store:replace(key, old, bytes, ttl, handle)
   check_bytes("store.redis", bytes, "replace", old)
   local err = reserved(self, key)
@@ -170,10 +152,6 @@ local function parse_texts(reply)
 end
 
 --- SCAN may return a key more than once: the cursor remembers those that were listed.
----@param prefix string  of the keys; "" for all
----@param cursor? table  from the page before, for one use; nil: from the beginning
----@return string[]? keys  of strings that are no locks or marks; a page may be empty
----@return table|tokencache.Error|nil cursor  nil: there are no more
 function Store:keys(prefix, cursor)
   local seen, pattern = cursor and cursor.seen or {}, prefix:gsub("[][*?^\\]", "\\%0") .. "*"
   local reply, problem = command(self, "EVAL", scripts.KEYS, "0", cursor and cursor.at or "0",
@@ -205,11 +183,6 @@ local function is_held_by(self, name, owner)
   return reply == owner
 end
 
---- Takes a lock that ends by itself after `ttl` seconds.
----@param name string
----@param ttl number
----@return { name: string, owner: string }|false|nil handle  false: another holds it
----@return tokencache.Error?
 function Store:try_lock(name, ttl)
   local handle, err = lock_key.handle(lock_key.of(name))
   if not handle then
@@ -227,9 +200,6 @@ function Store:try_lock(name, ttl)
   return got and handle, problem
 end
 
---- Makes the lock end `ttl` seconds from now.
----@return boolean?  false: it is no longer held
----@return tokencache.Error?
 function Store:extend_lock(handle, ttl)
   local reply, problem = command(self, "EVAL", scripts.EXTEND, "1", handle.name, handle.owner,
     milliseconds(ttl))
@@ -239,8 +209,6 @@ function Store:extend_lock(handle, ttl)
   return reply == 1
 end
 
----@return true?  also where the lock has ended
----@return tokencache.Error?
 function Store:unlock(handle)
   return errors.done(command(self, "EVAL", scripts.RELEASE, "1", handle.name, handle.owner))
 end

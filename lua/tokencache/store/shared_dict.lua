@@ -45,9 +45,6 @@ local function refusal(key)
   return lock_key.refusal(PLACE, key, index.PREFIX)
 end
 
----@param key string
----@return string?  nil without an error: a miss
----@return tokencache.Error?
 function Store:get(key)
   local err = refusal(key)
   if err then
@@ -171,11 +168,6 @@ local function find(self, key)
   return nil, nil, bytes == nil and flags -- what went wrong, if something did
 end
 
----@param key string
----@param bytes string
----@param ttl? number  seconds; nil: for good
----@return true?
----@return tokencache.Error?
 function Store:set(key, bytes, ttl)
   check_bytes("store.shared_dict", bytes)
   local err = refusal(key)
@@ -199,9 +191,6 @@ local function remove(self, key, slot)
   return true
 end
 
----@param key string
----@return true?
----@return tokencache.Error?
 function Store:delete(key)
   local err = refusal(key)
   if err then
@@ -216,16 +205,8 @@ local function is_anothers(self, handle)
   return holder ~= nil and holder ~= handle.owner
 end
 
---- Saves `bytes` only if what is at `key` is byte for byte `old`. A dictionary cannot compare and
---- set in one step: what another worker saves between the two, some microseconds, is lost, unless
---- `old` is nil. Within a worker nothing comes in between.
----@param key string
----@param old? string   nil: only if there is no entry
----@param bytes? string nil: `old` is deleted
----@param ttl? number   seconds; nil: for good
----@param handle? table from try_lock, of the lock under which it is done
----@return boolean?     false: something else is there, or another holds the lock
----@return tokencache.Error?
+--- A dictionary cannot compare and set in one step: what another worker saves between the two, some
+--- microseconds, is lost, unless `old` is nil. Within a worker nothing comes in between.
 function Store:replace(key, old, bytes, ttl, handle)
   check_bytes("store.shared_dict", bytes, "replace", old)
   local err = refusal(key)
@@ -252,10 +233,6 @@ Store.can_save = can_save
 
 --- Lists what was saved by stores over this dictionary. With `evict`, once memory has run out, what
 --- is known of keys is dropped like tokens are, and some may be missing until their next save.
----@param prefix string  of the keys; "" for all
----@param cursor? table  from the page before, for one use; nil: from the beginning
----@return string[]? keys  no locks or marks; a page may be empty
----@return table|tokencache.Error|nil cursor  nil: there are no more
 function Store:keys(prefix, cursor)
   local keys, more = index.page(self.dict, adder(self), prefix, cursor)
   if not keys then
@@ -276,11 +253,7 @@ local function holds(self, handle)
   return self.dict:get(lock_key.of(handle.name)) == handle.owner
 end
 
---- The lock of this store among the workers of this nginx.
----@param name string
----@param ttl number  seconds after which it ends by itself
----@return { name: string, owner: string }|false|nil handle  false: another holds the lock
----@return tokencache.Error?
+--- The lock is one among the workers of this nginx.
 function Store:try_lock(name, ttl)
   local owner = new_owner()
   local ok, problem = store(self, "safe_add", lock_key.of(name), owner, lasting(ttl))
@@ -293,9 +266,6 @@ function Store:try_lock(name, ttl)
 end
 
 --- Another's lock, taken in between, may get more time, which does it no harm.
----@param handle table  from try_lock
----@param ttl number    seconds from now
----@return boolean      false: the lock has ended
 function Store:extend_lock(handle, ttl)
   return holds(self, handle) and self.dict:expire(lock_key.of(handle.name), lasting(ttl)) == true
     and holds(self, handle)
@@ -303,8 +273,6 @@ end
 
 --- A dictionary cannot compare and delete in one step. What is about to end is left to end, so that
 --- no other can take the lock between the two.
----@param handle table  from try_lock
----@return true
 function Store:unlock(handle)
   local left = holds(self, handle) and self.dict:ttl(lock_key.of(handle.name))
   if left and left > SAFELY then

@@ -72,10 +72,7 @@ local function entry_of(self, key)
   return entry
 end
 
----@param key string
 ---@param anew? boolean  what the front holds will not do
----@return string?  nil without an error: a miss
----@return any err
 function Store:get(key, anew)
   if not anew and not self.behind[key] then
     local bytes, err = self.front:get(key)
@@ -91,11 +88,6 @@ function Store:get(key, anew)
   return rules.read(entry_of(self, key), "get", key)
 end
 
----@param key string
----@param bytes string
----@param ttl? number  seconds in the back; nil: for good
----@return any result  the back's
----@return any err
 function Store:set(key, bytes, ttl)
   check_bytes("store.tiered", bytes)
   return rules.change(entry_of(self, key), bytes, "set", key, bytes, ttl)
