@@ -13,6 +13,7 @@ local function new_handler()
   function handler.get_cached_token()
     return handler.token
   end
+  handler.peek_cached_token = handler.get_cached_token
   function handler.save_token_to_cache(_, info, good_until)
     handler.token, handler.good_until = info, good_until
   end
@@ -23,8 +24,8 @@ local function new_handler()
   return handler
 end
 
-local ACTIONS = { get_cached_token = "get", save_token_to_cache = "save",
-  remove_cached_token = "remove" }
+local ACTIONS = { get_cached_token = "get", peek_cached_token = "get",
+  save_token_to_cache = "save", remove_cached_token = "remove" }
 
 describe("cache.tiered", function()
   local notes, front, back, tiered, now, logged
@@ -77,6 +78,16 @@ describe("cache.tiered", function()
     front.token = nil
     assert.equal("a", tiered:peek_cached_token().access_token)
     assert.equal("front get, back get, front remove", acts())
+  end)
+
+  it("offers no look without a copy where one of the two has none", function()
+    assert.is_function(tiered.peek_cached_token)
+    for _, lacking in ipairs { front, back } do
+      local peek = lacking.peek_cached_token
+      lacking.peek_cached_token = nil
+      assert.is_nil(cache.tiered({ front = front, back = back }).peek_cached_token)
+      lacking.peek_cached_token = peek
+    end
   end)
 
   it("takes the front's word for a token that never ends, and for none whose end is unclear",

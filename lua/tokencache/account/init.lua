@@ -143,7 +143,7 @@ local function look(account, method)
     end
     token = info.access_token
     local handler = account.handler
-    if method == PEEK and handler.peek_cached_token and not handler.peek_is_get then
+    if method == PEEK and handler.peek_cached_token then
       account.seen, account.token = account.key and entry or info, token
       account.from, account.until_ = from, until_
     end

@@ -4,17 +4,20 @@
 local blank = require "tokencache.util.blank"
 local check_store = require "tokencache.store.check"
 local core = require "tokencache._core"
-local errors = require "tokencache.error"
 local extras = require "tokencache.util.extras"
 local identity_of = require "tokencache.util.identity"
 local json = require "tokencache.json"
 local keys = require "tokencache.key"
 local log = require "tokencache.log"
+local mark = require "tokencache.cache.mark"
 local options = require "tokencache.util.options"
 local padded = require "tokencache.store.padded"
 local read_store = require "tokencache.store.read"
-local reserved_key = require "tokencache.store.reserved_key"
+local store_errors = require "tokencache.cache.store_errors"
 local token_info = require "tokencache.token_info"
+
+local failure, name_of, outcome, store_failure =
+  store_errors.failure, store_errors.name_of, store_errors.outcome, store_errors.of_store
 
 ---@class tokencache.StoreHandler
 ---@field private store tokencache.Store
@@ -30,12 +33,9 @@ local token_info = require "tokencache.token_info"
 local Handler = {
   replaces_in_two_steps = true,
   copy_seen = token_info.plain_copy, -- few token_infos need another
+  get_mark = mark.get,
+  set_mark = mark.set,
 }
-
---- For messages.
-local function name_of(self)
-  return self.path and core.printable(self.path) or keys.shown(self.key)
-end
 
 local metatable = {
   __index = Handler,
@@ -44,27 +44,6 @@ local metatable = {
     return "tokencache.cache: " .. name_of(self)
   end,
 }
-
-local function failure(self, message)
-  return errors.new("cache", name_of(self) .. ": " .. message)
-end
-
---- What a store said went wrong; an error of our own stores names the place itself.
-local function store_failure(self, method, err)
-  if type(err) == "table" and err.kind then
-    return errors.wrap("cache", err)
-  end
-  return failure(self, "the store's " .. method .. " failed"
-    .. (err ~= nil and ": " .. tostring(err) or ""))
-end
-
---- For what can only succeed or fail.
-local function outcome(self, method, result, err)
-  if errors.has_failed(result, err) then
-    return nil, store_failure(self, method, err)
-  end
-  return true
-end
 
 local BYTE_ORDER_MARK = "\239\187\191" -- RFC 8259, section 8.1: a reader may ignore it
 
@@ -346,46 +325,6 @@ local function can_save(self, entry, info, handle)
   return kept
 end
 
-local function mark_key(self)
-  local store = self.store
-  return store.mark_key and store:mark_key(self.key) or reserved_key.of_mark(self.key)
-end
-
-local MARK = "^(%d+) (.*)$" -- its end in Unix seconds, as not every store has a time to live
-
---- The mark beside the token: a text that outlasts the token's removal.
----@return string?  nil without an error: there is none
----@return tokencache.Error?
-function Handler:get_mark()
-  local bytes, err = read_store(self.store, mark_key(self), true)
-  if bytes == nil then
-    return nil, err ~= nil and store_failure(self, "get", err) or nil
-  end
-  local ends, text
-  if type(bytes) == "string" then
-    ends, text = bytes:match(MARK)
-  end
-  if not ends then
-    return nil, failure(self, "the mark beside the token is damaged; remove "
-      .. keys.shown(mark_key(self)))
-  end
-  return tonumber(ends) > (self.clock or core.now)() and text or nil
-end
-
----@param text? string  nil: no mark any more
----@param ttl? number   seconds from now
----@return true?
----@return tokencache.Error?
-function Handler:set_mark(text, ttl)
-  local store, key = self.store, mark_key(self)
-  if text == nil and store.delete then
-    return outcome(self, "delete", store:delete(key))
-  end
-  local seconds = text and math.ceil(ttl) or 1
-  local ends = text and math.ceil((self.clock or core.now)() + ttl) or 0
-  return outcome(self, "set", store:set(key, ("%.0f %s"):format(ends, text or ""), seconds))
-end
-
 --- Returns what the account is known by. All handlers of one account return the same.
 ---@return any identity  of the store: a string, or an object that is compared by rawequal
 ---@return string key    of the account there
@@ -394,24 +333,12 @@ function Handler:account_id()
   return identity_of(store), store.identity_key and store:identity_key(self.key) or self.key
 end
 
---- Makes a method by which the store changes bytes; one that has no such method leaves them.
----@param name string
----@return fun(self: tokencache.StoreHandler, bytes: string): string?, tokencache.Error?
-local function changed_by(name)
+--- Makes a method that is the store's of that name, for the handler's entry.
+local function of_entry(name)
   return function(self, bytes)
-    local store = self.store
-    if store[name] then
-      return store[name](store, self.key, bytes)
-    end
-    return bytes
+    return self.store[name](self.store, self.key, bytes)
   end
 end
-
---- Seals bytes that are to be kept elsewhere for a while, as the store seals its entries.
-Handler.protect = changed_by "protect"
-
---- Returns the bytes that `protect` was given.
-Handler.reveal = changed_by "reveal"
 
 --- A handler can do these only if its store can.
 local metatable_over = extras(metatable, {
@@ -424,6 +351,8 @@ local metatable_over = extras(metatable, {
   { needs = "can_save", fn = can_save },
   { needs = "can_save_anew", fn = true },
   { needs = "may_be_stale", fn = true },
+  { needs = "protect", fn = of_entry "protect" },
+  { needs = "reveal", fn = of_entry "reveal" },
 })
 
 local RULES = {

@@ -20,7 +20,6 @@ local token_info = require "tokencache.token_info"
 ---@field changes integer          to the back, their beginnings and their ends
 ---@field identity any             the back's, or the back itself
 ---@field replaces_in_two_steps? boolean  the back does
----@field peek_is_get? true        what it shows may be changed by others: a tier has no peek
 ---@field in_request? true         one of the two lives no longer than a request
 ---@field front_in_memory? userdata  the front, where a flow may look into it by itself
 local Handler = {
@@ -78,15 +77,11 @@ function Handler:get_cached_token(anew)
   return rules.read(self, "get_cached_token", anew)
 end
 
---- The same, as a table that nobody may change. What the front holds is returned fresh or not: the
---- flow, which looks at the clock in any case, then asks anew.
----@param anew? boolean
----@return tokencache.TokenInfo?
----@return tokencache.Error?
----@return any entry
-function Handler:peek_cached_token(anew)
-  local look = self.front.peek_cached_token and "peek_cached_token" or "get_cached_token"
-  local info = not anew and look_into_front(self, look)
+--- The same, as a table that nobody may change; only where both tiers have such a look. What the
+--- front holds is returned fresh or not: the flow, which looks at the clock in any case, then asks
+--- anew.
+local function peek_cached_token(self, anew)
+  local info = not anew and look_into_front(self, "peek_cached_token")
   if info then
     return info
   end
@@ -148,7 +143,9 @@ return function(opts)
   end
   self.identity = identity_of(self.back)
   self.replaces_in_two_steps = self.back.replaces_in_two_steps
-  self.peek_is_get = not (self.front.peek_cached_token and self.back.peek_cached_token) or nil
+  if self.front.peek_cached_token and self.back.peek_cached_token then
+    self.peek_cached_token = peek_cached_token
+  end
   self.in_request = self.front.in_request or self.back.in_request or nil
   if self.clock == default_io.now and core.memory_box(self.front) then
     self.front_in_memory = self.front
