@@ -19,17 +19,45 @@ local token_info = require "tokencache.token_info"
 local failure, name_of, outcome, store_failure =
   store_errors.failure, store_errors.name_of, store_errors.outcome, store_errors.of_store
 
----@class tokencache.StoreHandler
+--- What a cache handler is. Its methods are described here, and in the handlers only where they
+--- differ. All return nil and an error where they fail; what each is for is told in
+--- docs/handlers.md.
+---@class tokencache.Handler
+---@field get_cached_token fun(self, anew?: boolean): tokencache.TokenInfo?, any, any
+---   a table of the caller's own, or nil for a miss, an error, and the entry that was read; anew:
+---   a copy that may be out of date will not do
+---@field save_token_to_cache fun(self, info: tokencache.TokenInfo, good_until?: number): any, any
+---   leaves `info` as it is; good_until: Unix seconds from which on it is of no use
+---@field peek_cached_token? fun(self, anew?: boolean): tokencache.TokenInfo?, any, any  as
+---   get_cached_token, but a table that others hold too and nobody may change
+---@field remove_cached_token? fun(self, entry?: any, handle?: any): any, any  only what was read,
+---   or without an entry whatever there is; something else there is no failure
+---@field replace_cached_token? fun(self, entry?: any, info: tokencache.TokenInfo,
+---   good_until?: number, handle?: any): boolean?, any  saves over what was read, and nothing else,
+---   under the lock of `handle`; false: something else is there, or another holds the lock; false,
+---   "gone": nothing is there any more
+---@field can_save? fun(self, entry?: any, info?: tokencache.TokenInfo, handle?: any): any, any
+---   shows that it could replace the entry; returns the one that is there now; false: as above
+---@field try_lock? fun(self, ttl: number): any, any  these three as of tokencache.Store
+---@field extend_lock? fun(self, handle: any, ttl: number): any, any
+---@field unlock? fun(self, handle: any): any, any
+---@field get_mark? fun(self): string?, any  a text that outlasts the token's removal
+---@field set_mark? fun(self, text?: string, ttl?: number): any, any  nil: no mark any more
+---@field account_id? fun(self): any, string  what the store is known by, a string or an object that
+---   is compared by rawequal, and the account's key there
+---@field replaces_in_two_steps? boolean  it reads, then writes, and does not look at the lock
+---@field in_request? true        it lives no longer than a request
+---@field may_be_stale? boolean   it may return an old copy, unless asked anew
+
+---@class tokencache.StoreHandler: tokencache.Handler
 ---@field private store tokencache.Store
 ---@field private key string
 ---@field path? string  of the file that the key is
----@field in_request? true  the store lives no longer than a request
 ---@field private ttl? number
 ---@field private clock? fun(): number
 ---@field private seen_bytes? string  what `seen_info` was decoded from
 ---@field private seen_info? tokencache.TokenInfo
 ---@field private copy_seen fun(info: table): table
----@field replaces_in_two_steps boolean  see docs/handlers.md
 local Handler = {
   replaces_in_two_steps = true,
   copy_seen = token_info.plain_copy, -- few token_infos need another
@@ -103,11 +131,6 @@ function Handler:decode(bytes, err, damaged)
   return info, err, bytes
 end
 
---- The cached token, as a table that others hold too and nobody may change.
----@param anew? boolean  a copy that may be out of date will not do
----@return tokencache.TokenInfo?  nil without an error: nothing is cached
----@return tokencache.Error?
----@return string? entry  the store's bytes
 function Handler:peek_cached_token(anew)
   if anew then
     return self:decode(read_store(self.store, self.key, true))
@@ -115,11 +138,6 @@ function Handler:peek_cached_token(anew)
   return self:decode(self.store:get(self.key))
 end
 
---- The same, as a table of the caller's own.
----@param anew? boolean
----@return tokencache.TokenInfo?
----@return tokencache.Error?
----@return string? entry
 function Handler:get_cached_token(anew)
   local info, err, entry = self:peek_cached_token(anew)
   return info and self.copy_seen(info), err, entry
@@ -176,10 +194,6 @@ local function encode(self, info, good_until, entry)
   return bytes, ttl
 end
 
----@param info tokencache.TokenInfo  left as it is
----@param good_until? number  Unix seconds from which on it is of no use; nil: what it says itself
----@return true?
----@return tokencache.Error?
 function Handler:save_token_to_cache(info, good_until)
   local bytes, ttl = encode(self, info, good_until)
   if not bytes then
@@ -193,13 +207,8 @@ local function is_gone(there, err, entry)
   return there == nil and err == nil and entry ~= nil
 end
 
---- Saves only over what was read. This is for a store that cannot do so by itself: between the two
---- steps another may save, and is overwritten. Nor does it look at the lock.
----@param entry? string  the third result of get_cached_token; nil: nothing was there
----@param info tokencache.TokenInfo  left as it is
----@param good_until? number  as for save_token_to_cache
----@return boolean?      false: something else is there, or another holds the lock
----@return tokencache.Error|"gone"|nil  "gone": nothing is there any more
+--- For a store that cannot replace by itself: between the two steps another may save, and is
+--- overwritten.
 function Handler:replace_cached_token(entry, info, good_until)
   local bytes, ttl = encode(self, info, good_until, entry)
   if not bytes then
@@ -214,8 +223,7 @@ function Handler:replace_cached_token(entry, info, good_until)
   return outcome(self, "set", self.store:set(self.key, bytes, ttl))
 end
 
---- The same for a store that can.
----@param handle? any    of the lock under which this is done
+--- For a store that can.
 local function replace_cached_token(self, entry, info, good_until, handle)
   local bytes, ttl = encode(self, info, good_until, entry)
   if not bytes then
@@ -233,12 +241,7 @@ local function replace_cached_token(self, entry, info, good_until, handle)
   return false, is_gone(there, err, entry) and "gone" or nil
 end
 
---- Removes what was read, or whatever there is. Something else than what was read stays, which is
---- no failure. A store that cannot compare is read again: what another saves right after is lost.
----@param entry? string   the third result of get_cached_token; nil: whatever there is
----@param handle? any     of the lock under which this is done
----@return true?
----@return tokencache.Error?
+--- A store that cannot compare is read again: what another saves right after is lost.
 local function remove_cached_token(self, entry, handle)
   self.seen_bytes, self.seen_info = nil, nil
   local store, key = self.store, self.key
@@ -259,9 +262,6 @@ local function remove_cached_token(self, entry, handle)
   return outcome(self, "delete", store:delete(key))
 end
 
----@param ttl number  seconds after which the lock ends by itself
----@return any handle  plain data; false: another holds the lock
----@return any guard   to be kept as long as the lock, where the store has one; or an error
 local function try_lock(self, ttl)
   local handle, guard = self.store:try_lock(self.key, ttl)
   if handle == nil then
@@ -270,10 +270,6 @@ local function try_lock(self, ttl)
   return handle, guard
 end
 
----@param handle any  from try_lock
----@param ttl number  seconds from now
----@return boolean?   false: the lock has ended
----@return tokencache.Error?
 local function extend_lock(self, handle, ttl)
   local held, err = self.store:extend_lock(handle, ttl)
   if held == nil then
@@ -282,9 +278,6 @@ local function extend_lock(self, handle, ttl)
   return held
 end
 
----@param handle any  from try_lock
----@return true?
----@return tokencache.Error?
 local function unlock(self, handle)
   return outcome(self, "unlock", self.store:unlock(handle))
 end
@@ -305,13 +298,8 @@ local function hold_place(self, handle)
   return held and place
 end
 
---- Shows that the store can take a longer entry in place of the one that was read, which it may pad
---- with blanks to find out. Where nothing was, it keeps the place by an entry that is of no use.
----@param entry? string  the third result of get_cached_token; nil: nothing was there
----@param info tokencache.TokenInfo  what was read: the entry is kept as long as this is of use
----@param handle? any    of the lock under which this is done
----@return string|false|nil entry  what is there now, nil where nothing was; false: something else
----@return tokencache.Error?       it cannot
+--- The store may pad the entry with blanks to find out. Where nothing was, the place is kept by an
+--- entry that is of no use.
 local function can_save(self, entry, info, handle)
   local store = self.store
   if entry == nil and not store.can_save_anew then
@@ -325,9 +313,6 @@ local function can_save(self, entry, info, handle)
   return kept
 end
 
---- Returns what the account is known by. All handlers of one account return the same.
----@return any identity  of the store: a string, or an object that is compared by rawequal
----@return string key    of the account there
 function Handler:account_id()
   local store = self.store
   return identity_of(store), store.identity_key and store:identity_key(self.key) or self.key

@@ -1,4 +1,4 @@
---- The mark beside a token in a store: a text that outlasts the token's removal.
+--- The mark beside a token in a store, as handlers have it.
 
 local core = require "tokencache._core"
 local keys = require "tokencache.key"
@@ -15,8 +15,6 @@ end
 
 local MARK = "^(%d+) (.*)$" -- its end in Unix seconds, as not every store has a time to live
 
----@return string?  nil without an error: there is none
----@return tokencache.Error?
 function mark.get(self)
   local bytes, err = read_store(self.store, key_of(self), true)
   if bytes == nil then
@@ -33,10 +31,6 @@ function mark.get(self)
   return tonumber(ends) > (self.clock or core.now)() and text or nil
 end
 
----@param text? string  nil: no mark any more
----@param ttl? number   seconds from now
----@return true?
----@return tokencache.Error?
 function mark.set(self, text, ttl)
   local store, key = self.store, key_of(self)
   if text == nil and store.delete then

@@ -10,10 +10,9 @@ local with_lock = require "tokencache.cache.session_lock"
 
 local KEY = "token_info"
 
----@class tokencache.SessionHandler
+---@class tokencache.SessionHandler: tokencache.Handler
 ---@field private where string        the constructor's name, for messages
 ---@field private session fun(): any  called each time: a request can get another session
----@field in_request true              it lives no longer than a request
 local Handler = { in_request = true }
 Handler.__index = Handler
 
@@ -21,9 +20,7 @@ local function failure(self, message)
   return nil, errors.new("cache", self.where .. ": " .. message)
 end
 
---- The cached token: the table that the session holds.
----@return tokencache.TokenInfo?  nil without an error: nothing is cached
----@return tokencache.Error?
+--- Returns the table that the session holds.
 function Handler:get_cached_token()
   local token_info = self.session()[KEY]
   if token_info == nil then
@@ -37,10 +34,8 @@ function Handler:get_cached_token()
   return token_info
 end
 
---- Assigns even what is there already: sessions notice an assignment, not a change inside.
----@param token_info tokencache.TokenInfo  kept itself, not copied
----@return true?
----@return tokencache.Error?
+--- Keeps the table itself. Assigns even what is there already: sessions notice an assignment, not a
+--- change inside.
 function Handler:save_token_to_cache(token_info)
   if type(token_info) ~= "table" then
     return failure(self, "a token_info is a table, not a " .. type(token_info))
@@ -53,8 +48,6 @@ function Handler:save_token_to_cache(token_info)
   return true
 end
 
----@return true?
----@return tokencache.Error?
 function Handler:remove_cached_token()
   local refusal = self:refusal()
   if refusal then

@@ -19,7 +19,7 @@ local LONGEST_CHAIN = 100 -- renewals that a session may be behind
 --- Kept in the place of a successor where the login was removed.
 local REMOVED = { access_token = "none", expires_at = 0, removed = true }
 
----@class tokencache.LockedSession
+---@class tokencache.LockedSession: tokencache.Handler
 ---@field private session table      the session's handler without a lock
 ---@field private store tokencache.Store
 ---@field private info? tokencache.TokenInfo  the session's, or a newer one
@@ -117,10 +117,6 @@ local function newest(self, info)
 end
 
 --- What the session holds; anew: or what that was renewed to.
----@param anew? boolean
----@return tokencache.TokenInfo?
----@return tokencache.Error?
----@return string? entry
 function Locked:get_cached_token(anew)
   if not is_away() then
     self:set_out()
@@ -142,8 +138,6 @@ local function is_renewal(old, new)
 end
 
 --- Keeps it for the other requests of the browser, if it is a renewal, and in the session.
----@return boolean?
----@return tokencache.Error|"gone"|nil
 function Locked:replace_cached_token(entry, info, good_until, handle)
   local renews = self.beside and is_renewal(self.info, info)
   if renews then
@@ -158,16 +152,11 @@ function Locked:replace_cached_token(entry, info, good_until, handle)
   return renews or ok, not renews and err or nil
 end
 
----@return true?
----@return tokencache.Error?
 function Locked:save_token_to_cache(info)
   take(self, info)
   return self:come_back()
 end
 
----@param entry? string  as of other handlers: something else stays
----@return true?
----@return tokencache.Error?
 function Locked:remove_cached_token(entry, handle)
   local _, err, there
   if not self.beside then
@@ -189,9 +178,6 @@ function Locked:remove_cached_token(entry, handle)
   return self:come_back()
 end
 
---- Shows that the store can take a new token.
----@return string|false|nil entry
----@return tokencache.Error?
 function Locked:can_save(entry, info, handle)
   if handle and handle.name ~= self.name then
     return false

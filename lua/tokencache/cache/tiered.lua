@@ -11,7 +11,7 @@ local options = require "tokencache.util.options"
 local tiers = require "tokencache.store.tiers"
 local token_info = require "tokencache.token_info"
 
----@class tokencache.TieredHandler
+---@class tokencache.TieredHandler: tokencache.Handler
 ---@field private front table
 ---@field private back table
 ---@field private leeway number
@@ -19,8 +19,6 @@ local token_info = require "tokencache.token_info"
 ---@field private front_is_behind? boolean  it may hold what the back no longer does
 ---@field changes integer          to the back, their beginnings and their ends
 ---@field identity any             the back's, or the back itself
----@field replaces_in_two_steps? boolean  the back does
----@field in_request? true         one of the two lives no longer than a request
 ---@field front_in_memory? userdata  the front, where a flow may look into it by itself
 local Handler = {
   may_be_stale = true,
@@ -65,10 +63,7 @@ local function look_into_front(self, look)
   return info
 end
 
----@param anew? boolean  what the front holds will not do
----@return tokencache.TokenInfo?  nil without an error: nothing is cached
----@return tokencache.Error?
----@return any entry  the back's; nil where the token is the front's
+--- The entry is the back's; there is none where the token is the front's.
 function Handler:get_cached_token(anew)
   local info = not anew and look_into_front(self, "get_cached_token")
   if is_fresh(self, info) then
@@ -77,9 +72,8 @@ function Handler:get_cached_token(anew)
   return rules.read(self, "get_cached_token", anew)
 end
 
---- The same, as a table that nobody may change; only where both tiers have such a look. What the
---- front holds is returned fresh or not: the flow, which looks at the clock in any case, then asks
---- anew.
+--- Only where both tiers have such a look. What the front holds is returned fresh or not: the flow,
+--- which looks at the clock in any case, then asks anew.
 local function peek_cached_token(self, anew)
   local info = not anew and look_into_front(self, "peek_cached_token")
   if info then
@@ -88,10 +82,6 @@ local function peek_cached_token(self, anew)
   return rules.read(self, "get_cached_token", anew)
 end
 
----@param info tokencache.TokenInfo
----@param good_until? number  Unix seconds
----@return true?
----@return tokencache.Error?
 function Handler:save_token_to_cache(info, good_until)
   local ok, err = rules.change(self, info, "save_token_to_cache", info, good_until)
   if errors.has_failed(ok, err) then
