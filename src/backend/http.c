@@ -363,16 +363,6 @@ int tc_http_continue(tc_http *http, double seconds, tc_error *err) {
   return status;
 }
 
-int tc_http_send(tc_http *http, const tc_http_request *request, tc_http_answer *answer,
-                 tc_error *err) {
-  int status = tc_http_start(http, request, answer, err);
-  if (status != 0) return status;
-  do {
-    status = tc_http_continue(http, request->timeout, err);
-  } while (status == TC_HTTP_PENDING);
-  return status;
-}
-
 bool tc_http_next_header(tc_str headers, size_t *at, tc_http_header *header) {
   while (*at < headers.len) {
     const char *line = headers.data + *at;

@@ -57,10 +57,6 @@ int tc_http_start(tc_http *http, const tc_http_request *request, tc_http_answer 
 int tc_http_continue(tc_http *http, double seconds, tc_error *err);
 #define TC_HTTP_PENDING 1
 
-/* Both at once. */
-int tc_http_send(tc_http *http, const tc_http_request *request, tc_http_answer *answer,
-                 tc_error *err);
-
 /* Steps through an answer's headers: `*at` starts at 0. A name may come more than once. False
    after the last. */
 bool tc_http_next_header(tc_str headers, size_t *at, tc_http_header *header);

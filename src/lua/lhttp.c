@@ -149,36 +149,27 @@ static tc_http_request check_request(lua_State *L, tc_http_header headers[MOST_H
   return request;
 }
 
-/* handle:request(method, url, headers | nil, body | nil, timeout | nil, deadline | nil)
-   -> status, text of the headers, body; nil, err with err.sent = false where the server has
-   certainly not seen the request, and where an answer broke off status, headers and body so far */
-static int l_http_request(lua_State *L) {
+/* handle:start(method, url, headers | nil, body | nil, timeout | nil, deadline | nil) -> true;
+   nil, err */
+static int l_http_start(lua_State *L) {
   l_http *self = check_open(L);
   tc_http_header headers[MOST_HEADERS];
   tc_http_request request = check_request(L, headers);
   tc_error err;
   tc_error_clear(&err);
-  int status = tc_http_send(self->http, &request, &self->answer, &err);
-  return push_end(L, self, status, &err);
-}
-
-/* handle:start(...) with the arguments of request -> true; nil, err */
-static int l_http_start(lua_State *L) {
-  l_http *self = check_open(L);
-  tc_http_header headers[MOST_HEADERS];
-  tc_http_request request = check_request(L, headers);
-  tc_error err = TC_ERROR_NONE;
   int status = tc_http_start(self->http, &request, &self->answer, &err);
   if (status < 0) return push_end(L, self, status, &err);
   lua_pushboolean(L, true);
   return 1;
 }
 
-/* handle:continue(seconds), after start -> false while there is no answer; else what request
-   returns */
+/* handle:continue(seconds), after start -> false while there is no answer; status, text of the
+   headers, body; nil, err with err.sent = false where the server has certainly not seen the
+   request, and where an answer broke off status, headers and body so far */
 static int l_http_continue(lua_State *L) {
   l_http *self = check_open(L);
-  tc_error err = TC_ERROR_NONE;
+  tc_error err;
+  tc_error_clear(&err);
   int status = tc_http_continue(self->http, (double)luaL_checknumber(L, 2), &err);
   if (status != TC_HTTP_PENDING) return push_end(L, self, status, &err);
   lua_pushboolean(L, false);
@@ -196,7 +187,6 @@ static int l_http_close(lua_State *L) {
 
 static l_http *new_closed(lua_State *L) {
   static const luaL_Reg methods[] = {
-      {"request", l_http_request},
       {"start", l_http_start},
       {"continue", l_http_continue},
       {"close", l_http_close},

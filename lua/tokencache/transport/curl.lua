@@ -80,29 +80,24 @@ local function open(self)
   return http.new(opts.proxy, opts.ca_file, opts.connect_timeout)
 end
 
+local WHOLE_DAY = 86400 -- seconds: the request ends before
+
 --- Calls back in between; from here and not from C, for that may yield.
-local function send_with_heartbeats(handle, request)
+local function send(handle, request)
   local started, err = handle:start(request.method, request.url, request.headers, request.body,
     request.timeout, request.deadline)
   if not started then
     return nil, err
   end
+  local interval = request.heartbeat and request.heartbeat_interval or WHOLE_DAY
   while true do
-    local status, header_text, body, part_headers, part =
-      handle:continue(request.heartbeat_interval)
+    local status, header_text, body, part_headers, part = handle:continue(interval)
     if status ~= false then
       return status, header_text, body, part_headers, part
+    elseif request.heartbeat then
+      request.heartbeat()
     end
-    request.heartbeat()
   end
-end
-
-local function send(handle, request)
-  if request.heartbeat then
-    return send_with_heartbeats(handle, request)
-  end
-  return handle:request(request.method, request.url, request.headers, request.body,
-    request.timeout, request.deadline)
 end
 
 --- The caller's alone: should a heartbeat raise, it has a request under way, and the collector may
