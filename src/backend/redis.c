@@ -8,14 +8,12 @@
 #include "core/secret.h"
 
 #define ROOM 16384 /* bytes read at once */
-#define PLACE_SIZE 300
-#define KEPT 4096 /* bytes of memory for commands that are kept for the next one */
-#define IDLE 0.1  /* seconds after which a connection is looked at before it is used */
+#define KEPT 4096  /* bytes of memory for commands that are kept for the next one */
+#define IDLE 0.1   /* seconds after which a connection is looked at before it is used */
 
 struct tc_redis {
   tc_redis_options options; /* its texts are those below */
-  tc_buf texts[7];
-  char place[PLACE_SIZE];
+  tc_buf texts[8];
   tc_stream *stream; /* NULL: not connected */
   tc_redis_reader *reader;
   tc_buf command; /* empty between calls */
@@ -49,20 +47,10 @@ static int own_texts(tc_redis *redis, tc_error *err) {
   stream->ca_file = own(text++, stream->ca_file, err);
   stream->cert_file = own(text++, stream->cert_file, err);
   stream->key_file = own(text++, stream->key_file, err);
+  redis->options.place = own(text++, redis->options.place, err);
   own_str(text++, &redis->options.username, err);
   own_str(text++, &redis->options.password, err);
   return err->number;
-}
-
-static void name_place(tc_redis *redis) {
-  const tc_dial_address *address = &redis->options.stream.address;
-  if (address->path != NULL) {
-    (void)snprintf(redis->place, sizeof redis->place, "%s", address->path);
-  } else {
-    bool is_ipv6 = strchr(address->host, ':') != NULL;
-    (void)snprintf(redis->place, sizeof redis->place, is_ipv6 ? "[%s]:%d" : "%s:%d", address->host,
-                   address->port);
-  }
 }
 
 int tc_redis_open(tc_redis **to, const tc_redis_options *options, tc_error *err) {
@@ -76,7 +64,6 @@ int tc_redis_open(tc_redis **to, const tc_redis_options *options, tc_error *err)
     tc_redis_close(redis);
     return status;
   }
-  name_place(redis);
   *to = redis;
   return 0;
 }
@@ -121,7 +108,7 @@ static int explain(const tc_redis *redis, tc_error *err) {
   for (size_t i = 0; i < sizeof failures / sizeof *failures; i++) {
     if (failures[i].number != cause.number) continue;
     (void)snprintf(err->code, sizeof err->code, "%s", failures[i].code);
-    return tc_error_set(err, TC_ERR_CACHE, "%s: Redis: %s%s", redis->place, cause.message,
+    return tc_error_set(err, TC_ERR_CACHE, "%s: Redis: %s%s", redis->options.place, cause.message,
                         failures[i].remedy);
   }
   return cause.number;
@@ -163,7 +150,7 @@ static int prepare(tc_redis *redis, const tc_str *words, size_t count, double de
   if (status < 0) {
     status = explain(redis, err);
   } else if (reply.type == TC_REDIS_ERROR) {
-    status = tc_redis_server_error(err, redis->place, reply.text, words, count);
+    status = tc_redis_server_error(err, redis->options.place, reply.text, words, count);
   }
   tc_redis_reply_free(&reply);
   tc_buf_free(&command);
@@ -254,7 +241,7 @@ int tc_redis_command(tc_redis *redis, const tc_str *words, size_t count, tc_redi
   tc_buf_clear(&redis->command);
   if (redis->command.cap > KEPT) tc_buf_free(&redis->command);
   if (status == 0 && reply->type == TC_REDIS_ERROR) {
-    status = tc_redis_server_error(err, redis->place, reply->text, words, count);
+    status = tc_redis_server_error(err, redis->options.place, reply->text, words, count);
     tc_redis_reply_free(reply);
     after_error(redis, err);
   }

@@ -16,8 +16,9 @@ typedef struct tc_redis tc_redis;
 
 typedef struct tc_redis_options {
   tc_stream_options stream;
-  tc_str username; /* absent: Redis's default user */
-  tc_str password; /* absent: no AUTH */
+  const char *place; /* what messages call the server */
+  tc_str username;   /* absent: Redis's default user */
+  tc_str password;   /* absent: no AUTH */
   int db;
   double connect_timeout; /* seconds, for connection, TLS, AUTH and SELECT together */
   double timeout;         /* seconds, for a command and its reply */

@@ -118,8 +118,8 @@ static bool opt_boolean(lua_State *L, const char *name) {
   return is_true;
 }
 
-/* open { host=, port=, path=, tls=, ca_file=, cert_file=, key_file=, username=, password=, db=,
-   connect_timeout=, timeout= } -> client, not connected yet. Checked by store/redis.lua. */
+/* open { place=, host=, port=, path=, tls=, ca_file=, cert_file=, key_file=, username=, password=,
+   db=, connect_timeout=, timeout= } -> client, not connected yet. Checked by store/redis.lua. */
 static int l_redis_open(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   luaL_checkstack(L, LUA_MINSTACK, NULL);
@@ -138,6 +138,7 @@ static int l_redis_open(lua_State *L) {
               .cert_file = opt_text(L, "cert_file", NULL),
               .key_file = opt_text(L, "key_file", NULL),
           },
+      .place = opt_text(L, "place", NULL),
       .username = opt_str(L, "username"),
       .password = opt_str(L, "password"),
       .db = (int)opt_number(L, "db", 0),
@@ -146,6 +147,7 @@ static int l_redis_open(lua_State *L) {
   };
   luaL_argcheck(L, options.stream.address.host != NULL || options.stream.address.path != NULL, 1,
                 "host or path expected");
+  luaL_argcheck(L, options.place != NULL, 1, "place expected");
   tc_error err;
   tc_error_clear(&err);
   l_redis *self = new_closed(L);

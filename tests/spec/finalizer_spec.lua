@@ -186,7 +186,7 @@ describe("a finalizer that runs amid a call changes nothing of its result, where
     it("client of Redis", function()
       check([[
         local client = assert(require("tokencache._redis").open { host = "127.0.0.1",
-          port = tonumber((...)) })
+          port = tonumber((...)), place = "the server" })
         assert(client:command("SET", "ours", OURS))
         assert(client:command("SET", "others", OTHERS))
         amid.expect(OURS, function()
