@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -37,15 +36,6 @@ static ssize_t read_all(int fd, char *room, size_t size, size_t expected) {
   return (ssize_t)len;
 }
 
-static int of_another(const char *path, uid_t owner, tc_error *err) {
-  char text[224];
-  (void)snprintf(text, sizeof text,
-                 "it belongs to another user (uid %lu), who may have put any login there; remove "
-                 "it, give it to this user (chown), or give allow_foreign = true",
-                 (unsigned long)owner);
-  return tc_file_error_text(err, path, EPERM, text);
-}
-
 static int read_open(int fd, const char *path, bool any_owner, char *room, size_t size,
                      tc_file_seen *seen, tc_error *err) {
   struct stat st;
@@ -54,7 +44,9 @@ static int read_open(int fd, const char *path, bool any_owner, char *room, size_
   if (!S_ISREG(st.st_mode)) return tc_place_not_regular(err, path, st.st_mode);
   if (st.st_size > (off_t)TC_FILE_LIMIT) return tc_file_too_large(err, path);
   if (!any_owner && geteuid() != 0 && !tc_owner_is_known(st.st_uid)) {
-    return of_another(path, st.st_uid, err);
+    return tc_file_of_another(err, path, st.st_uid,
+                              "who may have put any login there; remove it, give it to this user "
+                              "(chown), or give allow_foreign = true");
   }
   *seen = (tc_file_seen){(size_t)st.st_size, st.st_uid, (st.st_mode & S_IWOTH) != 0};
   if (seen->len > size) return TC_FILE_LARGER;

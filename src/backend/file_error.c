@@ -30,37 +30,26 @@
 
 #define PATH_SHOWN 320 /* bytes; leaves room in the message for the reason */
 
-static const char *name_of(int number) {
-  switch (number) {
-#define X(name, text)                                                                              \
-  case name:                                                                                       \
-    return #name;
-    REASONS(X)
-#undef X
-  case EEXIST:
-    return "EEXIST";
-  case EINVAL:
-    return "EINVAL";
-  default:
-    return NULL;
-  }
-}
+typedef struct reason {
+  int number;
+  const char *name, *text;
+} reason;
 
-static const char *reason_of(int number) {
-  switch (number) {
-#define X(name, text)                                                                              \
-  case name:                                                                                       \
-    return text;
-    REASONS(X)
+static reason reason_of(int number) {
+  static const reason reasons[] = {
+#define X(name, text) {name, #name, text},
+      REASONS(X) X(EEXIST, NULL) X(EINVAL, NULL)
 #undef X
-  default:
-    return NULL;
+  };
+  for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++) {
+    if (reasons[i].number == number) return reasons[i];
   }
+  return (reason){.number = number};
 }
 
 int tc_file_error_text(tc_error *err, const char *path, int number, const char *text) {
   char shown[PATH_SHOWN];
-  const char *name = name_of(number);
+  const char *name = reason_of(number).name;
   tc_error_copy_foreign(shown, sizeof shown, tc_str_of(path));
   if (name != NULL) {
     (void)snprintf(err->code, sizeof err->code, "%s", name);
@@ -72,12 +61,19 @@ int tc_file_error_text(tc_error *err, const char *path, int number, const char *
 
 int tc_file_error(tc_error *err, const char *path, int number) {
   char unknown[64];
-  const char *text = reason_of(number);
+  const char *text = reason_of(number).text;
   if (text == NULL) {
     (void)snprintf(unknown, sizeof unknown, "system error %d; choose another path", number);
     text = unknown;
   }
   return tc_file_error_text(err, path, number, text);
+}
+
+int tc_file_of_another(tc_error *err, const char *path, uid_t owner, const char *what) {
+  char text[224];
+  (void)snprintf(text, sizeof text, "it belongs to another user (uid %lu), %s",
+                 (unsigned long)owner, what);
+  return tc_file_error_text(err, path, EPERM, text);
 }
 
 int tc_file_name_too_long(tc_error *err, const char *path) {

@@ -3,6 +3,7 @@
 #define TC_FILE_ERROR_H
 
 #include <limits.h>
+#include <sys/types.h>
 
 #include "core/error.h"
 
@@ -14,6 +15,10 @@ int tc_file_error(tc_error *err, const char *path, int number);
 
 /* The same with words of the caller's: `text` is what follows "PATH: ". */
 int tc_file_error_text(tc_error *err, const char *path, int number, const char *text);
+
+/* Describes a file that another user may misuse: `what` is what follows "another user (uid 1), ".
+ */
+int tc_file_of_another(tc_error *err, const char *path, uid_t owner, const char *what);
 
 /* Describes a path whose name is longer than TC_FILE_NAME_MAX, or that is too long as a whole. */
 int tc_file_name_too_long(tc_error *err, const char *path);

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,20 +13,12 @@
 #define FLAGS (O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
 #define ATTEMPTS 10
 
-static int of_another(const tc_lockfile *file, uid_t owner, const char *what, tc_error *err) {
-  char text[224];
-  (void)snprintf(text, sizeof text, "it belongs to another user (uid %lu), %s",
-                 (unsigned long)owner, what);
-  return tc_file_error_text(err, file->side, EPERM, text);
-}
-
 static int denied(const tc_lockfile *file, tc_error *err) {
   struct stat st;
   if (lstat(file->side, &st) == 0 && st.st_uid != geteuid()) {
-    return of_another(file, st.st_uid,
-                      "and this one may not open it; remove it while nobody uses it, or give it to "
-                      "this user (chown)",
-                      err);
+    return tc_file_of_another(err, file->side, st.st_uid,
+                              "and this one may not open it; remove it while nobody uses it, or "
+                              "give it to this user (chown)");
   }
   return tc_file_error_text(err, file->side, EACCES,
                             "permission denied; give this user write access to it and to its "
@@ -87,10 +78,9 @@ static int check(const tc_lockfile *file, int fd, tc_error *err) {
   if (file->any_owner || tc_owner_is_known(st.st_uid) || (user == 0 && st.st_uid == owner.uid)) {
     return fd;
   }
-  return of_another(file, st.st_uid,
-                    "who could keep it locked; remove it, choose another path, or give "
-                    "allow_foreign = true",
-                    err);
+  return tc_file_of_another(err, file->side, st.st_uid,
+                            "who could keep it locked; remove it, choose another path, or give "
+                            "allow_foreign = true");
 }
 
 static int open_with(const tc_lockfile *file, int flags) {

@@ -21,29 +21,15 @@ void tc_kind_find(const char *name, tc_kind *kind) {
   }
 }
 
-static const char *text_of(int number) {
-  switch (number) {
-#define X(name, number, kind, text)                                                                \
-  case number:                                                                                     \
-    return text;
+/* By the numbers, which are negative. */
+static const struct {
+  tc_kind kind;
+  const char *text;
+} meanings[] = {
+#define X(name, number, kind, text) [-(number)] = {TC_KIND_##kind, text},
     TC_ERRORS(X)
 #undef X
-  default:
-    return "no error";
-  }
-}
-
-static tc_kind kind_of(int number) {
-  switch (number) {
-#define X(name, number, kind, text)                                                                \
-  case number:                                                                                     \
-    return TC_KIND_##kind;
-    TC_ERRORS(X)
-#undef X
-  default:
-    return TC_KIND_PROTOCOL;
-  }
-}
+};
 
 /* Takes off the character that the end of the room cut in two. */
 static void trim(char *text) {
@@ -56,9 +42,9 @@ static void trim(char *text) {
 
 int tc_error_set(tc_error *err, int number, const char *format, ...) {
   err->number = number;
-  err->kind = kind_of(number);
+  err->kind = meanings[-number].kind;
   if (format == NULL) {
-    (void)snprintf(err->message, sizeof err->message, "%s", text_of(number));
+    (void)snprintf(err->message, sizeof err->message, "%s", meanings[-number].text);
   } else {
     va_list args;
     va_start(args, format);
