@@ -91,6 +91,8 @@ static int own(tc_memcached *memcached, tc_error *err) {
 /* What a call is about, so that it can be tried again. */
 typedef struct command {
   memcached_return_t (*send)(client *c, const struct command *cmd);
+  memcached_return_t (*store)(memcached_st *st, const char *key, size_t key_len, const char *value,
+                              size_t value_len, time_t expiry, uint32_t flags);
   tc_str key, value;
   double ttl;
   uint64_t cas;
@@ -133,14 +135,9 @@ static memcached_return_t send_get(client *c, const command *cmd) {
   return status == MEMCACHED_SUCCESS || !is_answer(status) ? MEMCACHED_PROTOCOL_ERROR : status;
 }
 
-static memcached_return_t send_set(client *c, const command *cmd) {
-  return memcached_set(c->st, cmd->key.data, cmd->key.len, cmd->value.data, cmd->value.len,
-                       tc_memcached_expiry(cmd->ttl, time(NULL)), 0);
-}
-
-static memcached_return_t send_add(client *c, const command *cmd) {
-  return memcached_add(c->st, cmd->key.data, cmd->key.len, cmd->value.data, cmd->value.len,
-                       tc_memcached_expiry(cmd->ttl, time(NULL)), 0);
+static memcached_return_t send_store(client *c, const command *cmd) {
+  return cmd->store(c->st, cmd->key.data, cmd->key.len, cmd->value.data, cmd->value.len,
+                    tc_memcached_expiry(cmd->ttl, time(NULL)), 0);
 }
 
 static memcached_return_t send_cas(client *c, const command *cmd) {
@@ -319,12 +316,14 @@ int tc_memcached_get(tc_memcached *memcached, tc_str key, tc_str *value, uint64_
 }
 
 int tc_memcached_set(tc_memcached *memcached, tc_str key, tc_str value, double ttl, tc_error *err) {
-  command set = {.send = send_set, .key = key, .value = value, .ttl = ttl};
+  command set = {
+      .send = send_store, .store = memcached_set, .key = key, .value = value, .ttl = ttl};
   return perform(memcached, &set, err);
 }
 
 int tc_memcached_add(tc_memcached *memcached, tc_str key, tc_str value, double ttl, tc_error *err) {
-  command add = {.send = send_add, .key = key, .value = value, .ttl = ttl};
+  command add = {
+      .send = send_store, .store = memcached_add, .key = key, .value = value, .ttl = ttl};
   return perform(memcached, &add, err);
 }
 

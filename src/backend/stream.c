@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/err.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -45,7 +46,7 @@ static int broke(const tc_stream *stream, tc_error *err, int outcome, int code) 
  */
 static void prepare_tls(tc_sigpipe *sigpipe) {
   tc_sigpipe_block(sigpipe);
-  tc_tls_forget_errors();
+  ERR_clear_error();
   errno = 0;
 }
 

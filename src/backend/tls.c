@@ -89,7 +89,3 @@ int tc_tls_refused(tc_error *err) {
   return tc_error_set(err, TC_ERR_TLS, "the server ended the connection after the handshake%s%s",
                       said ? ": " : "", said ? reason_of(code) : "");
 }
-
-void tc_tls_forget_errors(void) {
-  ERR_clear_error();
-}

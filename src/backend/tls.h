@@ -17,6 +17,4 @@ int tc_tls_error(const SSL *ssl, tc_error *err);
    before the server has looked at its certificate, or found none. */
 int tc_tls_refused(tc_error *err);
 
-void tc_tls_forget_errors(void);
-
 #endif

@@ -19,11 +19,7 @@ static tc_str next_word(tc_str *rest) {
 }
 
 static int compare(const void *a, const void *b) {
-  const tc_str *left = a, *right = b;
-  size_t shorter = left->len < right->len ? left->len : right->len;
-  int order = memcmp(left->data, right->data, shorter);
-  if (order != 0) return order;
-  return (left->len > right->len) - (left->len < right->len);
+  return tc_str_compare(*(const tc_str *)a, *(const tc_str *)b);
 }
 
 static bool is_scope_char(char c) {

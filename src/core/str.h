@@ -22,6 +22,12 @@ static inline bool tc_str_equal(tc_str a, tc_str b) {
   return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
 
+/* As memcmp(); of two that begin alike the shorter comes first. */
+static inline int tc_str_compare(tc_str a, tc_str b) {
+  int order = memcmp(a.data, b.data, a.len < b.len ? a.len : b.len);
+  return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
+}
+
 /* Returns the part without the characters of `blanks` at both ends. */
 static inline tc_str tc_str_trim(tc_str text, tc_str blanks) {
   while (text.len > 0 && memchr(blanks.data, text.data[0], blanks.len) != NULL) {

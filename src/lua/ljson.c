@@ -252,9 +252,7 @@ static bool encode_array(encoder *e, const place *at, int count) {
 }
 
 static int compare_keys(const void *left, const void *right) {
-  const tc_str *a = left, *b = right;
-  int order = memcmp(a->data, b->data, a->len < b->len ? a->len : b->len);
-  return order != 0 ? order : (a->len > b->len) - (a->len < b->len);
+  return tc_str_compare(*(const tc_str *)left, *(const tc_str *)right);
 }
 
 /* Pushes a userdata with the table's keys, sorted: the same fields always make the same text. They
