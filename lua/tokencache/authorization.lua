@@ -91,8 +91,9 @@ end
 ---@return tokencache.Authorization?
 ---@return tokencache.Error?
 function authorization.new(flow, redirect_uri, state)
-  local code_verifier, code_challenge, err
-  if not state then
+  local code_verifier, code_challenge
+  local url, err = flow:_endpoint("authorize_url")
+  if url and not state then
     state, err = authorization.new_state(flow)
   end
   if state and flow.pkce then
@@ -105,7 +106,7 @@ function authorization.new(flow, redirect_uri, state)
     return nil, err
   end
   return {
-    url = flow.authorize_url .. (flow.authorize_url:find("?", 1, true) and "&" or "?")
+    url = url .. (url:find("?", 1, true) and "&" or "?")
       .. query(flow, redirect_uri, state, code_challenge),
     state = state,
     code_verifier = code_verifier,

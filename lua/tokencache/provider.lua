@@ -4,9 +4,16 @@ local provider = {}
 
 ---@class tokencache.Provider
 ---@field name? string           for messages
----@field authorize_url? string  RFC 6749 §3.1
----@field token_url? string      RFC 6749 §3.2; https, or http on a loopback address
----@field revocation_url? string  RFC 7009; likewise
+--- The endpoints, each https, or http on a loopback address. Beside them the name that RFC 8414,
+--- or OpenID Connect, has for it.
+---@field authorize_url? string  authorization_endpoint (RFC 6749 §3.1)
+---@field token_url? string      token_endpoint (RFC 6749 §3.2)
+---@field revocation_url? string  revocation_endpoint (RFC 7009)
+---@field introspection_url? string  introspection_endpoint (RFC 7662)
+---@field device_authorization_url? string  device_authorization_endpoint (RFC 8628)
+---@field userinfo_url? string   userinfo_endpoint (OpenID Connect Core §5.3)
+---@field end_session_url? string  end_session_endpoint (OpenID Connect RP-Initiated Logout)
+---@field jwks_url? string       jwks_uri (RFC 7517)
 ---@field rotates_refresh_tokens? boolean  false: a refresh token works as often as it is sent, so
 ---                              that nothing is lost by sending it
 ---@field token_endpoint_auth_method? "client_secret_basic"|"client_secret_post"|"none"
@@ -20,12 +27,14 @@ local provider = {}
 ---                              provider will refuse
 ---@field environment? table<string, string>   option name -> environment variable it defaults to
 
+provider.endpoints = {
+  "authorize_url", "token_url", "revocation_url", "introspection_url", "device_authorization_url",
+  "userinfo_url", "end_session_url", "jwks_url",
+}
+
 --- The rules of such a table.
 provider.rules = {
   name = { "string" },
-  authorize_url = { "string" },
-  token_url = { "string" }, -- required by all flows but implicit
-  revocation_url = { "string" },
   rotates_refresh_tokens = { "boolean" },
   token_endpoint_auth_method = { "string" },
   token_params = { "table" },
@@ -36,5 +45,9 @@ provider.rules = {
   check_redirect_uri = { "callable" },
   environment = { "table" },
 }
+
+for _, name in ipairs(provider.endpoints) do
+  provider.rules[name] = { "string" }
+end
 
 return provider

@@ -29,6 +29,15 @@ local function provider(changes)
   return { provider = options }
 end
 
+local function names_of(rules)
+  local names = {}
+  for name in pairs(rules) do
+    names[#names + 1] = name
+  end
+  table.sort(names)
+  return table.concat(names, ", ")
+end
+
 local KNOWN = "ca_file, cache, client_id, client_secret, clock, connect_timeout, http, io, leeway, "
   .. "provider, proxy, request_time, scope, store, timeout, token_endpoint_auth_method, "
   .. "token_params"
@@ -55,10 +64,7 @@ local mistakes = {
     "flow.client_credentials: provider must be a table, not a string" },
   { function() new(with(provider { tokenurl = "x" })) end,
     "flow.client_credentials: provider: unknown option tokenurl; known are "
-      .. "authorization_response_iss_parameter_supported, authorize_params, authorize_url, "
-      .. "check_redirect_uri, environment, issuer, name, refresh_token_lifetime, "
-      .. "revocation_url, rotates_refresh_tokens, token_endpoint_auth_method, token_params, "
-      .. "token_url" },
+      .. names_of(require("tokencache.provider").rules) },
   { function() new(with { provider = {} }) end,
     "flow.client_credentials: provider: token_url is required" },
   { function() new(with { client_id = false }) end,

@@ -24,10 +24,9 @@ local function nowhere()
 end
 
 local function nobodys(flow, info, why)
-  local err = revocation(flow, info, flow.timeout)
+  local err, is_revoked = revocation(flow, info, flow.timeout)
   return nil, errors.new("config", "exchange: " .. why .. "; the login was "
-    .. (err and "not revoked: " .. tostring(err) or flow.revocation_url and "revoked"
-    or "given up"))
+    .. (err and "not revoked: " .. tostring(err) or is_revoked and "revoked" or "given up"))
 end
 
 --- To lose the login is worse than to go on without the lock.

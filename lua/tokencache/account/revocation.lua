@@ -7,13 +7,13 @@ local token_info = require "tokencache.token_info"
 
 local OK = 200
 
-local function revoke(flow, token, hint, deadline, held)
+local function revoke(flow, url, token, hint, deadline, held)
   local timeout = deadline - flow.io.monotonic()
   if timeout <= 0 then
     return errors.new("transient", "there was no time left to revoke the " .. hint:gsub("_", " "))
   end
   local body, authorization = flow.client:revocation(token, hint)
-  local request = endpoint.request(flow.revocation_url, authorization, body, timeout, deadline)
+  local request = endpoint.request(url, authorization, body, timeout, deadline)
   if held then
     held:cover(flow.transport, request)
   end
@@ -32,13 +32,16 @@ end
 ---@param seconds number  for all of it
 ---@param held? tokencache.Lock  it lasts meanwhile
 ---@return tokencache.Error?  the first that went wrong; nil also where the provider cannot revoke
+---@return boolean? is_revoked
 return function(flow, info, seconds, held)
-  if not flow.revocation_url then
-    return nil
+  local deadline = flow.io.monotonic() + seconds
+  local url, err = flow:_endpoint("revocation_url", deadline)
+  if not url then
+    return err.kind ~= "config" and err or nil -- config: it has no such endpoint
   end
-  local deadline, err = flow.io.monotonic() + seconds, nil
   if token_info.has_refresh_token(info) then
-    err = revoke(flow, info.refresh_token, "refresh_token", deadline, held)
+    err = revoke(flow, url, info.refresh_token, "refresh_token", deadline, held)
   end
-  return err or revoke(flow, info.access_token, "access_token", deadline, held)
+  err = err or revoke(flow, url, info.access_token, "access_token", deadline, held)
+  return err, err == nil
 end

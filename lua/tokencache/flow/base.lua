@@ -5,6 +5,7 @@ local Account = require "tokencache.account"
 local config = require "tokencache.flow.config"
 local core = require "tokencache._core"
 local default_io = require "tokencache.io"
+local errors = require "tokencache.error"
 local memory_path = require "tokencache.flow.memory_path"
 local options = require "tokencache.util.options"
 local token_info = require "tokencache.token_info"
@@ -13,6 +14,9 @@ local token_info = require "tokencache.token_info"
 ---@field name string          of the constructor
 ---@field client_id string
 ---@field client userdata      what the engine knows of it
+---@field issuer? string        of the provider
+---@field endpoints table<string, string>  what the program or a preset has said of the provider's,
+---                              by the names of tokencache.Provider
 ---@field cache? table         the cache handler of a flow with one account, for good
 ---@field store? tokencache.Store  of a flow with many
 ---@field process tokencache.Process
@@ -166,6 +170,19 @@ function Flow:keep_fresh(opts)
     end
   end
   error("keep_fresh: " .. problem, 2)
+end
+
+--- Where an endpoint of the provider is.
+---@param name string       its field in tokencache.Provider
+---@param _? number  deadline: monotonic seconds; default: after the flow's timeout
+---@return string?
+---@return tokencache.Error?
+function Flow:_endpoint(name, _)
+  local url = self.endpoints[name]
+  if url then
+    return url
+  end
+  return nil, errors.new("config", "provider: " .. name .. " is not given")
 end
 
 --- What makes a flow different from the others.

@@ -329,8 +329,16 @@ local function take_rest(draft)
   flow.leeway = checked.leeway
   flow.timeout = checked.timeout
   flow.request_time = checked.request_time
-  flow.revocation_url = draft.server.revocation_url
-  return flow.revocation_url and config.problem_of_url("revocation_url", flow.revocation_url)
+  flow.issuer = draft.server.issuer
+  flow.endpoints = {}
+  for _, name in ipairs(provider.endpoints) do
+    local url = draft.server[name]
+    local problem = url and config.problem_of_url(name, url)
+    if problem then
+      return problem
+    end
+    flow.endpoints[name] = url
+  end
 end
 
 --- Each adds to the draft, or returns what is wrong. Not by raising: some call what is the user's,

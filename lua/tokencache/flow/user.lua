@@ -11,7 +11,6 @@ local options = require "tokencache.util.options"
 local redirect_uri = require "tokencache.flow.redirect_uri"
 
 ---@class tokencache.UserFlow: tokencache.Flow
----@field authorize_url string
 ---@field redirect_uri string     the first, where there are several
 ---@field redirects tokencache.RedirectUri[]
 ---@field any_port boolean        a login may be sent back to another one than `redirect_uri`
@@ -67,18 +66,12 @@ local function check_texts(checked)
   end
 end
 
-local function check_authorize_url(text)
-  if not text then
-    return "provider: authorize_url is required"
-  end
-  return config.problem_of_url("authorize_url", text)
-end
-
 --- What a user flow keeps beside what every flow does.
 ---@param kind { pkce: boolean, response_type: "code"|"token" }
 function user.complete(kind)
   return function(self, checked, server)
-    local problem = check_texts(checked) or check_authorize_url(server.authorize_url)
+    local problem = check_texts(checked)
+      or not server.authorize_url and "provider: authorize_url is required"
     if problem then
       return problem
     end
@@ -96,7 +89,6 @@ function user.complete(kind)
     self.response_mode = params and params.response_mode
     self.any_port = self.redirects[1].any_port or #self.redirects > 1
     self.redirect_uri = self.redirects[1].text
-    self.authorize_url = server.authorize_url
     self.authorize = checked.authorize or nil
     self.may_log_in = checked.authorize ~= false
     self.response_type = kind.response_type
@@ -106,7 +98,6 @@ function user.complete(kind)
     self.open_browser = checked.open_browser
     self.login_timeout = checked.login_timeout
     self.pending_key = hidden(checked.pending_key)
-    self.issuer = server.issuer
     self.iss_optional = server.authorization_response_iss_parameter_supported == false
     self.refresh_token_lifetime = server.refresh_token_lifetime
     self.reuses = server.rotates_refresh_tokens == false

@@ -1,5 +1,5 @@
 --- Requests to the endpoints of an authorization server: a form is posted (RFC 6749 §3.2, RFC 7009
---- §2.1), and a JSON object comes back.
+--- §2.1), or a document is asked for, and a JSON object comes back.
 
 local errors = require "tokencache.error"
 
@@ -28,6 +28,17 @@ function endpoint.request(url, authorization, body, timeout, deadline)
   }
 end
 
+---@param url string
+---@param timeout number  seconds from now
+---@param deadline number monotonic seconds
+---@return tokencache.HttpRequest
+function endpoint.query(url, timeout, deadline)
+  return {
+    method = "GET", url = url, headers = { Accept = "application/json" }, timeout = timeout,
+    deadline = deadline,
+  }
+end
+
 local NO_RESPONSE = "the transport must return { status =, headers =, body = }, or nil and an "
   .. "error; mend what was given as http="
 
@@ -50,6 +61,17 @@ function endpoint.send(transport, request)
   end
   return nil, errors.wrap("transient",
     not response and err or errors.new("protocol", NO_RESPONSE))
+end
+
+--- Asks for a document.
+---@param transport tokencache.Transport
+---@param url string
+---@param timeout number  seconds from now
+---@param deadline number monotonic seconds
+---@return tokencache.HttpResponse?
+---@return tokencache.Error?
+function endpoint.get(transport, url, timeout, deadline)
+  return endpoint.send(transport, endpoint.query(url, timeout, deadline))
 end
 
 --- The object in the answer; nil: there is none.
