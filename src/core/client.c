@@ -46,16 +46,16 @@ static int set_token_url(tc_client *client, tc_str text, tc_error *err) {
   return rc != 0 ? rc : copy(&client->endpoint, (tc_str){text.data, shown}, err);
 }
 
-static int set_auth_method(tc_client *client, const tc_client_config *config, tc_error *err) {
+static int set_auth_method(tc_client *client, tc_str method, tc_error *err) {
   static const char *const names[] = {
       [TC_AUTH_CLIENT_SECRET_BASIC] = "client_secret_basic",
       [TC_AUTH_CLIENT_SECRET_POST] = "client_secret_post",
       [TC_AUTH_NONE] = "none",
   };
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-    if (!tc_str_equal(config->auth_method, tc_str_of(names[i]))) continue;
+    if (!tc_str_equal(method, tc_str_of(names[i]))) continue;
     client->auth_method = (tc_auth_method)i;
-    if (client->auth_method != TC_AUTH_NONE && config->client_secret.len == 0) {
+    if (client->auth_method != TC_AUTH_NONE && client->client_secret[0] == '\0') {
       return tc_error_set(err, TC_ERR_INVALID,
                           "client_secret is required by token_endpoint_auth_method %s", names[i]);
     }
@@ -110,6 +110,20 @@ static int set_authorization(tc_client *client, tc_error *err) {
   return rc;
 }
 
+int tc_client_set_endpoint(tc_client *client, tc_str token_url, tc_str auth_method, tc_error *err) {
+  tc_client next = *client;
+  next.token_url = next.endpoint = next.authorization = NULL;
+  int rc = set_auth_method(&next, auth_method, err);
+  if (rc == 0) rc = set_token_url(&next, token_url, err);
+  if (rc == 0) rc = set_authorization(&next, err);
+  tc_client *unused = rc == 0 ? client : &next;
+  erase(&unused->token_url);
+  erase(&unused->endpoint);
+  erase(&unused->authorization);
+  if (rc == 0) *client = next;
+  return rc;
+}
+
 static int fill(tc_client *client, const tc_client_config *config, tc_error *err) {
   const tc_flow *flow = tc_flow_find(config->flow);
   if (flow == NULL) return tc_error_set(err, TC_ERR_INVALID, "unknown flow");
@@ -121,13 +135,16 @@ static int fill(tc_client *client, const tc_client_config *config, tc_error *err
   client->leeway = config->leeway;
   client->keeps_dead = config->keeps_dead;
   client->reuses = config->reuses;
-  if ((rc = set_auth_method(client, config, err)) != 0) return rc;
-  if ((rc = set_token_url(client, config->token_url, err)) != 0) return rc;
+  client->discovers = config->issuer.len > 0;
   if ((rc = set_scope(client, config->scope, err)) != 0) return rc;
   if ((rc = copy(&client->client_id, config->client_id, err)) != 0) return rc;
   if ((rc = copy(&client->client_secret, config->client_secret, err)) != 0) return rc;
   if ((rc = copy(&client->params, config->params, err)) != 0) return rc;
-  return set_authorization(client, err);
+  if (client->discovers && config->auth_method.len > 0) {
+    if ((rc = set_auth_method(client, config->auth_method, err)) != 0) return rc;
+  }
+  if (client->discovers) return copy(&client->endpoint, config->issuer, err);
+  return tc_client_set_endpoint(client, config->token_url, config->auth_method, err);
 }
 
 int tc_client_init(tc_client *client, const tc_client_config *config, tc_error *err) {

@@ -1,4 +1,4 @@
-/* The OAuth client: who asks, where, and for what. Fixed once made. */
+/* The OAuth client: who asks, where, and for what. Fixed once made, but for where. */
 #ifndef TC_CLIENT_H
 #define TC_CLIENT_H
 
@@ -21,9 +21,10 @@ typedef struct tc_client {
   bool reuses;   /* a refresh token stays the same when it is used: nothing is lost by that */
   bool has_user; /* tokens stand for a login: one lost is a login lost */
   tc_auth_method auth_method;
-  double leeway; /* seconds before expires_at at which a token counts as expired */
-  char *token_url;
-  char *endpoint; /* token_url without its query, for messages */
+  bool discovers;  /* where is to be asked for before each request (RFC 8414) */
+  double leeway;   /* seconds before expires_at at which a token counts as expired */
+  char *token_url; /* NULL: not known yet */
+  char *endpoint;  /* token_url without its query, or the issuer, for messages */
   char *client_id;
   char *client_secret; /* may be empty */
   char *scope;         /* normalized; may be empty */
@@ -34,6 +35,7 @@ typedef struct tc_client {
 typedef struct tc_client_config {
   tc_str flow; /* "client_credentials" */
   tc_str auth_method;
+  tc_str issuer; /* where there is no token_url: the client must be told it, and auth_method */
   tc_str token_url, client_id, client_secret, scope, params;
   double leeway;
   bool keeps_dead;
@@ -42,6 +44,10 @@ typedef struct tc_client_config {
 
 /* Fills `client` from `config`, or says which option is wrong and why. */
 int tc_client_init(tc_client *client, const tc_client_config *config, tc_error *err);
+
+/* Says where requests go from now on, and how they are authenticated. After an error the client is
+   what it was. */
+int tc_client_set_endpoint(tc_client *client, tc_str token_url, tc_str auth_method, tc_error *err);
 
 /* Erases and frees; the client is empty afterwards. */
 void tc_client_free(tc_client *client);

@@ -40,6 +40,13 @@ static tc_event on_busy(tc_engine *engine) {
   return EV_BUSY;
 }
 
+/* No request was sent: a token that still works is returned all the same. */
+static tc_event on_discovered(tc_engine *engine, const tc_result *result) {
+  if (result->outcome == TC_OK) return EV_OK;
+  engine->error = *result->error;
+  return EV_ERROR;
+}
+
 /* What came of trying to lock. Where the lock failed, no refresh token is sent. */
 static tc_event on_locked(tc_engine *engine, const tc_result *result) {
   if (result->outcome == TC_NONE) return on_busy(engine);
@@ -319,6 +326,10 @@ static tc_action advance(tc_engine *engine, tc_event event) {
     case TC_STATE_RELOADING:
     case TC_STATE_VERIFYING:
       return TC_ACTION_LOAD;
+    case TC_STATE_DISCOVERING:
+      if (engine->client->discovers) return TC_ACTION_DISCOVER;
+      event = EV_OK;
+      break;
     case TC_STATE_LOCKING:
       if (engine->lock.absent) {
         event = on_locked(engine, &(tc_result){.outcome = TC_FAILED});
@@ -387,6 +398,8 @@ static tc_event interpret(tc_engine *engine, const tc_result *result) {
     return tc_best_on_reloaded(engine, result);
   case TC_STATE_AUTHORIZING:
     return on_authorized(engine, result);
+  case TC_STATE_DISCOVERING:
+    return on_discovered(engine, result);
   case TC_STATE_LOCKING:
     return on_locked(engine, result);
   case TC_STATE_PROBING:

@@ -12,6 +12,7 @@
 
 typedef enum tc_action {
   TC_ACTION_LOAD,      /* what does the account hold? OK with the token, NONE, or FAILED */
+  TC_ACTION_DISCOVER,  /* tell the client where requests go: OK, or FAILED with the error */
   TC_ACTION_LOCK,      /* try once: OK; NONE when another holds it; FAILED with an error that ends
                           the run, or without one: the lock itself failed */
   TC_ACTION_SLEEP,     /* for `seconds`: OK, or FAILED with the error where one may not wait */
@@ -43,6 +44,7 @@ typedef enum tc_origin {
 typedef enum tc_state {
   TC_STATE_STARTING,
   TC_STATE_LOADING,
+  TC_STATE_DISCOVERING, /* the endpoint, where the client must be told */
   TC_STATE_LOCKING,
   TC_STATE_WAITING,   /* for a lock that another holds */
   TC_STATE_LOOKING,   /* what came of that wait */
@@ -81,7 +83,7 @@ typedef struct tc_result {
   tc_outcome outcome;
   const tc_token *token;             /* LOAD, OK */
   const tc_token_response *response; /* REQUEST, OK; AUTHORIZE, OK */
-  const tc_error *error;    /* REQUEST, AUTHORIZE or SLEEP, FAILED; LOCK, FAILED, or NULL */
+  const tc_error *error; /* DISCOVER, REQUEST, AUTHORIZE or SLEEP, FAILED; LOCK, FAILED, or NULL */
   tc_credential credential; /* AUTHORIZE, OK */
   bool unsent;              /* REQUEST, FAILED: the server cannot have processed it */
 } tc_result;

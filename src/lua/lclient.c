@@ -10,7 +10,7 @@
 #define METATABLE "tokencache.client"
 
 void tc_lua_check_open(lua_State *L, const tc_client *client) {
-  if (client->token_url == NULL) (void)tc_lua_fail_collected(L);
+  if (client->client_id == NULL) (void)tc_lua_fail_collected(L);
 }
 
 tc_client *tc_lua_check_client(lua_State *L, int index) {
@@ -38,7 +38,8 @@ static void add_params(lua_State *L, tc_buf *params) {
 }
 
 /* new_client{ flow=, auth_method=, token_url=, client_id=, client_secret=, scope=, leeway=,
-   keeps_dead=, reuses=, params={ name, value, ... } } -> client | nil, message */
+   keeps_dead=, reuses=, params={ name, value, ... } } -> client | nil, message
+   issuer= instead of auth_method= and token_url=: they are to be set */
 static int l_client_new(lua_State *L) {
   static const luaL_Reg none[] = {{NULL, NULL}};
   tc_error err = TC_ERROR_NONE;
@@ -55,6 +56,7 @@ static int l_client_new(lua_State *L) {
   config.params = tc_buf_str(params);
   config.flow = field(L, "flow");
   config.auth_method = field(L, "auth_method");
+  config.issuer = field(L, "issuer");
   config.token_url = field(L, "token_url");
   config.client_id = field(L, "client_id");
   config.client_secret = field(L, "client_secret");
@@ -75,6 +77,23 @@ static int l_client_new(lua_State *L) {
   }
   lua_pushvalue(L, made);
   return 1;
+}
+
+/* client:set_endpoint(token_url, auth_method) -> true | nil, message */
+static int l_client_set_endpoint(lua_State *L) {
+  tc_client *client = tc_lua_check_client(L, 1);
+  tc_error err = TC_ERROR_NONE;
+  luaL_checkstring(L, 2);
+  luaL_checkstring(L, 3);
+  int rc = tc_client_set_endpoint(client, tc_lua_read_string(L, 2), tc_lua_read_string(L, 3), &err);
+  if (rc == TC_ERR_NOMEM) return luaL_error(L, "not enough memory");
+  if (rc == 0) {
+    lua_pushboolean(L, true);
+    return 1;
+  }
+  lua_pushnil(L);
+  lua_pushstring(L, err.message);
+  return 2;
 }
 
 static int l_client_free(lua_State *L) {
@@ -169,6 +188,7 @@ void tc_lua_open_client(lua_State *L) {
       {"judge", l_client_judge},
       {"is_expired", l_client_is_expired},
       {"revocation", l_client_revocation},
+      {"set_endpoint", l_client_set_endpoint},
       {NULL, NULL},
   };
   static const luaL_Reg metamethods[] = {{"__gc", l_client_free}, {NULL, NULL}};

@@ -73,6 +73,7 @@ static int push_arguments(lua_State *L, const tc_engine *engine, tc_action actio
   case TC_ACTION_UNLOCK:
     push_error(L, &engine->error);
     return 1;
+  case TC_ACTION_DISCOVER:
   case TC_ACTION_PROBE:
   case TC_ACTION_REMOVE:
   case TC_ACTION_AUTHORIZE:
@@ -83,21 +84,18 @@ static int push_arguments(lua_State *L, const tc_engine *engine, tc_action actio
 
 /* An action is its name and what belongs to it:
    "load", whether the refresh token sent is dead; "unlock", error so far | nil; "remove";
-   "authorize"; "probe"; "lock", seconds; "sleep", seconds, as "load"; "request", url, authorization
-   | nil, body, timeout, deadline, origin of what it renews | nil; "save", whether nothing but its
-   refresh token is new; "return", origin, error | nil; "fail", error, whether the code is unused */
+   "authorize"; "discover"; "probe"; "lock", seconds; "sleep", seconds, as "load"; "request", url,
+   authorization | nil, body, timeout, deadline, origin of what it renews | nil; "save", whether
+   nothing but its refresh token is new; "return", origin, error | nil; "fail", error, whether the
+   code is unused */
 static int push_action(lua_State *L, lengine *self, tc_action action) {
-  static const char *const names[] = {[TC_ACTION_LOAD] = "load",
-                                      [TC_ACTION_LOCK] = "lock",
-                                      [TC_ACTION_SLEEP] = "sleep",
-                                      [TC_ACTION_REQUEST] = "request",
-                                      [TC_ACTION_AUTHORIZE] = "authorize",
-                                      [TC_ACTION_SAVE] = "save",
-                                      [TC_ACTION_REMOVE] = "remove",
-                                      [TC_ACTION_UNLOCK] = "unlock",
-                                      [TC_ACTION_PROBE] = "probe",
-                                      [TC_ACTION_RETURN] = "return",
-                                      [TC_ACTION_FAIL] = "fail"};
+  static const char *const names[] = {
+      [TC_ACTION_LOAD] = "load",       [TC_ACTION_DISCOVER] = "discover",
+      [TC_ACTION_LOCK] = "lock",       [TC_ACTION_SLEEP] = "sleep",
+      [TC_ACTION_REQUEST] = "request", [TC_ACTION_AUTHORIZE] = "authorize",
+      [TC_ACTION_SAVE] = "save",       [TC_ACTION_REMOVE] = "remove",
+      [TC_ACTION_UNLOCK] = "unlock",   [TC_ACTION_PROBE] = "probe",
+      [TC_ACTION_RETURN] = "return",   [TC_ACTION_FAIL] = "fail"};
   if (self->engine.error.number == TC_ERR_NOMEM) return luaL_error(L, "not enough memory");
   self->due = action;
   lua_settop(L, 1);
@@ -266,8 +264,8 @@ static tc_error read_failure(lua_State *L, int first) {
 /* engine:resume(now | nil, monotonic | nil, "ok"|"none"|"failed", ...) -> action
    What follows the outcome belongs to the action: after an ok "load" the token; after an ok
    "request" the response; after an ok "authorize" the code, its redirect URI and verifier, or for
-   the implicit grant the response; after a failed one of these, a failed sleep, or a failed lock
-   that ends the run, its kind, message and, for a request, whether it was unsent. */
+   the implicit grant the response; after a failed one of these, a failed discover or sleep, or a
+   failed lock that ends the run, its kind, message and, for a request, whether it was unsent. */
 static int l_engine_resume(lua_State *L) {
   static const char *const outcomes[] = {"ok", "none", "failed", NULL};
   lengine *self = check(L);
@@ -297,7 +295,8 @@ static int l_engine_resume(lua_State *L) {
     result.response = &response;
   } else if (result.outcome == TC_FAILED &&
              (self->due == TC_ACTION_AUTHORIZE || self->due == TC_ACTION_REQUEST ||
-              self->due == TC_ACTION_SLEEP || (self->due == TC_ACTION_LOCK && !lua_isnil(L, 5)))) {
+              self->due == TC_ACTION_DISCOVER || self->due == TC_ACTION_SLEEP ||
+              (self->due == TC_ACTION_LOCK && !lua_isnil(L, 5)))) {
     error = read_failure(L, 5);
     result.error = &error;
     result.unsent = lua_toboolean(L, 7);

@@ -29,6 +29,14 @@ static inline tc_client fixture_client(const tc_client_config *config) {
   return client;
 }
 
+/* The same, but for where it asks: it has to be told. */
+static inline tc_client_config fixture_issuer_config(void) {
+  tc_client_config config = fixture_config();
+  config.issuer = TC_STR("https://id.example");
+  config.token_url = config.auth_method = TC_STR_NONE;
+  return config;
+}
+
 /* A client whose tokens are logins and can be renewed. */
 static inline tc_client fixture_user_client(const tc_client_config *config) {
   tc_client_config user = *config;

@@ -30,12 +30,12 @@ static struct {
 
 static inline const char *action_name(tc_action action) {
   static const char *const names[] = {
-      [TC_ACTION_LOAD] = "LOAD",     [TC_ACTION_LOCK] = "LOCK",
-      [TC_ACTION_SLEEP] = "SLEEP",   [TC_ACTION_PROBE] = "PROBE",
-      [TC_ACTION_SAVE] = "SAVE",     [TC_ACTION_REQUEST] = "REQUEST",
-      [TC_ACTION_REMOVE] = "REMOVE", [TC_ACTION_UNLOCK] = "UNLOCK",
-      [TC_ACTION_RETURN] = "RETURN", [TC_ACTION_AUTHORIZE] = "AUTHORIZE",
-      [TC_ACTION_FAIL] = "FAIL"};
+      [TC_ACTION_LOAD] = "LOAD",           [TC_ACTION_LOCK] = "LOCK",
+      [TC_ACTION_DISCOVER] = "DISCOVER",   [TC_ACTION_SLEEP] = "SLEEP",
+      [TC_ACTION_PROBE] = "PROBE",         [TC_ACTION_SAVE] = "SAVE",
+      [TC_ACTION_REQUEST] = "REQUEST",     [TC_ACTION_REMOVE] = "REMOVE",
+      [TC_ACTION_UNLOCK] = "UNLOCK",       [TC_ACTION_RETURN] = "RETURN",
+      [TC_ACTION_AUTHORIZE] = "AUTHORIZE", [TC_ACTION_FAIL] = "FAIL"};
   return names[action];
 }
 

@@ -74,6 +74,38 @@ static void test_a_secret_is_required_where_it_is_used(void) {
   tc_client_free(&client);
 }
 
+static void test_a_client_that_discovers_is_told_where_and_how(void) {
+  tc_client_config config = fixture_issuer_config();
+  tc_client client = fixture_client(&config);
+  tc_error err = TC_ERROR_NONE;
+  CHECK(client.discovers && client.token_url == NULL);
+  CHECK_TEXT(client.endpoint, "https://id.example");
+  CHECK_NUM(
+      tc_client_set_endpoint(&client, TC_STR(ENDPOINT "?a=b"), TC_STR("client_secret_basic"), &err),
+      0);
+  CHECK_TEXT(client.token_url, ENDPOINT "?a=b");
+  CHECK_TEXT(client.endpoint, ENDPOINT);
+  CHECK(strncmp(client.authorization, "Basic ", 6) == 0);
+  CHECK_NUM(
+      tc_client_set_endpoint(&client, TC_STR("http://id.example/token"), TC_STR("none"), &err),
+      TC_ERR_INVALID);
+  CHECK_TEXT(client.token_url, ENDPOINT "?a=b");
+  CHECK_NUM(client.auth_method, TC_AUTH_CLIENT_SECRET_BASIC);
+  CHECK_NUM(tc_client_set_endpoint(&client, TC_STR("https://b.example/"), TC_STR("none"), &err), 0);
+  CHECK_TEXT(client.token_url, "https://b.example/");
+  CHECK_TEXT(client.authorization, "");
+  tc_client_free(&client);
+}
+
+static void test_a_method_that_discovery_may_not_choose_is_checked_at_once(void) {
+  tc_client_config config = fixture_issuer_config();
+  config.auth_method = TC_STR("private_key_jwt");
+  check_refused(config, "token_endpoint_auth_method");
+  config.auth_method = TC_STR("client_secret_post");
+  config.client_secret = TC_STR_NONE;
+  check_refused(config, "client_secret is required");
+}
+
 static void check_worth(tc_token token, double now, tc_fitness want) {
   tc_client_config config = fixture_config();
   tc_client client = fixture_client(&config);
@@ -147,6 +179,8 @@ int main(void) {
   RUN(test_refuses_each_bad_option_by_its_name);
   RUN(test_refuses_a_token_url_that_leaks);
   RUN(test_a_secret_is_required_where_it_is_used);
+  RUN(test_a_client_that_discovers_is_told_where_and_how);
+  RUN(test_a_method_that_discovery_may_not_choose_is_checked_at_once);
   RUN(test_a_token_expires_a_leeway_early);
   RUN(test_a_token_that_states_no_end_has_none);
   RUN(test_the_wanted_scopes_must_be_granted);

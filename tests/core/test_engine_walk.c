@@ -14,7 +14,7 @@ static tc_state seen_transition(tc_state from, tc_event on);
 
 #include "fixture.h"
 
-#define STEPS 200000
+#define STEPS 400000
 #define REQUEST_TIME 10.0
 
 static uint64_t seed = 1;
@@ -106,6 +106,7 @@ static tc_client draw_client(void) {
   static const char *const flows[] = {"client_credentials", "authorization_code", "implicit"};
   config.flow = tc_str_of(flows[chance(30) ? 0 : chance(85) ? 1 : 2]);
   config.reuses = chance(20);
+  if (chance(20)) config.issuer = TC_STR("https://id.example");
   return fixture_client(&config);
 }
 
@@ -144,6 +145,7 @@ static const char *judge_request(const walk *w) {
   if (wrong != NULL) return wrong;
   if (w->requests == 3) return "there are at most three requests, and repetitions";
   if (is_needless(w)) return "a fit cached token makes a request needless";
+  if (w->client.token_url == NULL) return "a request has somewhere to go";
   return w->engine.request.deadline > w->clocks.monotonic ? NULL : "a request has time to run";
 }
 
@@ -176,6 +178,9 @@ static const char *judge_action(const walk *w, tc_action action) {
     return w->lock_held ? NULL : "only a lock that is held is released";
   case TC_ACTION_AUTHORIZE:
     return w->lock_held ? "nobody waits for a person" : NULL;
+  case TC_ACTION_DISCOVER:
+    if (!w->client.discovers) return "what is known is not asked for";
+    return w->lock_held ? "nobody waits for a document" : NULL;
   case TC_ACTION_SLEEP:
     return w->engine.seconds >= 0 ? NULL : "a sleep is not negative";
   case TC_ACTION_PROBE:
@@ -240,6 +245,12 @@ static tc_action carry_out(walk *w, tc_action action) {
     if (chance(50)) result.error = NULL;
   }
   if (action == TC_ACTION_PROBE && chance(20)) result.outcome = TC_NONE;
+  if (action == TC_ACTION_DISCOVER) {
+    result.outcome = chance(80) ? TC_OK : TC_FAILED;
+    if (result.outcome == TC_OK) {
+      tc_client_set_endpoint(&w->client, TC_STR(ENDPOINT), TC_STR("client_secret_post"), &error);
+    }
+  }
   if (action == TC_ACTION_REQUEST && result.outcome == TC_NONE && !w->lock_held) {
     result.outcome = TC_FAILED;
   }

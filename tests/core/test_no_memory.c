@@ -62,6 +62,23 @@ static bool make_client(void) {
   return true;
 }
 
+/* After a failure the client is what it was. */
+static bool move_endpoint(void) {
+  long later = countdown; /* the client is another scenario */
+  countdown = -1;
+  tc_client_config config = fixture_config();
+  tc_client client = fixture_client(&config);
+  tc_error err = TC_ERROR_NONE;
+  countdown = later;
+  int rc = tc_client_set_endpoint(&client, TC_STR("https://b.example/t?x"),
+                                  TC_STR("client_secret_basic"), &err);
+  CHECK(rc == 0 || rc == TC_ERR_NOMEM);
+  CHECK_TEXT(client.endpoint, rc == 0 ? "https://b.example/t" : ENDPOINT);
+  CHECK_TEXT(client.token_url, rc == 0 ? "https://b.example/t?x" : ENDPOINT "?tenant=t3nant");
+  tc_client_free(&client);
+  return rc == 0;
+}
+
 static bool normalize_scope(void) {
   tc_buf out = TC_BUF_EMPTY;
   tc_error err = TC_ERROR_NONE;
@@ -296,6 +313,7 @@ static bool revoke(void) {
 
 static void test_client(void) {
   fail_each(make_client);
+  fail_each(move_endpoint);
 }
 
 static void test_scope(void) {
