@@ -121,7 +121,15 @@ end
 ---@return table? response  code=, or access_token= ..., and what the exchange needs
 ---@return tokencache.Error?
 function authorization.read(flow, auth, text)
-  local response, err = core.read_callback(text, auth.state, flow.issuer, flow.iss_optional)
+  local iss_is_optional, err = flow.iss_optional, nil
+  if iss_is_optional == nil then
+    iss_is_optional, err = require("tokencache.discovery").iss_is_optional(flow)
+  end
+  if err then
+    return nil, err
+  end
+  local response
+  response, err = core.read_callback(text, auth.state, flow.issuer, iss_is_optional)
   if not response then
     return nil, err
   end

@@ -3,7 +3,8 @@
 //
 // Writes its URL, a line, to the file named by READY_FILE. /test/... is for the specs:
 //   GET  /test/token_requests         how many requests its token endpoint has had
-//   GET  /test/counts                 JSON: the same by grant_type, and "authorize": logins begun
+//   GET  /test/counts                 JSON: the same by grant_type, "authorize": logins begun,
+//                                   and "metadata"
 //   POST /test/login?user=&deny=      body: an authorization URL; where its pages send the browser
 //   POST /test/revoke                 body: a refresh token; ends its login
 //   POST /test/next_token?status=&error=&retry_after=
@@ -83,7 +84,7 @@ let provider;
 let answer;
 let tokenRequests = 0;
 let fault; // of the next token request
-const counts = { authorize: 0 };
+const counts = { authorize: 0, metadata: 0 };
 
 function count(ctx) {
   const grant = ctx.oidc.params?.grant_type ?? ctx.oidc.body?.grant_type;
@@ -147,6 +148,7 @@ const server = createServer((request, response) => {
     answerToken(request, response);
   } else {
     if (pathname === '/auth') counts.authorize += 1;
+    if (pathname.startsWith('/.well-known/')) counts.metadata += 1;
     answer(request, response);
   }
 });

@@ -66,7 +66,7 @@ local mistakes = {
     "flow.client_credentials: provider: unknown option tokenurl; known are "
       .. names_of(require("tokencache.provider").rules) },
   { function() new(with { provider = {} }) end,
-    "flow.client_credentials: provider: token_url is required" },
+    "flow.client_credentials: provider: token_url is required, or issuer to find it by" },
   { function() new(with { client_id = false }) end,
     "flow.client_credentials: client_id is required: pass client_id=" },
   { function() new(with { client_id = "" }) end,

@@ -18,6 +18,9 @@ local function revoke(flow, url, token, hint, deadline, held)
     held:cover(flow.transport, request)
   end
   local response, err = endpoint.send(flow.transport, request)
+  if flow.issuer then
+    require("tokencache.discovery").note(flow, response, err)
+  end
   if not response then
     return err
   elseif response.status ~= OK then

@@ -78,6 +78,8 @@ end
 
 local actions = {}
 
+local discovery -- loaded when first used
+
 --- Hides a refresh token that must not be sent again. The one that this run found dead stays to be
 --- seen: the engine compares it, to have it removed.
 local function flat_without_spent(run, info)
@@ -134,6 +136,15 @@ function actions.load(run, is_dead)
     return "none"
   end
   return "ok", flat_without_spent(run, info)
+end
+
+function actions.discover(run)
+  discovery = discovery or require "tokencache.discovery"
+  local ready, err = discovery.prepare(run.flow, run.deadline)
+  if not ready then
+    return "failed", err.kind, err.message
+  end
+  return "ok"
 end
 
 local function lock_failed(run, err)
@@ -287,7 +298,10 @@ function actions.request(run, url, authorization, body, timeout, deadline, origi
   end
   request.spends, run.asked = origin and not run.flow.reuses, run.flow.io.monotonic()
   local response, err = endpoint.send(transport, request)
-  if not response then
+  if run.flow.discovers
+    and discovery.has_moved(run.flow, url, response, err, request.deadline, run.lock) then
+    return "failed", "transient", url .. " is not the token endpoint any more", true
+  elseif not response then
     return "failed", err.kind, err.message, err.sent == false
   end
   run.object = endpoint.object(response)

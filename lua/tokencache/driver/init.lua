@@ -59,7 +59,7 @@ local function step(run, action, ...)
 end
 
 --- Actions that a run begins with: no lock is held and nothing was sent.
-local IS_APART = { load = true, authorize = true }
+local IS_APART = { load = true, authorize = true, discover = true }
 
 --- All that must not be left half done, from the lock to its release. Where the lock is busy, the
 --- wait for it is no part of that.

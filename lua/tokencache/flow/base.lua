@@ -5,7 +5,6 @@ local Account = require "tokencache.account"
 local config = require "tokencache.flow.config"
 local core = require "tokencache._core"
 local default_io = require "tokencache.io"
-local errors = require "tokencache.error"
 local memory_path = require "tokencache.flow.memory_path"
 local options = require "tokencache.util.options"
 local token_info = require "tokencache.token_info"
@@ -17,6 +16,14 @@ local token_info = require "tokencache.token_info"
 ---@field issuer? string        of the provider
 ---@field endpoints table<string, string>  what the program or a preset has said of the provider's,
 ---                              by the names of tokencache.Provider
+---@field discovers? string     the endpoint that its client must be told, as it was not given
+---@field grant_type string     RFC 8414's name of what the flow does
+---@field auth_method? string   that was asked for
+---@field default_auth_method string
+---@field has_secret boolean
+---@field document_key? fun(): string  seals what is kept of the provider's documents
+---@field package metadata_source? tokencache.DocumentSource
+---@field package equipped_with? tokencache.Metadata  what the client was told
 ---@field cache? table         the cache handler of a flow with one account, for good
 ---@field store? tokencache.Store  of a flow with many
 ---@field process tokencache.Process
@@ -28,7 +35,7 @@ local Flow = {}
 
 Flow.call_rules = config.call_rules
 
-local from_store, keep_fresh, key_names -- loaded when first used
+local discovery, from_store, keep_fresh, key_names -- loaded when first used
 
 local base = {}
 
@@ -174,15 +181,16 @@ end
 
 --- Where an endpoint of the provider is.
 ---@param name string       its field in tokencache.Provider
----@param _? number  deadline: monotonic seconds; default: after the flow's timeout
+---@param deadline? number  monotonic seconds; default: after the flow's timeout
 ---@return string?
 ---@return tokencache.Error?
-function Flow:_endpoint(name, _)
+function Flow:_endpoint(name, deadline)
   local url = self.endpoints[name]
-  if url then
+  if url and not self.discovers then
     return url
   end
-  return nil, errors.new("config", "provider: " .. name .. " is not given")
+  discovery = discovery or require "tokencache.discovery"
+  return discovery.endpoint(self, name, deadline)
 end
 
 --- What makes a flow different from the others.
@@ -192,6 +200,8 @@ end
 ---@field methods? table       of the flow beside the common ones
 ---@field account_methods? table  of its accounts beside the common ones
 ---@field auth_method string   the default of token_endpoint_auth_method
+---@field grant_type? string   RFC 8414's name of what it does; default: its name
+---@field needs_secret? boolean  also where the provider may tell how the client authenticates
 ---@field required? string[]   options that must be given, or be in the environment
 ---@field complete? fun(self, checked: table, server: table): string?  adds its own fields, or
 ---                            returns what is wrong

@@ -8,4 +8,5 @@ return base.define {
   name = "client_credentials",
   rules = config.rules,
   auth_method = "client_secret_basic",
+  needs_secret = true, -- RFC 6749 §4.4
 }

@@ -122,6 +122,7 @@ end
 ---@field server tokencache.Provider
 ---@field io tokencache.Io
 ---@field flow table                    the fields of the flow so far
+---@field url? string                    of the endpoint that its client asks
 
 local function read_tables(draft)
   local problem
@@ -188,17 +189,34 @@ local function fingerprint(...)
   end
 end
 
-local function make_client(draft)
-  local checked, server, definition = draft.checked, draft.server, draft.definition
-  local method = checked.token_endpoint_auth_method or server.token_endpoint_auth_method
-    or definition.auth_method
+--- What the client is told when it is made; the rest is to be discovered.
+local function take_endpoint(draft)
+  local flow, checked, server = draft.flow, draft.checked, draft.server
+  local definition = draft.definition
+  local endpoint = definition.endpoint or "token_url"
+  flow.auth_method = checked.token_endpoint_auth_method or server.token_endpoint_auth_method
+  flow.default_auth_method = definition.auth_method
+  flow.grant_type = definition.grant_type or definition.name
+  flow.has_secret = (checked.client_secret or "") ~= ""
+  flow.issuer, draft.url = server.issuer, server[endpoint]
+  flow.discovers = not draft.url and endpoint or nil
+  local method = flow.auth_method
+    or (not flow.discovers or definition.needs_secret) and definition.auth_method or "none"
   local problem = method ~= "none" and require_option(draft, "client_secret")
+  if problem or draft.url then
+    return problem
+  elseif not server.issuer then
+    return "provider: " .. endpoint .. " is required, or issuer to find it by"
+  end
+  return require("tokencache.discovery").problem_of_issuer(server.issuer)
+end
+
+local function make_client(draft)
+  local flow, checked, server = draft.flow, draft.checked, draft.server
+  local definition = draft.definition
+  local problem = take_endpoint(draft)
   if problem then
     return problem
-  end
-  local endpoint = definition.endpoint or "token_url"
-  if not server[endpoint] then
-    return "provider: " .. endpoint .. " is required"
   end
   local scope, params
   scope, problem = scope_text(checked.scope)
@@ -210,12 +228,15 @@ local function make_client(draft)
   if problem then
     return problem
   end
-  draft.flow.fingerprint = fingerprint(method, server[endpoint], checked.client_id,
+  local method = flow.auth_method or draft.url and definition.auth_method or nil
+  flow.fingerprint = fingerprint(method or "", draft.url or flow.issuer, checked.client_id,
     checked.client_secret)
-  draft.flow.client, problem = core.new_client {
+  flow.document_key = flow.has_secret and fingerprint("document", checked.client_secret) or nil
+  flow.client, problem = core.new_client {
     flow = definition.name,
     auth_method = method,
-    token_url = server[endpoint],
+    issuer = flow.discovers and flow.issuer or nil,
+    token_url = draft.url,
     client_id = checked.client_id,
     client_secret = checked.client_secret,
     scope = scope,
@@ -224,7 +245,7 @@ local function make_client(draft)
     reuses = server.rotates_refresh_tokens == false,
     params = params,
   }
-  return problem and problem:gsub("^token_url", endpoint)
+  return problem and problem:gsub("^token_url", definition.endpoint or "token_url")
 end
 
 local function require_method(name, object, method, remedy)
@@ -312,10 +333,9 @@ end
 function config.problem_of_url(name, text)
   local url, problem = core.parse_url(text)
   if not url then
-    return "provider: " .. name .. ": " .. problem
+    return name .. ": " .. problem
   elseif not url.secure or url.fragment then
-    return "provider: " .. name .. " must be https, or http on a loopback address, without a "
-      .. "fragment"
+    return name .. " must be https, or http on a loopback address, without a fragment"
   end
 end
 
@@ -329,11 +349,10 @@ local function take_rest(draft)
   flow.leeway = checked.leeway
   flow.timeout = checked.timeout
   flow.request_time = checked.request_time
-  flow.issuer = draft.server.issuer
   flow.endpoints = {}
   for _, name in ipairs(provider.endpoints) do
     local url = draft.server[name]
-    local problem = url and config.problem_of_url(name, url)
+    local problem = url and config.problem_of_url("provider: " .. name, url)
     if problem then
       return problem
     end

@@ -7,6 +7,7 @@ local user = require "tokencache.flow.user"
 ---@type fun(opts: tokencache.UserFlowOptions): tokencache.UserFlow
 return base.define {
   name = "pkce",
+  grant_type = "authorization_code",
   rules = user.rules,
   methods = user.methods,
   account_methods = user.account_methods,

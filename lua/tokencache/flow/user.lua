@@ -71,7 +71,8 @@ end
 function user.complete(kind)
   return function(self, checked, server)
     local problem = check_texts(checked)
-      or not server.authorize_url and "provider: authorize_url is required"
+      or not (server.authorize_url or server.issuer)
+      and "provider: authorize_url is required, or issuer to find it by"
     if problem then
       return problem
     end
@@ -99,6 +100,10 @@ function user.complete(kind)
     self.login_timeout = checked.login_timeout
     self.pending_key = hidden(checked.pending_key)
     self.iss_optional = server.authorization_response_iss_parameter_supported == false
+    if server.authorization_response_iss_parameter_supported == nil and server.issuer
+      and not server.authorize_url then
+      self.iss_optional = nil -- the metadata tells
+    end
     self.refresh_token_lifetime = server.refresh_token_lifetime
     self.reuses = server.rotates_refresh_tokens == false
     self.spends = kind.response_type == "code" and not self.reuses

@@ -14,6 +14,16 @@ function reserved_key.of_mark(key)
   return MARK .. key
 end
 
+--- The key of a document of the provider's in a store, by its digest: that of the mark beside an
+--- entry that no token has.
+---@param store tokencache.Store
+---@param digest string
+---@return string
+function reserved_key.of_document(store, digest)
+  local key = LOCK .. digest
+  return store.mark_key and store:mark_key(key) or reserved_key.of_mark(key)
+end
+
 --- Reports whether it is a lock's or a mark's: no token is kept there, and no list of keys has it.
 ---@param key string
 ---@return boolean

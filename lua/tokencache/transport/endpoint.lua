@@ -28,17 +28,6 @@ function endpoint.request(url, authorization, body, timeout, deadline)
   }
 end
 
----@param url string
----@param timeout number  seconds from now
----@param deadline number monotonic seconds
----@return tokencache.HttpRequest
-function endpoint.query(url, timeout, deadline)
-  return {
-    method = "GET", url = url, headers = { Accept = "application/json" }, timeout = timeout,
-    deadline = deadline,
-  }
-end
-
 local NO_RESPONSE = "the transport must return { status =, headers =, body = }, or nil and an "
   .. "error; mend what was given as http="
 
@@ -68,10 +57,16 @@ end
 ---@param url string
 ---@param timeout number  seconds from now
 ---@param deadline number monotonic seconds
+---@param held? tokencache.Lock  it lasts meanwhile
 ---@return tokencache.HttpResponse?
 ---@return tokencache.Error?
-function endpoint.get(transport, url, timeout, deadline)
-  return endpoint.send(transport, endpoint.query(url, timeout, deadline))
+function endpoint.get(transport, url, timeout, deadline, held)
+  local request = { method = "GET", url = url, headers = { Accept = "application/json" },
+    timeout = timeout, deadline = deadline }
+  if held then
+    held:cover(transport, request)
+  end
+  return endpoint.send(transport, request)
 end
 
 --- The object in the answer; nil: there is none.

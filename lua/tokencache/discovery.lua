@@ -1,0 +1,327 @@
+--- What a provider says of itself (RFC 8414, OpenID Connect Discovery 1.0): where its endpoints are
+--- and what they can do. What the program or a preset has said counts more.
+
+local config = require "tokencache.flow.config"
+local core = require "tokencache._core"
+local document = require "tokencache.document"
+local errors = require "tokencache.error"
+
+local discovery = {}
+
+local LONGEST_SHOWN = 200 -- bytes of a provider's words
+
+---@class tokencache.Metadata
+---@field issuer string
+---@field authorize_url? string    and the other endpoints, by their names in tokencache.Provider
+---@field authorization_response_iss_parameter_supported boolean
+---@field token_endpoint_auth_methods_supported? string[]
+---@field code_challenge_methods_supported? string[]
+---@field grant_types_supported? string[]
+---@field id_token_signing_alg_values_supported? string[]
+
+--- RFC 8414 §2; RFC 8628 §4; OpenID Connect Discovery §3, RP-Initiated Logout §2.1.
+local ENDPOINTS = {
+  authorize_url = "authorization_endpoint",
+  token_url = "token_endpoint",
+  revocation_url = "revocation_endpoint",
+  introspection_url = "introspection_endpoint",
+  device_authorization_url = "device_authorization_endpoint",
+  userinfo_url = "userinfo_endpoint",
+  end_session_url = "end_session_endpoint",
+  jwks_url = "jwks_uri",
+}
+
+local LISTS = {
+  "token_endpoint_auth_methods_supported", "code_challenge_methods_supported",
+  "grant_types_supported", "id_token_signing_alg_values_supported",
+}
+
+local function shown(text)
+  return core.printable(text:sub(1, LONGEST_SHOWN))
+end
+
+local function strings_of(list)
+  if type(list) ~= "table" then
+    return nil
+  end
+  local strings = {}
+  for _, value in ipairs(list) do
+    strings[#strings + 1] = type(value) == "string" and value or nil
+  end
+  return strings
+end
+
+local function reader_of(issuer)
+  return function(object)
+    if type(object.issuer) ~= "string" then
+      return nil, "names no issuer"
+    elseif object.issuer ~= issuer then
+      return nil, "is the document of another issuer, " .. shown(object.issuer)
+    end
+    local metadata = { issuer = issuer, authorization_response_iss_parameter_supported =
+      object.authorization_response_iss_parameter_supported == true }
+    for name, theirs in pairs(ENDPOINTS) do
+      metadata[name] = type(object[theirs]) == "string" and object[theirs] or nil
+    end
+    for _, name in ipairs(LISTS) do
+      metadata[name] = strings_of(object[name])
+    end
+    return metadata
+  end
+end
+
+--- OpenID Connect's place comes first: nearly all providers have it, also those that are no more
+--- than authorization servers, and it says the more where there are both. openid-client and Spring
+--- Security look in this order too.
+local function urls_of(issuer)
+  local url = core.parse_url(issuer)
+  local origin = issuer:sub(1, #issuer - #url.path)
+  local path = url.path:gsub("/$", "")
+  return {
+    origin .. path .. "/.well-known/openid-configuration",
+    origin .. "/.well-known/oauth-authorization-server" .. path,
+  }
+end
+
+--- What is wrong with an issuer (RFC 8414 §2), if anything.
+---@param issuer string
+---@return string? problem
+function discovery.problem_of_issuer(issuer)
+  local problem = config.problem_of_url("provider: issuer", issuer)
+  if not problem and core.parse_url(issuer).query then
+    problem = "provider: issuer must not have a query"
+  end
+  return problem
+end
+
+---@return tokencache.DocumentSource?
+---@return tokencache.Error?
+local function source_of(flow)
+  local source, issuer = flow.metadata_source, flow.issuer
+  if not source then
+    local problem = not issuer and "provider: issuer is not given"
+      or discovery.problem_of_issuer(issuer)
+    if problem then
+      return nil, errors.new("config", problem)
+    end
+    source = { name = "metadata of " .. issuer, urls = urls_of(issuer), read = reader_of(issuer),
+      remedy = "check issuer in provider, or give the endpoints there: authorize_url, token_url" }
+    flow.metadata_source = source
+  end
+  return source
+end
+
+--- What the provider says of itself.
+---@param flow tokencache.Flow
+---@param deadline number   monotonic seconds
+---@param anew? boolean     what is known does not do any more
+---@param held? tokencache.Lock  it lasts meanwhile
+---@return tokencache.Metadata?
+---@return tokencache.Error?
+function discovery.ensure(flow, deadline, anew, held)
+  local source, err = source_of(flow)
+  if not source then
+    return nil, err
+  end
+  return document.get(flow, source, deadline, anew, held)
+end
+
+local function has(list, wanted)
+  for _, value in ipairs(list) do
+    if value == wanted then
+      return true
+    end
+  end
+  return false
+end
+
+--- What the metadata offers in place of what a flow wants, in words; nil: it is offered, or the
+--- metadata does not say.
+local function missing(metadata, field, wanted)
+  local list = metadata[field]
+  if list and not has(list, wanted) then
+    return ("the metadata of %s has no %s among its %s (%s)"):format(metadata.issuer, wanted, field,
+      shown(table.concat(list, " ")))
+  end
+end
+
+--- Returns how the client authenticates; or what is wrong. "none" is fine without a word of the
+--- provider's: many that take public clients do not list it.
+local function choose_auth_method(flow, metadata)
+  local field, wanted = "token_endpoint_auth_methods_supported", flow.auth_method
+  if wanted then
+    return wanted, wanted ~= "none" and missing(metadata, field, wanted)
+      and missing(metadata, field, wanted) .. ", which token_endpoint_auth_method names" or nil
+  elseif not flow.has_secret then
+    return "none"
+  end
+  for _, method in ipairs { flow.default_auth_method, "client_secret_basic", "client_secret_post",
+    "none" } do
+    if not missing(metadata, field, method) then
+      return method
+    end
+  end
+  return nil, missing(metadata, field, "client_secret_basic")
+    .. ", and nothing else there that this flow can do"
+end
+
+local REMEDY = "; give token_url and authorize_url in provider if the metadata is wrong"
+
+local function config_error(problem)
+  return nil, errors.new("config", problem .. REMEDY)
+end
+
+local function find_endpoint(metadata, name)
+  local url, theirs = metadata[name], ENDPOINTS[name]
+  if not url then
+    return config_error(("the metadata of %s names no %s (%s in provider)"):format(metadata.issuer,
+      theirs, name))
+  end
+  local problem = config.problem_of_url("the metadata's " .. theirs, url)
+  if problem then
+    return config_error(metadata.issuer .. ": " .. problem)
+  end
+  return url
+end
+
+--- Tells the flow's client where its requests go and how they are authenticated.
+---@param flow tokencache.Flow  that discovers
+---@param metadata tokencache.Metadata
+---@return true?
+---@return tokencache.Error?
+local function equip(flow, metadata)
+  if flow.equipped_with == metadata then
+    return true
+  end
+  local problem = missing(metadata, "grant_types_supported", flow.grant_type)
+    or flow.pkce and missing(metadata, "code_challenge_methods_supported", "S256")
+  if problem then
+    return config_error(problem .. ", which this flow needs")
+  end
+  local method, ok
+  method, problem = choose_auth_method(flow, metadata)
+  if problem then
+    return config_error(problem)
+  end
+  local url, err = find_endpoint(metadata, flow.discovers)
+  if not url then
+    return nil, err
+  end
+  ok, problem = flow.client:set_endpoint(url, method)
+  if not ok then
+    return config_error(metadata.issuer .. ": " .. problem)
+  end
+  flow.equipped_with = metadata
+  return true
+end
+
+--- Finds what the flow needs for its requests, where it has to be found.
+---@param flow tokencache.Flow
+---@param deadline number  monotonic seconds
+---@return tokencache.Metadata?
+---@return tokencache.Error?
+function discovery.prepare(flow, deadline)
+  local metadata, err = discovery.ensure(flow, deadline)
+  local ok = metadata ~= nil
+  if ok and flow.discovers then
+    ok, err = equip(flow, metadata)
+  end
+  return ok and metadata or nil, err
+end
+
+--- Where an endpoint of the provider is; see Flow:_endpoint.
+---@param flow tokencache.Flow
+---@param name string
+---@param deadline? number  monotonic seconds
+---@return string?
+---@return tokencache.Error?
+function discovery.endpoint(flow, name, deadline)
+  local given = flow.endpoints[name]
+  if not given and not flow.issuer then
+    return nil, errors.new("config", "provider: " .. name .. " is not given, nor issuer to find it "
+      .. "by")
+  end
+  local metadata, err = discovery.prepare(flow, deadline or flow.io.monotonic() + flow.timeout)
+  if not metadata then
+    return nil, err
+  end
+  if given then
+    return given
+  end
+  return find_endpoint(metadata, name)
+end
+
+--- Whether an answer to an authorization request may come without `iss` (RFC 9207 §2.3).
+---@param flow tokencache.UserFlow
+---@return boolean?
+---@return tokencache.Error?
+function discovery.iss_is_optional(flow)
+  local metadata, err = discovery.ensure(flow, flow.io.monotonic() + flow.timeout)
+  if not metadata then
+    return nil, err
+  end
+  return not metadata.authorization_response_iss_parameter_supported
+end
+
+local GONE = { [404] = true, [405] = true, [410] = true }
+
+--- Whether a request met nobody where an endpoint should be.
+local function met_nobody(response, err)
+  if response then
+    return GONE[response.status] or false
+  end
+  return err.kind == "transient" and err.sent == false
+end
+
+--- Notes what came of a request to an endpoint that was discovered.
+---@param flow tokencache.Flow
+---@param response? tokencache.HttpResponse
+---@param err? tokencache.Error
+function discovery.note(flow, response, err)
+  local source = flow.issuer and met_nobody(response, err) and source_of(flow)
+  if source then
+    document.expire(flow, source)
+  end
+end
+
+--- Whether the token endpoint turns out to be elsewhere, where a request met nobody.
+---@param flow tokencache.Flow  that discovers
+---@param url string     where it was
+---@param deadline number monotonic seconds
+---@param held? tokencache.Lock  it lasts meanwhile
+---@return boolean
+function discovery.has_moved(flow, url, response, err, deadline, held)
+  local metadata = met_nobody(response, err) and discovery.ensure(flow, deadline, true, held)
+  return metadata and metadata.token_url ~= url and equip(flow, metadata) or false
+end
+
+local function read_keys(object)
+  if type(object.keys) ~= "table" then
+    return nil, "has no list of keys"
+  end
+  local keys = {}
+  for _, key in ipairs(object.keys) do
+    keys[#keys + 1] = type(key) == "table" and key or nil
+  end
+  return keys
+end
+
+--- The provider's keys (RFC 7517 §5).
+---@param flow tokencache.Flow
+---@param deadline number  monotonic seconds
+---@param anew? boolean    those that are known do not do; asked for once a minute at most
+---@return table[]?
+---@return tokencache.Error?
+function discovery.keys(flow, deadline, anew)
+  if anew and not flow.endpoints.jwks_url and flow.issuer then
+    discovery.ensure(flow, deadline, true) -- they may have moved
+  end
+  local url, err = flow:_endpoint("jwks_url", deadline)
+  if not url then
+    return nil, err
+  end
+  return document.get(flow, { name = "keys at " .. url, urls = { url }, read = read_keys,
+    remedy = "check jwks_url in provider" }, deadline, anew)
+end
+
+return discovery

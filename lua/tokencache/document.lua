@@ -1,0 +1,277 @@
+--- Documents that a provider publishes for its clients: its metadata, its keys. One is asked for
+--- once a day, by one coroutine for all flows of the process, and serves through an outage of the
+--- provider. A copy is kept where the other workers of nginx find it, or in the flow's store.
+
+local endpoint = require "tokencache.transport.endpoint"
+local environment = require "tokencache.environment"
+local errors = require "tokencache.error"
+local log = require "tokencache.log"
+local sealed = require "tokencache.sealed"
+local settings = require "tokencache.nginx.settings"
+
+local FRESH = 86400      -- seconds
+local KEPT = 30 * 86400  -- seconds that a copy is kept
+local PAUSE = 60         -- seconds, between two requests for a document that is there
+local MOST_TIME = 10     -- seconds that a request may take
+local MOST_COPIED = 65536 -- bytes
+local MOST = 1000        -- documents that a process remembers
+local FIRST_WAIT, LONGEST_WAIT = 0.01, 0.2 -- seconds, where there is nothing to be woken by
+
+local OK = 200
+
+local document = {}
+
+---@class tokencache.DocumentSource
+---@field name string       for the process
+---@field urls string[]     tried in turn, as long as there is nothing
+---@field read fun(object: table): any, string?  what is of use in it; or nil and what is wrong
+---@field remedy string     in words
+
+---@class tokencache.DocumentEntry
+---@field value? any        what was read last
+---@field at? number        Unix seconds: when it was
+---@field is_expired? boolean  it does not do any more
+---@field next number       monotonic seconds: before that what is there is not asked for again
+---@field busy_until number monotonic seconds: a coroutine asks for it, or was dropped by then
+---@field waiter? tokencache.Waiter
+---@field failure? tokencache.Error
+---@field failed_at? number monotonic seconds
+
+local function entry_of(flow, source)
+  local process = flow.process
+  process.documents = process.documents or require("tokencache.util.lru")(MOST)
+  local entry = process.documents:get(source.name)
+  if not entry then
+    entry = { next = 0, busy_until = 0 }
+    process.documents:set(source.name, entry)
+  end
+  return entry
+end
+
+local function age(flow, at)
+  local seconds = flow.io.now() - at
+  return seconds >= 0 and seconds or math.huge -- the clock has been put back
+end
+
+-- the copy ----------------------------------------------------------------------------------------
+
+--- Returns where a copy is kept. Whoever can write to a store must not be able to send a client's
+--- secret to an address of his: so there it is sealed with that secret, and without one there is
+--- none.
+---@return table? store
+---@return string? key
+---@return string? secret
+local function place_of_copy(flow, source)
+  local secret = flow.document_key and flow.document_key()
+  local dict = environment.nginx and settings.owed
+  local store = dict and require("tokencache.store.shared_dict")(dict) or secret and flow.store
+  local digest = store and require("tokencache.key").sha256(source.name .. "\0" .. flow.client_id)
+  if not digest then
+    return nil
+  end
+  return store, require("tokencache.store.reserved_key").of_document(store, digest),
+    not dict and secret or nil
+end
+
+local COPY = "^(%d+)\n(.*)$"
+
+local function load_copy(flow, source)
+  local store, key, secret = place_of_copy(flow, source)
+  local bytes = store and store:get(key)
+  if bytes and secret then
+    bytes = sealed.open(secret, "document " .. key, bytes)
+  end
+  local at, body = nil, nil
+  if type(bytes) == "string" then
+    at, body = bytes:match(COPY)
+  end
+  local object = body and endpoint.object { body = body }
+  local value = object and source.read(object)
+  return value, value ~= nil and tonumber(at) or nil
+end
+
+local function save_copy(flow, source, at, body)
+  local store, key, secret = place_of_copy(flow, source)
+  if not store or #body > MOST_COPIED then
+    return
+  end
+  local bytes, err = ("%.0f\n%s"):format(at, body), nil
+  if secret then
+    bytes, err = sealed.seal(secret, "document " .. key, bytes)
+  end
+  local ok
+  if bytes then
+    ok, err = store:set(key, bytes, KEPT)
+  end
+  if errors.has_failed(ok, err) then
+    log.repeated("warning", "document: " .. source.name, "what ", source.name,
+      " publishes could not be kept in the store: ", errors.wrap("cache", err or "it failed"))
+  end
+end
+
+-- requests ----------------------------------------------------------------------------------------
+
+--- Why an answer is no document; the second result is true where it may be elsewhere.
+local function problem_of_answer(response, object)
+  local status = response.status
+  if status >= 500 or status == 429 then
+    return "transient", ("answered with status %d; try again later"):format(status)
+  elseif status >= 400 then
+    return "config", ("answered with status %d"):format(status), true
+  elseif status >= 300 then
+    return "config", ("redirects (status %d), which is not followed"):format(status)
+  elseif not object then
+    return "protocol", "answered with something other than a JSON object", true
+  elseif status ~= OK then
+    return "protocol", ("answered with status %d"):format(status)
+  end
+end
+
+---@return any value
+---@return tokencache.Error|string  or the bytes
+---@return boolean? is_elsewhere  it may be
+local function fetch_from(flow, source, url, deadline, held)
+  local timeout = math.min(MOST_TIME, deadline - flow.io.monotonic())
+  if timeout <= 0 then
+    return nil, errors.new("timeout", url .. ": no time was left to ask for it")
+  end
+  local response, err = endpoint.get(flow.transport, url, timeout, deadline, held)
+  if not response then
+    return nil, errors.new(err.kind, url .. " could not be had: " .. err.message)
+  end
+  local object = endpoint.object(response)
+  local kind, problem, is_elsewhere = problem_of_answer(response, object)
+  local value
+  if not kind then
+    kind, value, problem = "config", source.read(object)
+  end
+  if value ~= nil then
+    return value, response.body
+  end
+  return nil, errors.new(kind, url .. " " .. problem, { status = response.status }), is_elsewhere
+end
+
+local function fetch(flow, source, deadline, held)
+  local messages, result = {}, nil
+  for i, url in ipairs(source.urls) do
+    local value, is_elsewhere
+    value, result, is_elsewhere = fetch_from(flow, source, url, deadline, held)
+    if value ~= nil then
+      return value, result
+    end
+    messages[i] = result.message
+    if not is_elsewhere then
+      break
+    end
+  end
+  if result.kind == "config" or result.kind == "protocol" then
+    messages[#messages + 1] = source.remedy
+  end
+  return nil, errors.new(result.kind, table.concat(messages, "; "), { status = result.status })
+end
+
+local function take(flow, entry, value, at)
+  entry.value, entry.at, entry.failure, entry.is_expired = value, at, nil, nil
+  entry.next = flow.io.monotonic() + PAUSE
+end
+
+local function fail(flow, entry, source, err)
+  entry.failure, entry.failed_at = err, flow.io.monotonic()
+  if entry.value ~= nil then
+    entry.next = entry.failed_at + PAUSE
+    log.repeated("warning", "stale document: " .. source.name,
+      "what was known of the provider before goes on to serve: ", err)
+  end
+end
+
+--- Looks for it where it may be. The copy of another will do where it is fresh; or where it is as
+--- young as one that is asked for now may be.
+local function find(flow, entry, source, deadline, anew, held)
+  anew = anew or entry.is_expired
+  local value, at = load_copy(flow, source)
+  if at and (not entry.at or at > entry.at) then
+    take(flow, entry, value, at)
+    if age(flow, at) < (anew and PAUSE or FRESH) then
+      return
+    end
+  end
+  local refusal = flow.io.refusal and flow.io.refusal()
+  if refusal then
+    entry.failure, entry.failed_at = refusal, flow.io.monotonic()
+    return
+  end
+  local result
+  value, result = fetch(flow, source, deadline, held)
+  if value == nil then
+    return fail(flow, entry, source, result)
+  end
+  at = flow.io.now()
+  take(flow, entry, value, at)
+  save_copy(flow, source, at, result)
+end
+
+local function find_for_all(flow, entry, source, deadline, anew, held)
+  local io = flow.io
+  entry.busy_until = math.min(deadline, io.monotonic() + #source.urls * MOST_TIME)
+  find(flow, entry, source, deadline, anew, held)
+  entry.busy_until = 0
+  if entry.waiter then
+    entry.waiter:wake()
+    entry.waiter = nil
+  end
+end
+
+--- Waits for the coroutine that asks. Returns an error where one may not wait.
+local function wait(io, entry, seconds, pause)
+  entry.waiter = entry.waiter or io.new_waiter and io.new_waiter() or nil
+  if entry.waiter then
+    entry.waiter:wait(seconds)
+    return nil
+  end
+  local _, err = io.sleep(math.min(pause, seconds))
+  return err ~= nil and errors.wrap("config", err) or nil
+end
+
+--- What the document says; while the provider is away, what it said last.
+---@param flow tokencache.Flow
+---@param source tokencache.DocumentSource
+---@param deadline number  monotonic seconds
+---@param anew? boolean    what is known does not do any more; it is asked for once a minute at most
+---@param held? tokencache.Lock  it lasts meanwhile
+---@return any
+---@return tokencache.Error?
+function document.get(flow, source, deadline, anew, held)
+  local io, entry = flow.io, entry_of(flow, source)
+  local since, pause = io.monotonic(), FIRST_WAIT
+  while true do
+    local now, is_there = io.monotonic(), entry.value ~= nil
+    local is_busy = now < entry.busy_until
+    local is_fresh = is_there and not entry.is_expired and age(flow, entry.at) < FRESH
+    local will_do = now < entry.next or (is_busy and held) or (not anew and (is_busy or is_fresh))
+    if is_there and will_do then
+      return entry.value
+    elseif entry.failure and entry.failed_at > since then
+      return entry.value, not is_there and entry.failure or nil
+    elseif not is_busy then
+      find_for_all(flow, entry, source, deadline, anew, held)
+      return entry.value, entry.value == nil and entry.failure or nil
+    elseif now >= deadline then
+      return nil, errors.new("timeout", "the deadline passed while " .. source.urls[1]
+        .. " was being asked for")
+    end
+    local err = wait(io, entry, math.min(deadline, entry.busy_until) - now, pause)
+    if err then
+      return entry.value, err
+    end
+    pause = math.min(2 * pause, LONGEST_WAIT)
+  end
+end
+
+--- What is known does not do any more: whoever needs it next asks for it anew.
+---@param flow tokencache.Flow
+---@param source tokencache.DocumentSource
+function document.expire(flow, source)
+  entry_of(flow, source).is_expired = true
+end
+
+return document
