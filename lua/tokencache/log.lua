@@ -80,11 +80,16 @@ for _, level in ipairs { "debug", "info", "warning", "error" } do
   end
 end
 
+--- What has been said, by id.
+local function memory()
+  said = said or require("tokencache.util.lru")(MOST_IDS)
+  return said
+end
+
 --- Notes that a message has come once more. Returns how often it has come since it was last
 --- written, this time included, if it is due to be written now; else nil.
 local function times_if_due(id)
-  said = said or require("tokencache.util.lru")(MOST_IDS)
-  local now, entry = log.monotonic(), said:get(id)
+  local now, entry = log.monotonic(), memory():get(id)
   if not entry or now - entry.came >= FORGET_AFTER then
     said:set(id, { came = now, written = now, times = 0 })
     return 1
@@ -112,6 +117,17 @@ function log.repeated(level, id, ...)
     return
   end
   logger(level, joined(...) .. (times > 1 and (" (%d times since)"):format(times) or ""))
+end
+
+--- Logs what need not be said again to the same logger.
+---@param level tokencache.Level
+---@param id string   as for log.repeated
+---@param ... any     the parts of the message
+function log.once(level, id, ...)
+  if is_heard(level) and not memory():get(id) then
+    said:set(id, true)
+    logger(level, joined(...))
+  end
 end
 
 return log

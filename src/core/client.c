@@ -9,10 +9,6 @@
 #include "core/secret.h"
 #include "core/url.h"
 
-/* A token is not used in so many seconds before its end: the end is known to the second only, and
-   the request that carries the token takes time too. */
-#define LAST_SECONDS 2.0
-
 static int copy(char **to, tc_str from, tc_error *err) {
   *to = malloc(from.len + 1);
   if (*to == NULL) return tc_error_set(err, TC_ERR_NOMEM, NULL);
@@ -181,5 +177,5 @@ bool tc_client_owns(const tc_client *client, const tc_token *token) {
 tc_fitness tc_client_judge(const tc_client *client, const tc_token *token, double now) {
   if (!tc_client_owns(client, token)) return TC_UNFIT;
   if (tc_window_holds(tc_token_window(token, client->leeway), now)) return TC_FIT;
-  return tc_window_holds(tc_token_window(token, LAST_SECONDS), now) ? TC_EXPIRING : TC_EXPIRED;
+  return tc_window_holds(tc_token_window(token, TC_LAST_SECONDS), now) ? TC_EXPIRING : TC_EXPIRED;
 }

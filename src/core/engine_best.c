@@ -32,7 +32,8 @@ tc_fitness tc_best_judge(const tc_engine *engine, const tc_token *token) {
   double now = engine->clocks.now;
   tc_fitness fitness = tc_client_judge(client, token, now);
   if (fitness <= TC_EXPIRING && tc_best_is_refused(engine, token)) return TC_EXPIRED;
-  tc_window window = tc_token_window(token, client->leeway + engine->wanted.earlier);
+  tc_window window = tc_token_window(token, client->leeway);
+  window.until -= engine->wanted.earlier;
   return fitness == TC_FIT && !tc_window_holds(window, now) ? TC_EXPIRING : fitness;
 }
 

@@ -5,6 +5,13 @@
 
 #include "core/secret.h"
 
+/* Tokens may live shorter than the leeway. It takes half of a token's life at most, or each call
+   would ask for another one; but no less than the last seconds, however short that life is. */
+static double shortened(double leeway, double lifetime) {
+  double most = lifetime / 2 > TC_LAST_SECONDS ? lifetime / 2 : TC_LAST_SECONDS;
+  return leeway < most ? leeway : most;
+}
+
 tc_window tc_token_window(const tc_token *token, double leeway) {
   tc_window window = {-INFINITY, INFINITY};
   double end = (double)token->expires_at;
@@ -12,10 +19,11 @@ tc_window tc_token_window(const tc_token *token, double leeway) {
     if (token->expires_in != TC_TIME_UNKNOWN) window.until = -INFINITY;
     return window;
   }
-  window.until = end - leeway;
   if (token->expires_in != TC_TIME_UNKNOWN) {
     window.from = end - (double)token->expires_in - TC_CLOCK_TOLERANCE;
+    leeway = shortened(leeway, (double)token->expires_in);
   }
+  window.until = end - leeway;
   return window;
 }
 

@@ -15,6 +15,10 @@
 /* Seconds by which the clocks of those who share a token may differ. */
 #define TC_CLOCK_TOLERANCE 300
 
+/* A token is not used in so many seconds before its end: the end is known to the second only, and
+   the request that carries the token takes time too. */
+#define TC_LAST_SECONDS 2.0
+
 /* Returns the point in time in whole seconds, or TC_TIME_UNKNOWN where it is too far away. */
 static inline int64_t tc_time_of(double seconds) {
   return seconds > -9e15 && seconds < 9e15 ? (int64_t)seconds : TC_TIME_UNKNOWN;
@@ -49,7 +53,7 @@ typedef struct tc_window {
   double until;
 } tc_window;
 
-/* A token that states only for how long it serves, and not until when, does not serve: nobody knows
+/* The leeway takes half of a short life at most. A token that states only for how long it serves, and not until when, does not serve: nobody knows
    when that began. */
 tc_window tc_token_window(const tc_token *token, double leeway);
 

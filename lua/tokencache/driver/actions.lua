@@ -308,6 +308,16 @@ function actions.request(run, url, authorization, body, timeout, deadline, origi
   return "ok", response.status, endpoint.header(response, "retry-after"), run.object
 end
 
+--- Warns of what a new token shows to be set wrong.
+local function warn_of(run, info)
+  local flow, lifetime = run.flow, tonumber(info.expires_in)
+  if lifetime and lifetime <= flow.leeway then
+    log.once("warning", "lifetime: " .. flow.client_id, ("the provider's tokens live for %g seconds"
+      .. ", no longer than the leeway of %g, which takes half of that now; lower it")
+      :format(lifetime, flow.leeway))
+  end
+end
+
 --- The token is owed before it is saved for the first time, and stays so until the handler says
 --- that it is saved.
 function actions.save(run, is_rotated)
@@ -318,6 +328,7 @@ function actions.save(run, is_rotated)
     token_info.keep_form(info, run.read.info)
   end
   run.infos.answer = info
+  warn_of(run, info)
   local read = run.read or {}
   local owed = debt.owe(run.account, run.state, { info = info, read = read.info,
     entry = read.entry, read_at = read.at, is_login = run.logged_in, renewed = renews,

@@ -4,6 +4,7 @@
 --- first one takes the cache's lock and renews, and the others find what it saved. A token serves
 --- until a renewal has succeeded, so requests go on with the old one meanwhile.
 
+local core = require "tokencache._core"
 local driver = require "tokencache.driver"
 local log = require "tokencache.log"
 local options = require "tokencache.util.options"
@@ -23,9 +24,10 @@ local NO_LATER = 0.5     -- seconds: a token that ends no later than this one is
 ---@field margin number    seconds
 ---@field jitter number    seconds
 ---@field expires_at? number  Unix seconds: of the token last seen
+---@field until_? number      Unix seconds: until when a request would use it
 ---@field due? number         Unix seconds: when that is to be renewed
 ---@field failures integer
----@field warned? boolean     of what lasts: no login, tokens that live too short
+---@field warned? boolean     that there is no login
 local Keeper = {}
 Keeper.__index = Keeper
 
@@ -33,13 +35,6 @@ Keeper.__index = Keeper
 local function random(flow)
   local bytes = flow.io.random(2)
   return bytes and (bytes:byte(1) * 256 + bytes:byte(2)) / 65536 or 0
-end
-
-local function warn_once(self, ...)
-  if not self.warned then
-    self.warned = true
-    log.warning("keep_fresh: ", ...)
-  end
 end
 
 --- Computes when the token is due to be renewed, if it is a new one.
@@ -52,13 +47,14 @@ local function note(self, info)
   if not expires_at then
     return
   end
-  local serves = (tonumber(info.expires_in) or expires_at - flow.now()) - flow.leeway
+  local lifetime = tonumber(info.expires_in)
+  local _, until_ = core.token_window(expires_at, lifetime, flow.leeway)
+  local serves = until_ - (lifetime and expires_at - lifetime or flow.now())
   if serves <= 0 then
-    return warn_once(self, "the tokens live no longer than the leeway of ", flow.leeway,
-      " seconds; lower it")
+    return
   end
-  self.warned = nil
-  self.due = expires_at - flow.leeway - math.min(self.margin, serves / 2)
+  self.warned, self.until_ = nil, until_
+  self.due = until_ - math.min(self.margin, serves / 2)
     - random(flow) * math.min(self.jitter, serves / 4)
 end
 
@@ -69,7 +65,7 @@ local function earlier(self)
   if not self.due or now < self.due then
     return 0
   end
-  return math.max(0, self.expires_at - self.flow.leeway - now + NO_LATER)
+  return math.max(0, self.until_ - now + NO_LATER)
 end
 
 --- Seconds to wait after a failure; not all wait the same.
@@ -85,7 +81,10 @@ local function after_error(self, err)
     log.warning("keep_fresh: the token could not be renewed: ", err)
     return backoff(self, err)
   end
-  warn_once(self, err)
+  if not self.warned then
+    self.warned = true
+    log.warning("keep_fresh: ", err)
+  end
   return LONGEST_PAUSE -- somebody may log in
 end
 
