@@ -22,6 +22,7 @@ local provider = {}
 ---@field issuer? string         checked in each response where given (RFC 9207)
 ---@field authorization_response_iss_parameter_supported? boolean  false: a response without iss
 ---                              passes (RFC 9207 §2.3)
+---@field default_expires_in? number  seconds that a token lives whose answer does not say
 ---@field refresh_token_lifetime? number  seconds from a login to the next that must be, at most
 ---@field check_redirect_uri? fun(url: table): string?  a warning about a redirect URI that the
 ---                              provider will refuse
@@ -41,6 +42,7 @@ provider.rules = {
   authorize_params = { "table" },
   issuer = { "string" },
   authorization_response_iss_parameter_supported = { "boolean" },
+  default_expires_in = { "number>0" },
   refresh_token_lifetime = { "number>0" },
   check_redirect_uri = { "callable" },
   environment = { "table" },

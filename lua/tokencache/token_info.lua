@@ -11,8 +11,9 @@ local token_info = {}
 ---@field token_type? string
 ---@field expires_in? number     seconds, counted from when the token was received
 ---@field expires_at? number     Unix seconds
----@field expiry? any            the same as other programs put it, such as Go's and Google's; it is
----@field expiry_date? any       read where there is no expires_at, and kept up in its form
+---@field expires_on? any        the same as others put it: Azure, Go's programs, Google's; it is
+---@field expiry? any            read where there is no expires_at, and kept up in its form
+---@field expiry_date? any
 ---@field created_at? any        when it was made: with expires_in, of some providers
 ---@field authorized_at? number  Unix seconds: when the user last logged in
 ---@field refresh_token? string
@@ -42,7 +43,7 @@ local function to_number(value)
 end
 
 --- Where others keep a token's end; the first that can be read counts.
-local ENDS = { "expiry", "expiry_date" }
+local ENDS = { "expires_on", "expiry", "expiry_date" }
 
 --- The end that a token states in another field than expires_at. Go's time zero means none.
 local function end_elsewhere(info)
@@ -54,6 +55,14 @@ local function end_elsewhere(info)
   end
   local lifetime, created_at = to_number(info.expires_in), timestamp.read(info.created_at)
   return lifetime and created_at and created_at + lifetime or nil
+end
+
+--- The end that an answer with a new token states, as a point in time. Zero means none.
+---@param answer table
+---@return number?  Unix seconds
+function token_info.end_in(answer)
+  local ends = timestamp.read(answer.expires_at)
+  return ends and ends > 0 and ends or end_elsewhere(answer)
 end
 
 --- The token's end. What states only for how long it was to serve has none, and counts as expired.
@@ -74,6 +83,26 @@ end
 ---@return number?
 function token_info.known_end(info)
   return tonumber(token_info.end_of(info))
+end
+
+--- Completes an answer with a new token by what the one before says, but for its end.
+---@param answer table  changed in place
+---@param previous tokencache.TokenInfo
+---@return table answer
+function token_info.complete(answer, previous)
+  local ends = {}
+  for _, name in ipairs(ENDS) do
+    ends[name] = answer[name]
+  end
+  for name, value in pairs(previous) do
+    if answer[name] == nil then
+      answer[name] = value
+    end
+  end
+  for _, name in ipairs(ENDS) do
+    answer[name] = ends[name]
+  end
+  return answer
 end
 
 --- Has a token that is about to be saved state its end wherever the one before did, in the same

@@ -21,10 +21,11 @@ typedef struct tc_client {
   bool reuses;   /* a refresh token stays the same when it is used: nothing is lost by that */
   bool has_user; /* tokens stand for a login: one lost is a login lost */
   tc_auth_method auth_method;
-  bool discovers;  /* where is to be asked for before each request (RFC 8414) */
-  double leeway;   /* seconds before expires_at at which a token counts as expired */
-  char *token_url; /* NULL: not known yet */
-  char *endpoint;  /* token_url without its query, or the issuer, for messages */
+  bool discovers;            /* where is to be asked for before each request (RFC 8414) */
+  double leeway;             /* seconds before expires_at at which a token counts as expired */
+  double default_expires_in; /* seconds, where an answer does not say; 0: none */
+  char *token_url;           /* NULL: not known yet */
+  char *endpoint;            /* token_url without its query, or the issuer, for messages */
   char *client_id;
   char *client_secret; /* may be empty */
   char *scope;         /* normalized; may be empty */
@@ -37,7 +38,7 @@ typedef struct tc_client_config {
   tc_str auth_method;
   tc_str issuer; /* where there is no token_url: the client must be told it, and auth_method */
   tc_str token_url, client_id, client_secret, scope, params;
-  double leeway;
+  double leeway, default_expires_in;
   bool keeps_dead;
   bool reuses;
 } tc_client_config;

@@ -126,25 +126,29 @@ static bool read_seconds(const tc_value *value, double *seconds) {
   return value->type == TC_VALUE_NUMBER && !isnan(*seconds);
 }
 
-static int read_lifetime(const tc_token_response *response, const tc_client *client, double now,
-                         tc_token *token, tc_error *err) {
-  double seconds = -1;
-  const tc_value *expires_in = &response->expires_in;
-  if (expires_in->type == TC_VALUE_ABSENT) return 0;
-  bool readable = read_seconds(expires_in, &seconds);
-  if (seconds < 0 || !readable) {
-    /* a rotated refresh token must not be lost over a lifetime: keep it, renew at the next call */
-    if (!client->has_user || token->refresh_token.len == 0) {
-      return tc_error_set(err, TC_ERR_PROTOCOL, "%s answered with %s expires_in", client->endpoint,
-                          readable ? "a negative" : "an unreadable");
-    }
-    seconds = 0;
+/* Seconds for which the token serves; negative: nobody has said. What cannot be read, or is below
+   zero, means that the token ends, and nobody knows when: it counts as over, and is renewed at the
+   next call. A token that has come must not be lost over that. */
+static double lifetime_of(const tc_token_response *response, const tc_client *client,
+                          int64_t received) {
+  double seconds = 0;
+  if (read_seconds(&response->expires_in, &seconds) && seconds >= 0) return seconds;
+  if (response->ends_at > 0) {
+    seconds = response->ends_at - (double)received;
+    return seconds > 0 ? seconds : 0;
   }
+  if (client->default_expires_in > 0) return client->default_expires_in;
+  return response->expires_in.type == TC_VALUE_ABSENT ? -1 : 0;
+}
+
+static void read_lifetime(const tc_token_response *response, const tc_client *client, double now,
+                          tc_token *token) {
+  int64_t received = tc_time_of(now);
+  double seconds = lifetime_of(response, client, received);
+  if (seconds < 0) return;
   if (seconds > LONGEST_LIFETIME) seconds = LONGEST_LIFETIME;
   token->expires_in = (int64_t)seconds;
-  int64_t received = tc_time_of(now);
   if (received != TC_TIME_UNKNOWN) token->expires_at = received + token->expires_in;
-  return 0;
 }
 
 /* Reports whether the text has a control character, which no token has (RFC 6749 §A.12): a line end
@@ -200,7 +204,8 @@ static int read_token(const tc_token_response *response, const tc_client *client
     token->token_type = type;
   }
   if (response->scope.type == TC_VALUE_STRING) token->scope = response->scope.string;
-  return read_lifetime(response, client, now, token, err);
+  read_lifetime(response, client, now, token);
+  return 0;
 }
 
 int tc_token_response_read(const tc_token_response *response, const tc_client *client, double now,

@@ -19,6 +19,7 @@ typedef struct tc_value {
 typedef struct tc_token_response {
   int status;
   double retry_after; /* seconds; negative if the server named none */
+  double ends_at;     /* Unix seconds: the end under another name than expires_in; 0: there is none */
   bool is_object;     /* the body was a JSON object; the members below are its */
   tc_value access_token;
   tc_value token_type;

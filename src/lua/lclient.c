@@ -38,7 +38,8 @@ static void add_params(lua_State *L, tc_buf *params) {
 }
 
 /* new_client{ flow=, auth_method=, token_url=, client_id=, client_secret=, scope=, leeway=,
-   keeps_dead=, reuses=, params={ name, value, ... } } -> client | nil, message
+   default_expires_in=, keeps_dead=, reuses=, params={ name, value, ... } } -> client |
+   nil, message
    issuer= instead of auth_method= and token_url=: they are to be set */
 static int l_client_new(lua_State *L) {
   static const luaL_Reg none[] = {{NULL, NULL}};
@@ -63,6 +64,8 @@ static int l_client_new(lua_State *L) {
   config.scope = field(L, "scope");
   lua_getfield(L, 1, "leeway");
   config.leeway = lua_tonumber(L, -1);
+  lua_getfield(L, 1, "default_expires_in");
+  config.default_expires_in = lua_tonumber(L, -1);
   lua_getfield(L, 1, "keeps_dead");
   config.keeps_dead = lua_toboolean(L, -1);
   lua_getfield(L, 1, "reuses");

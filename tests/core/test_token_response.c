@@ -113,35 +113,63 @@ static void test_a_clock_out_of_all_bounds_tells_no_end(void) {
   tc_client_free(&client);
 }
 
-static void check_bad_lifetime(tc_value expires_in, const char *message) {
+static void test_a_lifetime_that_makes_no_sense_is_over(void) {
+  check_lifetime(number_value(-1), 0);
+  check_lifetime(number_value(-INFINITY), 0);
+  check_lifetime(text_value("-3600"), 0);
+  check_lifetime(number_value(NAN), 0);
+  check_lifetime((tc_value){.type = TC_VALUE_OTHER}, 0);
+  check_lifetime(text_value(""), 0);
+  check_lifetime(text_value("-"), 0);
+  check_lifetime(text_value("."), 0);
+  check_lifetime(text_value("1.2.3"), 0);
+  check_lifetime(text_value("one hour"), 0);
+  check_lifetime(text_value("3600s"), 0);
+  check_lifetime(text_value("nan"), 0);
+}
+
+static void check_end(tc_value expires_in, double ends_at, double want) {
   tc_token_response response = fixture_answer("t");
   response.expires_in = expires_in;
-  check_error(response, TC_ERR_PROTOCOL, message);
-}
-
-static void test_other_lifetimes_make_no_sense(void) {
-  check_bad_lifetime(number_value(-1), "a negative expires_in");
-  check_bad_lifetime(number_value(-INFINITY), "a negative expires_in");
-  check_bad_lifetime(text_value("-3600"), "a negative expires_in");
-  check_bad_lifetime(number_value(NAN), "an unreadable expires_in");
-  check_bad_lifetime((tc_value){.type = TC_VALUE_OTHER}, "an unreadable expires_in");
-  check_bad_lifetime(text_value(""), "an unreadable expires_in");
-  check_bad_lifetime(text_value("-"), "an unreadable expires_in");
-  check_bad_lifetime(text_value("."), "an unreadable expires_in");
-  check_bad_lifetime(text_value("1.2.3"), "an unreadable expires_in");
-  check_bad_lifetime(text_value("one hour"), "an unreadable expires_in");
-  check_bad_lifetime(text_value("3600s"), "an unreadable expires_in");
-  check_bad_lifetime(text_value("nan"), "an unreadable expires_in");
-}
-
-static void test_a_rotated_refresh_token_outlives_a_bad_lifetime(void) {
-  tc_token_response response = fixture_answer("t");
-  response.refresh_token = text_value("rotated");
-  response.expires_in = number_value(NAN);
+  response.ends_at = ends_at;
   tc_token token = check_token(response);
-  CHECK_STR(token.refresh_token, TC_STR("rotated"));
-  CHECK_NUM(token.expires_at, NOW);
-  check_error(response, TC_ERR_PROTOCOL, "unreadable"); /* without users it is of no use */
+  CHECK_NUM(token.expires_in, want);
+  CHECK_NUM(token.expires_at, NOW + want);
+}
+
+static void test_an_end_counts_where_no_lifetime_can_be_read(void) {
+  tc_value absent = {.type = TC_VALUE_ABSENT};
+  check_end(absent, NOW + 7200, 7200);
+  check_end(absent, NOW + 7200.9, 7200);
+  check_end(absent, NOW, 0);
+  check_end(absent, 5, 0);
+  check_end(absent, 1e300, 3155760000);
+  check_end(text_value("1h"), NOW + 7200, 7200);
+  check_end(number_value(-1), NOW + 7200, 7200);
+  check_end(number_value(60), NOW + 7200, 60);
+}
+
+static void check_default(tc_value expires_in, double ends_at, double want) {
+  tc_client_config config = fixture_config();
+  config.default_expires_in = 900;
+  tc_client client = fixture_client(&config);
+  tc_token_response response = fixture_answer("t");
+  tc_token token;
+  tc_error err = TC_ERROR_NONE;
+  response.expires_in = expires_in;
+  response.ends_at = ends_at;
+  CHECK_NUM(tc_token_response_read(&response, &client, NOW, &token, &err), 0);
+  CHECK_NUM(token.expires_in, want);
+  CHECK_NUM(token.expires_at, NOW + want);
+  tc_client_free(&client);
+}
+
+static void test_a_default_counts_where_nothing_is_said(void) {
+  check_default((tc_value){.type = TC_VALUE_ABSENT}, 0, 900);
+  check_default(text_value("3600s"), 0, 900);
+  check_default(number_value(-1), 0, 900);
+  check_default(number_value(60), 0, 60);
+  check_default((tc_value){.type = TC_VALUE_ABSENT}, NOW + 60, 60);
 }
 
 static void test_what_is_no_token_makes_no_sense(void) {
@@ -164,8 +192,6 @@ static void test_a_damaged_refresh_token_is_none(void) {
   tc_token_response response = fixture_answer("t\357\277");
   response.refresh_token = text_value("r\357\277\275");
   CHECK(check_token(response).refresh_token.data == NULL);
-  response.expires_in = number_value(-1);
-  check_error(response, TC_ERR_PROTOCOL, "a negative expires_in");
 }
 
 static void check_survivor(tc_token_response response, tc_str want) {
@@ -340,8 +366,9 @@ int main(void) {
   RUN(test_expires_in_is_a_number_in_any_dress);
   RUN(test_long_lifetimes_are_cut_to_a_century);
   RUN(test_a_clock_out_of_all_bounds_tells_no_end);
-  RUN(test_other_lifetimes_make_no_sense);
-  RUN(test_a_rotated_refresh_token_outlives_a_bad_lifetime);
+  RUN(test_a_lifetime_that_makes_no_sense_is_over);
+  RUN(test_an_end_counts_where_no_lifetime_can_be_read);
+  RUN(test_a_default_counts_where_nothing_is_said);
   RUN(test_what_is_no_token_makes_no_sense);
   RUN(test_a_damaged_refresh_token_is_none);
   RUN(test_a_refresh_token_outlives_what_came_with_it);

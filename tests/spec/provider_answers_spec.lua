@@ -1,5 +1,6 @@
 -- Answers as providers really give them, and what becomes of each.
 
+local merged = require "support.merged"
 local stages = require "support.stage"
 
 local stage
@@ -26,5 +27,78 @@ describe("tokens that live no longer than the leeway", function()
     end
     assert.same({ "warning the provider's tokens live for 60 seconds, no longer than the leeway "
       .. "of 60, which takes half of that now; lower it" }, stage.logged)
+  end)
+end)
+
+--- What becomes of an answer that has these fields beside a token: the end of that, as seconds from
+--- its receipt; nil: none.
+local function end_after(fields, provider)
+  fields.access_token = "new"
+  answer(fields)
+  provider = merged({ token_url = "https://login.example/token" }, provider)
+  local info = assert(stage:flow({ provider = provider }):get_token_info { check_cache = false })
+  assert.equal("new", info.access_token)
+  assert.equal(info.expires_at, stage.stored.expires_at)
+  return info.expires_at and info.expires_at - 1000
+end
+
+describe("the end of a token", function()
+  for _, name in ipairs { "expires_at", "expires_on", "expiry", "expiry_date" } do
+    for _, form in ipairs { 8200, 8200.5, "8200", "1970-01-01T02:16:40Z",
+      "1970-01-01T03:16:40.9+01:00" } do
+      it("is read from " .. name .. ": " .. form, function()
+        assert.equal(7200, end_after { [name] = form })
+      end)
+    end
+  end
+
+  it("is read from milliseconds", function()
+    stage.now = 1764475200
+    assert.equal(3600, end_after { expires_at = 1764478800123 } - 1764474200)
+  end)
+
+  it("follows from expires_in where that can be read", function()
+    assert.equal(60, end_after { expires_in = 60, expires_at = 8200 })
+    assert.equal(3599, end_after { expires_in = "3599", expires_on = "8200" })
+    assert.equal(7200, end_after { expires_in = "3600s", expires_at = 8200 })
+    assert.equal(7200, end_after { expires_in = -1, expires_on = "8200" })
+  end)
+
+  it("is none where nothing is said", function()
+    assert.is_nil(end_after {})
+    assert.is_nil(end_after { expires_at = 0 })
+    assert.is_nil(end_after { expires_at = "soon" })
+    assert.is_nil(end_after { expiry = "0001-01-01T00:00:00Z" })
+  end)
+
+  it("is the provider's default where nothing else can be read", function()
+    local provider = { default_expires_in = 900 }
+    assert.equal(900, end_after({}, provider))
+    assert.equal(900, end_after({ expires_in = "3600s" }, provider))
+    assert.equal(900, end_after({ expires_in = -1 }, provider))
+    assert.equal(60, end_after({ expires_in = 60 }, provider))
+    assert.equal(7200, end_after({ expires_at = 8200 }, provider))
+  end)
+
+  for _, odd in ipairs { -1, "3600s", "one hour", {}, false } do
+    it("is over where the lifetime makes no sense: " .. tostring(odd), function()
+      answer({ access_token = "a", expires_in = odd }, { access_token = "b", expires_in = odd })
+      local flow = stage:flow()
+      assert.equal("a", flow:get_access_token())
+      assert.equal("b", flow:get_access_token())
+      assert.equal(2, #stage.requests)
+      assert.equal(1, #stage.logged)
+      assert.matches("no lifetime that can be read", stage.logged[1], 1, true)
+    end)
+  end
+
+  it("is not that of the token before", function()
+    stage.stored = { access_token = "theirs", refresh_token = "r", expiry = "1970-01-01T00:16:40Z" }
+    answer { access_token = "ours" }
+    local flow = stage:user_flow()
+    assert.equal("ours", flow:get_access_token())
+    assert.is_nil(flow:get_token_info().expiry)
+    assert.equal("ours", flow:get_access_token())
+    assert.equal(1, #stage.requests)
   end)
 end)

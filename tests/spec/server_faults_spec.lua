@@ -187,17 +187,6 @@ local faults = {
     path = "token-type?is=mac", kind = "protocol", requests = 1,
     says = "token_type other than Bearer",
   },
-  ["a negative expires_in"] = {
-    path = "expires-in?is=-1", kind = "protocol", requests = 1, says = "a negative expires_in",
-  },
-  ["an expires_in in words"] = {
-    path = 'expires-in?is="soon"', kind = "protocol", requests = 1,
-    says = "an unreadable expires_in",
-  },
-  ["an expires_in that is a list"] = {
-    path = "expires-in?is=[3600]", kind = "protocol", requests = 1,
-    says = "an unreadable expires_in",
-  },
 
   ["an OAuth error with status 200"] = {
     path = "oauth-error?error=bad_verification_code&description=Expired.", kind = "denied",

@@ -43,16 +43,6 @@ local token_info = require "tokencache.token_info"
 ---@field login_error? tokencache.Error
 ---@field turn? table           keeps other logins from the redirect port
 
---- Returns the token endpoint's answer, completed by fields of the token that it renews.
-local function over(previous, object)
-  for name, value in pairs(previous) do
-    if object[name] == nil then
-      object[name] = value
-    end
-  end
-  return object
-end
-
 --- Returns the previous token with the refresh token of an answer: nothing else in that answer can
 --- be used.
 local function rotated(previous, object)
@@ -304,14 +294,20 @@ function actions.request(run, url, authorization, body, timeout, deadline, origi
   elseif not response then
     return "failed", err.kind, err.message, err.sent == false
   end
-  run.object = endpoint.object(response)
-  return "ok", response.status, endpoint.header(response, "retry-after"), run.object
+  local object = endpoint.object(response)
+  run.object = object
+  return "ok", response.status, endpoint.header(response, "retry-after"), object,
+    object and token_info.end_in(object)
 end
 
 --- Warns of what a new token shows to be set wrong.
 local function warn_of(run, info)
   local flow, lifetime = run.flow, tonumber(info.expires_in)
-  if lifetime and lifetime <= flow.leeway then
+  if lifetime == 0 then
+    log.once("warning", "no lifetime: " .. flow.client_id, "the provider's tokens have no lifetime "
+      .. "that can be read, so each call asks for another one; the provider's field "
+      .. "default_expires_in says one")
+  elseif lifetime and lifetime <= flow.leeway then
     log.once("warning", "lifetime: " .. flow.client_id, ("the provider's tokens live for %g seconds"
       .. ", no longer than the leeway of %g, which takes half of that now; lower it")
       :format(lifetime, flow.leeway))
@@ -323,7 +319,7 @@ end
 function actions.save(run, is_rotated)
   local renews = run.renews
   local info = is_rotated and rotated(renews, run.object)
-    or run.engine:complete(renews and over(renews, run.object) or run.object)
+    or run.engine:complete(renews and token_info.complete(run.object, renews) or run.object)
   if run.read and run.read.info then
     token_info.keep_form(info, run.read.info)
   end

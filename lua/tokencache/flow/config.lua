@@ -241,6 +241,7 @@ local function make_client(draft)
     client_secret = checked.client_secret,
     scope = scope,
     leeway = checked.leeway,
+    default_expires_in = server.default_expires_in,
     keeps_dead = checked.on_invalid_grant == "keep",
     reuses = server.rotates_refresh_tokens == false,
     params = params,
