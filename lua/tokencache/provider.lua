@@ -22,6 +22,7 @@ local provider = {}
 ---@field issuer? string         checked in each response where given (RFC 9207)
 ---@field authorization_response_iss_parameter_supported? boolean  false: a response without iss
 ---                              passes (RFC 9207 §2.3)
+---@field token_types? string[]  further names of "Bearer" in its answers
 ---@field default_expires_in? number  seconds that a token lives whose answer does not say
 ---@field refresh_token_lifetime? number  seconds from a login to the next that must be, at most
 ---@field check_redirect_uri? fun(url: table): string?  a warning about a redirect URI that the
@@ -42,6 +43,7 @@ provider.rules = {
   authorize_params = { "table" },
   issuer = { "string" },
   authorization_response_iss_parameter_supported = { "boolean" },
+  token_types = { "table" },
   default_expires_in = { "number>0" },
   refresh_token_lifetime = { "number>0" },
   check_redirect_uri = { "callable" },
@@ -50,6 +52,43 @@ provider.rules = {
 
 for _, name in ipairs(provider.endpoints) do
   provider.rules[name] = { "string" }
+end
+
+--- Token types that are no bearer tokens by whatever name: they need a key.
+local WITH_KEY = { dpop = true, mac = true }
+
+local function is_list(list, wanted)
+  for i in pairs(list) do
+    if list[i] == nil or type(i) ~= "number" or i > #list or type(list[i]) ~= wanted then
+      return false
+    end
+  end
+  return true
+end
+
+local checks = {}
+
+function checks.token_types(names)
+  if not is_list(names, "string") then
+    return "must be a list of strings"
+  end
+  for _, name in ipairs(names) do
+    if WITH_KEY[name:lower()] then
+      return "must not name " .. name .. ": such a token is of no use without a key"
+    end
+  end
+end
+
+--- What is wrong with such a table beyond its rules, if anything.
+---@param server tokencache.Provider
+---@return string? problem
+function provider.problem(server)
+  for name, check in pairs(checks) do
+    local problem = server[name] ~= nil and check(server[name], server)
+    if problem then
+      return name .. " " .. problem
+    end
+  end
 end
 
 return provider

@@ -192,12 +192,12 @@ static int read_token(const tc_token_response *response, const tc_client *client
                         client->endpoint);
   }
   token->access_token = response->access_token.string;
-  /* a client must not use a token whose type it does not understand (§7.1); an absent type is
-     let through, as every peer does */
-  if (response->token_type.type != TC_VALUE_ABSENT) {
-    tc_str type = tc_str_trim(response->token_type.string, TC_STR(" \t\r\n"));
-    if (response->token_type.type != TC_VALUE_STRING || type.len != 6 ||
-        strncasecmp(type.data, "Bearer", 6) != 0) {
+  /* a client must not use a token whose type it does not understand (§7.1); an absent or
+     empty type is let through, as every peer does */
+  tc_str type = tc_str_trim(response->token_type.string, TC_STR(" \t\r\n"));
+  bool is_text = response->token_type.type == TC_VALUE_STRING;
+  if (response->token_type.type != TC_VALUE_ABSENT && !(is_text && type.len == 0)) {
+    if (!is_text || type.len != 6 || strncasecmp(type.data, "Bearer", 6) != 0) {
       return tc_error_set(err, TC_ERR_PROTOCOL, "%s answered with a token_type other than Bearer",
                           client->endpoint);
     }

@@ -221,6 +221,10 @@ static void test_only_bearer_tokens_are_understood(void) {
   CHECK_STR(check_token(response).token_type, TC_STR("bearer"));
   response.token_type = text_value("\tBearer \r\n");
   CHECK_STR(check_token(response).token_type, TC_STR("Bearer"));
+  response.token_type = text_value("");
+  CHECK(check_token(response).token_type.data == NULL);
+  response.token_type = text_value(" ");
+  CHECK(check_token(response).token_type.data == NULL);
   response.token_type = text_value("mac");
   check_error(response, TC_ERR_PROTOCOL, "token_type other than Bearer");
   response.token_type = text_value("BearerX");

@@ -1,5 +1,6 @@
 -- Answers as providers really give them, and what becomes of each.
 
+local json = require "tokencache.json"
 local merged = require "support.merged"
 local stages = require "support.stage"
 
@@ -100,5 +101,57 @@ describe("the end of a token", function()
     assert.is_nil(flow:get_token_info().expiry)
     assert.equal("ours", flow:get_access_token())
     assert.equal(1, #stage.requests)
+  end)
+end)
+
+--- What comes of one answer.
+local function info_of(fields, provider, options)
+  fields.access_token = fields.access_token or "new"
+  answer(fields)
+  provider = merged({ token_url = "https://login.example/token" }, provider)
+  return stage:flow(merged({ provider = provider }, options)):get_token_info { check_cache = false }
+end
+
+describe("a list of scopes", function()
+  it("is what was granted", function()
+    local info = info_of({ scope = { "b", "a" } }, nil, { scope = "a c" })
+    assert.equal("b a", info.scope)
+    assert.equal("a c", info.requested_scope)
+    assert.is_nil(info_of({ scope = json.decode "[]" }).scope)
+  end)
+
+  it("with something else in it is none", function()
+    assert.equal("a c", info_of({ scope = { "b", 1 } }, nil, { scope = "a c" }).scope)
+    assert.equal("a c", info_of({ scope = { b = "b" } }, nil, { scope = "a c" }).scope)
+  end)
+end)
+
+describe("a token_type", function()
+  it("that is empty is none", function()
+    for _, empty in ipairs { "", " ", json.null } do
+      local info = assert(info_of { token_type = empty })
+      assert.equal("new", info.access_token)
+      assert.is_nil(info.token_type)
+    end
+  end)
+
+  it("that the provider names is another word for Bearer", function()
+    local provider = { token_types = { "Application Access Token", "bot" } }
+    for _, name in ipairs { "Application Access Token", "BOT", "Bearer" } do
+      assert.equal("Bearer", info_of({ token_type = name }, provider).token_type)
+    end
+    for _, other in ipairs { "DPoP", "mac", "N_A" } do
+      local info, err = info_of({ token_type = other }, provider)
+      assert.is_nil(info)
+      assert.equal("protocol", err.kind)
+    end
+  end)
+
+  it("that needs a key cannot be named so", function()
+    for _, name in ipairs { "DPoP", "MAC" } do
+      assert.has_error(function() info_of({}, { token_types = { "bot", name } }) end,
+        "flow.client_credentials: provider: token_types must not name " .. name
+          .. ": such a token is of no use without a key")
+    end
   end)
 end)

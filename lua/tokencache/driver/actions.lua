@@ -12,6 +12,7 @@ local log = require "tokencache.log"
 local log_in = require "tokencache.account.log_in"
 local observer = require "tokencache.observer"
 local payment = require "tokencache.account.debt_payment"
+local quirks = require "tokencache.quirks"
 local spent = require "tokencache.account.spent"
 local token_info = require "tokencache.token_info"
 
@@ -261,6 +262,7 @@ function actions.authorize(run)
   end
   run.object = { access_token = response.access_token, token_type = response.token_type,
     expires_in = response.expires_in, scope = response.scope }
+  quirks.mend(run.flow, run.object)
   return "ok", 200, nil, run.object
 end
 
@@ -295,6 +297,9 @@ function actions.request(run, url, authorization, body, timeout, deadline, origi
     return "failed", err.kind, err.message, err.sent == false
   end
   local object = endpoint.object(response)
+  if object then
+    quirks.mend(run.flow, object)
+  end
   run.object = object
   return "ok", response.status, endpoint.header(response, "retry-after"), object,
     object and token_info.end_in(object)

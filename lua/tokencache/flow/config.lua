@@ -6,6 +6,7 @@ local default_io = require "tokencache.io"
 local options = require "tokencache.util.options"
 local process = require "tokencache.account.process"
 local provider = require "tokencache.provider"
+local quirks = require "tokencache.quirks"
 
 local config = {}
 
@@ -131,6 +132,7 @@ local function read_tables(draft)
     return problem
   end
   draft.server, problem = options.read(draft.checked.provider, provider.rules)
+  problem = problem or provider.problem(draft.server)
   if problem then
     return "provider: " .. problem
   end
@@ -175,8 +177,8 @@ local function scope_text(scope)
   if type(scope) ~= "table" then
     return scope
   end
-  local problem = options.problem_of_strings("scope", scope)
-  return not problem and table.concat(scope, " ") or nil, problem
+  local text = quirks.joined(scope)
+  return text, not text and "scope must be a list of strings" or nil
 end
 
 --- Returns a function that returns a digest of the client: who asks, where, and how. Two flows
@@ -350,6 +352,7 @@ local function take_rest(draft)
   flow.leeway = checked.leeway
   flow.timeout = checked.timeout
   flow.request_time = checked.request_time
+  quirks.take(flow, draft.server)
   flow.endpoints = {}
   for _, name in ipairs(provider.endpoints) do
     local url = draft.server[name]
