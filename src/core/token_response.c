@@ -6,7 +6,7 @@
 /* A hundred years: longer lifetimes are cut, so that sums of seconds stay exact. */
 #define LONGEST_LIFETIME 3155760000.0
 
-/* RFC 6749 §4.1.2.1 and §5.2, RFC 8707 §2 */
+/* RFC 6749 §4.1.2.1 and §5.2, RFC 8707 §2, OpenID Connect Core §3.1.2.6 */
 typedef struct oauth_error {
   const char *code;
   int number;
@@ -22,6 +22,10 @@ static const oauth_error oauth_errors[] = {
     {"invalid_target", TC_ERR_CONFIG, "check the resource or audience in token_params"},
     {"unauthorized_client", TC_ERR_CONFIG, "allow this grant in the client's registration"},
     {"unsupported_grant_type", TC_ERR_CONFIG, "use a flow that the provider supports"},
+    {"interaction_required", TC_ERR_REAUTHORIZE, "the user must log in again"},
+    {"login_required", TC_ERR_REAUTHORIZE, "the user must log in again"},
+    {"account_selection_required", TC_ERR_REAUTHORIZE, "the user must log in again"},
+    {"consent_required", TC_ERR_REAUTHORIZE, "the user must log in again"},
     {"access_denied", TC_ERR_DENIED, "check what the provider allows this client and this user"},
     {"server_error", TC_ERR_UNAVAILABLE, "try again later"},
     {"temporarily_unavailable", TC_ERR_UNAVAILABLE, "try again later"},

@@ -263,6 +263,7 @@ static void test_each_oauth_error(void) {
       {"invalid_request", TC_ERR_CONFIG},
       {"invalid_scope", TC_ERR_CONFIG},
       {"invalid_target", TC_ERR_CONFIG},
+      {"interaction_required", TC_ERR_CONFIG},
       {"unauthorized_client", TC_ERR_CONFIG},
       {"unsupported_grant_type", TC_ERR_CONFIG},
       {"access_denied", TC_ERR_DENIED},
@@ -282,20 +283,24 @@ static void test_an_unknown_error_of_a_server_in_trouble_passes(void) {
   check_error(fixture_refusal(429, "slow_down"), TC_ERR_UNAVAILABLE, "slow_down");
 }
 
-static void check_dead(int status, int number) {
-  tc_token_response response = fixture_refusal(status, "invalid_grant");
+static void check_dead(int status, const char *code, int number) {
+  tc_token_response response = fixture_refusal(status, code);
   tc_token token;
   tc_error err = TC_ERROR_NONE;
   CHECK_NUM(read_as(true, &response, &token, &err), number);
-  CHECK_TEXT(err.code, "invalid_grant");
+  CHECK_TEXT(err.code, code);
 }
 
 static void test_a_login_is_dead_only_on_a_working_servers_word(void) {
-  check_dead(400, TC_ERR_REAUTHORIZE);
-  check_dead(200, TC_ERR_REAUTHORIZE);
-  check_dead(500, TC_ERR_UNAVAILABLE);
-  check_dead(503, TC_ERR_UNAVAILABLE);
-  check_dead(429, TC_ERR_UNAVAILABLE);
+  static const char *const codes[] = {"invalid_grant", "interaction_required", "login_required",
+                                      "account_selection_required", "consent_required"};
+  for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
+    check_dead(400, codes[i], TC_ERR_REAUTHORIZE);
+    check_dead(200, codes[i], TC_ERR_REAUTHORIZE);
+    check_dead(500, codes[i], TC_ERR_UNAVAILABLE);
+    check_dead(503, codes[i], TC_ERR_UNAVAILABLE);
+    check_dead(429, codes[i], TC_ERR_UNAVAILABLE);
+  }
 }
 
 static void test_errors_that_are_no_text(void) {

@@ -1,6 +1,7 @@
 -- Answers as providers really give them, and what becomes of each.
 
 local json = require "tokencache.json"
+local logins = require "support.logins"
 local merged = require "support.merged"
 local stages = require "support.stage"
 
@@ -154,4 +155,40 @@ describe("a token_type", function()
           .. ": such a token is of no use without a key")
     end
   end)
+end)
+
+--- What comes of a login whose renewal is answered so, or with status 400 and that error.
+local function renewal(refusal, provider)
+  if type(refusal) == "string" then
+    refusal = stages.answer({ error = refusal }, 400)
+  end
+  stage.stored = logins.LOGIN
+  answer(refusal)
+  local flow = stage:user_flow { provider = merged({ token_url = "https://login.example/token",
+    authorize_url = "https://login.example/authorize" }, provider) }
+  local token, err = flow:get_access_token()
+  assert.is_nil(token)
+  return err
+end
+
+local function expect_dead(err)
+  assert.equal("reauthorize", err.kind)
+  assert.matches("the user must log in again", tostring(err), 1, true)
+  assert.is_nil(stage.stored)
+end
+
+local function expect_alive(kind, err)
+  assert.equal(kind, err.kind)
+  assert.same(logins.LOGIN, stage.stored)
+end
+
+describe("a login ends", function()
+  for _, code in ipairs { "invalid_grant", "interaction_required", "login_required",
+    "account_selection_required", "consent_required" } do
+    it("by " .. code, function()
+      local err = renewal(code)
+      expect_dead(err)
+      assert.equal(code, err.code)
+    end)
+  end
 end)
