@@ -1,5 +1,7 @@
 --- What describes an authorization server. The presets are in provider/.
 
+local options = require "tokencache.util.options"
+
 local provider = {}
 
 ---@class tokencache.Provider
@@ -22,6 +24,9 @@ local provider = {}
 ---@field issuer? string         checked in each response where given (RFC 9207)
 ---@field authorization_response_iss_parameter_supported? boolean  false: a response without iss
 ---                              passes (RFC 9207 §2.3)
+---@field dead_refresh_token? (string|integer)[]|fun(answer: table): boolean?  how it says that a
+---                              refresh token is dead, beside the RFCs' ways: error codes, statuses;
+---                              or a function of { status =, object =, body = }
 ---@field token_types? string[]  further names of "Bearer" in its answers
 ---@field default_expires_in? number  seconds that a token lives whose answer does not say
 ---@field refresh_token_lifetime? number  seconds from a login to the next that must be, at most
@@ -43,6 +48,7 @@ provider.rules = {
   authorize_params = { "table" },
   issuer = { "string" },
   authorization_response_iss_parameter_supported = { "boolean" },
+  dead_refresh_token = { { "callable", "table" } },
   token_types = { "table" },
   default_expires_in = { "number>0" },
   refresh_token_lifetime = { "number>0" },
@@ -57,9 +63,12 @@ end
 --- Token types that are no bearer tokens by whatever name: they need a key.
 local WITH_KEY = { dpop = true, mac = true }
 
-local function is_list(list, wanted)
-  for i in pairs(list) do
-    if list[i] == nil or type(i) ~= "number" or i > #list or type(list[i]) ~= wanted then
+local function is_list(list, wanted, or_else)
+  local count = 0
+  for _ in pairs(list) do
+    count = count + 1
+    local found = type(list[count])
+    if found ~= wanted and found ~= or_else then
       return false
     end
   end
@@ -67,6 +76,12 @@ local function is_list(list, wanted)
 end
 
 local checks = {}
+
+function checks.dead_refresh_token(signs)
+  if not options.matches(signs, "callable") and not is_list(signs, "string", "number") then
+    return "must be a list of error codes and statuses, or a function"
+  end
+end
 
 function checks.token_types(names)
   if not is_list(names, "string") then

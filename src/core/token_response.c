@@ -47,15 +47,18 @@ bool tc_token_response_knows(tc_str code) {
 }
 
 static int read_error(const tc_token_response *response, const tc_client *client, tc_error *err) {
-  const oauth_error *known = find_error(response->error.string);
-  bool later = response->status == 429 || response->status >= 500;
+  const oauth_error *known =
+      find_error(response->is_dead ? TC_STR("invalid_grant") : response->error.string);
+  bool later = !response->is_dead && (response->status == 429 || response->status >= 500);
   int number = TC_ERR_DENIED;
   const char *remedy = "the provider's documentation says what it means";
   if (known != NULL) {
     number = known->number;
     remedy = known->remedy;
   }
-  tc_error_copy_foreign(err->code, sizeof err->code, response->error.string);
+  if (is_text(&response->error)) {
+    tc_error_copy_foreign(err->code, sizeof err->code, response->error.string);
+  }
   if (is_text(&response->error_description)) {
     tc_error_copy_foreign(err->description, sizeof err->description,
                           response->error_description.string);
@@ -67,6 +70,10 @@ static int read_error(const tc_token_response *response, const tc_client *client
   if (later) { /* what a server in trouble says of a login must not cost the user that login */
     number = TC_ERR_UNAVAILABLE;
     remedy = "try again later";
+  }
+  if (err->code[0] == '\0') {
+    return tc_error_set(err, number, "%s answered with status %d; %s", client->endpoint,
+                        response->status, remedy);
   }
   return tc_error_set(err, number, "%s answered %s%s%s; %s", client->endpoint, err->code,
                       err->description[0] != '\0' ? " - " : "", err->description, remedy);
@@ -218,10 +225,16 @@ int tc_token_response_read(const tc_token_response *response, const tc_client *c
   tc_error_clear(err);
   err->status = response->status;
   err->retry_after = response->retry_after;
-  if (response->is_object && is_text(&response->error)) return read_error(response, client, err);
-  if (response->status < 200 || response->status > 299) {
-    return status_error(response, client, err);
+  bool is_success = response->status >= 200 && response->status <= 299;
+  if (response->problem.len > 0) {
+    if (is_success) token->refresh_token = refresh_token_of(response);
+    return tc_error_set(err, TC_ERR_CONFIG, "%.*s", (int)response->problem.len,
+                        response->problem.data);
   }
+  if (response->is_dead || (response->is_object && is_text(&response->error))) {
+    return read_error(response, client, err);
+  }
+  if (!is_success) return status_error(response, client, err);
   if (!response->is_object) {
     return tc_error_set(err, TC_ERR_PROTOCOL,
                         "%s answered with something other than a JSON object; check token_url",

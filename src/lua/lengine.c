@@ -227,7 +227,8 @@ static tc_value get_value(lua_State *L, int object, const char *name) {
 }
 
 /* status, Retry-After, the body's object or nil, the end that it states elsewhere than in expires_in
-   or nil; pushes what the response borrows from */
+   or nil, whether it calls the refresh token dead, what is wrong with reading it or nil; pushes what
+   the response borrows from */
 static tc_token_response read_response(lua_State *L, int first, double now) {
   tc_value retry_after = read_value(L, first + 1);
   int object = first + 2;
@@ -235,6 +236,8 @@ static tc_token_response read_response(lua_State *L, int first, double now) {
       .status = (int)luaL_checknumber(L, first),
       .retry_after = -1,
       .ends_at = lua_tonumber(L, first + 3),
+      .is_dead = lua_toboolean(L, first + 4),
+      .problem = tc_lua_read_string(L, first + 5),
       .is_object = lua_istable(L, object),
   };
   if (retry_after.type == TC_VALUE_STRING) {

@@ -303,6 +303,31 @@ static void test_a_login_is_dead_only_on_a_working_servers_word(void) {
   }
 }
 
+static void check_called_dead(tc_token_response response, const char *message) {
+  tc_token token;
+  tc_error err = TC_ERROR_NONE;
+  response.is_dead = true;
+  CHECK_NUM(read_as(true, &response, &token, &err), TC_ERR_REAUTHORIZE);
+  CHECK_TEXT(err.message, message);
+  CHECK_NUM(err.status, response.status);
+}
+
+static void test_a_login_is_dead_where_the_provider_calls_it_so(void) {
+  check_called_dead(fixture_refusal(403, "unauthorized_client"),
+                    ENDPOINT " answered unauthorized_client; the user must log in again");
+  check_called_dead(fixture_status(500),
+                    ENDPOINT " answered with status 500; the user must log in again");
+}
+
+static void test_a_refresh_token_outlives_a_failing_reader(void) {
+  tc_token_response response = fixture_answer("t");
+  response.refresh_token = text_value("rotated");
+  response.problem = TC_STR("it raised");
+  check_survivor(response, TC_STR("rotated"));
+  response.status = 400;
+  check_survivor(response, TC_STR_NONE);
+}
+
 static void test_errors_that_are_no_text(void) {
   tc_token_response response = fixture_answer("t");
   response.error = text_value("");
@@ -387,6 +412,8 @@ int main(void) {
   RUN(test_each_oauth_error);
   RUN(test_an_unknown_error_of_a_server_in_trouble_passes);
   RUN(test_a_login_is_dead_only_on_a_working_servers_word);
+  RUN(test_a_login_is_dead_where_the_provider_calls_it_so);
+  RUN(test_a_refresh_token_outlives_a_failing_reader);
   RUN(test_errors_that_are_no_text);
   RUN(test_retry_after_is_passed_on);
   RUN(test_an_old_error_leaves_no_trace);

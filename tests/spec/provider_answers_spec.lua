@@ -191,4 +191,75 @@ describe("a login ends", function()
       assert.equal(code, err.code)
     end)
   end
+
+  for what, case in pairs {
+    ["GitHub's 200"] = { { "bad_refresh_token" }, { { error = "bad_refresh_token" }, 200 } },
+    ["Atlassian's 403"] = { { "unauthorized_client" }, { { error = "unauthorized_client",
+      error_description = "refresh_token is invalid" }, 403 } },
+    ["Twitch's 400"] = { function(a) return a.object.message == "Invalid refresh token" end,
+      { { status = 400, message = "Invalid refresh token" }, 400 } },
+    ["Strava's 400"] = { function(a) return a.object.errors[1].resource == "RefreshToken" end,
+      { { message = "Bad Request", errors = { { resource = "RefreshToken", code = "invalid" } } },
+        400 } },
+    ["a status"] = { { "no", 400, 410 }, { { note = "gone" }, 410 } },
+    ["a status of a server in trouble, where it is named"] = { { 500 }, { { note = "x" }, 500 } },
+    ["words that are no JSON"] = { function(a) return a.body == "dead" and not a.object
+      and a.status == 400 end, { "dead", 400 } },
+    ["a callable table"] = { setmetatable({}, { __call = function() return true end }),
+      { { note = "x" }, 400 } },
+  } do
+    it("where the provider says so: " .. what, function()
+      local object, status = case[2][1], case[2][2]
+      local err = renewal(type(object) == "table" and stages.answer(object, status)
+        or { status = status, body = object }, { dead_refresh_token = case[1] })
+      expect_dead(err)
+      assert.equal(status, err.status)
+    end)
+  end
+
+  it("and the next call asks the user", function()
+    renewal("bad_refresh_token", { dead_refresh_token = { "bad_refresh_token" } })
+    local asked = stage:user_flow { state = "s", authorize = function()
+      return stages.REDIRECT_URI .. "?code=c&state=s"
+    end }
+    answer { access_token = "new" }
+    assert.equal("new", asked:get_access_token())
+  end)
+end)
+
+describe("a login does not end", function()
+  it("by errors that the provider does not name", function()
+    expect_alive("denied", renewal "bad_refresh_token")
+    expect_alive("denied", renewal("other", { dead_refresh_token = { "bad_refresh_token", 401 } }))
+    expect_alive("transient", renewal(stages.answer({ error = "bad_refresh_token" }, 503),
+      { dead_refresh_token = { "bad_refresh_token" } }))
+    expect_alive("config", renewal("unauthorized_client",
+      { dead_refresh_token = function() return nil end }))
+  end)
+
+  it("by an answer that brings a token", function()
+    stage.stored = logins.LOGIN
+    answer { access_token = "new", refresh_token = "newer" }
+    local flow = stage:user_flow { provider = { token_url = "https://login.example/token",
+      authorize_url = "https://login.example/", dead_refresh_token = function() return true end } }
+    assert.equal("new", flow:get_access_token())
+  end)
+
+  it("by a function that raises: that is named, and nothing of what it says", function()
+    for _, problem in ipairs { "the SECRET", { "SECRET" }, false } do
+      local err = renewal("x", { dead_refresh_token = function() error(problem) end })
+      expect_alive("config", err)
+      assert.matches("the provider's dead_refresh_token raised an error", tostring(err), 1, true)
+      assert.equal(problem == "the SECRET",
+        tostring(err):find("at tests/spec/provider_answers_spec.lua:%d+;") ~= nil)
+      assert.is_nil(tostring(err):find("SECRET", 1, true))
+    end
+  end)
+
+  it("by what is no list of codes and statuses", function()
+    for _, wrong in ipairs { { bad = true }, { true }, { "a", nil, "b" } } do
+      assert.error_matches(function() renewal("x", { dead_refresh_token = wrong }) end,
+        "provider: dead_refresh_token must be a list of error codes and statuses, or a function")
+    end
+  end)
 end)

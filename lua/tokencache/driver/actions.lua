@@ -301,8 +301,13 @@ function actions.request(run, url, authorization, body, timeout, deadline, origi
     quirks.mend(run.flow, object)
   end
   run.object = object
+  local is_dead, problem
+  if origin then
+    is_dead, problem = quirks.is_dead(run.flow,
+      { status = response.status, object = object, body = response.body })
+  end
   return "ok", response.status, endpoint.header(response, "retry-after"), object,
-    object and token_info.end_in(object)
+    object and token_info.end_in(object), is_dead, problem
 end
 
 --- Warns of what a new token shows to be set wrong.
