@@ -17,6 +17,7 @@ local token_info = {}
 ---@field created_at? any        when it was made: with expires_in, of some providers
 ---@field authorized_at? number  Unix seconds: when the user last logged in
 ---@field refresh_token? string
+---@field refresh_token_expires_at? number  Unix seconds, where the provider has said it
 ---@field scope? string          scopes joined by spaces
 ---@field requested_scope? string  what was asked for, where it is not what was granted
 ---@field client_id? string      whose token it is
@@ -24,6 +25,8 @@ local token_info = {}
 
 local NUMBERS = { "expires_in", "authorized_at" }
 local TEXTS = { "token_type", "refresh_token", "scope" }
+
+local floor = math.floor
 
 local to_integer = math.tointeger or function(value)
   return value
@@ -44,6 +47,7 @@ end
 
 --- Where others keep a token's end; the first that can be read counts.
 local ENDS = { "expires_on", "expiry", "expiry_date" }
+local IS_END = { expires_on = true, expiry = true, expiry_date = true }
 
 --- The end that a token states in another field than expires_at. Go's time zero means none.
 local function end_elsewhere(info)
@@ -85,22 +89,35 @@ function token_info.known_end(info)
   return tonumber(token_info.end_of(info))
 end
 
+--- The end of the refresh token that an answer brings or keeps.
+---@param answer table
+---@param now number
+---@return number|false|nil  Unix seconds; false: it has none; nil: nothing is said
+function token_info.refresh_token_end(answer, now)
+  local seconds = to_number(answer.refresh_token_expires_in) or to_number(answer.refresh_expires_in)
+  if seconds and seconds >= 0 then
+    return seconds > 0 and floor(now) + seconds -- zero is none: Keycloak's offline tokens
+  end
+  return timestamp.read(answer.refresh_token_expires_at)
+end
+
 --- Completes an answer with a new token by what the one before says, but for its end.
 ---@param answer table  changed in place
----@param previous tokencache.TokenInfo
+---@param previous? tokencache.TokenInfo
+---@param now number    Unix seconds
 ---@return table answer
-function token_info.complete(answer, previous)
-  local ends = {}
-  for _, name in ipairs(ENDS) do
-    ends[name] = answer[name]
-  end
-  for name, value in pairs(previous) do
-    if answer[name] == nil then
+function token_info.complete(answer, previous, now)
+  local refresh_token_end = token_info.refresh_token_end(answer, now)
+  local is_new = token_info.has_refresh_token(answer)
+    and not (previous and answer.refresh_token == previous.refresh_token)
+  for name, value in pairs(previous or {}) do
+    local is_over = IS_END[name] or name == "refresh_token_expires_at" and is_new
+    if answer[name] == nil and not is_over then
       answer[name] = value
     end
   end
-  for _, name in ipairs(ENDS) do
-    answer[name] = ends[name]
+  if refresh_token_end ~= nil then
+    answer.refresh_token_expires_at = refresh_token_end or nil
   end
   return answer
 end
@@ -109,12 +126,14 @@ end
 --- form, for the programs that share the cache.
 ---@param info tokencache.TokenInfo  changed in place
 ---@param former table  as the cache held it
+---@return boolean  it states it elsewhere than in expires_at
 function token_info.keep_form(info, former)
   local ends, lifetime = token_info.known_end(info), to_number(info.expires_in)
+  local is_elsewhere = false
   for _, name in ipairs(ENDS) do
     local is_read = timestamp.read(former[name]) ~= nil
     if is_read and ends then
-      info[name] = timestamp.like(ends, former[name])
+      info[name], is_elsewhere = timestamp.like(ends, former[name]), true
     elseif is_read then
       info[name] = nil
     end
@@ -125,6 +144,7 @@ function token_info.keep_form(info, former)
   if ends and (type(former.expires_at) == "number" or type(former.expires_at) == "string") then
     info.expires_at = timestamp.like(ends, former.expires_at) or ends
   end
+  return is_elsewhere
 end
 
 local function with_end(info, null)
@@ -272,20 +292,29 @@ function token_info.has_refresh_token(info)
   return type(info.refresh_token) == "string" and info.refresh_token ~= ""
 end
 
---- From when on nothing in it is of use: neither the token nor what could renew it.
+--- When the login ends, however often its tokens are renewed before.
 ---@param info tokencache.TokenInfo
 ---@param refresh_token_lifetime? number  seconds from the login, where the provider has a limit
+---@return number?  Unix seconds; nil: never, as far as anyone knows
+function token_info.login_end(info, refresh_token_lifetime)
+  local authorized_at = tonumber(info.authorized_at)
+  local of_login = authorized_at and refresh_token_lifetime
+    and authorized_at + refresh_token_lifetime
+  local of_token = timestamp.read(info.refresh_token_expires_at)
+  return of_login and of_token and math.min(of_login, of_token) or of_login or of_token
+end
+
+--- From when on nothing in it is of use: neither the token nor what could renew it.
+---@param info tokencache.TokenInfo
+---@param refresh_token_lifetime? number  as for login_end
 ---@return number?  Unix seconds; nil: never, as far as anyone knows
 function token_info.good_until(info, refresh_token_lifetime)
   local expires_at = token_info.known_end(info)
   if not token_info.has_refresh_token(info) then
     return expires_at
   end
-  local authorized_at = tonumber(info.authorized_at)
-  if authorized_at and refresh_token_lifetime then
-    return math.max(authorized_at + refresh_token_lifetime, expires_at or 0)
-  end
-  return nil
+  local login_end = token_info.login_end(info, refresh_token_lifetime)
+  return login_end and math.max(login_end, expires_at or 0)
 end
 
 return token_info

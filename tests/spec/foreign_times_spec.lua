@@ -21,6 +21,7 @@ local FORMS = {
   { "Go's date", "expiry", "2025-11-30T05:01:40.123456789+01:00",
     "2025-11-30T06:00:00.000000000+01:00" },
   { "Python's date without a zone", "expiry", "2025-11-30 04:01:40.5", "2025-11-30 05:00:00.0" },
+  { "Azure's text", "expires_on", tostring(NOW + 100), tostring(NOW + 3600) },
   { "Google's milliseconds", "expiry_date", (NOW + 100) * 1000, (NOW + 3600) * 1000 },
 }
 

@@ -4,6 +4,7 @@ local json = require "tokencache.json"
 local logins = require "support.logins"
 local merged = require "support.merged"
 local stages = require "support.stage"
+local tokencache = require "tokencache"
 
 local stage
 
@@ -261,5 +262,81 @@ describe("a login does not end", function()
       assert.error_matches(function() renewal("x", { dead_refresh_token = wrong }) end,
         "provider: dead_refresh_token must be a list of error codes and statuses, or a function")
     end
+  end)
+end)
+
+describe("the end of a refresh token", function()
+  local function user_flow(provider)
+    return stage:user_flow { provider = merged({ token_url = "https://login.example/token",
+      authorize_url = "https://login.example/" }, provider) }
+  end
+
+  --- When a login ends that is renewed by such an answer, and what was stored before.
+  local function due(fields, before, provider)
+    stage.stored = merged(logins.LOGIN, before)
+    answer(merged({ access_token = "new", expires_in = 300 }, fields))
+    local flow = user_flow(provider)
+    assert.equal("new", flow:get_access_token())
+    local seconds = flow:reauthorization_due_in()
+    assert.equal(seconds and stage.now + seconds, stage.saved_until)
+    return seconds
+  end
+
+  for _, name in ipairs { "refresh_token_expires_in", "refresh_expires_in" } do
+    it("follows from " .. name, function()
+      assert.equal(1800, due { refresh_token = "next", [name] = 1800 })
+      assert.equal(1000 + 1800, stage.stored.refresh_token_expires_at)
+      assert.equal(1800, due { refresh_token = "next", [name] = "1800" })
+      stage.now = 1600
+      assert.equal(1200, user_flow():reauthorization_due_in())
+    end)
+
+    it("is none where " .. name .. " is zero or makes no sense", function()
+      for _, nothing in ipairs { 0, "0", -1, "for ever", {}, json.null } do
+        assert.is_nil(due({ refresh_token = "next", [name] = nothing },
+          { refresh_token_expires_at = 5000 }))
+      end
+    end)
+  end
+
+  it("stays where the refresh token does, and is not that of the next one", function()
+    local before = { refresh_token_expires_at = 5000 }
+    assert.equal(4000, due({}, before))
+    assert.equal(4000, due({ refresh_token = logins.LOGIN.refresh_token }, before))
+    assert.is_nil(due({ refresh_token = "next" }, before))
+    assert.is_nil(due({ refresh_expires_in = 0 }, before))
+  end)
+
+  it("counts beside that of the login: whichever comes first", function()
+    local provider = { refresh_token_lifetime = 5000 }
+    assert.equal(800, due({ refresh_expires_in = 800 }, { authorized_at = 500 }, provider))
+    assert.equal(4500, due({ refresh_expires_in = 8000 }, { authorized_at = 500 }, provider))
+  end)
+
+  it("is kept with a refresh token whose access token cannot be used", function()
+    stage.stored = merged(logins.LOGIN, { refresh_token_expires_at = 5000 })
+    answer { refresh_token = "next", token_type = "mac", access_token = "x",
+      refresh_expires_in = 60 }
+    user_flow():get_access_token()
+    assert.equal("next", stage.stored.refresh_token)
+    assert.equal(1060, stage.stored.refresh_token_expires_at)
+  end)
+
+  it("comes with a login too", function()
+    answer { access_token = "new", refresh_token = "r", refresh_expires_in = 1800 }
+    local flow = stage:user_flow { state = "s", authorize = function()
+      return stages.REDIRECT_URI .. "?code=c&state=s"
+    end }
+    assert.equal("new", flow:get_access_token())
+    assert.equal(1800, flow:reauthorization_due_in())
+  end)
+
+  it("is the time to live of an entry", function()
+    local ttl
+    local store = { get = function() end, set = function(_, _, _, seconds) ttl = seconds end }
+    local cache = tokencache.cache.from_store(store, "k", { clock = function() return 1000 end })
+    cache:save_token_to_cache { access_token = "a", refresh_token = "r", expires_at = 1300,
+      refresh_token_expires_at = 2800 }
+    assert.equal(1800, ttl)
   end)
 end)

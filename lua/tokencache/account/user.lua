@@ -117,25 +117,22 @@ function UserAccount:validate_token(info)
   return renewed, err
 end
 
---- Seconds until the user must log in again, where the provider ends refresh tokens after a time.
----@return number?  nil: no such limit is known; negative: over
+--- Seconds until the user must log in again, where the provider ends logins or refresh tokens after
+--- a time. Renewals may put the end of a refresh token off, not that of a login.
+---@return number?  nil: no such end is known; negative: over
 ---@return tokencache.Error?  the cache could not be read
 function UserAccount:reauthorization_due_in()
   local account = check_account("reauthorization_due_in", self)
-  local lifetime = account.flow.refresh_token_lifetime
-  if not lifetime then
-    return nil
-  end
   local known = account.process:known(account.id)
   local info, err = known and known.owed and known.owed.info, nil
   if not info then
     info, err = token_info.checked(account.handler:get_cached_token())
   end
-  local authorized_at = info and tonumber(info.authorized_at)
-  if not authorized_at then
+  local login_end = info and token_info.login_end(info, account.flow.refresh_token_lifetime)
+  if not login_end then
     return nil, err
   end
-  return authorized_at + lifetime - account.now()
+  return login_end - account.now()
 end
 
 return UserAccount

@@ -166,8 +166,7 @@ local function keep_form(info, entry)
   if type(former) ~= "table" then
     return
   end
-  token_info.keep_form(info, former)
-  if former.expires_at == nil and (info.expiry or info.expiry_date) then
+  if token_info.keep_form(info, former) and former.expires_at == nil then
     info.expires_at = nil
   end
 end

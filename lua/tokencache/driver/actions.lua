@@ -46,9 +46,10 @@ local token_info = require "tokencache.token_info"
 
 --- Returns the previous token with the refresh token of an answer: nothing else in that answer can
 --- be used.
-local function rotated(previous, object)
+local function rotated(previous, object, now)
   local info = token_info.copy(previous)
   info.refresh_token = object.refresh_token
+  info.refresh_token_expires_at = token_info.refresh_token_end(object, now) or nil
   return info
 end
 
@@ -327,9 +328,9 @@ end
 --- The token is owed before it is saved for the first time, and stays so until the handler says
 --- that it is saved.
 function actions.save(run, is_rotated)
-  local renews = run.renews
-  local info = is_rotated and rotated(renews, run.object)
-    or run.engine:complete(renews and token_info.complete(run.object, renews) or run.object)
+  local renews, now = run.renews, run.flow.now()
+  local info = is_rotated and rotated(renews, run.object, now)
+    or run.engine:complete(token_info.complete(run.object, renews, now))
   if run.read and run.read.info then
     token_info.keep_form(info, run.read.info)
   end
