@@ -73,7 +73,7 @@ typedef struct tc_engine_options {
   bool lockless;         /* the cache has no lock: none is asked for */
   bool unprobed;         /* the cache cannot show that it can save: it is not asked to */
   double earlier;        /* seconds: renew that much earlier than the client's leeway says */
-  bool authorized;       /* the login has taken place: begin with its result */
+  bool authorized;       /* begin with a login, which may have taken place */
   const tc_token *given; /* to be renewed whatever other login the cache holds; may be NULL */
   tc_str refused;        /* an access token that the API refuses: it never serves */
 } tc_engine_options;

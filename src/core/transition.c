@@ -5,7 +5,7 @@
 /* The choreography. One exit: whatever happens after the lock was taken passes UNLOCKING. */
 const tc_transition tc_transitions[] = {
     {TC_STATE_STARTING, EV_OK, TC_STATE_LOADING},
-    {TC_STATE_STARTING, EV_LOGIN, TC_STATE_AUTHORIZING}, /* the caller brings its result */
+    {TC_STATE_STARTING, EV_LOGIN, TC_STATE_AUTHORIZING}, /* whatever the cache holds */
     {TC_STATE_STARTING, EV_ERROR, TC_STATE_ENDED},
 
     {TC_STATE_LOADING, EV_FIT, TC_STATE_ENDED},

@@ -141,7 +141,7 @@ local mistakes = {
     "flow.client_credentials: token_url must not have a fragment (RFC 6749 §3.2)" },
 
   { function() flow:get_access_token { chek_cache = false } end,
-    "get_access_token: unknown option chek_cache; known are check_cache, refused, timeout" },
+    "get_access_token: unknown option chek_cache; known are check_cache, login, refused, timeout" },
   { function() timed:get_access_token { check_cache = 1 } end,
     "get_access_token: check_cache must be a boolean, not a number" },
   { function() flow:get_access_token("now") end,

@@ -177,7 +177,7 @@ local function run(account, opts, timeout, first)
   end
   driver = driver or require "tokencache.driver"
   local info, err = driver.run(account, timeout,
-    { forced = opts.check_cache == false, refused = opts.refused }, first)
+    { forced = opts.check_cache == false, refused = opts.refused, login = opts.login }, first)
   return info, err
 end
 
@@ -207,6 +207,10 @@ local function obtain(self, method, opts)
   local flow = account.flow
   opts = opts == nil and NO_OPTIONS or opts
   problem = options.problem(opts, flow.call_rules)
+  if opts.login then
+    problem = problem or flow.may_log_in == nil and "no user logs in to this flow; leave login out"
+      or (opts.code or opts.response_url) and "pass login or the answer to one, not both"
+  end
   if problem then
     return nil, nil, problem
   end
@@ -242,6 +246,7 @@ end
 ---@field check_cache? boolean   false: get a new token
 ---@field refused? string        the access token that the API has refused (401): another one is
 ---                              returned, renewed if need be, once for all who say so; or an error
+---@field login? boolean         true: the user is asked to log in, whatever the cache holds
 ---@field timeout? number        seconds for the whole call
 ---@field response_url? string   where the browser was sent to after the last get_authorize_url();
 ---                              whoever logged in there counts, not who is in the cache

@@ -35,7 +35,9 @@ function log_in.ask(run)
   if run.options.response then
     return run.options.response
   elseif run.options.stays_out or not flow.may_log_in or not flow.io.log_in then
-    return nil, errors.new("reauthorize", "there is no login to renew; the user must log in")
+    return nil, errors.new("reauthorize", run.options.login
+      and "a login was asked for, but users are not asked here; the user must log in"
+      or "there is no login to renew; the user must log in")
   end
   local problem = look_ahead(run)
   if problem then
@@ -43,6 +45,9 @@ function log_in.ask(run)
   end
   local response, err
   response, err, run.turn = flow.io.log_in(flow, run.turn)
+  if not response and err == nil and run.turn and run.options.login then
+    response, err, run.turn = flow.io.log_in(flow, run.turn) -- whatever the other one has brought
+  end
   if not response and (err ~= nil or not run.turn) then
     return nil, errors.wrap("denied", err)
   end

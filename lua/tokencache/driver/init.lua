@@ -77,6 +77,7 @@ end
 ---@class tokencache.RunOptions
 ---@field forced? boolean         do not settle for the cached token
 ---@field refused? string         an access token that the API refuses: it never serves
+---@field login? boolean          begin with a login
 ---@field response? table         of a login that has taken place
 ---@field given? tokencache.TokenInfo  to be renewed, whatever other login the cache holds; its
 ---                               refresh_token alone will do
@@ -105,7 +106,7 @@ local function start(run)
     earlier = options.earlier,
     forced = options.forced,
     refused = options.refused,
-    authorized = options.response ~= nil,
+    authorized = options.response ~= nil or options.login,
     lockless = not handler.try_lock,
     unprobed = not handler.can_save and not handler.refusal,
   }, token_info.flat(options.given))

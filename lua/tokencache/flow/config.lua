@@ -54,6 +54,7 @@ config.rules = {
 --- Options of get_access_token and get_token_info; flows in which people log in have more.
 config.call_rules = {
   check_cache = { "boolean" },
+  login = { "boolean" },
   refused = { "string" },
   timeout = { "number>0" },
 }
