@@ -19,8 +19,8 @@ local provider = {}
 ---@field rotates_refresh_tokens? boolean  false: a refresh token works as often as it is sent, so
 ---                              that nothing is lost by sending it
 ---@field token_endpoint_auth_method? "client_secret_basic"|"client_secret_post"|"none"
----@field token_params? table<string, string>  sent with each token request, such as `audience`
----@field authorize_params? table<string, string>  sent with each authorization request
+---@field token_params? table<string, string|string[]>  sent with each token request, such as `audience`
+---@field authorize_params? table<string, string|string[]>  sent with each authorization request
 ---@field issuer? string         checked in each response where given (RFC 9207)
 ---@field authorization_response_iss_parameter_supported? boolean  false: a response without iss
 ---                              passes (RFC 9207 §2.3)
@@ -63,28 +63,16 @@ end
 --- Token types that are no bearer tokens by whatever name: they need a key.
 local WITH_KEY = { dpop = true, mac = true }
 
-local function is_list(list, wanted, or_else)
-  local count = 0
-  for _ in pairs(list) do
-    count = count + 1
-    local found = type(list[count])
-    if found ~= wanted and found ~= or_else then
-      return false
-    end
-  end
-  return true
-end
-
 local checks = {}
 
 function checks.dead_refresh_token(signs)
-  if not options.matches(signs, "callable") and not is_list(signs, "string", "number") then
+  if not options.matches(signs, "callable") and not options.is_list(signs, "string", "number") then
     return "must be a list of error codes and statuses, or a function"
   end
 end
 
 function checks.token_types(names)
-  if not is_list(names, "string") then
+  if not options.is_list(names, "string") then
     return "must be a list of strings"
   end
   for _, name in ipairs(names) do

@@ -10,14 +10,7 @@ local quirks = {}
 ---@param scopes table
 ---@return string?
 function quirks.joined(scopes)
-  local count = 0
-  for _ in pairs(scopes) do
-    count = count + 1
-    if type(scopes[count]) ~= "string" then
-      return nil
-    end
-  end
-  return table.concat(scopes, " ")
+  return options.is_list(scopes, "string") and table.concat(scopes, " ") or nil
 end
 
 --- Puts right what an answer means but does not say.

@@ -57,9 +57,16 @@ static int set_auth_method(tc_client *client, tc_str method, tc_error *err) {
     }
     return 0;
   }
+  bool is_name = config->auth_method.len > 0; /* what is none may be anything, also a secret */
+  for (size_t i = 0; i < config->auth_method.len; i++) {
+    char c = config->auth_method.data[i];
+    is_name = is_name && (c == '_' || (c >= 'a' && c <= 'z'));
+  }
+  tc_str shown = is_name ? config->auth_method : TC_STR("that");
   return tc_error_set(err, TC_ERR_INVALID,
-                      "token_endpoint_auth_method must be client_secret_basic, "
-                      "client_secret_post or none");
+                      "token_endpoint_auth_method: %.*s is not supported; it must be "
+                      "client_secret_basic, client_secret_post or none",
+                      (int)shown.len, shown.data);
 }
 
 static int set_scope(tc_client *client, tc_str scope, tc_error *err) {
@@ -75,18 +82,32 @@ static int set_scope(tc_client *client, tc_str scope, tc_error *err) {
   return rc;
 }
 
-static bool has_nul(tc_str text) {
-  return text.len > 0 && memchr(text.data, '\0', text.len) != NULL;
+static const char *name_of(unsigned char c) {
+  if (c == '\n') return "a line feed";
+  if (c == '\r') return "a carriage return";
+  if (c == '\t') return "a tab";
+  return c > 0x7F ? "a byte that is not ASCII" : "a control character";
+}
+
+/* RFC 6749 appendix A. What was read from a file often ends with its line. */
+static int check_text(const char *name, tc_str text, tc_error *err) {
+  for (size_t i = 0; i < text.len; i++) {
+    unsigned char c = (unsigned char)text.data[i];
+    if (c >= 0x20 && c < 0x7F) continue;
+    return tc_error_set(err, TC_ERR_INVALID,
+                        "%s has %s%s (byte %zu of %zu); it may hold printable ASCII only", name,
+                        name_of(c), i + 1 == text.len ? " at its end" : "", i + 1, text.len);
+  }
+  return 0;
 }
 
 static int check(const tc_client_config *config, tc_error *err) {
   if (config->client_id.len == 0) {
     return tc_error_set(err, TC_ERR_INVALID, "client_id must not be empty");
   }
-  if (has_nul(config->client_id) || has_nul(config->client_secret)) {
-    return tc_error_set(err, TC_ERR_INVALID, "client_id and client_secret must not hold a NUL");
-  }
-  return 0;
+  int rc = check_text("client_id", config->client_id, err);
+  if (rc == 0) rc = check_text("client_secret", config->client_secret, err);
+  return rc != 0 ? rc : check_text("scope", config->scope, err);
 }
 
 /* RFC 6749 §2.3.1: both parts form-encoded before Basic, so that a ':' or '%' in them survives */

@@ -35,16 +35,28 @@ static void test_refuses_each_bad_option_by_its_name(void) {
   config.client_id = TC_STR("");
   check_refused(config, "client_id");
   config.client_id = TC_STR("a\0b");
-  check_refused(config, "NUL");
+  check_refused(config, "client_id has a control character (byte 2 of 3); it may");
   config = fixture_config();
-  config.client_secret = TC_STR("s3cr3t\0");
-  check_refused(config, "NUL");
+  config.client_secret = TC_STR("s3cr3t\n");
+  check_refused(config, "client_secret has a line feed at its end (byte 7 of 7); it may");
+  config.client_secret = TC_STR("s3cr3t\r\n");
+  check_refused(config, "client_secret has a carriage return (byte 7 of 8); it may");
+  config.client_secret = TC_STR("\ts3cr3t");
+  check_refused(config, "client_secret has a tab (byte 1 of 7); it may");
+  config.client_secret = TC_STR("s3cr3t\x7F");
+  check_refused(config, "client_secret has a control character at its end (byte 7 of 7)");
   config = fixture_config();
   config.scope = TC_STR("caf\303\251");
+  check_refused(config, "scope has a byte that is not ASCII (byte 4 of 5); it may");
+  config.scope = TC_STR("a\nb");
+  check_refused(config, "scope has a line feed (byte 2 of 3); it may");
+  config.scope = TC_STR("a\\b");
   check_refused(config, "scope: ");
   config = fixture_config();
   config.auth_method = TC_STR("private_key_jwt");
-  check_refused(config, "token_endpoint_auth_method");
+  check_refused(config, "token_endpoint_auth_method: private_key_jwt is not supported; it must be");
+  config.auth_method = TC_STR(SECRET);
+  check_refused(config, "token_endpoint_auth_method: that is not supported; it must be");
 }
 
 static void test_refuses_a_token_url_that_leaks(void) {

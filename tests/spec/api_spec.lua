@@ -74,7 +74,13 @@ local mistakes = {
   { function() new(with { client_id = 7 }) end,
     "flow.client_credentials: client_id must be a string, not a number" },
   { function() new(with { client_id = "a\0b" }) end,
-    "flow.client_credentials: client_id and client_secret must not hold a NUL" },
+    "flow.client_credentials: client_id has a control character (byte 2 of 3); it may hold "
+      .. "printable ASCII only" },
+  { function() new(with { client_secret = SECRET .. "\n" }) end,
+    "flow.client_credentials: client_secret has a line feed at its end (byte 23 of 23); it may "
+      .. "hold printable ASCII only" },
+  { function() new(with { scope = { "read", "a\tb" } }) end,
+    "flow.client_credentials: scope has a tab (byte 7 of 8); it may hold printable ASCII only" },
   { function() new(with { client_secret = false }) end,
     "flow.client_credentials: client_secret is required: pass client_secret=" },
   { function() new(with { client_secret = {} }) end,
@@ -94,14 +100,22 @@ local mistakes = {
     "flow.client_credentials: provider: environment must map options that are strings to names of "
       .. "variables; mend leeway" },
   { function() new(with { token_endpoint_auth_method = "basic" }) end,
-    "flow.client_credentials: token_endpoint_auth_method must be client_secret_basic, "
-      .. "client_secret_post or none" },
+    "flow.client_credentials: token_endpoint_auth_method: basic is not supported; it must be "
+      .. "client_secret_basic, client_secret_post or none" },
+  { function() new(with { client_secret = false, token_endpoint_auth_method = "private_key_jwt" })
+    end, "flow.client_credentials: token_endpoint_auth_method: private_key_jwt is not supported; "
+      .. "it must be client_secret_basic, client_secret_post or none" },
   { function() new(with { token_params = { grant_type = "password" } }) end,
     "flow.client_credentials: token_params must not set grant_type, which the flow sets itself" },
   { function() new(with { token_params = { audience = 1 } }) end,
-    "flow.client_credentials: token_params must map names to strings" },
+    "flow.client_credentials: token_params must map names to strings, or to lists of "
+      .. "strings" },
+  { function() new(with { token_params = { audience = { "a", 1 } } }) end,
+    "flow.client_credentials: token_params must map names to strings, or to lists of "
+      .. "strings" },
   { function() new(with { token_params = { "audience" } }) end,
-    "flow.client_credentials: token_params must map names to strings" },
+    "flow.client_credentials: token_params must map names to strings, or to lists of "
+      .. "strings" },
   { function() new(with { leeway = -1 }) end,
     "flow.client_credentials: leeway must be a number, zero or more, not -1" },
   { function() new(with { timeout = 0 }) end,

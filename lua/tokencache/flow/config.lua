@@ -18,7 +18,7 @@ local config = {}
 ---@field cache? table             a cache handler, for one account; default: the file `.cache`
 ---@field store? tokencache.Store  a store, for many accounts: instead of cache
 ---@field token_endpoint_auth_method? "client_secret_basic"|"client_secret_post"|"none"
----@field token_params? table<string, string>  sent with each token request, such as `audience`
+---@field token_params? table<string, string|string[]>  sent with each token request, such as `audience`
 ---@field leeway? number           seconds before its end at which a token is renewed; default 60
 ---@field timeout? number          seconds for a whole call, a login not counted; default 30
 ---@field request_time? number     seconds that the request of a renewal may take, also beyond the
@@ -86,15 +86,30 @@ function config.misused(self)
   end
 end
 
---- A table of strings by name as the list { name, value, ... } in the order of the names. None may
---- be reserved: for the reason given there, or because the flow sets it itself.
+--- Adds a parameter to a list { name, value, ... }, once for each of its values.
+---@return boolean  false: it is neither a string nor a list of strings
+local function add_param(list, name, value)
+  local values = type(value) == "table" and value or { value }
+  if type(name) ~= "string" or not options.is_list(values, "string") then
+    return false
+  end
+  for _, one in ipairs(values) do
+    list[#list + 1] = name
+    list[#list + 1] = one
+  end
+  return true
+end
+
+--- A table of strings, or lists of strings, by name as the list { name, value, ... } in the order
+--- of the names. None may be reserved: for the reason given there, or because the flow sets it
+--- itself.
 ---@return string[]?
 ---@return string? problem
 function config.params(name, given, reserved)
   local names, list = {}, {}
   for param, value in pairs(given or {}) do
-    if type(param) ~= "string" or type(value) ~= "string" then
-      return nil, name .. " must map names to strings"
+    if not add_param({}, param, value) then
+      return nil, name .. " must map names to strings, or to lists of strings"
     end
     local why = reserved[param]
     if why then
@@ -105,8 +120,7 @@ function config.params(name, given, reserved)
   end
   table.sort(names)
   for _, param in ipairs(names) do
-    list[#list + 1] = param
-    list[#list + 1] = given[param]
+    add_param(list, param, given[param])
   end
   return list
 end
@@ -192,6 +206,8 @@ local function fingerprint(...)
   end
 end
 
+local SENDS_SECRET = { client_secret_basic = true, client_secret_post = true }
+
 --- What the client is told when it is made; the rest is to be discovered.
 local function take_endpoint(draft)
   local flow, checked, server = draft.flow, draft.checked, draft.server
@@ -205,7 +221,7 @@ local function take_endpoint(draft)
   flow.discovers = not draft.url and endpoint or nil
   local method = flow.auth_method
     or (not flow.discovers or definition.needs_secret) and definition.auth_method or "none"
-  local problem = method ~= "none" and require_option(draft, "client_secret")
+  local problem = SENDS_SECRET[method] and require_option(draft, "client_secret")
   if problem or draft.url then
     return problem
   elseif not server.issuer then

@@ -65,6 +65,23 @@ function options.matches(value, wanted)
   return false
 end
 
+--- Whether the value is a list of such elements, without holes.
+---@param list table
+---@param wanted string   the type of its elements
+---@param or_else? string  another type that they may have
+---@return boolean
+function options.is_list(list, wanted, or_else)
+  local count = 0
+  for _ in pairs(list) do
+    count = count + 1
+    local found = type(list[count])
+    if found ~= wanted and found ~= or_else then
+      return false
+    end
+  end
+  return true
+end
+
 local names_of = setmetatable({}, { __mode = "k" }) -- by rules
 
 local function sorted_names(rules)

@@ -1,0 +1,54 @@
+-- What providers want to be sent, otherwise than the RFCs say.
+
+local logins = require "support.logins"
+local merged = require "support.merged"
+local stages = require "support.stage"
+
+local stage
+
+before_each(function() stage = stages.new() end)
+
+local URLS = { token_url = "https://login.example/token",
+  authorize_url = "https://login.example/authorize" }
+
+--- The body of the request for a token, of a flow without users.
+local function body_of(provider, options)
+  options = merged({ provider = merged(URLS, provider) }, options)
+  assert(stage:flow(options):get_access_token { check_cache = false })
+  return stage.requests[#stage.requests].body
+end
+
+describe("parameters", function()
+  it("may have several values, each sent in turn (RFC 8707)", function()
+    local several = { resource = { "https://b.example/", "https://a.example/" }, audience = "x",
+      none = {} }
+    local sent = "grant_type=client_credentials&audience=x&resource=https%3A%2F%2Fb.example%2F"
+      .. "&resource=https%3A%2F%2Fa.example%2F"
+    assert.equal(sent, body_of({ token_params = several }))
+    assert.equal(sent, body_of(nil, { token_params = several }))
+    local flow = stage:user_flow { provider = merged(URLS, { authorize_params = several }) }
+    assert.matches("&audience=x&resource=https%3A%2F%2Fb.example%2F"
+      .. "&resource=https%3A%2F%2Fa.example%2F", flow:get_authorize_url(), 1, true)
+  end)
+
+  it("that are no lists of strings are refused", function()
+    for _, wrong in ipairs { { a = 1 }, { 1 }, { "a", nil, "b" }, { { "a" } } } do
+      assert.error_matches(function() body_of { token_params = { resource = wrong } } end,
+        "token_params must map names to strings, or to lists of strings", 1, true)
+    end
+  end)
+end)
+
+describe("a client whose secret was read from a file", function()
+  it("is told of the line feed, and where it is", function()
+    for _, case in ipairs { { "client_secret", "hush-hush\n", "a line feed at its end (byte 10 of 10)" },
+      { "client_id", "id\r\n", "a carriage return (byte 3 of 4)" },
+      { "scope", "caf\195\169", "a byte that is not ASCII (byte 4 of 5)" } } do
+      local ok, problem = pcall(body_of, nil, { [case[1]] = case[2] })
+      assert.is_false(ok)
+      assert.matches(case[1] .. " has " .. case[3] .. "; it may hold printable ASCII only",
+        problem, 1, true)
+      assert.is_nil(problem:find("hush", 1, true))
+    end
+  end)
+end)
