@@ -19,11 +19,13 @@ local provider = {}
 ---@field rotates_refresh_tokens? boolean  false: a refresh token works as often as it is sent, so
 ---                              that nothing is lost by sending it
 ---@field token_endpoint_auth_method? "client_secret_basic"|"client_secret_post"|"none"
----@field token_params? table<string, string|string[]>  sent with each token request, such as `audience`
+---@field token_params? table<string, string|string[]>  sent with each token request
 ---@field authorize_params? table<string, string|string[]>  sent with each authorization request
 ---@field issuer? string         checked in each response where given (RFC 9207)
 ---@field authorization_response_iss_parameter_supported? boolean  false: a response without iss
 ---                              passes (RFC 9207 §2.3)
+---@field scope_separator? string  between scopes that are sent; default: a blank
+---@field scope_on_refresh? boolean  true: the scope is sent with a refresh token too
 ---@field dead_refresh_token? (string|integer)[]|fun(answer: table): boolean?  how it says that a
 ---                              refresh token is dead, beside the RFCs' ways: error codes, statuses;
 ---                              or a function of { status =, object =, body = }
@@ -48,6 +50,8 @@ provider.rules = {
   authorize_params = { "table" },
   issuer = { "string" },
   authorization_response_iss_parameter_supported = { "boolean" },
+  scope_separator = { "string" },
+  scope_on_refresh = { "boolean" },
   dead_refresh_token = { { "callable", "table" } },
   token_types = { "table" },
   default_expires_in = { "number>0" },
@@ -64,6 +68,10 @@ end
 local WITH_KEY = { dpop = true, mac = true }
 
 local checks = {}
+
+function checks.scope_separator(separator)
+  return (separator == "" or separator:find "[^ -~]") and "must be printable ASCII, and not empty"
+end
 
 function checks.dead_refresh_token(signs)
   if not options.matches(signs, "callable") and not options.is_list(signs, "string", "number") then

@@ -69,16 +69,27 @@ static int set_auth_method(tc_client *client, tc_str method, tc_error *err) {
                       (int)shown.len, shown.data);
 }
 
-static int set_scope(tc_client *client, tc_str scope, tc_error *err) {
-  tc_buf normalized = TC_BUF_EMPTY;
-  tc_error why = TC_ERROR_NONE;
-  int rc = tc_scope_normalize(&normalized, scope, &why);
-  if (rc == 0) {
-    rc = copy(&client->scope, tc_buf_str(&normalized), err);
-  } else {
-    (void)tc_error_set(err, rc, "scope: %s", why.message);
+static void separate(tc_buf *out, tc_str scopes, tc_str separator) {
+  for (size_t i = 0; i < scopes.len; i++) {
+    if (scopes.data[i] == ' ' && separator.len > 0) {
+      tc_buf_add_str(out, separator);
+    } else {
+      tc_buf_add_char(out, scopes.data[i]);
+    }
   }
+}
+
+static int set_scope(tc_client *client, const tc_client_config *config, tc_error *err) {
+  tc_buf normalized = TC_BUF_EMPTY, sent = TC_BUF_EMPTY;
+  tc_error why = TC_ERROR_NONE;
+  int rc = tc_scope_normalize(&normalized, config->scope, &why);
+  if (rc != 0) (void)tc_error_set(err, rc, "scope: %s", why.message);
+  if (rc == 0) rc = copy(&client->scope, tc_buf_str(&normalized), err);
+  separate(&sent, tc_buf_str(&normalized), config->scope_separator);
+  if (rc == 0 && sent.failed) rc = tc_error_set(err, TC_ERR_NOMEM, NULL);
+  if (rc == 0) rc = copy(&client->sent_scope, tc_buf_str(&sent), err);
   tc_buf_free(&normalized);
+  tc_buf_free(&sent);
   return rc;
 }
 
@@ -154,7 +165,8 @@ static int fill(tc_client *client, const tc_client_config *config, tc_error *err
   client->keeps_dead = config->keeps_dead;
   client->reuses = config->reuses;
   client->discovers = config->issuer.len > 0;
-  if ((rc = set_scope(client, config->scope, err)) != 0) return rc;
+  client->scope_on_refresh = config->scope_on_refresh;
+  if ((rc = set_scope(client, config, err)) != 0) return rc;
   if ((rc = copy(&client->client_id, config->client_id, err)) != 0) return rc;
   if ((rc = copy(&client->client_secret, config->client_secret, err)) != 0) return rc;
   if ((rc = copy(&client->params, config->params, err)) != 0) return rc;
@@ -178,6 +190,7 @@ void tc_client_free(tc_client *client) {
   erase(&client->client_id);
   erase(&client->client_secret);
   erase(&client->scope);
+  erase(&client->sent_scope);
   erase(&client->params);
   erase(&client->authorization);
   *client = (tc_client){0};

@@ -22,6 +22,7 @@ typedef struct tc_client {
   bool has_user; /* tokens stand for a login: one lost is a login lost */
   tc_auth_method auth_method;
   bool discovers;            /* where is to be asked for before each request (RFC 8414) */
+  bool scope_on_refresh;     /* it is sent with a refresh token too */
   double leeway;             /* seconds before expires_at at which a token counts as expired */
   double default_expires_in; /* seconds, where an answer does not say; 0: none */
   char *token_url;           /* NULL: not known yet */
@@ -29,6 +30,7 @@ typedef struct tc_client {
   char *client_id;
   char *client_secret; /* may be empty */
   char *scope;         /* normalized; may be empty */
+  char *sent_scope;    /* the same, separated as the provider wants it */
   char *params;        /* form-encoded token_params; may be empty */
   char *authorization; /* the header's value; empty where it is not how the client authenticates */
 } tc_client;
@@ -38,9 +40,11 @@ typedef struct tc_client_config {
   tc_str auth_method;
   tc_str issuer; /* where there is no token_url: the client must be told it, and auth_method */
   tc_str token_url, client_id, client_secret, scope, params;
+  tc_str scope_separator; /* absent: a blank */
   double leeway, default_expires_in;
   bool keeps_dead;
   bool reuses;
+  bool scope_on_refresh;
 } tc_client_config;
 
 /* Fills `client` from `config`, or says which option is wrong and why. */

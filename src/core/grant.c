@@ -3,7 +3,8 @@
 #include "core/form.h"
 
 static void add_scope(tc_buf *body, const tc_client *client) {
-  if (client->scope[0] != '\0') tc_form_add(body, TC_STR("scope"), tc_str_of(client->scope));
+  tc_str scope = tc_str_of(client->sent_scope);
+  if (scope.len > 0) tc_form_add(body, TC_STR("scope"), scope);
 }
 
 /* RFC 6749 §4.4.2 */
@@ -24,10 +25,10 @@ static void authorization_code(tc_buf *body, const tc_client *client,
   }
 }
 
-/* RFC 6749 §6; no scope: that of the login stays */
+/* RFC 6749 §6; without a scope that of the login stays */
 static void refresh_token(tc_buf *body, const tc_client *client, const tc_credential *credential) {
-  (void)client;
   tc_form_add(body, TC_STR("refresh_token"), credential->refresh_token);
+  if (client->scope_on_refresh) add_scope(body, client);
 }
 
 static const tc_grant grant_client_credentials = {"client_credentials", client_credentials};

@@ -38,8 +38,8 @@ static void add_params(lua_State *L, tc_buf *params) {
 }
 
 /* new_client{ flow=, auth_method=, token_url=, client_id=, client_secret=, scope=, leeway=,
-   default_expires_in=, keeps_dead=, reuses=, params={ name, value, ... } } -> client |
-   nil, message
+   default_expires_in=, scope_separator=, scope_on_refresh=, keeps_dead=, reuses=,
+   params={ name, value, ... } } -> client | nil, message
    issuer= instead of auth_method= and token_url=: they are to be set */
 static int l_client_new(lua_State *L) {
   static const luaL_Reg none[] = {{NULL, NULL}};
@@ -62,6 +62,9 @@ static int l_client_new(lua_State *L) {
   config.client_id = field(L, "client_id");
   config.client_secret = field(L, "client_secret");
   config.scope = field(L, "scope");
+  config.scope_separator = field(L, "scope_separator");
+  lua_getfield(L, 1, "scope_on_refresh");
+  config.scope_on_refresh = lua_toboolean(L, -1);
   lua_getfield(L, 1, "leeway");
   config.leeway = lua_tonumber(L, -1);
   lua_getfield(L, 1, "default_expires_in");
@@ -168,9 +171,9 @@ static int l_client_revocation(lua_State *L) {
   return 2;
 }
 
-/* client:scope() -> the scopes wanted, normalized */
+/* client:scope() -> the scopes wanted, as they are sent */
 static int l_client_scope(lua_State *L) {
-  lua_pushstring(L, tc_lua_check_client(L, 1)->scope);
+  lua_pushstring(L, tc_lua_check_client(L, 1)->sent_scope);
   return 1;
 }
 

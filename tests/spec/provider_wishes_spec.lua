@@ -18,6 +18,38 @@ local function body_of(provider, options)
   return stage.requests[#stage.requests].body
 end
 
+--- The body of the request that renews a login.
+local function renewal_of(provider, options)
+  stage.stored = merged(logins.LOGIN, { scope = "a b c" })
+  assert(stage:user_flow(merged({ provider = merged(URLS, provider) }, options)):get_access_token())
+  return stage.requests[#stage.requests].body
+end
+
+describe("scopes", function()
+  it("are separated as the provider wants it", function()
+    for separator, sent in pairs { [","] = "a%2Cb%2Cc", [", "] = "a%2C+b%2C+c", ["+"] = "a%2Bb%2Bc",
+      [" "] = "a+b+c" } do
+      local provider, scope = { scope_separator = separator }, { scope = "c b,a" }
+      assert.matches("&scope=" .. sent, body_of(provider, scope), 1, true)
+      local flow = stage:user_flow(merged({ provider = merged(URLS, provider) }, scope))
+      assert.matches("&scope=" .. sent .. "&", flow:get_authorize_url(), 1, true)
+    end
+    assert.equal("a b c", stage.stored.scope)
+    assert.error_matches(function() body_of { scope_separator = "" } end,
+      "provider: scope_separator must be printable ASCII, and not empty", 1, true)
+    assert.error_matches(function() body_of { scope_separator = "\n" } end,
+      "provider: scope_separator must be printable ASCII, and not empty", 1, true)
+  end)
+
+  it("are sent with a refresh token where the provider wants that", function()
+    local plain = "grant_type=refresh_token&refresh_token=refresh-1"
+    assert.equal(plain, renewal_of({}, { scope = "a b" }))
+    local sent = renewal_of({ scope_on_refresh = true, scope_separator = "," }, { scope = "b a" })
+    assert.equal(plain .. "&scope=a%2Cb", sent)
+    assert.equal(plain, renewal_of { scope_on_refresh = true })
+  end)
+end)
+
 describe("parameters", function()
   it("may have several values, each sent in turn (RFC 8707)", function()
     local several = { resource = { "https://b.example/", "https://a.example/" }, audience = "x",
@@ -41,7 +73,8 @@ end)
 
 describe("a client whose secret was read from a file", function()
   it("is told of the line feed, and where it is", function()
-    for _, case in ipairs { { "client_secret", "hush-hush\n", "a line feed at its end (byte 10 of 10)" },
+    for _, case in ipairs {
+      { "client_secret", "hush-hush\n", "a line feed at its end (byte 10 of 10)" },
       { "client_id", "id\r\n", "a carriage return (byte 3 of 4)" },
       { "scope", "caf\195\169", "a byte that is not ASCII (byte 4 of 5)" } } do
       local ok, problem = pcall(body_of, nil, { [case[1]] = case[2] })

@@ -18,7 +18,7 @@ local config = {}
 ---@field cache? table             a cache handler, for one account; default: the file `.cache`
 ---@field store? tokencache.Store  a store, for many accounts: instead of cache
 ---@field token_endpoint_auth_method? "client_secret_basic"|"client_secret_post"|"none"
----@field token_params? table<string, string|string[]>  sent with each token request, such as `audience`
+---@field token_params? table<string, string|string[]>  sent with each token request
 ---@field leeway? number           seconds before its end at which a token is renewed; default 60
 ---@field timeout? number          seconds for a whole call, a login not counted; default 30
 ---@field request_time? number     seconds that the request of a renewal may take, also beyond the
@@ -259,6 +259,8 @@ local function make_client(draft)
     client_id = checked.client_id,
     client_secret = checked.client_secret,
     scope = scope,
+    scope_separator = server.scope_separator,
+    scope_on_refresh = server.scope_on_refresh,
     leeway = checked.leeway,
     default_expires_in = server.default_expires_in,
     keeps_dead = checked.on_invalid_grant == "keep",
