@@ -24,6 +24,8 @@ local provider = {}
 ---@field issuer? string         checked in each response where given (RFC 9207)
 ---@field authorization_response_iss_parameter_supported? boolean  false: a response without iss
 ---                              passes (RFC 9207 §2.3)
+---@field basic_is_raw? boolean  true: the client's id and secret are not form-encoded for Basic
+---@field grant_types? table<string, string>  what it calls grants, by their names in the RFCs
 ---@field scope_separator? string  between scopes that are sent; default: a blank
 ---@field scope_on_refresh? boolean  true: the scope is sent with a refresh token too
 ---@field dead_refresh_token? (string|integer)[]|fun(answer: table): boolean?  how it says that a
@@ -50,6 +52,8 @@ provider.rules = {
   authorize_params = { "table" },
   issuer = { "string" },
   authorization_response_iss_parameter_supported = { "boolean" },
+  basic_is_raw = { "boolean" },
+  grant_types = { "table" },
   scope_separator = { "string" },
   scope_on_refresh = { "boolean" },
   dead_refresh_token = { { "callable", "table" } },
@@ -68,6 +72,20 @@ end
 local WITH_KEY = { dpop = true, mac = true }
 
 local checks = {}
+
+local GRANTS = {
+  authorization_code = true, client_credentials = true, refresh_token = true,
+  ["urn:ietf:params:oauth:grant-type:device_code"] = true,
+}
+
+function checks.grant_types(types)
+  for name, sent in pairs(types) do
+    if not GRANTS[name] or type(sent) ~= "string" or sent == "" then
+      return "must map grants (authorization_code, client_credentials, refresh_token) to the "
+        .. "provider's names for them; mend " .. tostring(name)
+    end
+  end
+end
 
 function checks.scope_separator(separator)
   return (separator == "" or separator:find "[^ -~]") and "must be printable ASCII, and not empty"

@@ -121,13 +121,25 @@ static int check(const tc_client_config *config, tc_error *err) {
   return rc != 0 ? rc : check_text("scope", config->scope, err);
 }
 
+static void add_to_pair(tc_buf *pair, const tc_client *client, const char *text) {
+  if (client->basic_is_raw) {
+    tc_buf_add_text(pair, text);
+  } else {
+    tc_form_encode(pair, tc_str_of(text));
+  }
+}
+
 /* RFC 6749 §2.3.1: both parts form-encoded before Basic, so that a ':' or '%' in them survives */
 static int set_authorization(tc_client *client, tc_error *err) {
   tc_buf pair = TC_BUF_EMPTY, value = TC_BUF_EMPTY;
   if (client->auth_method == TC_AUTH_CLIENT_SECRET_BASIC) {
-    tc_form_encode(&pair, tc_str_of(client->client_id));
+    if (client->basic_is_raw && strchr(client->client_id, ':') != NULL) {
+      return tc_error_set(err, TC_ERR_INVALID,
+                          "client_id holds a ':', which cannot be sent with basic_is_raw");
+    }
+    add_to_pair(&pair, client, client->client_id);
     tc_buf_add_char(&pair, ':');
-    tc_form_encode(&pair, tc_str_of(client->client_secret));
+    add_to_pair(&pair, client, client->client_secret);
     tc_buf_add_text(&value, "Basic ");
     tc_base64_encode(&value, tc_buf_str(&pair));
   }
@@ -152,6 +164,11 @@ int tc_client_set_endpoint(tc_client *client, tc_str token_url, tc_str auth_meth
   return rc;
 }
 
+static int set_type(char **type, const tc_grant *grant, tc_str given, tc_error *err) {
+  if (given.data == NULL && grant != NULL) given = tc_str_of(grant->name);
+  return copy(type, given, err);
+}
+
 static int fill(tc_client *client, const tc_client_config *config, tc_error *err) {
   const tc_flow *flow = tc_flow_find(config->flow);
   if (flow == NULL) return tc_error_set(err, TC_ERR_INVALID, "unknown flow");
@@ -165,8 +182,13 @@ static int fill(tc_client *client, const tc_client_config *config, tc_error *err
   client->keeps_dead = config->keeps_dead;
   client->reuses = config->reuses;
   client->discovers = config->issuer.len > 0;
+  client->basic_is_raw = config->basic_is_raw;
   client->scope_on_refresh = config->scope_on_refresh;
   if ((rc = set_scope(client, config, err)) != 0) return rc;
+  if ((rc = set_type(&client->acquire_type, client->acquire, config->acquire_type, err)) != 0 ||
+      (rc = set_type(&client->renew_type, client->renew, config->renew_type, err)) != 0) {
+    return rc;
+  }
   if ((rc = copy(&client->client_id, config->client_id, err)) != 0) return rc;
   if ((rc = copy(&client->client_secret, config->client_secret, err)) != 0) return rc;
   if ((rc = copy(&client->params, config->params, err)) != 0) return rc;
@@ -191,6 +213,8 @@ void tc_client_free(tc_client *client) {
   erase(&client->client_secret);
   erase(&client->scope);
   erase(&client->sent_scope);
+  erase(&client->acquire_type);
+  erase(&client->renew_type);
   erase(&client->params);
   erase(&client->authorization);
   *client = (tc_client){0};

@@ -22,6 +22,7 @@ typedef struct tc_client {
   bool has_user; /* tokens stand for a login: one lost is a login lost */
   tc_auth_method auth_method;
   bool discovers;            /* where is to be asked for before each request (RFC 8414) */
+  bool basic_is_raw;         /* the provider does not decode what Basic holds */
   bool scope_on_refresh;     /* it is sent with a refresh token too */
   double leeway;             /* seconds before expires_at at which a token counts as expired */
   double default_expires_in; /* seconds, where an answer does not say; 0: none */
@@ -31,6 +32,8 @@ typedef struct tc_client {
   char *client_secret; /* may be empty */
   char *scope;         /* normalized; may be empty */
   char *sent_scope;    /* the same, separated as the provider wants it */
+  char *acquire_type;  /* the grant_type of `acquire`, and that of `renew`, as they are sent */
+  char *renew_type;
   char *params;        /* form-encoded token_params; may be empty */
   char *authorization; /* the header's value; empty where it is not how the client authenticates */
 } tc_client;
@@ -40,10 +43,12 @@ typedef struct tc_client_config {
   tc_str auth_method;
   tc_str issuer; /* where there is no token_url: the client must be told it, and auth_method */
   tc_str token_url, client_id, client_secret, scope, params;
-  tc_str scope_separator; /* absent: a blank */
+  tc_str scope_separator;          /* absent: a blank */
+  tc_str acquire_type, renew_type; /* absent: as the RFCs name the grants */
   double leeway, default_expires_in;
   bool keeps_dead;
   bool reuses;
+  bool basic_is_raw;
   bool scope_on_refresh;
 } tc_client_config;
 

@@ -61,7 +61,8 @@ static void add_client(tc_buf *body, const tc_client *client) {
 
 void tc_grant_request(const tc_grant *grant, const tc_client *client,
                       const tc_credential *credential, tc_buf *body) {
-  tc_form_add(body, TC_STR("grant_type"), tc_str_of(grant->name));
+  const char *type = grant == client->renew ? client->renew_type : client->acquire_type;
+  tc_form_add(body, TC_STR("grant_type"), tc_str_of(type));
   grant->add_params(body, client, credential);
   add_client(body, client);
   if (client->params[0] != '\0') {

@@ -53,8 +53,8 @@ typedef struct tc_window {
   double until;
 } tc_window;
 
-/* The leeway takes half of a short life at most. A token that states only for how long it serves, and not until when, does not serve: nobody knows
-   when that began. */
+/* The leeway takes half of a short life at most. A token that states only for how long it serves,
+   and not until when, does not serve: nobody knows when that began. */
 tc_window tc_token_window(const tc_token *token, double leeway);
 
 static inline bool tc_window_holds(tc_window window, double now) {

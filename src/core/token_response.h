@@ -19,10 +19,10 @@ typedef struct tc_value {
 typedef struct tc_token_response {
   int status;
   double retry_after; /* seconds; negative if the server named none */
-  double ends_at;     /* Unix seconds: the end under another name than expires_in; 0: there is none */
-  bool is_dead;       /* the provider has said in its own way that the refresh token is dead */
-  tc_str problem;     /* what is wrong with the program's reading of the answer; absent: nothing */
-  bool is_object;     /* the body was a JSON object; the members below are its */
+  double ends_at; /* Unix seconds: the end under another name than expires_in; 0: there is none */
+  bool is_dead;   /* the provider has said in its own way that the refresh token is dead */
+  tc_str problem; /* what is wrong with the program's reading of the answer; absent: nothing */
+  bool is_object; /* the body was a JSON object; the members below are its */
   tc_value access_token;
   tc_value token_type;
   tc_value expires_in;

@@ -37,9 +37,19 @@ static void add_params(lua_State *L, tc_buf *params) {
   }
 }
 
+/* What the provider calls the grant; absent: as we do. */
+static tc_str grant_type(lua_State *L, const tc_grant *grant) {
+  lua_pushliteral(L, "grant_types");
+  lua_rawget(L, 1);
+  if (grant == NULL || !lua_istable(L, -1)) return TC_STR_NONE;
+  lua_pushstring(L, grant->name);
+  lua_rawget(L, -2);
+  return tc_lua_read_string(L, -1); /* left on the stack, as above */
+}
+
 /* new_client{ flow=, auth_method=, token_url=, client_id=, client_secret=, scope=, leeway=,
-   default_expires_in=, scope_separator=, scope_on_refresh=, keeps_dead=, reuses=,
-   params={ name, value, ... } } -> client | nil, message
+   default_expires_in=, scope_separator=, scope_on_refresh=, basic_is_raw=, keeps_dead=, reuses=,
+   grant_types={ name = type }, params={ name, value, ... } } -> client | nil, message
    issuer= instead of auth_method= and token_url=: they are to be set */
 static int l_client_new(lua_State *L) {
   static const luaL_Reg none[] = {{NULL, NULL}};
@@ -56,6 +66,9 @@ static int l_client_new(lua_State *L) {
   add_params(L, params);
   config.params = tc_buf_str(params);
   config.flow = field(L, "flow");
+  const tc_flow *flow = tc_flow_find(config.flow);
+  config.acquire_type = grant_type(L, flow != NULL ? flow->acquire : NULL);
+  config.renew_type = grant_type(L, flow != NULL ? flow->renew : NULL);
   config.auth_method = field(L, "auth_method");
   config.issuer = field(L, "issuer");
   config.token_url = field(L, "token_url");
@@ -63,6 +76,8 @@ static int l_client_new(lua_State *L) {
   config.client_secret = field(L, "client_secret");
   config.scope = field(L, "scope");
   config.scope_separator = field(L, "scope_separator");
+  lua_getfield(L, 1, "basic_is_raw");
+  config.basic_is_raw = lua_toboolean(L, -1);
   lua_getfield(L, 1, "scope_on_refresh");
   config.scope_on_refresh = lua_toboolean(L, -1);
   lua_getfield(L, 1, "leeway");

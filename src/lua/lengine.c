@@ -226,9 +226,9 @@ static tc_value get_value(lua_State *L, int object, const char *name) {
   return read_value(L, -1);
 }
 
-/* status, Retry-After, the body's object or nil, the end that it states elsewhere than in expires_in
-   or nil, whether it calls the refresh token dead, what is wrong with reading it or nil; pushes what
-   the response borrows from */
+/* status, Retry-After, the body's object or nil, the end that it states elsewhere than in
+   expires_in or nil, whether it calls the refresh token dead, what is wrong with reading it or nil;
+   pushes what the response borrows from */
 static tc_token_response read_response(lua_State *L, int first, double now) {
   tc_value retry_after = read_value(L, first + 1);
   int object = first + 2;

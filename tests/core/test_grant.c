@@ -31,6 +31,21 @@ static void test_the_request_authenticates_as_configured(void) {
       &config, "grant_type=client_credentials&client_id=the+client&audience=https%3A%2F%2Fapi", "");
 }
 
+static void test_basic_is_raw_where_the_provider_wants_that(void) {
+  tc_client_config config = fixture_config();
+  config.basic_is_raw = true; /* "the client:s3cr3t/+ %" in base64 */
+  check_request(&config, "grant_type=client_credentials&scope=a+b",
+                "Basic dGhlIGNsaWVudDpzM2NyM3QvKyAl");
+}
+
+static void test_grants_have_the_names_that_the_provider_gives_them(void) {
+  tc_client_config config = fixture_config();
+  config.acquire_type = TC_STR("account credentials");
+  config.renew_type = TC_STR("other");
+  check_request(&config, "grant_type=account+credentials&scope=a+b",
+                "Basic dGhlK2NsaWVudDpzM2NyM3QlMkYlMkIrJTI1");
+}
+
 static void check_revocation(const tc_client_config *config, tc_str token, const char *hint,
                              const char *body) {
   tc_client client = fixture_client(config);
@@ -88,6 +103,8 @@ static void test_what_flows_are_made_of(void) {
 
 int main(void) {
   RUN(test_the_request_authenticates_as_configured);
+  RUN(test_basic_is_raw_where_the_provider_wants_that);
+  RUN(test_grants_have_the_names_that_the_provider_gives_them);
   RUN(test_a_revocation_names_the_token_and_its_kind);
   RUN(test_a_revocation_authenticates_as_configured);
   RUN(test_a_revocation_has_neither_scope_nor_the_users_parameters);

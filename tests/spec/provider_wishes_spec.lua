@@ -50,6 +50,37 @@ describe("scopes", function()
   end)
 end)
 
+describe("the client's id and secret", function()
+  it("are not encoded for Basic where the provider does not decode them", function()
+    body_of({ basic_is_raw = true }, { client_id = "a client", client_secret = "s3cr3t/+%" })
+    assert.equal("Basic YSBjbGllbnQ6czNjcjN0Lysl",
+      stage.requests[1].headers.Authorization)
+    body_of({}, { client_id = "a client", client_secret = "s3cr3t/+%" })
+    assert.equal("Basic YStjbGllbnQ6czNjcjN0JTJGJTJCJTI1",
+      stage.requests[2].headers.Authorization)
+    assert.error_matches(function() body_of({ basic_is_raw = true }, { client_id = "a:b" }) end,
+      "client_id holds a ':', which cannot be sent with basic_is_raw", 1, true)
+  end)
+end)
+
+describe("grants", function()
+  it("have the provider's names", function()
+    local provider = { grant_types = { client_credentials = "account_credentials",
+      refresh_token = "renew it" }, token_params = { account_id = "7" } }
+    assert.equal("grant_type=account_credentials&account_id=7", body_of(provider))
+    assert.equal("grant_type=renew+it&refresh_token=refresh-1&account_id=7", renewal_of(provider))
+  end)
+
+  it("are those that there are", function()
+    for _, wrong in ipairs { { password = "x" }, { refresh_token = "" }, { refresh_token = 1 },
+      { "refresh_token" } } do
+      assert.error_matches(function() body_of { grant_types = wrong } end,
+        "provider: grant_types must map grants (authorization_code, client_credentials, "
+          .. "refresh_token) to the provider's names for them; mend ", 1, true)
+    end
+  end)
+end)
+
 describe("parameters", function()
   it("may have several values, each sent in turn (RFC 8707)", function()
     local several = { resource = { "https://b.example/", "https://a.example/" }, audience = "x",

@@ -259,6 +259,8 @@ local function make_client(draft)
     client_id = checked.client_id,
     client_secret = checked.client_secret,
     scope = scope,
+    basic_is_raw = server.basic_is_raw,
+    grant_types = server.grant_types,
     scope_separator = server.scope_separator,
     scope_on_refresh = server.scope_on_refresh,
     leeway = checked.leeway,
