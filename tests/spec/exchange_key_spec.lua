@@ -166,6 +166,29 @@ describe("a login whose key a function tells", function()
       table.concat(logged, "\n"), 1, true)
   end)
 
+  it("gives way to a log out while it waits for the lock, and not to one before", function()
+    local cache, logs_out = tokencache.cache.from_store(store, "anna"), false
+    local mark = ("out %d"):format(stage.now + 100) -- by a clock that is ahead
+    log.set_logger(false)
+    assert(cache:set_mark(mark, 1000))
+    local handle = store:try_lock("anna", 1000)
+    stage.on.sleep = function()
+      if stage.monotonic > 56 then
+        store:unlock(handle)
+      end
+      if logs_out then
+        cache:set_mark(mark .. ".5", 1000)
+      end
+    end
+    assert(exchange(anna))
+    assert.equal("access-1", cache:get_cached_token().access_token)
+    handle, logs_out = store:try_lock("anna", 1000), true
+    cache:remove_cached_token()
+    stage.monotonic = 50
+    logins.expect_reauthorize(exchange(anna))
+    assert.is_nil(cache:get_cached_token())
+  end)
+
   it("takes the place of who was logged in there before, and of what is owed there", function()
     local broken = true
     local set, replace = store.set, store.replace

@@ -25,7 +25,7 @@ local debt = {}
 ---@field lock? tokencache.Lock      while no run has it
 ---@field tries integer
 ---@field next_at number             monotonic seconds: no attempt before
----@field mark? string              of a log out that does not count for it
+---@field mark? string|false        of a log out that does not count for it; false: there was none
 ---@field came_at number            Unix seconds: when it was received
 ---@field is_logged_out? boolean     it was given up because the user has logged out since
 ---@field timed? number              monotonic seconds: when the timer that looks after it is due
@@ -124,8 +124,11 @@ end
 ---@param owed tokencache.Debt
 function debt.note_mark(owed)
   local handler = owed.account.handler
-  if owed.is_login and handler.get_mark then
-    owed.mark = handler:get_mark()
+  if owed.is_login and owed.mark == nil and handler.get_mark then
+    local mark, err = handler:get_mark()
+    if err == nil then
+      owed.mark = mark or false
+    end
   end
 end
 

@@ -41,12 +41,14 @@ end
 local function keep(account, info)
   local state = account.process:state(account.id)
   local owed = debt.owe(account, state, { info = info, is_login = true })
+  debt.note_mark(owed)
   local held = take_lock(account, state)
   if state.owed == owed then -- else another coroutine has saved it
     payment.attempt(state, owed, held)
   end
   payment.return_lock(state, held)
   debt_timers.keep(state)
+  return owed.is_logged_out
 end
 
 ---@param flow tokencache.UserFlow  with a store
@@ -70,6 +72,10 @@ return function(flow, response, key_of)
       .. (why ~= nil and ": " .. tostring(why) or "") or "raised: " .. tostring(key)))
   end
   local account = flow:account(name)
-  detached(account, flow.io.monotonic() + flow.timeout, keep, account, info)
+  local _, is_logged_out = detached(account, flow.io.monotonic() + flow.timeout, keep, account,
+    info)
+  if is_logged_out then
+    return nil, errors.new("reauthorize", "the user has logged out while the login was finished")
+  end
   return info
 end
