@@ -38,6 +38,11 @@ function judge.check_time(world, call)
   end
 end
 
+--- Whether the process stood still from the answer to its request up to the end of the token.
+local function was_stopped(call, access)
+  return call.answered_at and access.ends and call.task.process.stopped_until >= access.ends
+end
+
 local function check_token(world, call, token)
   local access = world.provider.access[token]
   if not access then
@@ -48,7 +53,8 @@ local function check_token(world, call, token)
     return world:fail("the refused token is returned")
   end
   local family = access.family
-  if not world.has_jumped and (not access.ends or access.ends <= world.now) then
+  if not world.has_jumped and (not access.ends or access.ends <= world.now)
+    and not was_stopped(call, access) then
     world:fail("an expired token is returned")
   elseif not world.has_jumped and family.logged_out_at and family.logged_out_at < call.started
     and world.store.kind.replace and not call.store_failed and not call.is_given then

@@ -222,7 +222,7 @@ local function ask_again(world)
     world:note("-- all works again; everybody asks")
     for _, process in ipairs(world.processes) do
       if not process.is_dead then
-        client.start_final(world, process, world.random:between(0, 0.02))
+        client.start_final(world, process, world.random:between(0, round > 2 and 20 or 0.02))
       end
     end
     world:run(world.now + 40)
