@@ -57,8 +57,8 @@ function log.set_logger(fn)
   said = nil
 end
 
-local function is_heard(level)
-  return logger ~= silence and (logger ~= to_stderr or ON_STDERR[level] or false)
+local function hears(fn, level)
+  return fn ~= silence and (fn ~= to_stderr or ON_STDERR[level] or false)
 end
 
 --- Joins the parts of a message; a function stands for its result.
@@ -69,15 +69,6 @@ local function joined(...)
     parts[i] = tostring(type(part) == "function" and part() or part)
   end
   return table.concat(parts)
-end
-
---- Of what nobody hears nothing is made: a part may be a function, for its result.
-for _, level in ipairs { "debug", "info", "warning", "error" } do
-  log[level] = function(...)
-    if is_heard(level) then
-      logger(level, joined(...))
-    end
-  end
 end
 
 --- What has been said, by id.
@@ -103,6 +94,29 @@ local function times_if_due(id)
   return times
 end
 
+--- Hands a message to the logger. One that raises must not cost the caller a token: its message goes
+--- to the default logger.
+local function write(level, message)
+  local ok, err = require("tokencache.util.protected")(logger, level, message)
+  if ok then
+    return
+  elseif times_if_due "logger" then
+    default("warning", "the logger failed: " .. require("tokencache.util.text_of_error")(err))
+  end
+  if hears(default, level) then
+    default(level, message)
+  end
+end
+
+--- Of what nobody hears nothing is made: a part may be a function, for its result.
+for _, level in ipairs { "debug", "info", "warning", "error" } do
+  log[level] = function(...)
+    if hears(logger, level) then
+      write(level, joined(...))
+    end
+  end
+end
+
 --- Logs what may come again and again, such as "the cache cannot be written": at first, and then
 --- once a minute at most, with the number of times that it has come since it was last written. What
 --- has not come for ten minutes counts as new.
@@ -112,11 +126,11 @@ end
 ---@param ... any     the parts of the message, as for the other functions; a part that costs
 ---                   something to make should be a function, which is called only if it is written
 function log.repeated(level, id, ...)
-  local times = is_heard(level) and times_if_due(id)
+  local times = hears(logger, level) and times_if_due(id)
   if not times then
     return
   end
-  logger(level, joined(...) .. (times > 1 and (" (%d times since)"):format(times) or ""))
+  write(level, joined(...) .. (times > 1 and (" (%d times since)"):format(times) or ""))
 end
 
 --- Logs what need not be said again to the same logger.
@@ -124,9 +138,9 @@ end
 ---@param id string   as for log.repeated
 ---@param ... any     the parts of the message
 function log.once(level, id, ...)
-  if is_heard(level) and not memory():get(id) then
+  if hears(logger, level) and not memory():get(id) then
     said:set(id, true)
-    logger(level, joined(...))
+    write(level, joined(...))
   end
 end
 

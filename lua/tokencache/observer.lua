@@ -140,8 +140,7 @@ local function new_event(name, account, fields)
 end
 
 local function report(err)
-  local has_text, text = protected(tostring, err)
-  text = has_text and type(text) == "string" and core.printable(text) or "it raised a " .. type(err)
+  local text = require("tokencache.util.text_of_error")(err)
   log.repeated("warning", "observer: " .. text, "the observer failed: ", text)
 end
 

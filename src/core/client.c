@@ -57,12 +57,12 @@ static int set_auth_method(tc_client *client, tc_str method, tc_error *err) {
     }
     return 0;
   }
-  bool is_name = config->auth_method.len > 0; /* what is none may be anything, also a secret */
-  for (size_t i = 0; i < config->auth_method.len; i++) {
-    char c = config->auth_method.data[i];
+  bool is_name = method.len > 0; /* what is none may be anything, also a secret */
+  for (size_t i = 0; i < method.len; i++) {
+    char c = method.data[i];
     is_name = is_name && (c == '_' || (c >= 'a' && c <= 'z'));
   }
-  tc_str shown = is_name ? config->auth_method : TC_STR("that");
+  tc_str shown = is_name ? method : TC_STR("that");
   return tc_error_set(err, TC_ERR_INVALID,
                       "token_endpoint_auth_method: %.*s is not supported; it must be "
                       "client_secret_basic, client_secret_post or none",

@@ -340,12 +340,13 @@ describe("set_logger", function()
   end)
 
   local function stderr_of(line)
-    local _, output = process.run(process.lua(line .. [[
+    local status, output = process.run(process.lua(line .. [[
 
       local log = require "tokencache.log"
       for _, level in ipairs { "debug", "info", "warning", "error" } do
         log[level]("a line of ", level)
       end]]))
+    assert.equal(0, status, output)
     return output
   end
 
@@ -355,6 +356,15 @@ describe("set_logger", function()
     assert.equal(both, stderr_of [[
       require("tokencache").set_logger(false)
       require("tokencache").set_logger(nil)]])
+  end)
+
+  it("lets no logger that raises take the place of what was asked for", function()
+    local failed = "tokencache: warning: the logger failed: %s\n"
+    local both = "tokencache: warning: a line of warning\ntokencache: error: a line of error\n"
+    local set = [[require("tokencache").set_logger(function() error(%s, 0) end)]]
+    assert.equal(failed:format("no room") .. both, stderr_of(set:format [["no room"]]))
+    assert.equal(failed:format("it raised a table") .. both, stderr_of(set:format
+      [[setmetatable({}, { __tostring = function() error "no" end })]]))
   end)
 
   it("takes false for silence", function()

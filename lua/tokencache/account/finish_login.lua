@@ -13,6 +13,7 @@ local payment = require "tokencache.account.debt_payment"
 local Account = require "tokencache.account"
 local protected = require "tokencache.util.protected"
 local revocation = require "tokencache.account.revocation"
+local text_of_error = require "tokencache.util.text_of_error"
 
 --- Makes a handler that keeps nothing: at first the token belongs to no account.
 local function nowhere()
@@ -69,7 +70,7 @@ return function(flow, response, key_of)
   end
   if not name then
     return nobodys(flow, info, problem or "the key's function " .. (ok and "returned no key"
-      .. (why ~= nil and ": " .. tostring(why) or "") or "raised: " .. tostring(key)))
+      .. (why ~= nil and ": " .. tostring(why) or "") or "raised: " .. text_of_error(key)))
   end
   local account = flow:account(name)
   local _, is_logged_out = detached(account, flow.io.monotonic() + flow.timeout, keep, account,
