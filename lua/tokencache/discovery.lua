@@ -85,9 +85,10 @@ end
 
 --- What is wrong with an issuer (RFC 8414 §2), if anything.
 ---@param issuer string
+---@param may_be_plain? boolean  http will do: the flow's allow_insecure_http
 ---@return string? problem
-function discovery.problem_of_issuer(issuer)
-  local problem = config.problem_of_url("provider: issuer", issuer)
+function discovery.problem_of_issuer(issuer, may_be_plain)
+  local problem = config.problem_of_url("provider: issuer", issuer, may_be_plain)
   if not problem and core.parse_url(issuer).query then
     problem = "provider: issuer must not have a query"
   end
@@ -100,7 +101,7 @@ local function source_of(flow)
   local source, issuer = flow.metadata_source, flow.issuer
   if not source then
     local problem = not issuer and "provider: issuer is not given"
-      or discovery.problem_of_issuer(issuer)
+      or discovery.problem_of_issuer(issuer, flow.allow_insecure_http)
     if problem then
       return nil, errors.new("config", problem)
     end
@@ -171,13 +172,14 @@ local function config_error(problem)
   return nil, errors.new("config", problem .. REMEDY)
 end
 
-local function find_endpoint(metadata, name)
+local function find_endpoint(flow, metadata, name)
   local url, theirs = metadata[name], ENDPOINTS[name]
   if not url then
     return config_error(("the metadata of %s names no %s (%s in provider)"):format(metadata.issuer,
       theirs, name))
   end
-  local problem = config.problem_of_url("the metadata's " .. theirs, url)
+  local problem = config.problem_of_url("the metadata's " .. theirs, url,
+    flow.allow_insecure_http)
   if problem then
     return config_error(metadata.issuer .. ": " .. problem)
   end
@@ -203,7 +205,7 @@ local function equip(flow, metadata)
   if problem then
     return config_error(problem)
   end
-  local url, err = find_endpoint(metadata, flow.discovers)
+  local url, err = find_endpoint(flow, metadata, flow.discovers)
   if not url then
     return nil, err
   end
@@ -248,7 +250,7 @@ function discovery.endpoint(flow, name, deadline)
   if given then
     return given
   end
-  return find_endpoint(metadata, name)
+  return find_endpoint(flow, metadata, name)
 end
 
 --- Whether an answer to an authorization request may come without `iss` (RFC 9207 §2.3).

@@ -24,6 +24,8 @@ local provider = {}
 ---@field issuer? string         checked in each response where given (RFC 9207)
 ---@field authorization_response_iss_parameter_supported? boolean  false: a response without iss
 ---                              passes (RFC 9207 §2.3)
+---@field allow_insecure_http? boolean  true: http will do for its URLs, also to other machines:
+---                              whoever is on the way reads all secrets. Not for `implicit`
 ---@field basic_is_raw? boolean  true: the client's id and secret are not form-encoded for Basic
 ---@field grant_types? table<string, string>  what it calls grants, by their names in the RFCs
 ---@field scope_separator? string  between scopes that are sent; default: a blank
@@ -52,6 +54,7 @@ provider.rules = {
   authorize_params = { "table" },
   issuer = { "string" },
   authorization_response_iss_parameter_supported = { "boolean" },
+  allow_insecure_http = { "boolean" },
   basic_is_raw = { "boolean" },
   grant_types = { "table" },
   scope_separator = { "string" },

@@ -24,21 +24,11 @@ static void erase(char **text) {
 }
 
 static int set_token_url(tc_client *client, tc_str text, tc_error *err) {
-  tc_url url;
-  tc_error why = TC_ERROR_NONE;
-  if (tc_url_parse(text, &url, &why) != 0) {
-    return tc_error_set(err, TC_ERR_INVALID, "token_url: %s", why.message);
-  }
-  if (!tc_url_is_secure(&url)) {
-    return tc_error_set(err, TC_ERR_INVALID,
-                        "token_url must be https, or http on a loopback address: secrets travel "
-                        "to it (RFC 6749 §3.2)");
-  }
-  if (url.fragment.data != NULL) {
-    return tc_error_set(err, TC_ERR_INVALID, "token_url must not have a fragment (RFC 6749 §3.2)");
-  }
-  size_t shown = url.query.data != NULL ? (size_t)(url.query.data - text.data) - 1 : text.len;
-  int rc = copy(&client->token_url, text, err);
+  int rc = tc_url_check_endpoint("token_url", text, client->allow_insecure_http, err);
+  if (rc != 0) return rc;
+  const char *query = memchr(text.data, '?', text.len);
+  size_t shown = query != NULL ? (size_t)(query - text.data) : text.len;
+  rc = copy(&client->token_url, text, err);
   return rc != 0 ? rc : copy(&client->endpoint, (tc_str){text.data, shown}, err);
 }
 
@@ -182,6 +172,7 @@ static int fill(tc_client *client, const tc_client_config *config, tc_error *err
   client->keeps_dead = config->keeps_dead;
   client->reuses = config->reuses;
   client->discovers = config->issuer.len > 0;
+  client->allow_insecure_http = config->allow_insecure_http;
   client->basic_is_raw = config->basic_is_raw;
   client->scope_on_refresh = config->scope_on_refresh;
   if ((rc = set_scope(client, config, err)) != 0) return rc;

@@ -22,6 +22,7 @@ typedef struct tc_client {
   bool has_user; /* tokens stand for a login: one lost is a login lost */
   tc_auth_method auth_method;
   bool discovers;            /* where is to be asked for before each request (RFC 8414) */
+  bool allow_insecure_http;  /* token_url may be plain http to another machine */
   bool basic_is_raw;         /* the provider does not decode what Basic holds */
   bool scope_on_refresh;     /* it is sent with a refresh token too */
   double leeway;             /* seconds before expires_at at which a token counts as expired */
@@ -48,6 +49,7 @@ typedef struct tc_client_config {
   double leeway, default_expires_in;
   bool keeps_dead;
   bool reuses;
+  bool allow_insecure_http;
   bool basic_is_raw;
   bool scope_on_refresh;
 } tc_client_config;

@@ -117,6 +117,21 @@ bool tc_url_is_loopback(const tc_url *url) {
   return is_number(rest, 255);
 }
 
-bool tc_url_is_secure(const tc_url *url) {
-  return equals(url->scheme, "https") || (equals(url->scheme, "http") && tc_url_is_loopback(url));
+int tc_url_check_endpoint(const char *name, tc_str text, bool may_be_plain, tc_error *err) {
+  tc_url url;
+  tc_error why = TC_ERROR_NONE;
+  if (tc_url_parse(text, &url, &why) != 0) {
+    return tc_error_set(err, TC_ERR_INVALID, "%s: %s", name, why.message);
+  }
+  bool is_plain = equals(url.scheme, "http") && (may_be_plain || tc_url_is_loopback(&url));
+  if (!is_plain && !equals(url.scheme, "https")) {
+    return tc_error_set(err, TC_ERR_INVALID,
+                        "%s must be https, or http on a loopback address: secrets travel to it "
+                        "(RFC 6749 §3.2)",
+                        name);
+  }
+  if (url.fragment.data != NULL) {
+    return tc_error_set(err, TC_ERR_INVALID, "%s must not have a fragment (RFC 6749 §3.2)", name);
+  }
+  return 0;
 }

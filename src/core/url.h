@@ -17,8 +17,9 @@ typedef struct tc_url {
    refused. The parts borrow from `text`. */
 int tc_url_parse(tc_str text, tc_url *url, tc_error *err);
 
-/* Whether the URL may carry secrets: https, or http that does not leave the machine. */
-bool tc_url_is_secure(const tc_url *url);
+/* Checks an address that secrets travel to: https, or http where that does not leave the machine or
+   `may_be_plain`, and without a fragment. `name` is for the message. */
+int tc_url_check_endpoint(const char *name, tc_str text, bool may_be_plain, tc_error *err);
 
 /* 127.0.0.0/8 and ::1 as literals, and "localhost". */
 bool tc_url_is_loopback(const tc_url *url);

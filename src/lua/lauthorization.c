@@ -117,7 +117,7 @@ static int l_form_encode(lua_State *L) {
   return tc_lua_return_buf(L, text);
 }
 
-/* parse_url(text) -> { scheme=, host=, port=, path=, query=, fragment=, loopback=, secure= } |
+/* parse_url(text) -> { scheme=, host=, port=, path=, query=, fragment=, loopback= } |
    nil, message */
 static int l_url_parse(lua_State *L) {
   tc_error err = TC_ERROR_NONE;
@@ -137,16 +137,31 @@ static int l_url_parse(lua_State *L) {
   set_str(L, "fragment", url.fragment);
   lua_pushboolean(L, tc_url_is_loopback(&url));
   lua_setfield(L, -2, "loopback");
-  lua_pushboolean(L, tc_url_is_secure(&url));
-  lua_setfield(L, -2, "secure");
+  return 1;
+}
+
+/* problem_of_endpoint(name, text, may_be_plain) -> message | nil: what is wrong with an address
+   that secrets travel to */
+static int l_url_check_endpoint(lua_State *L) {
+  tc_error err = TC_ERROR_NONE;
+  const char *name = luaL_checkstring(L, 1);
+  luaL_checkstring(L, 2);
+  if (tc_url_check_endpoint(name, tc_lua_read_string(L, 2), lua_toboolean(L, 3), &err) == 0) {
+    return 0;
+  }
+  lua_pushstring(L, err.message);
   return 1;
 }
 
 void tc_lua_open_authorization(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"read_callback", l_callback_read}, {"write_pending", l_pending_write},
-      {"read_pending", l_pending_read},   {"form_encode", l_form_encode},
-      {"parse_url", l_url_parse},         {NULL, NULL},
+      {"read_callback", l_callback_read},
+      {"write_pending", l_pending_write},
+      {"read_pending", l_pending_read},
+      {"form_encode", l_form_encode},
+      {"parse_url", l_url_parse},
+      {"problem_of_endpoint", l_url_check_endpoint},
+      {NULL, NULL},
   };
   luaL_setfuncs(L, functions, 0);
 }

@@ -48,8 +48,9 @@ static tc_str grant_type(lua_State *L, const tc_grant *grant) {
 }
 
 /* new_client{ flow=, auth_method=, token_url=, client_id=, client_secret=, scope=, leeway=,
-   default_expires_in=, scope_separator=, scope_on_refresh=, basic_is_raw=, keeps_dead=, reuses=,
-   grant_types={ name = type }, params={ name, value, ... } } -> client | nil, message
+   default_expires_in=, scope_separator=, scope_on_refresh=, basic_is_raw=, allow_insecure_http=,
+   keeps_dead=, reuses=, grant_types={ name = type }, params={ name, value, ... } } -> client |
+   nil, message
    issuer= instead of auth_method= and token_url=: they are to be set */
 static int l_client_new(lua_State *L) {
   static const luaL_Reg none[] = {{NULL, NULL}};
@@ -76,6 +77,8 @@ static int l_client_new(lua_State *L) {
   config.client_secret = field(L, "client_secret");
   config.scope = field(L, "scope");
   config.scope_separator = field(L, "scope_separator");
+  lua_getfield(L, 1, "allow_insecure_http");
+  config.allow_insecure_http = lua_toboolean(L, -1);
   lua_getfield(L, 1, "basic_is_raw");
   config.basic_is_raw = lua_toboolean(L, -1);
   lua_getfield(L, 1, "scope_on_refresh");

@@ -117,18 +117,26 @@ static void test_takes_no_name_for_the_loopback(void) {
   check_loopback("http://0.0.0.0/", false);
 }
 
-static void check_secure(const char *text, bool want) {
-  tc_url url = parse(text);
-  if (!CHECK(tc_url_is_secure(&url) == want)) printf("#   %s\n", text);
+static void check_endpoint(const char *text, bool may_be_plain, const char *problem) {
+  tc_error err = TC_ERROR_NONE;
+  int rc = tc_url_check_endpoint("x_url", tc_str_of(text), may_be_plain, &err);
+  CHECK((rc == 0) == (problem == NULL));
+  if (problem != NULL && !CHECK(strstr(err.message, problem) == err.message)) {
+    printf("#   %s: %s\n", text, err.message);
+  }
 }
 
 static void test_secrets_travel_by_tls_or_stay_here(void) {
-  check_secure("https://id.example/token", true);
-  check_secure("HTTPS://id.example/token", true);
-  check_secure("http://127.0.0.1:8080/token", true);
-  check_secure("http://id.example/token", false);
-  check_secure("ftp://127.0.0.1/token", false);
-  check_secure("httpss://id.example/", false);
+  for (int plain = 0; plain < 2; plain++) {
+    check_endpoint("https://id.example/token", plain, NULL);
+    check_endpoint("HTTPS://id.example/token", plain, NULL);
+    check_endpoint("http://127.0.0.1:8080/token", plain, NULL);
+    check_endpoint("http://id.example/token", plain, plain ? NULL : "x_url must be https, or");
+    check_endpoint("ftp://127.0.0.1/token", plain, "x_url must be https, or");
+    check_endpoint("httpss://id.example/", plain, "x_url must be https, or");
+    check_endpoint("https://id.example/#", plain, "x_url must not have a fragment");
+    check_endpoint("http:/id.example/", plain, "x_url: not a URL of the form");
+  }
 }
 
 int main(void) {

@@ -444,7 +444,7 @@ describe("a log out", function()
   it("sends tokens to no address that others can listen at", function()
     for url, problem in pairs {
       ["http://login.example/revoke"] = "must be https, or http on a loopback address",
-      ["https://login.example/revoke#x"] = "without a fragment",
+      ["https://login.example/revoke#x"] = "must not have a fragment",
       ["login.example"] = "provider: revocation_url: ",
     } do
       for _, name in ipairs { "user_flow", "flow" } do

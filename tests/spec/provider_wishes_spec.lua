@@ -3,6 +3,7 @@
 local logins = require "support.logins"
 local merged = require "support.merged"
 local stages = require "support.stage"
+local tokencache = require "tokencache"
 
 local stage
 
@@ -60,6 +61,46 @@ describe("the client's id and secret", function()
       stage.requests[2].headers.Authorization)
     assert.error_matches(function() body_of({ basic_is_raw = true }, { client_id = "a:b" }) end,
       "client_id holds a ':', which cannot be sent with basic_is_raw", 1, true)
+  end)
+end)
+
+describe("plain http to another machine", function()
+  local PLAIN = { token_url = "http://keycloak:8080/token", revocation_url = "http://keycloak/r",
+    authorize_url = "http://keycloak:8080/authorize" }
+  local NOT_SECURE = " must be https, or http on a loopback address: secrets travel to it"
+
+  local function new(flow, provider)
+    return tokencache.flow[flow] { provider = provider, client_id = "an-id", client_secret = "s",
+      redirect_uri = flow ~= "client_credentials" and "https://app.example/" or nil,
+      cache = stage.handler, http = stage.transport, io = stage.io }
+  end
+
+  for _, flow in ipairs { "client_credentials", "authorization_code", "pkce", "implicit" } do
+    it("is refused by flow." .. flow, function()
+      for name, url in pairs(PLAIN) do
+        if name ~= "authorize_url" or flow ~= "client_credentials" then
+          local used = name ~= "token_url" or flow ~= "implicit"
+          local ok, problem = pcall(new, flow, merged(URLS, { [name] = url }))
+          assert.equal(not used, ok)
+          assert.is_true(ok or problem:find(name .. NOT_SECURE, 1, true) ~= nil)
+        end
+      end
+    end)
+  end
+
+  for _, flow in ipairs { "client_credentials", "authorization_code", "pkce" } do
+    it("will do for flow." .. flow .. " with allow_insecure_http", function()
+      local made = new(flow, merged(PLAIN, { allow_insecure_http = true }))
+      stage.stored = flow ~= "client_credentials" and logins.LOGIN or nil
+      assert.equal("access-1", made:get_access_token())
+      assert.equal(PLAIN.token_url, stage.requests[1].url)
+    end)
+  end
+
+  it("is refused by flow.implicit all the same", function()
+    assert.error_matches(function()
+      new("implicit", merged(PLAIN, { allow_insecure_http = true }))
+    end, "authorize_url" .. NOT_SECURE, 1, true)
   end)
 end)
 

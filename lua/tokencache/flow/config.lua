@@ -217,6 +217,8 @@ local function take_endpoint(draft)
   flow.default_auth_method = definition.auth_method
   flow.grant_type = definition.grant_type or definition.name
   flow.has_secret = (checked.client_secret or "") ~= ""
+  flow.allow_insecure_http = server.allow_insecure_http
+    and definition.name ~= "implicit" -- a browser would carry its tokens
   flow.issuer, draft.url = server.issuer, server[endpoint]
   flow.discovers = not draft.url and endpoint or nil
   local method = flow.auth_method
@@ -227,7 +229,8 @@ local function take_endpoint(draft)
   elseif not server.issuer then
     return "provider: " .. endpoint .. " is required, or issuer to find it by"
   end
-  return require("tokencache.discovery").problem_of_issuer(server.issuer)
+  return require("tokencache.discovery").problem_of_issuer(server.issuer,
+    flow.allow_insecure_http)
 end
 
 local function make_client(draft)
@@ -259,6 +262,7 @@ local function make_client(draft)
     client_id = checked.client_id,
     client_secret = checked.client_secret,
     scope = scope,
+    allow_insecure_http = flow.allow_insecure_http,
     basic_is_raw = server.basic_is_raw,
     grant_types = server.grant_types,
     scope_separator = server.scope_separator,
@@ -353,14 +357,10 @@ end
 --- What is wrong with an address of the provider's that secrets go to, if anything.
 ---@param name string
 ---@param text string
+---@param may_be_plain? boolean  http will do: the flow's allow_insecure_http
 ---@return string? problem
-function config.problem_of_url(name, text)
-  local url, problem = core.parse_url(text)
-  if not url then
-    return name .. ": " .. problem
-  elseif not url.secure or url.fragment then
-    return name .. " must be https, or http on a loopback address, without a fragment"
-  end
+function config.problem_of_url(name, text, may_be_plain)
+  return core.problem_of_endpoint(name, text, may_be_plain)
 end
 
 local function take_rest(draft)
@@ -377,7 +377,8 @@ local function take_rest(draft)
   flow.endpoints = {}
   for _, name in ipairs(provider.endpoints) do
     local url = draft.server[name]
-    local problem = url and config.problem_of_url("provider: " .. name, url)
+    local problem = url
+      and config.problem_of_url("provider: " .. name, url, flow.allow_insecure_http)
     if problem then
       return problem
     end
