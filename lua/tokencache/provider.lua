@@ -26,13 +26,17 @@ local provider = {}
 ---                              passes (RFC 9207 §2.3)
 ---@field allow_insecure_http? boolean  true: http will do for its URLs, also to other machines:
 ---                              whoever is on the way reads all secrets. Not for `implicit`
+---@field headers? table<string, string>  of each request to its endpoints, such as User-Agent
+---@field on_request? fun(request: table)  may change { method =, url =, headers =, body = } of a
+---                              token request
+---@field on_answer? fun(answer: tokencache.Answer)  may change status and object of its answer
 ---@field basic_is_raw? boolean  true: the client's id and secret are not form-encoded for Basic
 ---@field grant_types? table<string, string>  what it calls grants, by their names in the RFCs
 ---@field scope_separator? string  between scopes that are sent; default: a blank
 ---@field scope_on_refresh? boolean  true: the scope is sent with a refresh token too
----@field dead_refresh_token? (string|integer)[]|fun(answer: table): boolean?  how it says that a
----                              refresh token is dead, beside the RFCs' ways: error codes, statuses;
----                              or a function of { status =, object =, body = }
+---@field dead_refresh_token? (string|integer)[]|fun(answer: tokencache.Answer): boolean?  how it
+---                              says that a refresh token is dead, beside the RFCs' ways: error
+---                              codes and statuses, or a function that returns true
 ---@field token_types? string[]  further names of "Bearer" in its answers
 ---@field default_expires_in? number  seconds that a token lives whose answer does not say
 ---@field refresh_token_lifetime? number  seconds from a login to the next that must be, at most
@@ -55,6 +59,9 @@ provider.rules = {
   issuer = { "string" },
   authorization_response_iss_parameter_supported = { "boolean" },
   allow_insecure_http = { "boolean" },
+  headers = { "table" },
+  on_request = { "callable" },
+  on_answer = { "callable" },
   basic_is_raw = { "boolean" },
   grant_types = { "table" },
   scope_separator = { "string" },
@@ -74,7 +81,35 @@ end
 --- Token types that are no bearer tokens by whatever name: they need a key.
 local WITH_KEY = { dpop = true, mac = true }
 
+--- What is wrong with the headers of a request, if anything.
+---@return string? problem
+function provider.problem_of_headers(headers)
+  for name, value in pairs(type(headers) == "table" and headers or { false }) do
+    if type(name) ~= "string" or not name:find "^[%w!#$%%&'*+.^_`|~-]+$"
+      or type(value) ~= "string" or value:find "%c" then
+      return "headers must map names to strings without control characters"
+    end
+  end
+end
+
 local checks = {}
+
+--- How ours are written, which a provider's may replace.
+local OURS = { accept = "Accept", ["content-type"] = "Content-Type" }
+local NOT_THEIRS = { authorization = true, ["content-length"] = true, host = true,
+  ["transfer-encoding"] = true }
+
+function checks.headers(headers)
+  local problem = provider.problem_of_headers(headers)
+  for name in pairs(not problem and headers or {}) do
+    local lower = name:lower()
+    if NOT_THEIRS[lower] or OURS[lower] and OURS[lower] ~= name then
+      problem = "must not set " .. name .. (NOT_THEIRS[lower] and ", which the flow sets itself"
+        or "; write " .. OURS[lower])
+    end
+  end
+  return problem and problem:gsub("^headers ", "")
+end
 
 local GRANTS = {
   authorization_code = true, client_credentials = true, refresh_token = true,

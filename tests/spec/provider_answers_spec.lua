@@ -340,3 +340,67 @@ describe("the end of a refresh token", function()
     assert.equal(1800, ttl)
   end)
 end)
+
+describe("on_answer", function()
+  local function user_flow(on_answer, more)
+    return stage:user_flow { provider = merged({ token_url = "https://login.example/token",
+      authorize_url = "https://login.example/", on_answer = on_answer }, more) }
+  end
+
+  before_each(function() stage.stored = logins.LOGIN end)
+
+  it("reads a token from where the provider puts it", function()
+    answer(stages.answer({ data = { access_token = "inner", refresh_token = "next" } }, 200,
+      { ["x-lifetime"] = "100" }))
+    local info = user_flow(function(a)
+      a.object = a.object.data
+      a.object.expires_in = a.headers["x-lifetime"]
+    end):get_token_info()
+    assert.equal("inner", info.access_token)
+    assert.equal("next", info.refresh_token)
+    assert.equal(1100, info.expires_at)
+  end)
+
+  it("makes of a body that is no JSON what it means, and of a status", function()
+    answer { status = 299, body = "oauth_token=old style" }
+    assert.equal("old style", user_flow(function(a)
+      assert.is_nil(a.object)
+      a.object = { access_token = a.body:match "=(.*)" }
+    end):get_access_token())
+    stage.stored = logins.LOGIN
+    answer { status = 200, body = "login again" }
+    local _, err = user_flow(function(a)
+      a.status, a.object = 400, { error = "invalid_grant" }
+    end):get_access_token()
+    expect_dead(err)
+  end)
+
+  it("comes before dead_refresh_token", function()
+    answer { status = 200, body = "gone" }
+    local _, err = user_flow(function(a) a.status = 410 end,
+      { dead_refresh_token = { 410 } }):get_access_token()
+    expect_dead(err)
+  end)
+
+  for what, on_answer in pairs {
+    ["raises"] = function(a)
+      a.object.refresh_token = nil
+      error("SECRET " .. a.body)
+    end,
+    ["leaves no status"] = function(a) a.status = "SECRET" end,
+    ["leaves an object that is none"] = function(a) a.object = "SECRET" end,
+  } do
+    it("that " .. what .. " is an error, and costs no login", function()
+      answer({ access_token = "SECRET-2", refresh_token = "refresh-2" }, { access_token = "good" })
+      local token, err = user_flow(on_answer):get_access_token()
+      assert.is_nil(token)
+      assert.equal("config", err.kind)
+      assert.matches("the provider's on_answer", tostring(err), 1, true)
+      assert.is_nil(tostring(err):find("SECRET", 1, true))
+      assert.equal("refresh-2", stage.stored.refresh_token)
+      assert.equal("old", stage.stored.access_token)
+      assert.equal("good", user_flow():get_access_token())
+      assert.matches("refresh_token=refresh-2", stage.requests[2].body, 1, true)
+    end)
+  end
+end)

@@ -1,5 +1,6 @@
 -- What providers want to be sent, otherwise than the RFCs say.
 
+local fake_endpoint = require "support.fake_endpoint"
 local logins = require "support.logins"
 local merged = require "support.merged"
 local stages = require "support.stage"
@@ -11,6 +12,15 @@ before_each(function() stage = stages.new() end)
 
 local URLS = { token_url = "https://login.example/token",
   authorize_url = "https://login.example/authorize" }
+
+local function names_of(fields)
+  local names = {}
+  for name in pairs(fields) do
+    names[#names + 1] = name
+  end
+  table.sort(names)
+  return names
+end
 
 --- The body of the request for a token, of a flow without users.
 local function body_of(provider, options)
@@ -25,6 +35,95 @@ local function renewal_of(provider, options)
   assert(stage:user_flow(merged({ provider = merged(URLS, provider) }, options)):get_access_token())
   return stage.requests[#stage.requests].body
 end
+
+describe("headers", function()
+  it("of the provider's are sent with each request, over ours", function()
+    local provider = { headers = { ["User-Agent"] = "my program/1", Accept = "text/plain" },
+      revocation_url = "https://login.example/revoke" }
+    renewal_of(provider)
+    local headers = stage.requests[1].headers
+    assert.equal("my program/1", headers["User-Agent"])
+    assert.equal("text/plain", headers.Accept)
+    assert.equal("application/x-www-form-urlencoded", headers["Content-Type"])
+    stage.on.request = function() return { status = 200 } end
+    assert.is_true(stage:user_flow({ provider = merged(URLS, provider) }):log_out())
+    assert.equal("my program/1", stage.requests[2].headers["User-Agent"])
+  end)
+
+  it("arrive", function()
+    local endpoint = fake_endpoint.start()
+    assert(tokencache.flow.client_credentials { client_id = "c", client_secret = "s", proxy = "",
+      cache = tokencache.cache.memory(), provider = { token_url = endpoint:url "token",
+        headers = { ["User-Agent"] = "my program/1", ["X-More"] = "more" } } }:get_access_token())
+    local headers = endpoint:requests()[1].headers
+    endpoint:stop()
+    assert.equal("my program/1", headers["user-agent"])
+    assert.equal("more", headers["x-more"])
+  end)
+
+  it("that cannot be sent are refused", function()
+    for problem, wrong in pairs {
+      ["headers must map names to strings without control characters"] = { ["a b"] = "c" },
+      ["headers must map names to strings without control characters "] = { a = "b\r\nc: d" },
+      ["headers must map names to strings without control characters  "] = { "a" },
+      ["headers must not set authorization, which the flow sets itself"] = { authorization = "x" },
+      ["headers must not set accept; write Accept"] = { accept = "x" },
+    } do
+      assert.error_matches(function() body_of { headers = wrong } end,
+        "provider: " .. problem:match "^(.-) *$", 1, true)
+    end
+  end)
+end)
+
+describe("on_request", function()
+  it("changes what is sent", function()
+    stage.yields = true
+    local thread = coroutine.wrap(function()
+      return body_of { on_request = function(request)
+        coroutine.yield "thinking"
+        assert.same({ "body", "headers", "method", "url" }, names_of(request))
+        request.url = request.url .. "?more=1"
+        request.headers["Content-Type"] = "application/json"
+        request.body = '{"' .. request.body .. '"}'
+      end }
+    end)
+    local body
+    repeat body = thread() until not ("load thinking request save"):find(body, 1, true)
+    assert.equal('{"grant_type=client_credentials"}', body)
+    assert.equal("https://login.example/token?more=1", stage.requests[1].url)
+    assert.equal("application/json", stage.requests[1].headers["Content-Type"])
+  end)
+
+  for what, case in pairs {
+    ["raises"] = { function(request) error("SECRET " .. request.body) end, "raised an error at "
+      .. "tests/spec/provider_wishes_spec.lua:%d+; what it says is not shown" },
+    ["leaves another method"] = { function(request) request.method = "SECRET" end,
+      "method must be POST or GET" },
+    ["leaves no url"] = { function(request) request.url = nil end, "url and body must be strings" },
+    ["leaves a body of another type"] = { function(request) request.body = {} end,
+      "url and body must be strings" },
+    ["leads elsewhere without TLS"] = { function(request) request.url = "http://SECRET/" end,
+      "url must be https, or http on a loopback address" },
+    ["leaves no headers"] = { function(request) request.headers = nil end,
+      "headers must map names to strings" },
+    ["adds a header to a header"] = { function(request) request.headers.a = "b\nSECRET: c" end,
+      "headers must map names to strings" },
+  } do
+    it("that " .. what .. " is an error, and nothing is sent", function()
+      stage.stored = logins.LOGIN
+      local token, err = stage:user_flow({ provider = merged(URLS, { on_request = case[1] }) })
+        :get_access_token()
+      assert.is_nil(token)
+      assert.equal("config", err.kind)
+      assert.matches("the provider's on_request", tostring(err), 1, true)
+      assert.matches(case[2], tostring(err))
+      assert.is_nil(tostring(err):find("SECRET", 1, true))
+      assert.is_nil(tostring(err):find("refresh-1", 1, true))
+      assert.equal(0, #stage.requests)
+      assert.same(logins.LOGIN, stage.stored)
+    end)
+  end
+end)
 
 describe("scopes", function()
   it("are separated as the provider wants it", function()

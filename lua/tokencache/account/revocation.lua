@@ -13,7 +13,7 @@ local function revoke(flow, url, token, hint, deadline, held)
     return errors.new("transient", "there was no time left to revoke the " .. hint:gsub("_", " "))
   end
   local body, authorization = flow.client:revocation(token, hint)
-  local request = endpoint.request(url, authorization, body, timeout, deadline)
+  local request = endpoint.request(url, authorization, body, timeout, deadline, flow.headers)
   if held then
     held:cover(flow.transport, request)
   end

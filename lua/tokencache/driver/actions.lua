@@ -277,11 +277,15 @@ function actions.request(run, url, authorization, body, timeout, deadline, origi
   if run.busy then
     note_missing_lock(run)
   end
-  local transport = run.flow.transport
-  local request = endpoint.request(url, authorization, body, timeout, deadline)
+  local flow, transport = run.flow, run.flow.transport
+  local request = endpoint.request(url, authorization, body, timeout, deadline, flow.headers)
+  local problem = quirks.change(flow, request)
+  if problem then
+    return "failed", "config", problem, true
+  end
   local has_ended = run.lock:cover(transport, request)
   run.renews = origin and run.infos[origin]
-  if origin and run.unread and not run.flow.reuses then
+  if origin and run.unread and not flow.reuses then
     return "failed", "cache", tostring(run.unread), true
   elseif origin and has_ended then
     return "none" -- another may be sending that refresh token by now
@@ -289,7 +293,7 @@ function actions.request(run, url, authorization, body, timeout, deadline, origi
     -- another coroutine has sent it meanwhile
     return "ok", spent.ANSWER.status, nil, spent.ANSWER.object
   end
-  request.spends, run.asked = origin and not run.flow.reuses, run.flow.io.monotonic()
+  request.spends, run.asked = origin and not flow.reuses, flow.io.monotonic()
   local response, err = endpoint.send(transport, request)
   if run.flow.discovers
     and discovery.has_moved(run.flow, url, response, err, request.deadline, run.lock) then
@@ -297,18 +301,10 @@ function actions.request(run, url, authorization, body, timeout, deadline, origi
   elseif not response then
     return "failed", err.kind, err.message, err.sent == false
   end
-  local object = endpoint.object(response)
-  if object then
-    quirks.mend(run.flow, object)
-  end
-  run.object = object
-  local is_dead, problem
-  if origin then
-    is_dead, problem = quirks.is_dead(run.flow,
-      { status = response.status, object = object, body = response.body })
-  end
-  return "ok", response.status, endpoint.header(response, "retry-after"), object,
-    object and token_info.end_in(object), is_dead, problem
+  local answer, is_dead, failure = quirks.read(flow, response, origin ~= nil)
+  run.object = answer.object
+  return "ok", answer.status, endpoint.header(response, "retry-after"), run.object,
+    run.object and token_info.end_in(run.object), is_dead, failure
 end
 
 --- Warns of what a new token shows to be set wrong.

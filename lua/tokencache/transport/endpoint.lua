@@ -12,16 +12,21 @@ local json -- loaded at the first answer
 ---@param body string            form-encoded
 ---@param timeout number         seconds from now
 ---@param deadline number        monotonic seconds
+---@param more? table<string, string>  headers that the provider wants
 ---@return tokencache.HttpRequest
-function endpoint.request(url, authorization, body, timeout, deadline)
+function endpoint.request(url, authorization, body, timeout, deadline, more)
+  local headers = {
+    Accept = "application/json",
+    ["Content-Type"] = "application/x-www-form-urlencoded",
+    Authorization = authorization,
+  }
+  for name, value in pairs(more or {}) do
+    headers[name] = value
+  end
   return {
     method = "POST",
     url = url,
-    headers = {
-      Accept = "application/json",
-      ["Content-Type"] = "application/x-www-form-urlencoded",
-      Authorization = authorization,
-    },
+    headers = headers,
     body = body,
     timeout = timeout,
     deadline = deadline,
