@@ -84,31 +84,59 @@ for name, new_store in pairs {
   memory = tokencache.store.memory, ["a user's table"] = new_table_store,
   Redis = function() return real.new.Redis() end,
 } do
-  it("a dead token that was owed takes no entry along that cannot be read in " .. name, function()
-    local stage, inner, broken = stages.new(), new_store(), {}
-    local store = setmetatable({}, { __index = inner })
-    for _, method in ipairs { "get", "set", "replace" } do
-      store[method] = inner[method] and function(_, ...)
-        if broken[method] then
-          return nil, "away"
+  describe("a dead token that is owed to " .. name, function()
+    local stage, cache, flow, broken
+
+    before_each(function()
+      local inner = new_store()
+      local store = setmetatable({}, { __index = inner })
+      for _, method in ipairs { "get", "set", "replace" } do
+        store[method] = inner[method] and function(_, key, old, new, ...)
+          if broken[method] and (method ~= "replace" or new) then
+            return nil, "away"
+          end
+          return inner[method](inner, key, old, new, ...)
         end
-        return inner[method](inner, ...)
       end
-    end
-    local cache = tokencache.cache.from_store(store, "anna")
-    assert(cache:save_token_to_cache(logins.LOGIN))
-    local flow = stage:user_flow { cache = cache, provider = { rotates_refresh_tokens = false,
-      token_url = "https://login.example/token", authorize_url = "https://login.example/" } }
-    stage.on.request = function()
-      broken.set, broken.replace = true, true
-      return stages.answer { access_token = "access-1", expires_in = 3600 }
-    end
-    assert.equal("access-1", flow:get_access_token())
-    broken = {}
-    assert(cache:save_token_to_cache(logins.NEWER)) -- another has logged in
-    broken.get, stage.now, stage.on.request = true, 9000, logins.dead
-    logins.expect_reauthorize(flow:get_access_token())
-    broken = {}
-    assert.equal("refresh-2", cache:get_cached_token().refresh_token)
+      stage, broken, cache = stages.new(), {}, tokencache.cache.from_store(store, "anna")
+      assert(cache:save_token_to_cache(logins.LOGIN))
+      flow = stage:user_flow { cache = cache, provider = { rotates_refresh_tokens = false,
+        token_url = "https://login.example/token", authorize_url = "https://login.example/" } }
+      stage.on.request = function()
+        broken.set, broken.replace = true, true
+        return stages.answer { access_token = "access-1", expires_in = 3600 }
+      end
+      log.set_logger(false)
+    end)
+
+    it("takes no entry along that cannot be read", function()
+      assert.equal("access-1", flow:get_access_token())
+      broken = {}
+      assert(cache:save_token_to_cache(logins.NEWER)) -- another has logged in
+      broken.get, stage.now, stage.on.request = true, 9000, logins.dead
+      logins.expect_reauthorize(flow:get_access_token())
+      broken = {}
+      assert.equal("refresh-2", cache:get_cached_token().refresh_token)
+    end)
+
+    it("takes along what it was renewed of", function()
+      assert.equal("access-1", flow:get_access_token())
+      stage.now, stage.on.request = 9000, logins.dead
+      logins.expect_reauthorize(flow:get_access_token())
+      assert.is_nil(cache:get_cached_token())
+    end)
+
+    it("leaves another login than its own", function()
+      local fail = stage.on.request
+      stage.on.request = function()
+        fail()
+        return stages.answer { access_token = "new", refresh_token = "new", expires_in = 3600 }
+      end
+      local url, pending = flow:get_authorize_url()
+      assert(flow:exchange("?code=c&state=" .. url:match("state=([^&]+)"), pending))
+      stage.now, stage.on.request = 9000, logins.dead
+      logins.expect_reauthorize(flow:get_access_token())
+      assert.equal("refresh-1", cache:get_cached_token().refresh_token)
+    end)
   end)
 end

@@ -351,11 +351,9 @@ end
 --- Removes the dead token if it is what was read. Where a handler cannot remove, the token is saved
 --- without its refresh token.
 local function remove(run, info)
-  local handler, flow, read = run.handler, run.flow, run.read or {}
-  if run.unread then
-    return nil, run.unread
-  elseif handler.remove_cached_token then
-    return handler:remove_cached_token(read.entry, run.lock.handle)
+  local handler, flow = run.handler, run.flow
+  if handler.remove_cached_token then
+    return handler:remove_cached_token(run.read.entry, run.lock.handle)
   end
   local rest = token_info.copy(info)
   rest.refresh_token, rest.authorized_at, rest.expires_at = nil, nil, 0
@@ -364,12 +362,15 @@ local function remove(run, info)
 end
 
 function actions.remove(run)
-  local state, dead = run.state, run.infos.cache
+  local state, dead, there = run.state, run.infos.cache, run.read and run.read.info
   debt.note_dead(state, dead)
   if state.owed and state.owed.info.refresh_token == dead.refresh_token then
     debt.clear(state)
   elseif state.owed then
     return "ok" -- without a lock another coroutine has renewed the token meanwhile
+  end
+  if not there or not spent.has(state, there.refresh_token) then
+    return "ok" -- the dead one was owed: what the cache holds is nothing, or another login
   end
   local ok, err = remove(run, dead)
   if errors.has_failed(ok, err) then
