@@ -110,7 +110,8 @@ function judge.final(world, call, token, err)
     return
   elseif err.kind ~= "reauthorize" then
     return world:fail("a call fails although all works again: " .. err.kind .. ": " .. err.message)
-  elseif not account.current.logged_out_at and not account.current.excuses[1] then
+  elseif not account.current.logged_out_at and not account.current.excuses[1]
+    and not (world.has_jumped and account.mark_is_unread) then
     world:fail("a login is lost without a reason")
   end
 end

@@ -10,6 +10,7 @@
 ---   timers to extend it for a debt, or is over a store that has none to extend;
 --- - the store went back to an older state after who sent it had looked there, and who asked next
 ---   could not know that;
+--- - a clock was put, and the store could not tell which log outs there were before the login;
 --- - the store has no locks at all.
 
 local Truth = {}
@@ -96,6 +97,10 @@ function Truth.on_store_failure(task, method, key, fate)
   end
   if task.call then
     task.call.store_failed = true
+  end
+  local account = task.process.world.accounts[key:match("^tokencache%-mark:(.*)$")]
+  if account and method == "get" then
+    account.mark_is_unread = true
   end
 end
 
