@@ -204,14 +204,15 @@ describe("cache.file", function()
         tokencache.flow.client_credentials { client_id = "c", client_secret = "s",
           provider = tokencache.provider.spotify }
       end))
-      print(pcall(tokencache.cache.file, { username = "bob" }))]]
+      print(tokencache.cache.file { username = "bob" })]]
     package.path, package.cpath = path, cpath
     child.environment.SPOTIPY_CLIENT_USERNAME = ""
     local _, output = process.run(child, { directory = home.path })
-    local words = "cache.file: .cache, the default, is a directory here; give cache_path or "
-      .. "username"
-    assert.equal(("false\t%s\nfalse\t%s\ntrue\ttokencache.cache: .cache-bob\n")
-      :format(words, words), (output:gsub("[^\t\n]+ (cache%.file:)", "%1")))
+    assert.equal("false\tline 2: cache.file: .cache, the default, is a directory here; give "
+      .. "cache_path or username\nfalse\tline 4: flow.client_credentials: no cache is given, and "
+      .. ".cache, the default, is a directory here; give cache = tokencache.cache.file "
+      .. "{ cache_path = ... }\ntokencache.cache: .cache-bob\n",
+      (output:gsub("%[string [^\n]-%]:(%d+:)", "line %1")))
   end)
 
   it("refuses a username that leads elsewhere", function()

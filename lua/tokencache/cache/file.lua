@@ -6,6 +6,7 @@ local core = require "tokencache._core"
 local directory_failure = require "tokencache.store.directory"
 local errors = require "tokencache.error"
 local file_lock = require "tokencache.store.file_lock"
+local file_path = require "tokencache.cache.file_path"
 local from_store = require "tokencache.cache.from_store"
 local log = require "tokencache.log"
 local options = require "tokencache.util.options"
@@ -169,37 +170,6 @@ local function check_not_empty(name, value)
   end
 end
 
---- A name from a user must not lead to another directory.
-local function check_username(name, value)
-  if value:find("[/%z]") then
-    error("cache.file: " .. name .. " holds a slash or a NUL byte; for a file elsewhere give "
-      .. "cache_path", 4)
-  end
-  return value
-end
-
---- In a home directory `.cache` is where other programs keep what is theirs.
-local function check_default(path)
-  local _, err = core.file.read(path .. "/.", true)
-  if err and err.code == "EISDIR" then
-    error("cache.file: " .. path .. ", the default, is a directory here; give cache_path or "
-      .. "username", 4)
-  end
-  return path
-end
-
-local function default_path(username)
-  if username then
-    return ".cache-" .. check_username("username", username)
-  end
-  local name = "SPOTIPY_CLIENT_USERNAME"
-  username = os.getenv(name)
-  if username and username ~= "" then
-    return ".cache-" .. check_username("the environment's " .. name, username)
-  end
-  return check_default ".cache"
-end
-
 ---@class tokencache.FileOptions
 ---@field cache_path? string  the file; its directory must exist
 ---@field username? string    the file is `.cache-<username>` in the working directory
@@ -216,8 +186,13 @@ return function(opts)
   local checked = options.check("cache.file", opts, RULES)
   check_not_empty("cache_path", checked.cache_path)
   check_not_empty("username", checked.username)
-  local path = checked.cache_path or default_path(checked.username)
-  if path:find("%z") then
+  local path, problem, way_out = checked.cache_path, nil, nil
+  if not path then
+    path, problem, way_out = file_path(checked.username)
+  end
+  if not path then
+    error("cache.file: " .. problem .. way_out, 2)
+  elseif path:find("%z") then
     error("cache.file: cache_path holds a NUL byte", 2)
   elseif is_mark(path) then
     error("cache.file: cache_path ends in " .. MARK .. ", as the names of marks do", 2)

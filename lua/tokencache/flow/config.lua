@@ -306,8 +306,10 @@ local function take_cache(draft)
     local problem = require("tokencache.store.check")(store)
     return cache ~= nil and "give cache, for one account, or store, for many; not both" or problem
   elseif cache == nil then
-    draft.flow.cache = require("tokencache.cache.file") {}
-    return nil
+    local path, problem = require("tokencache.cache.file_path")()
+    draft.flow.cache = path and require("tokencache.cache.file") { cache_path = path }
+    return problem and "no cache is given, and " .. problem
+      .. "; give cache = tokencache.cache.file { cache_path = ... }"
   end
   draft.flow.cache = cache
   return config.problem_of_cache("cache", cache)
