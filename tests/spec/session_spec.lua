@@ -145,9 +145,11 @@ describe("cache.django_session", function()
     assert.equal(TOKEN, request.session.token_info)
   end)
 
-  it("raises where the request has no session", function()
+  it("raises where the request has no session, and names no line of its own", function()
     local handler = tokencache_cache.django_session { request = {} }
-    assert.error_matches(function() handler:get_cached_token() end, "request.session is nil")
+    local flow = stages.new():flow { cache = handler }
+    assert.error_matches(function() flow:get_access_token() end,
+      "^cache.django_session: request.session is nil; load the session")
   end)
 end)
 

@@ -14,8 +14,8 @@ return function(opts)
   local checked = options.check(WHERE, opts, RULES)
   local handler = session_handler(WHERE, function()
     local session = checked.request.session
-    if session == nil then
-      error(WHERE .. ": request.session is nil; load the session before the token is asked for", 3)
+    if session == nil then -- level 0: the caller is as likely a flow as the program
+      error(WHERE .. ": request.session is nil; load the session before the token is asked for", 0)
     end
     return session
   end, checked.lock)
