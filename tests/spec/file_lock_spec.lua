@@ -139,7 +139,7 @@ describe("the lock of a file", function()
     local take = ("package.path, package.cpath = %q, %q\n"):format(package.path, package.cpath)
       .. [[
       local path, handle = (...):match("(.*) (.*)")
-      return tostring(require("tokencache.worker.file").try_lock(path, handle))]]
+      return tostring(require("tokencache.worker.file").try_lock(path, nil, handle))]]
     assert.equal("true", unix.in_thread(take, path .. " " .. new[2]))
     assert.equal("taken", elsewhere())
     new[1] = nil

@@ -3,7 +3,7 @@
 local blank = require "tokencache.util.blank"
 local blocking = require "tokencache.blocking"
 local core = require "tokencache._core"
-local directory_failure = require "tokencache.store.directory"
+local directories = require "tokencache.store.directory"
 local errors = require "tokencache.error"
 local file_lock = require "tokencache.store.file_lock"
 local file_path = require "tokencache.cache.file_path"
@@ -45,20 +45,8 @@ local function holds_something_else(self, path)
   return is_something_else(bytes) and left_alone(path) or err
 end
 
---- What is wrong with the file's directory, if it is not there.
-local function away(path)
-  local directory = path:match("^(.+)/[^/]*$")
-  return directory and directory_failure(directory)
-end
-
---- Turns "something else is there" into a failure where the file's directory is gone: it may come
---- back with the file in it.
-local function unless_away(path, result, err)
-  local problem = result == false and away(path)
-  if problem then
-    return nil, problem
-  end
-  return result, err
+local function directory_of(path)
+  return path:match("^(.+)/[^/]*$") or "."
 end
 
 --- The same for all spellings of one path.
@@ -75,7 +63,7 @@ end
 function OneFile:get(path)
   local bytes, err, doubt = file.get(path, is_mark(path) and self.use_of_mark or self.use)
   if bytes == nil and err == nil then
-    return nil, away(path)
+    return nil, directories.failure(directory_of(path))
   elseif doubt then
     log.repeated("warning", path .. doubt, core.printable(path), ": ", doubt)
   end
@@ -87,7 +75,7 @@ function OneFile:set(path, bytes)
   if err then
     return nil, err
   end
-  return file.write(path, bytes)
+  return file.put(path, self.use, bytes)
 end
 
 --- What is compared is what is replaced, so nothing else is lost; see store.file.
@@ -95,18 +83,16 @@ function OneFile:replace(path, old, bytes, _, handle)
   if is_something_else(old) then
     return nil, left_alone(path)
   end
-  return unless_away(path, file.replace(path, old, bytes, handle, self.use))
+  return directories.unless_away(directory_of(path),
+    file.replace(path, self.use, old, bytes, handle))
 end
 
 function OneFile:can_save(path, bytes, _, handle)
   if is_something_else(bytes) then
     return nil, left_alone(path)
   end
-  local can, err = unless_away(path, file.can_save(path, bytes, handle, self.use))
-  if can then
-    return bytes
-  end
-  return can, err
+  return directories.unless_away(directory_of(path),
+    file.can_save(path, self.use, bytes, handle))
 end
 
 function OneFile:delete(path)
@@ -122,7 +108,7 @@ function OneFile:try_lock(path)
 end
 
 function OneFile:unlock(handle) -- luacheck: ignore 212
-  return file_lock.release(handle)
+  return file.unlock(handle)
 end
 
 --- The same, where the path may be a symbolic link: all but reading, which follows links anyway, is

@@ -3,7 +3,7 @@
 local blocking = require "tokencache.blocking"
 local check_bytes = require "tokencache.store.check_bytes"
 local core = require "tokencache._core"
-local directory_failure = require "tokencache.store.directory"
+local directories = require "tokencache.store.directory"
 local file_lock = require "tokencache.store.file_lock"
 local file_name = require "tokencache.store.file_name"
 local key_names = require "tokencache.key"
@@ -64,99 +64,68 @@ local metatable = {
   end,
 }
 
----@return string? path
----@return string|tokencache.Error header  what the file begins with
-local function path_of(self, key)
-  local name, header = file_name.of(key)
-  return name and self.directory .. "/" .. name, header
-end
-
 ---@return tokencache.FileUse
 local function use_of(self, header)
   return { header = header, allow_foreign = self.allow_foreign, directory = self.directory }
 end
 
-function Store:get(key)
-  local path, header = path_of(self, key)
-  if not path then
-    return nil, header
+--- Calls a function for the file of a key.
+---@param call fun(path: string, use: tokencache.FileUse, ...: any): any, any
+local function on_file(self, key, call, ...)
+  local name, header = file_name.of(key)
+  if not name then
+    return nil, header -- an error
   end
-  local bytes, err, doubt = file.get(path, use_of(self, header))
+  local path = self.directory .. "/" .. name
+  return quiet(path, call(path, use_of(self, header), ...))
+end
+
+local function read(path, use)
+  local bytes, err, doubt = file.get(path, use)
   if bytes == nil and err == nil then
-    return nil, directory_failure(self.directory)
+    return nil, directories.failure(use.directory)
   elseif doubt then
     log.repeated("warning", path .. doubt, function() return core.printable(shown(path)) end,
       ": ", doubt)
   end
-  return quiet(path, bytes, err)
+  return bytes, err
+end
+
+function Store:get(key)
+  return on_file(self, key, read)
 end
 
 --- The entry stays until it is replaced or deleted: a file does not end by itself.
 function Store:set(key, bytes)
   check_bytes("store.file", bytes)
-  local path, header = path_of(self, key)
-  if not path then
-    return nil, header
-  end
-  return quiet(path, file.write(path, header .. bytes))
-end
-
---- Turns "something else is there" into a failure where the directory is gone: it may come back
---- with the entry in it.
-local function unless_away(self, result, err)
-  local away = result == false and directory_failure(self.directory)
-  if away then
-    return nil, away
-  end
-  return result, err
+  return on_file(self, key, file.put, bytes)
 end
 
 --- The file is read again, then written: who writes it between the two, and knows no lock, is
 --- overwritten.
-function Store:replace(key, old, bytes, ttl, handle) -- luacheck: ignore 212
+function Store:replace(key, old, bytes, _, handle)
   check_bytes("store.file", bytes, "replace", old)
-  local path, header = path_of(self, key)
-  if not path then
-    return nil, header
-  end
-  return unless_away(self, quiet(path, file.replace(path, old, bytes, handle,
-    use_of(self, header))))
+  return directories.unless_away(self.directory,
+    on_file(self, key, file.replace, old, bytes, handle))
 end
 
 --- Tries whether there is room, without touching the entry that is there.
-function Store:can_save(key, bytes, ttl, handle) -- luacheck: ignore 212
-  local path, header = path_of(self, key)
-  if not path then
-    return nil, header
-  end
-  local can, err = unless_away(self, quiet(path, file.can_save(path, bytes, handle,
-    use_of(self, header))))
-  if can then
-    return bytes
-  end
-  return can, err
+function Store:can_save(key, bytes, _, handle)
+  return directories.unless_away(self.directory, on_file(self, key, file.can_save, bytes, handle))
 end
 
 function Store:delete(key)
-  local path, header = path_of(self, key)
-  if not path then
-    return nil, header
-  end
-  return quiet(path, file.remove(path))
+  return on_file(self, key, file.remove)
 end
 
 --- Ends with the process that holds it, or with the guard, and not by a time to live. All locks of
 --- a directory are on one file there, each on a byte of its own.
 function Store:try_lock(name)
-  local path, header = path_of(self, name)
-  if not path then
-    return nil, header
-  end
-  return file_lock.try(path, use_of(self))
+  return on_file(self, name, file_lock.try)
 end
 
 function Store:unlock(handle) -- luacheck: ignore 212
-  return file_lock.release(handle)
+  return file.unlock(handle)
 end
 
 local MARK = "tokencache-mark:"

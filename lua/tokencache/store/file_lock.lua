@@ -15,7 +15,7 @@ local file_lock = {}
 ---@return any guard  its collection ends the lock; or a tokencache.Error
 function file_lock.try(path, use)
   local guard, handle = core.file.new_lock()
-  local locked, more = file.try_lock(path, handle, use)
+  local locked, more = file.try_lock(path, use, handle)
   if locked then
     return handle, guard
   end
@@ -23,12 +23,6 @@ function file_lock.try(path, use)
     return file_lock.try(path, use)
   end
   return locked, locked == nil and more or nil
-end
-
----@param handle string
----@return true
-function file_lock.release(handle)
-  return file.unlock(handle)
 end
 
 return file_lock

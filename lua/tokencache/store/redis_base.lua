@@ -57,6 +57,15 @@ local function reserved(self, key)
   self.unreserved = key
 end
 
+--- A command about an entry.
+local function entry_command(self, name, key, ...)
+  local err = reserved(self, key)
+  if err then
+    return nil, err
+  end
+  return command(self, name, key, ...)
+end
+
 function Store:get(key)
   local err = key ~= self.unreserved and reserved(self, key)
   if err then
@@ -71,22 +80,14 @@ end
 
 function Store:set(key, bytes, ttl)
   check_bytes("store.redis", bytes)
-  local err = reserved(self, key)
-  if err then
-    return nil, err
-  end
   if ttl then
-    return errors.done(command(self, "SET", key, bytes, "PX", milliseconds(ttl)))
+    return errors.done(entry_command(self, "SET", key, bytes, "PX", milliseconds(ttl)))
   end
-  return errors.done(command(self, "SET", key, bytes))
+  return errors.done(entry_command(self, "SET", key, bytes))
 end
 
 function Store:delete(key)
-  local err = reserved(self, key)
-  if err then
-    return nil, err
-  end
-  return errors.done(command(self, "DEL", key))
+  return errors.done(entry_command(self, "DEL", key))
 end
 
 local SAME = "same" -- the time that the entry has left

@@ -159,22 +159,25 @@ local function lasting(ttl)
   return ttl > LEAST_TTL and math.min(ttl, MOST_TTL) or LEAST_TTL -- of a NaN too
 end
 
---- What is there, if it is an entry, and its slot.
+--- What is there, if it is an entry, and its slot; and an error, if the key cannot have one.
 local function find(self, key)
+  local err = refusal(key)
+  if err then
+    return nil, nil, err
+  end
   local bytes, flags = self.dict:get(key)
   if type(bytes) == "string" then
     return bytes, flags
   end
-  return nil, nil, bytes == nil and flags -- what went wrong, if something did
+  return nil, nil, bytes == nil and flags and failure(flags) or nil
 end
 
 function Store:set(key, bytes, ttl)
   check_bytes("store.shared_dict", bytes)
-  local err = refusal(key)
+  local old, slot, err = find(self, key)
   if err then
     return nil, err
   end
-  local old, slot = find(self, key)
   local ok, problem = save(self, key, old, slot, bytes, lasting(ttl))
   if not ok then
     return nil, failure(problem)
@@ -192,11 +195,10 @@ local function remove(self, key, slot)
 end
 
 function Store:delete(key)
-  local err = refusal(key)
+  local _, slot, err = find(self, key)
   if err then
     return nil, err
   end
-  local _, slot = find(self, key)
   return remove(self, key, slot)
 end
 
@@ -209,20 +211,15 @@ end
 --- microseconds, is lost, unless `old` is nil. Within a worker nothing comes in between.
 function Store:replace(key, old, bytes, ttl, handle)
   check_bytes("store.shared_dict", bytes, "replace", old)
-  local err = refusal(key)
+  local found, slot, err = find(self, key)
   if err then
     return nil, err
-  end
-  local found, slot, problem = find(self, key)
-  if problem then
-    return nil, failure(problem)
   elseif found ~= old or handle and is_anothers(self, handle) then
     return false
   elseif bytes == nil then
     return remove(self, key, slot)
   end
-  local ok
-  ok, problem = save(self, key, old, slot, bytes, lasting(ttl), old == nil)
+  local ok, problem = save(self, key, old, slot, bytes, lasting(ttl), old == nil)
   if not ok and problem ~= "exists" then
     return nil, failure(problem)
   end

@@ -67,11 +67,11 @@ local NO_USE = {}
 
 --- Tries to take the lock of a file without waiting.
 ---@param path string
----@param handle string  from new_lock
 ---@param use? tokencache.FileUse
+---@param handle string  from new_lock
 ---@return boolean?      false: another holds it
 ---@return boolean|tokencache.Error|nil here  that other is this very process
-function worker.try_lock(path, handle, use)
+function worker.try_lock(path, use, handle)
   use = use or NO_USE
   if use.directory then
     return file.try_lock(use.directory, handle, use.allow_foreign, path:match("[^/]*$"))
@@ -88,16 +88,26 @@ end
 --- Calls `work` and returns its results; under the lock of the file, if a handle is given. Where
 --- that lock has ended, it is taken anew for the time being; `work` is left out, and the result
 --- false, where another holds it.
-local function under_lock(path, handle, use, work, ...)
+local function under_lock(path, use, handle, work, ...)
   if not handle or file.holds_lock(handle) then
     return work(path, use, ...)
   end
   local guard, own = file.new_lock()
-  local locked, err = worker.try_lock(path, own, use)
+  local locked, err = worker.try_lock(path, use, own)
   if not locked then
     return locked, locked == nil and err or nil
   end
   return unlocked(guard, own, work(path, use, ...))
+end
+
+--- Writes the file, whatever it holds.
+---@param path string
+---@param use tokencache.FileUse
+---@param bytes string
+---@return true?
+---@return tokencache.Error?
+function worker.put(path, use, bytes)
+  return file.write(path, (use.header or "") .. bytes)
 end
 
 local function replace(path, use, old, bytes)
@@ -109,20 +119,20 @@ local function replace(path, use, old, bytes)
   elseif bytes == nil then
     return file.remove(path)
   end
-  return file.write(path, (use.header or "") .. bytes)
+  return worker.put(path, use, bytes)
 end
 
 --- Writes the file if it holds `old`. Another program that knows no lock may write it between the
 --- look and the rename, and is overwritten: no system call renames only over what was read.
 ---@param path string
+---@param use tokencache.FileUse
 ---@param old string?     nil: only if there is no file
 ---@param bytes string?   nil: the file is removed
 ---@param handle string?  the file's lock, from try_lock
----@param use tokencache.FileUse
 ---@return boolean?       false: it holds something else, or another holds the lock
 ---@return tokencache.Error?
-function worker.replace(path, old, bytes, handle, use)
-  return under_lock(path, handle, use, replace, old, bytes)
+function worker.replace(path, use, old, bytes, handle)
+  return under_lock(path, use, handle, replace, old, bytes)
 end
 
 local function can_save(path, use, bytes)
@@ -132,18 +142,20 @@ local function can_save(path, use, bytes)
   elseif now ~= bytes then
     return false
   end
-  return file.can_replace(path, #(use.header or "") + #(bytes or "") + ROOM)
+  local can
+  can, err = file.can_replace(path, #(use.header or "") + #(bytes or "") + ROOM)
+  return can and bytes, err
 end
 
 --- Whether `replace` can be expected to succeed; the file is not touched.
 ---@param path string
+---@param use tokencache.FileUse
 ---@param bytes string?   what it holds
 ---@param handle string?
----@param use tokencache.FileUse
----@return boolean?       false: as of replace
+---@return string|false|nil bytes  the same; false: as of replace
 ---@return tokencache.Error?
-function worker.can_save(path, bytes, handle, use)
-  return under_lock(path, handle, use, can_save, bytes)
+function worker.can_save(path, use, bytes, handle)
+  return under_lock(path, use, handle, can_save, bytes)
 end
 
 local function begins_with_one(name, starts)
