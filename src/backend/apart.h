@@ -1,7 +1,6 @@
 /* Work that takes as long as it likes, such as the C library's when it looks up a name: done in a
    thread of its own, which is waited for until a deadline. */
-#ifndef TC_APART_H
-#define TC_APART_H
+#pragma once
 
 #include "core/error.h"
 
@@ -16,5 +15,3 @@ typedef struct tc_apart {
    left to themselves already.) TC_ERR_NOMEM: nothing was done. Where the system gives no thread,
    the work is done in this one, however long it takes. */
 int tc_apart_do(const tc_apart *task, double deadline);
-
-#endif

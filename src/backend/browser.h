@@ -1,7 +1,6 @@
 /* The user's web browser: $BROWSER, a list of commands separated by colons of which each is tried
    until one works; without it xdg-open, then open. No shell is involved. */
-#ifndef TC_BROWSER_H
-#define TC_BROWSER_H
+#pragma once
 
 #include <sys/types.h>
 
@@ -29,5 +28,3 @@ bool tc_browser_failed(tc_browser *browser);
 
 /* Leaves the browser running, and frees. */
 void tc_browser_close(tc_browser *browser);
-
-#endif

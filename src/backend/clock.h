@@ -1,6 +1,5 @@
 /* Deadlines are kept by a clock that nobody sets. */
-#ifndef TC_CLOCK_H
-#define TC_CLOCK_H
+#pragma once
 
 #include <time.h>
 
@@ -28,5 +27,3 @@ static inline double tc_unix_time(void) {
   (void)clock_gettime(CLOCK_REALTIME, &t);
   return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
-
-#endif

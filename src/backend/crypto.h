@@ -1,6 +1,5 @@
 /* Random bytes, digests and sealed messages, over OpenSSL's libcrypto. */
-#ifndef TC_CRYPTO_H
-#define TC_CRYPTO_H
+#pragma once
 
 #include "core/buf.h"
 #include "core/error.h"
@@ -24,5 +23,3 @@ int tc_seal(tc_buf *out, tc_str secret, tc_str aad, tc_str plaintext, tc_error *
 /* Appends what was sealed. TC_SEAL_FORGED if this secret and aad did not seal it: nothing has been
    appended then. */
 int tc_unseal(tc_buf *out, tc_str secret, tc_str aad, tc_str sealed, tc_error *err);
-
-#endif

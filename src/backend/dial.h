@@ -1,6 +1,5 @@
 /* Connections to servers, made within a deadline. */
-#ifndef TC_DIAL_H
-#define TC_DIAL_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -20,5 +19,3 @@ int tc_dial(const tc_dial_address *address, double deadline, int *fd, tc_error *
 /* Waits until `fd` is ready for `events` of poll(2), or has failed; false if the deadline came
    first. */
 bool tc_dial_wait(int fd, short events, double deadline);
-
-#endif

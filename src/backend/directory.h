@@ -1,6 +1,5 @@
 /* Directories: their names, and their own. */
-#ifndef TC_DIRECTORY_H
-#define TC_DIRECTORY_H
+#pragma once
 
 #include "core/buf.h"
 #include "core/error.h"
@@ -13,5 +12,3 @@ int tc_directory_list(const char *path, tc_buf *names, tc_error *err);
 /* Writes the absolute path without symbolic links to `real`, of PATH_MAX bytes. What does not
    exist yet keeps its name, after the path of what does. Returns 0 or an errno number. */
 int tc_directory_real_path(const char *path, char *real);
-
-#endif

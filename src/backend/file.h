@@ -2,8 +2,7 @@
    one. New files are private (mode 0600) from their first byte, others stay their owner's and their
    group's. Readers follow symbolic links, writers refuse them. Errors are TC_ERR_CACHE and name the
    path; their code is the errno's name. */
-#ifndef TC_FILE_H
-#define TC_FILE_H
+#pragma once
 
 #include <sys/types.h>
 
@@ -38,5 +37,3 @@ int tc_file_remove(const char *path, tc_error *err);
 
 /* Describes a file, or what was to become one, that is over the limit. */
 int tc_file_too_large(tc_error *err, const char *path);
-
-#endif

@@ -1,6 +1,5 @@
 /* Whether a file could be replaced, found out without touching it. */
-#ifndef TC_FILE_CHECK_H
-#define TC_FILE_CHECK_H
+#pragma once
 
 #include "core/error.h"
 
@@ -9,5 +8,3 @@
    path, its room on the disk allocated, and removed again; those that dead writers left there go
    too. */
 int tc_file_can_replace(const char *path, size_t size, tc_error *err);
-
-#endif

@@ -1,6 +1,5 @@
 /* Failed system calls on files, in words: "PATH: what; way out", with the errno's name as code. */
-#ifndef TC_FILE_ERROR_H
-#define TC_FILE_ERROR_H
+#pragma once
 
 #include <limits.h>
 #include <sys/types.h>
@@ -22,5 +21,3 @@ int tc_file_of_another(tc_error *err, const char *path, uid_t owner, const char 
 
 /* Describes a path whose name is longer than TC_FILE_NAME_MAX, or that is too long as a whole. */
 int tc_file_name_too_long(tc_error *err, const char *path);
-
-#endif

@@ -10,8 +10,7 @@
    The locks of a process are known to all its threads and Lua states by an id, plain data. An id of
    a lock that has ended, of another process, or made up, means nothing. After a fork the parent
    alone holds its locks. Errors are TC_ERR_CACHE and name the side file. */
-#ifndef TC_FILELOCK_H
-#define TC_FILELOCK_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -44,5 +43,3 @@ bool tc_filelock_is_side(const char *name);
 /* Tries to lock an open file without waiting. Returns 0 or an errno number, EWOULDBLOCK if it is
    taken. */
 int tc_filelock_flock(int fd);
-
-#endif

@@ -1,8 +1,7 @@
 /* A blocking HTTP/1.1 client for one request at a time, over libcurl. Connections are kept and used
    again. TLS is always verified, no redirect is followed, and nothing is sent twice. After a fork
    the child leaves the parent's connections alone and makes its own. */
-#ifndef TC_HTTP_H
-#define TC_HTTP_H
+#pragma once
 
 #include "core/buf.h"
 #include "core/error.h"
@@ -66,5 +65,3 @@ void tc_http_answer_free(tc_http_answer *answer);
 
 /* Closes the connections and frees the client; NULL is no client. */
 void tc_http_close(tc_http *http);
-
-#endif

@@ -1,6 +1,5 @@
 /* What libcurl's failures mean to a caller. */
-#ifndef TC_HTTP_ERROR_H
-#define TC_HTTP_ERROR_H
+#pragma once
 
 #include <curl/curl.h>
 
@@ -11,5 +10,3 @@
    `sent` tells whether the request may have reached the server. */
 int tc_http_error(tc_error *err, CURLcode code, const char *origin, const char *reason,
                   long proxy_status, bool sent);
-
-#endif

@@ -1,6 +1,5 @@
 /* The headers of a request as libcurl takes them. */
-#ifndef TC_HTTP_HEADERS_H
-#define TC_HTTP_HEADERS_H
+#pragma once
 
 #include "backend/http.h"
 
@@ -12,5 +11,3 @@ int tc_http_headers_make(struct curl_slist **list, const tc_http_header *headers
 
 /* Erases and frees; NULL is an empty list. */
 void tc_http_headers_free(struct curl_slist *list);
-
-#endif

@@ -1,7 +1,6 @@
 /* The sockets of an HTTP client: libcurl has them made here, so that a forked child can close its
    copies without libcurl. */
-#ifndef TC_HTTP_SOCKETS_H
-#define TC_HTTP_SOCKETS_H
+#pragma once
 
 #include <curl/curl.h>
 #include <sys/types.h>
@@ -24,5 +23,3 @@ int tc_http_close_socket(void *data, curl_socket_t fd);
 
 /* In a forked child: closes its copies of the parent's sockets. */
 void tc_http_abandon_sockets(tc_http_sockets *sockets);
-
-#endif

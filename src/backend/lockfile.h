@@ -1,7 +1,6 @@
 /* The files that locks are on: empty, made when first needed, never removed. Errors are
    TC_ERR_CACHE and name the file. */
-#ifndef TC_LOCKFILE_H
-#define TC_LOCKFILE_H
+#pragma once
 
 #include "core/error.h"
 
@@ -18,5 +17,3 @@ int tc_lockfile_open(const tc_lockfile *file, tc_error *err);
 
 /* Describes by an errno number why there is no lock. */
 int tc_lockfile_not_locked(const tc_lockfile *file, int number, tc_error *err);
-
-#endif

@@ -1,6 +1,5 @@
 /* Whose turn it is to log in at a fixed redirect port, among the processes of one user. */
-#ifndef TC_LOGIN_TURN_H
-#define TC_LOGIN_TURN_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -12,5 +11,3 @@
 bool tc_turn_take(int *turn, uint16_t port);
 
 void tc_turn_end(int *turn);
-
-#endif

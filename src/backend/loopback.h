@@ -1,7 +1,6 @@
 /* Listening sockets on a loopback address, for redirect URIs of native apps (RFC 8252 §7.3, §8.3).
  */
-#ifndef TC_LOOPBACK_H
-#define TC_LOOPBACK_H
+#pragma once
 
 #include <stdint.h>
 
@@ -13,5 +12,3 @@
    the one that this machine has. `*port` may be 0 for any that is free, and is the port afterwards.
    What `fds` gets does not block and is closed on exec; -1 where there is none, as on failure. */
 int tc_loopback_listen(const char *host, uint16_t *port, int fds[TC_LOOPBACK_MOST], tc_error *err);
-
-#endif

@@ -1,7 +1,6 @@
 /* Who is at the other end of a connection over the loopback. Every user of the machine may connect
    there; Linux' tables of TCP sockets tell whose socket it is. */
-#ifndef TC_LOOPBACK_PEER_H
-#define TC_LOOPBACK_PEER_H
+#pragma once
 
 #include <stdint.h>
 
@@ -28,5 +27,3 @@ int tc_peers_open(tc_peers *peers, int listener, tc_error *err);
 bool tc_peers_trust(tc_peers *peers, int fd, int64_t *uid);
 
 void tc_peers_close(tc_peers *peers);
-
-#endif

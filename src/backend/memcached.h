@@ -5,8 +5,7 @@
 
    A server that is away fails its keys and no others, unless the options say
    --REMOVE-FAILED-SERVERS: then its keys move to the others until it is back. */
-#ifndef TC_MEMCACHED_H
-#define TC_MEMCACHED_H
+#pragma once
 
 #include <stdint.h>
 
@@ -55,5 +54,3 @@ int tc_memcached_delete(tc_memcached *memcached, tc_str key, tc_error *err);
 
 /* Closes the connections and frees the client; NULL is no client. Never waits for a server. */
 void tc_memcached_close(tc_memcached *memcached);
-
-#endif

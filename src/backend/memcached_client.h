@@ -1,6 +1,5 @@
 /* A client of libmemcached's, with the options of ours, and what is to be known of it. */
-#ifndef TC_MEMCACHED_CLIENT_H
-#define TC_MEMCACHED_CLIENT_H
+#pragma once
 
 #include <libmemcached/memcached.h>
 
@@ -45,5 +44,3 @@ bool tc_memcached_client_needs_lookup(tc_memcached_client *client, tc_str key);
 /* How long libmemcached waits for an answer, and for a connection. */
 void tc_memcached_client_set_patience(tc_memcached_client *client, double seconds,
                                       double to_connect);
-
-#endif

@@ -1,8 +1,7 @@
 /* What libmemcached's failures mean to a caller: "SERVER: what; way out", kind "cache", with
    libmemcached's name for it as code. Neither the server's words nor libmemcached's are quoted:
    they may hold whatever was sent. */
-#ifndef TC_MEMCACHED_ERROR_H
-#define TC_MEMCACHED_ERROR_H
+#pragma once
 
 #include <libmemcached/memcached.h>
 
@@ -20,5 +19,3 @@ int tc_memcached_late(tc_error *err, const char *server);
 
 /* Describes a string of options that libmemcached did not take. */
 int tc_memcached_options_error(tc_error *err, const char *options);
-
-#endif

@@ -1,6 +1,5 @@
 /* What becomes of connections that a forked child has inherited from its parent. */
-#ifndef TC_MEMCACHED_FORK_H
-#define TC_MEMCACHED_FORK_H
+#pragma once
 
 #include <libmemcached/memcached.h>
 #include <stdbool.h>
@@ -9,5 +8,3 @@
    that memcached_free can be called without a "quit" reaching a server on the parent's behalf.
    False where a connection could not be told from others; then the client must be left alone. */
 bool tc_memcached_disown(memcached_st *client);
-
-#endif

@@ -1,8 +1,7 @@
 /* Memory for libmemcached 1.1, which aborts the program (assert) or follows a null pointer where it
    finds no memory for an error's text or for a record of the lost server. A reserve stands in for
    those, and `exhausted` tells that it was needed: the operation has failed. */
-#ifndef TC_MEMCACHED_MEMORY_H
-#define TC_MEMCACHED_MEMORY_H
+#pragma once
 
 #include <libmemcached/memcached.h>
 #include <stdbool.h>
@@ -23,5 +22,3 @@ typedef struct tc_memcached_memory {
 
 /* Makes `client` allocate through `memory`, which is all zeros at first and outlives the client. */
 memcached_return_t tc_memcached_use_memory(memcached_st *client, tc_memcached_memory *memory);
-
-#endif

@@ -1,6 +1,5 @@
 /* The names of memcached servers: "host", "host:port", "[::1]:port", "/path/of/socket". */
-#ifndef TC_MEMCACHED_SERVER_H
-#define TC_MEMCACHED_SERVER_H
+#pragma once
 
 #include <netinet/in.h>
 
@@ -15,5 +14,3 @@ int tc_memcached_server_parse(const char *text, tc_memcached_server *server, tc_
 
 /* The other way round, for messages. */
 void tc_memcached_server_show(char *to, size_t size, const char *host, in_port_t port);
-
-#endif

@@ -1,7 +1,6 @@
 /* Mount points: a file on which another is mounted (`docker run -v token:/token`) can be read and
    written, but neither replaced nor removed. */
-#ifndef TC_MOUNT_H
-#define TC_MOUNT_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -12,5 +11,3 @@ bool tc_mount_is_at(int dir, const char *name);
 /* Reports whether /proc's list of mounts has `path`, an absolute one without symbolic links: what
    is asked where the kernel is older than 5.8. */
 bool tc_mount_is_listed(const char *path);
-
-#endif

@@ -1,6 +1,5 @@
 /* Whose a file is, and for whom it is. */
-#ifndef TC_OWNER_H
-#define TC_OWNER_H
+#pragma once
 
 #include <stdbool.h>
 #include <sys/stat.h>
@@ -22,5 +21,3 @@ tc_owner tc_owner_of(const struct stat *st);
 /* Gives an open file of this user's to the owner, which only root can do, and to the group, as far
    as this user can. Returns 0 or an errno number. */
 int tc_owner_give(int fd, const tc_owner *to);
-
-#endif

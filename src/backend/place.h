@@ -1,7 +1,6 @@
 /* The place of a file that is to be replaced or removed: its directory, held open, and its name
    there. Errors are TC_ERR_CACHE and name the path. */
-#ifndef TC_PLACE_H
-#define TC_PLACE_H
+#pragma once
 
 #include <limits.h>
 
@@ -44,5 +43,3 @@ int tc_place_not_regular(tc_error *err, const char *path, unsigned mode);
 
 /* Describes a path at which something is mounted. */
 int tc_place_mounted(tc_error *err, const char *path);
-
-#endif

@@ -2,8 +2,7 @@
    for the browser to come back from the authorization server. No threads; it works, and accepts
    connections, only while polled. What does not carry our state is answered and forgotten, and so
    is what another user of the machine sends. */
-#ifndef TC_REDIRECT_H
-#define TC_REDIRECT_H
+#pragma once
 
 #include <stdint.h>
 
@@ -44,5 +43,3 @@ int tc_redirect_poll(tc_redirect *redirect, double seconds, tc_str *query, tc_er
 
 /* Stops listening, erases and frees; NULL is no listener. */
 void tc_redirect_close(tc_redirect *redirect);
-
-#endif

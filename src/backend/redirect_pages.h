@@ -1,7 +1,6 @@
 /* What the redirect listener shows in the browser. Every page is a constant: nothing of a request
    is ever part of one. */
-#ifndef TC_REDIRECT_PAGES_H
-#define TC_REDIRECT_PAGES_H
+#pragma once
 
 typedef struct tc_redirect_page {
   const char *body;
@@ -12,5 +11,3 @@ extern const tc_redirect_page tc_redirect_success;
 extern const tc_redirect_page tc_redirect_failure;
 extern const tc_redirect_page tc_redirect_handoff; /* posts the URL's fragment back by script */
 extern const tc_redirect_page tc_redirect_empty;
-
-#endif

@@ -1,6 +1,5 @@
 /* Whether a query string, or a fragment, is the answer to the login that is waited for. */
-#ifndef TC_REDIRECT_QUERY_H
-#define TC_REDIRECT_QUERY_H
+#pragma once
 
 #include "core/error.h"
 
@@ -12,5 +11,3 @@ typedef enum tc_redirect_verdict {
 
 /* Judges the encoded parameters in `query` by the expected `state`. Fails without memory only. */
 int tc_redirect_judge(tc_str query, tc_str state, tc_redirect_verdict *verdict, tc_error *err);
-
-#endif

@@ -1,8 +1,7 @@
 /* A client of one Redis server, which keeps its connection. A connection that was lost is made
    anew, once for each command. After a fork the child leaves the parent's connection alone and
    makes its own. Errors are of kind "cache" and name the server. */
-#ifndef TC_REDIS_H
-#define TC_REDIS_H
+#pragma once
 
 #include "backend/redis_codec.h"
 #include "backend/stream.h"
@@ -42,5 +41,3 @@ int tc_redis_command(tc_redis *redis, const tc_str *words, size_t count, tc_redi
 
 /* Closes the connection and frees the client; NULL is no client. */
 void tc_redis_close(tc_redis *redis);
-
-#endif

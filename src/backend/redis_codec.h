@@ -1,7 +1,6 @@
 /* Redis's protocol (RESP 2), without I/O: commands into bytes, and bytes into replies by hiredis.
    Only what a cache needs: a reply is a string, an integer, nil or an error, and never an array. */
-#ifndef TC_REDIS_CODEC_H
-#define TC_REDIS_CODEC_H
+#pragma once
 
 #include "core/buf.h"
 #include "core/error.h"
@@ -46,5 +45,3 @@ void tc_redis_reader_close(tc_redis_reader *reader);
 
 /* Erases and frees what the reply holds. */
 void tc_redis_reply_free(tc_redis_reply *reply);
-
-#endif

@@ -1,6 +1,5 @@
 /* What Redis's error replies mean to the user of a cache. */
-#ifndef TC_REDIS_ERROR_H
-#define TC_REDIS_ERROR_H
+#pragma once
 
 #include "core/error.h"
 
@@ -9,5 +8,3 @@
    first of AUTH, is cut out. */
 int tc_redis_server_error(tc_error *err, const char *place, tc_str text, const tc_str *words,
                           size_t count);
-
-#endif

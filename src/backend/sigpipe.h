@@ -1,7 +1,6 @@
 /* Keeps a write to a closed connection from killing the program: libraries answer it with an error,
    but the signal comes first. Only the calling thread is touched. */
-#ifndef TC_SIGPIPE_H
-#define TC_SIGPIPE_H
+#pragma once
 
 #include <signal.h>
 #include <stdbool.h>
@@ -15,5 +14,3 @@ void tc_sigpipe_block(tc_sigpipe *saved);
 
 /* Drops the SIGPIPE that arrived since, and puts the signal mask back. Leaves errno alone. */
 void tc_sigpipe_restore(const tc_sigpipe *saved);
-
-#endif

@@ -2,8 +2,7 @@
    ends by its deadline, a time of tc_monotonic(). No call raises SIGPIPE. In a forked child the
    parent's stream can only be closed, which the parent does not notice. Messages name neither
    address nor bytes. */
-#ifndef TC_STREAM_H
-#define TC_STREAM_H
+#pragma once
 
 #include "backend/dial.h"
 
@@ -36,5 +35,3 @@ bool tc_stream_is_idle(tc_stream *stream);
 
 /* NULL is no stream. */
 void tc_stream_close(tc_stream *stream);
-
-#endif

@@ -1,6 +1,5 @@
 /* Where a symbolic link leads, for who wants to write there. */
-#ifndef TC_SYMLINK_H
-#define TC_SYMLINK_H
+#pragma once
 
 #include "core/error.h"
 
@@ -8,5 +7,3 @@
    not exist; of what is no link the path itself. Returns 0 or an error: a link of another user's is
    not followed. */
 int tc_symlink_target(const char *path, char *target, tc_error *err);
-
-#endif

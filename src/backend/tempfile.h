@@ -6,8 +6,7 @@
    temporary file of a living writer is never touched, and those of dead ones go with the next
    write, check or removal of NAME. A process id in the name would not do: the writers may be in
    several containers, each of which counts processes for itself, and ids are used again. */
-#ifndef TC_TEMPFILE_H
-#define TC_TEMPFILE_H
+#pragma once
 
 #include <limits.h>
 
@@ -47,5 +46,3 @@ bool tc_tempfile_sweep(int dir, const char *name);
 
 /* Whether `name` is itself that of a slot: it must not be used for anything else. */
 bool tc_tempfile_is_slot(const char *name);
-
-#endif

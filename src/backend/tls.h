@@ -1,6 +1,5 @@
 /* TLS for streams, over OpenSSL's libssl. */
-#ifndef TC_TLS_H
-#define TC_TLS_H
+#pragma once
 
 #include <openssl/ssl.h>
 
@@ -16,5 +15,3 @@ int tc_tls_error(const SSL *ssl, tc_error *err);
 /* Describes a connection that ended before anything came. In TLS 1.3 the client's handshake is over
    before the server has looked at its certificate, or found none. */
 int tc_tls_refused(tc_error *err);
-
-#endif

@@ -1,7 +1,6 @@
 /* A growing run of bytes that erases what it held. An append that finds no memory marks the buffer
    as failed and later appends do nothing, so a builder checks once, at its end. */
-#ifndef TC_BUF_H
-#define TC_BUF_H
+#pragma once
 
 #include "core/str.h"
 
@@ -32,5 +31,3 @@ void tc_buf_free(tc_buf *buf);
 static inline tc_str tc_buf_str(const tc_buf *buf) {
   return (tc_str){buf->data != NULL ? buf->data : "", buf->len};
 }
-
-#endif

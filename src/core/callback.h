@@ -1,6 +1,5 @@
 /* The authorization response: what comes back through the browser (RFC 6749 §4.1.2, §4.2.2). */
-#ifndef TC_CALLBACK_H
-#define TC_CALLBACK_H
+#pragma once
 
 #include "core/buf.h"
 #include "core/error.h"
@@ -43,5 +42,3 @@ int tc_callback_check(const tc_callback *callback, const tc_callback_expectation
                       tc_error *err);
 
 void tc_callback_free(tc_callback *callback);
-
-#endif

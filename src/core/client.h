@@ -1,6 +1,5 @@
 /* The OAuth client: who asks, where, and for what. Fixed once made, but for where. */
-#ifndef TC_CLIENT_H
-#define TC_CLIENT_H
+#pragma once
 
 #include "core/buf.h"
 #include "core/token.h"
@@ -79,5 +78,3 @@ bool tc_client_owns(const tc_client *client, const tc_token *token);
 
 /* What `token` is worth to this client at `now` (Unix seconds). */
 tc_fitness tc_client_judge(const tc_client *client, const tc_token *token, double now);
-
-#endif

@@ -1,6 +1,5 @@
 /* Servers and transports that echo the request in their error messages. */
-#ifndef TC_ECHO_H
-#define TC_ECHO_H
+#pragma once
 
 #include "core/str.h"
 
@@ -8,5 +7,3 @@
    secrets: the client's, the values in its form-encoded body but for the public ones, and the
    credentials of its Authorization. False: out of memory, and some may still be there. */
 bool tc_echo_hide(char *text, size_t len, tc_str client_secret, tc_str body, tc_str authorization);
-
-#endif

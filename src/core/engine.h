@@ -3,8 +3,7 @@
    tc_engine_start returns the first action; the caller carries it out and hands what came of it to
    tc_engine_resume, which returns the next, until TC_ACTION_RETURN or TC_ACTION_FAIL. The engine
    itself does no I/O, reads no clock and calls nobody back. */
-#ifndef TC_ENGINE_H
-#define TC_ENGINE_H
+#pragma once
 
 #include "core/buf.h"
 #include "core/grant.h"
@@ -165,5 +164,3 @@ bool tc_engine_token_is_dead(const tc_engine *engine);
 
 /* Erases and frees; an engine may be freed in any state. */
 void tc_engine_free(tc_engine *engine);
-
-#endif

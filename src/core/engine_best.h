@@ -1,6 +1,5 @@
 /* The token at hand of a flow engine: the best that its run knows of. For engine.c alone. */
-#ifndef TC_ENGINE_BEST_H
-#define TC_ENGINE_BEST_H
+#pragma once
 
 #include "core/engine.h"
 #include "core/transition.h"
@@ -45,5 +44,3 @@ tc_event tc_best_on_loaded(tc_engine *engine, const tc_result *result);
 
 /* The same after another process had the lock: it may have found the login dead. */
 tc_event tc_best_on_reloaded(tc_engine *engine, const tc_result *result);
-
-#endif

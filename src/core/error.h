@@ -3,8 +3,7 @@
    A C function that can fail returns 0 or one of the negative TC_ERR_ numbers, and describes the
    failure in the tc_error it was handed. Every number belongs to a kind; the kind is what callers
    of tokencache decide by. */
-#ifndef TC_ERROR_H
-#define TC_ERROR_H
+#pragma once
 
 #include "core/str.h"
 
@@ -84,5 +83,3 @@ int tc_error_set(tc_error *err, int number, const char *format, ...)
 /* Copies text of foreign origin, cut to `size` and with every control character and broken UTF-8
    sequence replaced, so that it can be shown. */
 void tc_error_copy_foreign(char *to, size_t size, tc_str from);
-
-#endif

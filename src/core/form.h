@@ -1,6 +1,5 @@
 /* application/x-www-form-urlencoded (RFC 6749 appendix B): bodies, query strings, fragments. */
-#ifndef TC_FORM_H
-#define TC_FORM_H
+#pragma once
 
 #include "core/buf.h"
 #include "core/error.h"
@@ -21,5 +20,3 @@ typedef struct tc_form_pair {
 
 /* Takes the next pair off `rest`; false when none is left. Empty pairs ("&&") are passed over. */
 bool tc_form_next(tc_str *rest, tc_form_pair *pair);
-
-#endif

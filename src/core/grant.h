@@ -1,6 +1,5 @@
 /* Grants: what the body of a token request holds (RFC 6749 §4). One entry each. */
-#ifndef TC_GRANT_H
-#define TC_GRANT_H
+#pragma once
 
 #include "core/client.h"
 
@@ -36,5 +35,3 @@ void tc_grant_request(const tc_grant *grant, const tc_client *client,
 /* Appends the body of a revocation request (RFC 7009 §2.1), likewise. `hint`: "refresh_token" or
    "access_token". */
 void tc_grant_revocation(const tc_client *client, tc_str token, tc_str hint, tc_buf *body);
-
-#endif

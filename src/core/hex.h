@@ -1,6 +1,5 @@
 /* Hexadecimal digits, of percent-encoding and of JSON's escapes. */
-#ifndef TC_HEX_H
-#define TC_HEX_H
+#pragma once
 
 /* The digit's value, or -1. */
 static inline int tc_hex_value(char c) {
@@ -9,5 +8,3 @@ static inline int tc_hex_value(char c) {
   if (c >= 'A' && c <= 'F') return c - 'A' + 10;
   return -1;
 }
-
-#endif

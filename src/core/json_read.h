@@ -5,8 +5,7 @@
    refused here. An error tells the reason and the place, and never quotes the text.
 
    A tolerant reader refuses a text only where it cannot tell where a value ends. */
-#ifndef TC_JSON_READ_H
-#define TC_JSON_READ_H
+#pragma once
 
 #include <stdint.h>
 
@@ -61,5 +60,3 @@ int tc_json_read(tc_json_reader *reader, tc_json_event *event, tc_error *err);
 
 /* Makes an error like the reader's own, for a caller that refuses what it just read. */
 int tc_json_refuse(const tc_json_reader *reader, const char *reason, tc_error *err);
-
-#endif

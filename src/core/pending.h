@@ -1,6 +1,5 @@
 /* What must be kept between sending a user away to log in and the user's return. */
-#ifndef TC_PENDING_H
-#define TC_PENDING_H
+#pragma once
 
 #include <stdint.h>
 
@@ -37,5 +36,3 @@ int tc_pending_check(const tc_pending *pending, tc_str client_id, tc_str redirec
                      tc_error *err);
 
 void tc_pending_free(tc_pending *pending);
-
-#endif

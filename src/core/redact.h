@@ -1,6 +1,5 @@
 /* Secrets are cut out of whatever is shown. */
-#ifndef TC_REDACT_H
-#define TC_REDACT_H
+#pragma once
 
 #include "core/str.h"
 
@@ -10,5 +9,3 @@
    four bytes are left: they would blot out ordinary words.
    False: out of memory, and nothing was replaced. */
 bool tc_redact(char *text, size_t len, tc_str secret);
-
-#endif

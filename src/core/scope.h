@@ -1,6 +1,5 @@
 /* Scopes as sets (RFC 6749 §3.3): words of printable ASCII, their order without meaning. */
-#ifndef TC_SCOPE_H
-#define TC_SCOPE_H
+#pragma once
 
 #include "core/buf.h"
 #include "core/error.h"
@@ -11,5 +10,3 @@ int tc_scope_normalize(tc_buf *out, tc_str text, tc_error *err);
 
 /* Whether every scope of `wanted` is among those of `granted`; absent and empty are the same. */
 bool tc_scope_is_subset(tc_str wanted, tc_str granted);
-
-#endif

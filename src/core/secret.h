@@ -1,6 +1,5 @@
 /* Secrets: erased when done with, compared in constant time. */
-#ifndef TC_SECRET_H
-#define TC_SECRET_H
+#pragma once
 
 #include "core/str.h"
 
@@ -9,5 +8,3 @@ void tc_wipe(void *data, size_t len);
 
 /* Compares without telling, by its duration, where the two differ. */
 bool tc_secret_equal(tc_str a, tc_str b);
-
-#endif

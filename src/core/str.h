@@ -1,6 +1,5 @@
 /* A borrowed run of bytes: not owned, not terminated, may hold NULs. */
-#ifndef TC_STR_H
-#define TC_STR_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -42,5 +41,3 @@ static inline tc_str tc_str_trim(tc_str text, tc_str blanks) {
 static inline bool tc_str_is_empty(tc_str s) {
   return s.len == 0;
 }
-
-#endif

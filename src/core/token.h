@@ -1,6 +1,5 @@
 /* A token_info as far as decisions depend on it. The rest of its fields stays with the caller. */
-#ifndef TC_TOKEN_H
-#define TC_TOKEN_H
+#pragma once
 
 #include <stdint.h>
 
@@ -66,5 +65,3 @@ int tc_token_assign(tc_token *to, const tc_token *from, tc_error *err);
 
 /* Erases and frees what tc_token_assign copied. */
 void tc_token_clear(tc_token *token);
-
-#endif

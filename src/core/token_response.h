@@ -1,6 +1,5 @@
 /* What a token endpoint's answer means (RFC 6749 §5.1, §5.2). */
-#ifndef TC_TOKEN_RESPONSE_H
-#define TC_TOKEN_RESPONSE_H
+#pragma once
 
 #include "core/client.h"
 
@@ -41,5 +40,3 @@ bool tc_token_response_knows(tc_str code);
    `token` counts: what came, if it did, with a token that cannot be used. */
 int tc_token_response_read(const tc_token_response *response, const tc_client *client, double now,
                            tc_token *token, tc_error *err);
-
-#endif

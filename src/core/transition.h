@@ -1,6 +1,5 @@
 /* The steps of the flow engine: which state follows which, as one table. For engine.c alone. */
-#ifndef TC_TRANSITION_H
-#define TC_TRANSITION_H
+#pragma once
 
 #include "core/engine.h"
 
@@ -33,5 +32,3 @@ extern const size_t tc_transition_count;
 
 /* Every event of every state has a row: one without is a mistake of the engine's. */
 tc_state tc_transition_from(tc_state from, tc_event on);
-
-#endif

@@ -1,6 +1,5 @@
 /* URLs, as far as OAuth endpoints and redirect URIs need them (RFC 3986 §3). */
-#ifndef TC_URL_H
-#define TC_URL_H
+#pragma once
 
 #include "core/error.h"
 
@@ -23,5 +22,3 @@ int tc_url_check_endpoint(const char *name, tc_str text, bool may_be_plain, tc_e
 
 /* 127.0.0.0/8 and ::1 as literals, and "localhost". */
 bool tc_url_is_loopback(const tc_url *url);
-
-#endif

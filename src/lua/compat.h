@@ -1,7 +1,6 @@
 /* The one place that knows which Lua this is. The bindings are written to the Lua 5.3 API; what
    5.1 and LuaJIT lack is supplied here under names of our own. */
-#ifndef TC_LUA_COMPAT_H
-#define TC_LUA_COMPAT_H
+#pragma once
 
 #include <lauxlib.h>
 #include <lua.h>
@@ -51,6 +50,4 @@ static inline int tc_compat_absindex(lua_State *L, int index) {
 /* 5.1 keeps a table beside each userdata as its environment. */
 #define lua_getuservalue(L, index) lua_getfenv(L, index)
 #define lua_setuservalue(L, index) lua_setfenv(L, index)
-#endif
-
 #endif

@@ -1,6 +1,5 @@
 /* Texts as arguments. */
-#ifndef TC_LARGUMENT_H
-#define TC_LARGUMENT_H
+#pragma once
 
 #include "core/str.h"
 #include "lua/compat.h"
@@ -10,5 +9,3 @@ tc_str tc_lua_check_str(lua_State *L, int index);
 
 /* Neither empty nor with a NUL byte. */
 const char *tc_lua_check_path(lua_State *L, int index);
-
-#endif

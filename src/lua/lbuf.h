@@ -1,6 +1,5 @@
 /* A tc_buf owned by a userdata, so that it is freed whatever Lua raises in between. */
-#ifndef TC_LBUF_H
-#define TC_LBUF_H
+#pragma once
 
 #include "core/buf.h"
 #include "lua/compat.h"
@@ -27,5 +26,3 @@ void tc_lua_push_buf(lua_State *L);
 
 /* Erases the buffer at `index` and keeps it. A call that fails need not. */
 void tc_lua_give_buf_back(lua_State *L, int index);
-
-#endif

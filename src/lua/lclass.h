@@ -1,6 +1,5 @@
 /* Metatables of our userdata and errors, one per Lua state and name. */
-#ifndef TC_LCLASS_H
-#define TC_LCLASS_H
+#pragma once
 
 #include "lua/compat.h"
 
@@ -18,5 +17,3 @@ void *tc_lua_new_object(lua_State *L, size_t size, const char *name, const luaL_
 /* The userdata at 1 of a method, which raises where it is of another class. Does what
    luaL_checkudata does at a third of the cost. */
 void *tc_lua_check_self(lua_State *L, const char *name);
-
-#endif

@@ -1,6 +1,5 @@
 /* The client as a userdata. */
-#ifndef TC_LCLIENT_H
-#define TC_LCLIENT_H
+#pragma once
 
 #include "core/client.h"
 #include "lua/compat.h"
@@ -13,5 +12,3 @@ void tc_lua_check_open(lua_State *L, const tc_client *client);
 
 /* Adds new_client to the table on top of the stack. */
 void tc_lua_open_client(lua_State *L);
-
-#endif

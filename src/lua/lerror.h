@@ -1,6 +1,5 @@
 /* Errors on their way into Lua. */
-#ifndef TC_LERROR_H
-#define TC_LERROR_H
+#pragma once
 
 #include "core/error.h"
 #include "lua/compat.h"
@@ -22,5 +21,3 @@ int tc_lua_fail_collected(lua_State *L);
 
 /* Pushes the metatable that all errors share, made at the first call of each Lua state. */
 void tc_lua_push_error_metatable(lua_State *L);
-
-#endif

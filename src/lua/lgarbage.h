@@ -1,6 +1,5 @@
 /* Garbage that holds a lock. */
-#ifndef TC_LGARBAGE_H
-#define TC_LGARBAGE_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -10,5 +9,3 @@
    call that was abandoned or raised an error, and keeps the lock until it is collected. It takes a
    twentieth of the time at most: false where there was a collection just now. */
 bool tc_lua_collect_garbage(lua_State *L);
-
-#endif

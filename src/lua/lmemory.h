@@ -1,6 +1,5 @@
 /* The memory cache handler: keeps the token_info table itself. */
-#ifndef TC_LMEMORY_H
-#define TC_LMEMORY_H
+#pragma once
 
 #include "lua/lmemorylock.h"
 
@@ -10,5 +9,3 @@ tc_memory_lock *tc_lua_get_memory(lua_State *L, int index);
 
 /* Adds new_memory and memory_box to the table on top of the stack. */
 void tc_lua_open_memory(lua_State *L);
-
-#endif

@@ -1,7 +1,6 @@
 /* The lock of the memory handler: between the coroutines of one Lua state. It ends when it is
    released, when its time is over, or with its guard. */
-#ifndef TC_LMEMORYLOCK_H
-#define TC_LMEMORYLOCK_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -23,5 +22,3 @@ void tc_memory_lock_release(tc_memory_lock *lock, lua_Number handle);
 
 /* Reports whether somebody holds it by another handle; one that has ended is nobody's. */
 bool tc_memory_lock_is_of_another(const tc_memory_lock *lock, lua_Number handle);
-
-#endif

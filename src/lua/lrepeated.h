@@ -1,6 +1,5 @@
 /* A string that a server tends to send again: while it does, the Lua string is used again. */
-#ifndef TC_LREPEATED_H
-#define TC_LREPEATED_H
+#pragma once
 
 #include "core/str.h"
 #include "lua/compat.h"
@@ -17,5 +16,3 @@ bool tc_lua_repeat(lua_State *L, const tc_lua_repeated *last, tc_str bytes);
 void tc_lua_push_said(lua_State *L, tc_lua_repeated *last);
 
 void tc_lua_forget_repeated(lua_State *L, tc_lua_repeated *last);
-
-#endif

@@ -1,7 +1,6 @@
 /* Tokens in Lua: tables, the token_infos, or the values of those fields that decisions depend on.
  */
-#ifndef TC_LTOKEN_H
-#define TC_LTOKEN_H
+#pragma once
 
 #include "core/token.h"
 #include "lua/compat.h"
@@ -32,5 +31,3 @@ int tc_lua_push_window(lua_State *L, tc_window window);
 /* Puts into the token_info at `index`, which has its access_token, what else is known of the token,
    and takes away what is not. */
 void tc_lua_complete(lua_State *L, int index, const tc_token *token);
-
-#endif

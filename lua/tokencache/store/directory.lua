@@ -19,8 +19,8 @@ function directories.failure(directory)
   end
 end
 
---- Turns "something else is there" into a failure where the directory is gone: it may come back with
---- the entry in it.
+--- Turns "something else is there" into a failure where the directory is gone: it may come back
+--- with the entry in it.
 ---@param directory string
 function directories.unless_away(directory, result, err)
   local away = result == false and directories.failure(directory)
