@@ -23,7 +23,8 @@ describe("by its issuer alone, oidc-provider", function()
 
   local function options(name, changes)
     return server:options(name, { provider = provider, scope = "openid read",
-      redirect_uri = REDIRECT_URI, authorize = function(url) return server:login(url) end }, changes)
+      redirect_uri = REDIRECT_URI,
+      authorize = function(url) return server:login(url) end }, changes)
   end
 
   it("gives a token to a program", function()
