@@ -95,7 +95,7 @@ local function save_copy(flow, source, at, body)
   if not store or #body > MOST_COPIED then
     return
   end
-  local bytes, err = ("%.0f\n%s"):format(at, body), nil
+  local bytes, err = ("%.0f\n%s"):format(math.floor(at), body), nil
   if secret then
     bytes, err = sealed.seal(secret, "document " .. key, bytes)
   end

@@ -124,6 +124,18 @@ describe("a provider's metadata", function()
     end
   end)
 
+  it("is asked for anew where the coroutine that asked was dropped", function()
+    local provider = new_provider()
+    local stage = new_stage(provider)
+    provider.on = coroutine.yield
+    local dropped = coroutine.create(function() stage:flow(options()):get_access_token() end)
+    assert(coroutine.resume(dropped))
+    provider.on = nil
+    assert(stage:flow(options()):get_access_token())
+    assert.equal(2, #provider.asked)
+    assert.is_true(stage.monotonic < 50 + 21)
+  end)
+
   it("does not keep a token from serving that has seconds left, nor lose a login", function()
     local provider = new_provider()
     provider.on = function() return stages.refuse() end
@@ -257,6 +269,7 @@ end)
 describe("the copy in a store", function()
   local function new(provider, store, changes)
     local stage = new_stage(provider)
+    stage.now = 1000.7
     return stage:flow(options(merged({ store = store }, changes))), stage
   end
 
