@@ -39,7 +39,22 @@ tokencache.flow = lazy("tokencache.flow", {
 })
 
 tokencache.provider = lazy("tokencache.provider", {
+  atlassian = "tokencache.provider.atlassian",
+  auth0 = "tokencache.provider.auth0",
+  discord = "tokencache.provider.discord",
+  dropbox = "tokencache.provider.dropbox",
+  github = "tokencache.provider.github",
+  gitlab = "tokencache.provider.gitlab",
+  google = "tokencache.provider.google",
+  keycloak = "tokencache.provider.keycloak",
+  microsoft = "tokencache.provider.microsoft",
+  okta = "tokencache.provider.okta",
+  reddit = "tokencache.provider.reddit",
+  slack = "tokencache.provider.slack",
   spotify = "tokencache.provider.spotify",
+  strava = "tokencache.provider.strava",
+  twitch = "tokencache.provider.twitch",
+  zoom = "tokencache.provider.zoom",
 })
 
 tokencache.testing = lazy("tokencache.testing", {
