@@ -94,8 +94,8 @@ local function times_if_due(id)
   return times
 end
 
---- Hands a message to the logger. One that raises must not cost the caller a token: its message goes
---- to the default logger.
+--- Hands a message to the logger. One that raises must not cost the caller a token: its message
+--- goes to the default logger.
 local function write(level, message)
   local ok, err = require("tokencache.util.protected")(logger, level, message)
   if ok then

@@ -171,8 +171,10 @@ local mistakes = {
   { function() local _ = tokencache.flow.clientcredentials end,
     "tokencache.flow has no clientcredentials; there is authorization_code, "
       .. "client_credentials, implicit, pkce" },
-  { function() local _ = tokencache.provider.github end,
-    "tokencache.provider has no github; there is spotify" },
+  { function() local _ = tokencache.provider.nobody end,
+    "tokencache.provider has no nobody; there is atlassian, auth0, discord, dropbox, github, "
+      .. "gitlab, google, keycloak, microsoft, okta, reddit, slack, spotify, strava, twitch, "
+      .. "zoom" },
   { function() local _ = tokencache.store.dict end,
     "tokencache.store has no dict; there is encrypted, file, memcached, memory, redis, "
       .. "shared_dict, tiered" },
