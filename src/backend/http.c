@@ -128,6 +128,7 @@ static CURLcode set_options(CURL *curl, const tc_http_options *options) {
   SET(CURLOPT_NOSIGNAL, 1L);
   SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
   SET(CURLOPT_USERAGENT, "tokencache");
+  SET(CURLOPT_ACCEPT_ENCODING, ""); /* all that libcurl knows; some send it unasked */
   SET(CURLOPT_CONNECTTIMEOUT_MS, milliseconds(options->connect_timeout));
 #if LIBCURL_VERSION_NUM >= 0x075700
   SET(CURLOPT_QUICK_EXIT,

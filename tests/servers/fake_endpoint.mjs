@@ -8,6 +8,7 @@ import fs from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
 import net from 'node:net';
+import zlib from 'node:zlib';
 
 const certificates = process.argv[2];
 const MEGABYTE = 1024 * 1024;
@@ -104,6 +105,17 @@ const behaviours = {
     json(response, 200, token());
   },
   limit: ({ response, query }) => response.end(Buffer.alloc(Number(query.get('bytes')), ' ')),
+
+  // the encoding
+  encoded: ({ response, query }) => {
+    const text = query.has('bytes') ? Buffer.alloc(Number(query.get('bytes')), ' ')
+      : JSON.stringify(token({ expires_in: 3600 }));
+    const encode = { gzip: zlib.gzipSync, deflate: zlib.deflateSync, br: zlib.brotliCompressSync };
+    const names = query.get('as').split(' ');
+    const body = names.reduce((bytes, name) => encode[name](bytes), text);
+    response.writeHead(200, { 'Content-Encoding': names.join(', ') });
+    response.end(body.subarray(0, query.get('cut') ?? body.length));
+  },
 
   // the status
   status: ({ response, path, query }) => {

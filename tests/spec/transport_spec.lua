@@ -1,6 +1,7 @@
 local core = require "tokencache._core"
 local curl = require "tokencache.transport.curl"
 local fake_endpoint = require "support.fake_endpoint"
+local json = require "tokencache.json"
 local process = require "support.process"
 local unix = require "support.unix"
 
@@ -174,6 +175,35 @@ describe("the curl transport", function()
     it("a body of 1 MiB, and not a byte more", function()
       assert.equal(1048576, #assert(post(endpoint:url("limit?bytes=1048576"))).body)
       assert_fails("protocol", true, endpoint:url("limit?bytes=1048577"))
+    end)
+
+    for _, encoding in ipairs { "gzip", "deflate", "br", "gzip br" } do
+      local url = "encoded?as=" .. encoding:gsub(" ", "%%20")
+
+      it("a body that is encoded: " .. encoding, function()
+        local response = assert(post(endpoint:url(url)))
+        assert.equal("access-1", json.decode(response.body).access_token)
+      end)
+
+      it("a body of 1 MiB once it is decoded, and not a byte more: " .. encoding, function()
+        assert.equal(1048576, #assert(post(endpoint:url(url .. "&bytes=1048576"))).body)
+        local err = assert_fails("protocol", true, endpoint:url(url .. "&bytes=1048577"))
+        assert.matches("larger than", err.message)
+      end)
+    end
+
+    it("an error for a small body that becomes a large one", function()
+      assert_fails("protocol", true, endpoint:url("encoded?as=gzip%20gzip&bytes=30000000"))
+    end)
+
+    it("the token of an encoded body that breaks off behind it", function()
+      local response = assert(post(endpoint:url("encoded?as=gzip&cut=-4")))
+      assert.equal("access-1", json.decode(response.body).access_token)
+    end)
+
+    it("an error for an encoded body that is none", function()
+      endpoint:answer(200, "{}", { ["Content-Encoding"] = "gzip" })
+      assert_fails("protocol", true, endpoint:url("token"))
     end)
 
     it("an error for what is too large", function()
