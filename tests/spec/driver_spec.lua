@@ -36,12 +36,12 @@ describe("a call", function()
     local stage = stages.new()
     stage.on.request = function()
       return stages.answer { access_token = "t", nested = { list = { 1, 2 } }, client_id = "x",
-        expires_at = 7 }
+        expires_at = "5000" }
     end
     local info = stage:flow():get_token_info()
     assert.same({ list = { 1, 2 } }, info.nested)
     assert.equal(stages.CLIENT_ID, info.client_id)
-    assert.is_nil(info.expires_at)
+    assert.equal(5000, info.expires_at)
   end)
 
   it("does not save a refresh token, which it would take for a user's login", function()
