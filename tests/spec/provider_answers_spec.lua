@@ -404,3 +404,37 @@ describe("on_answer", function()
     end)
   end
 end)
+
+describe("flows that share a key", function()
+  local function expect_warning(one, other, ...)
+    for _ = 1, 3 do
+      one:get_access_token()
+      other:get_access_token()
+    end
+    assert.equal(6, #stage.requests)
+    assert.equal(1, #stage.logged)
+    for _, part in ipairs { ... } do
+      assert.matches(part, stage.logged[1], 1, true)
+    end
+  end
+
+  it("and differ in scope are warned of once, with both", function()
+    expect_warning(stage:flow { scope = "a b" }, stage:flow { scope = "c" },
+      'a token for the client "an-id" and the scope "c" takes the place of one for the client '
+        .. '"an-id" and the scope "a b" in the cache')
+  end)
+
+  it("and differ in the client are too", function()
+    expect_warning(stage:flow {}, stage:flow { client_id = "other" },
+      'the client "other" and the scope ""', 'the client "an-id" and the scope ""')
+  end)
+
+  it("are not where one asks for no more than the other, or the token has ended", function()
+    stage:flow({ scope = "a b" }):get_access_token()
+    stage:flow({ scope = "b" }):get_access_token()
+    stage.now = 9000
+    stage:flow({ scope = "c" }):get_access_token()
+    assert.equal(2, #stage.requests)
+    assert.same({}, stage.logged)
+  end)
+end)

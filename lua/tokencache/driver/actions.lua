@@ -2,6 +2,7 @@
 --- outcome ("ok", "none" or "failed") and what belongs to it, see engine:resume in
 --- src/lua/lengine.c. No pcall here: a handler, a transport or a sleep may yield, also on Lua 5.1.
 
+local core = require "tokencache._core"
 local debt = require "tokencache.account.debt"
 local debt_timers = require "tokencache.account.debt_timers"
 local endpoint = require "tokencache.transport.endpoint"
@@ -307,8 +308,26 @@ function actions.request(run, url, authorization, body, timeout, deadline, origi
     run.object and token_info.end_in(run.object), is_dead, failure
 end
 
+local function described(info)
+  return core.printable(('the client "%s" and the scope "%s"'):format(info.client_id or "",
+    info.requested_scope or info.scope or ""))
+end
+
+--- Warns where the cache held a token of another client or scope, which has not ended: flows that
+--- share an entry take each other's tokens away at each call.
+local function warn_of_sharing(run, info)
+  local held, now = run.read and run.read.info, run.flow.now()
+  local left = held and (token_info.left(held, now) or 1) or 0
+  if left > 0 and run.flow.client:judge(now, token_info.flat(held)) == "unfit" then
+    log.once("warning", "shared: " .. run.account.id, "a token for ", described(info), " takes the "
+      .. "place of one for ", described(held), " in the cache; if several programs or flows share "
+      .. "that key, give each its own, or all of them the same scope")
+  end
+end
+
 --- Warns of what a new token shows to be set wrong.
 local function warn_of(run, info)
+  warn_of_sharing(run, info)
   local flow, lifetime = run.flow, tonumber(info.expires_in)
   if lifetime == 0 then
     log.once("warning", "no lifetime: " .. flow.client_id, "the provider's tokens have no lifetime "
