@@ -36,10 +36,10 @@ SHARED_LUA := src/lua/largument.c src/lua/lbuf.c src/lua/lclass.c src/lua/lerror
               src/core/secret.c src/core/utf8.c
 
 FILE := $(wildcard src/backend/file*.c) src/backend/directory.c src/backend/lockfile.c src/backend/mount.c src/backend/owner.c \
-        src/backend/place.c src/backend/symlink.c src/backend/tempfile.c src/lua/lfile.c src/lua/lfilelock.c
+        src/backend/place.c src/backend/symlink.c src/backend/tempfile.c src/lua/lfile.c
 
 SOURCES__core := $(filter-out $(JSON),$(CORE)) $(FILE) src/lua/lcore.c src/lua/latclose.c src/lua/lauthorization.c src/lua/lclient.c \
-                 src/lua/lengine.c src/lua/lgarbage.c src/lua/lint64.c src/lua/lmemory.c src/lua/lmemorylock.c \
+                 src/lua/lengine.c src/lua/lgarbage.c src/lua/lint64.c src/lua/lmemory.c \
                  src/lua/ltoken.c
 SOURCES__json := $(JSON) src/lua/lint64.c src/lua/ljson.c
 SOURCES__http := $(wildcard src/backend/http*.c) src/backend/process.c src/backend/sigpipe.c src/core/url.c \

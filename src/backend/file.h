@@ -35,5 +35,11 @@ int tc_file_write(const char *path, tc_str bytes, tc_error *err);
 /* Removes the file and what killed writers left beside it. No file is no error. */
 int tc_file_remove(const char *path, tc_error *err);
 
+/* Reports whether tc_file_write of up to `size` bytes is to be expected to succeed: returns 0, or
+   the error that it would end with. The file is not touched: a temporary one of that size is made
+   beside it, its room on the disk allocated, and removed again; those that dead writers left go
+   too. */
+int tc_file_can_replace(const char *path, size_t size, tc_error *err);
+
 /* Describes a file, or what was to become one, that is over the limit. */
 int tc_file_too_large(tc_error *err, const char *path);

@@ -1,10 +1,9 @@
-#include "backend/file_check.h"
+#include "backend/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "backend/file.h"
 #include "backend/mount.h"
 #include "backend/place.h"
 #include "backend/tempfile.h"

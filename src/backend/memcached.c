@@ -8,7 +8,6 @@
 #include "backend/clock.h"
 #include "backend/memcached_client.h"
 #include "backend/memcached_error.h"
-#include "backend/memcached_expiry.h"
 #include "backend/memcached_fork.h"
 #include "backend/process.h"
 #include "core/buf.h"
@@ -16,6 +15,9 @@
 /* An address has this part of the time for connecting: where it does not answer, libmemcached
    should have noticed that before it is given up. */
 #define CONNECTING 0.9
+
+#define LONGEST_IN_SECONDS (60 * 60 * 24 * 30)
+#define LONG_AGO (LONGEST_IN_SECONDS + 1) /* a date in 1970; the binary protocol has no -1 */
 
 typedef tc_memcached_client client;
 
@@ -135,14 +137,25 @@ static memcached_return_t send_get(client *c, const command *cmd) {
   return status == MEMCACHED_SUCCESS || !is_answer(status) ? MEMCACHED_PROTOCOL_ERROR : status;
 }
 
+/* Memcached's exptime: 0 is for ever, up to 30 days are seconds from now, anything above is a date
+   in Unix seconds. Dates end where 32 bits do: what is beyond is kept for ever. */
+static time_t expiry_of(double ttl) {
+  time_t now = time(NULL);
+  if (ttl == TC_MEMCACHED_FOR_EVER) return 0;
+  if (!(ttl > 0)) return LONG_AGO;
+  ttl = ceil(ttl);
+  if (ttl <= LONGEST_IN_SECONDS) return (time_t)ttl;
+  return ttl > (double)INT32_MAX - (double)now ? 0 : now + (time_t)ttl;
+}
+
 static memcached_return_t send_store(client *c, const command *cmd) {
   return cmd->store(c->st, cmd->key.data, cmd->key.len, cmd->value.data, cmd->value.len,
-                    tc_memcached_expiry(cmd->ttl, time(NULL)), 0);
+                    expiry_of(cmd->ttl), 0);
 }
 
 static memcached_return_t send_cas(client *c, const command *cmd) {
   return memcached_cas(c->st, cmd->key.data, cmd->key.len, cmd->value.data, cmd->value.len,
-                       tc_memcached_expiry(cmd->ttl, time(NULL)), 0, cmd->cas);
+                       expiry_of(cmd->ttl), 0, cmd->cas);
 }
 
 static memcached_return_t send_delete(client *c, const command *cmd) {

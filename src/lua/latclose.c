@@ -1,6 +1,5 @@
-#include "lua/latclose.h"
-
 #include "lua/lclass.h"
+#include "lua/lparts.h"
 
 #define METATABLE "tokencache.atclose"
 

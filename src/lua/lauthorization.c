@@ -1,5 +1,3 @@
-#include "lua/lauthorization.h"
-
 #include "core/callback.h"
 #include "core/form.h"
 #include "core/pending.h"
@@ -10,6 +8,7 @@
 #include "lua/lclass.h"
 #include "lua/lclient.h"
 #include "lua/lerror.h"
+#include "lua/lparts.h"
 #include "lua/ltoken.h"
 
 /* Both live on the stack only, so that what Lua raises in between frees them. */

@@ -5,6 +5,7 @@
 #include "lua/lbuf.h"
 #include "lua/lclass.h"
 #include "lua/lerror.h"
+#include "lua/lparts.h"
 #include "lua/ltoken.h"
 
 #define METATABLE "tokencache.client"

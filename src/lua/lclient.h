@@ -9,6 +9,3 @@ tc_client *tc_lua_check_client(lua_State *L, int index);
 
 /* Raises if the client, which is kept in memory, has been finalized. */
 void tc_lua_check_open(lua_State *L, const tc_client *client);
-
-/* Adds new_client to the table on top of the stack. */
-void tc_lua_open_client(lua_State *L);

@@ -7,15 +7,10 @@
 #include "backend/clock.h"
 #include "core/base64.h"
 #include "lua/largument.h"
-#include "lua/latclose.h"
-#include "lua/lauthorization.h"
 #include "lua/lbuf.h"
-#include "lua/lclient.h"
-#include "lua/lengine.h"
 #include "lua/lerror.h"
-#include "lua/lfile.h"
 #include "lua/lgarbage.h"
-#include "lua/lmemory.h"
+#include "lua/lparts.h"
 
 TC_EXPORT int luaopen_tokencache__core(lua_State *L);
 
@@ -115,7 +110,6 @@ int luaopen_tokencache__core(lua_State *L) {
   };
   luaL_newlib(L, functions);
   tc_lua_open_file(L);
-  lua_setfield(L, -2, "file");
   tc_lua_open_at_close(L);
   tc_lua_open_memory(L);
   tc_lua_open_client(L);

@@ -1,5 +1,3 @@
-#include "lua/lengine.h"
-
 #include "backend/clock.h"
 #include "core/engine.h"
 #include "core/retry_after.h"
@@ -7,6 +5,7 @@
 #include "lua/lclient.h"
 #include "lua/lerror.h"
 #include "lua/lint64.h"
+#include "lua/lparts.h"
 #include "lua/ltoken.h"
 
 #define METATABLE "tokencache.engine"
