@@ -72,15 +72,13 @@ end
 
 --- OpenID Connect's place comes first: nearly all providers have it, also those that are no more
 --- than authorization servers, and it says the more where there are both. openid-client and Spring
---- Security look in this order too.
+--- Security look in this order too. Some redirect from there to the same with a slash.
 local function urls_of(issuer)
   local url = core.parse_url(issuer)
   local origin = issuer:sub(1, #issuer - #url.path)
   local path = url.path:gsub("/$", "")
-  return {
-    origin .. path .. "/.well-known/openid-configuration",
-    origin .. "/.well-known/oauth-authorization-server" .. path,
-  }
+  local openid = origin .. path .. "/.well-known/openid-configuration"
+  return { openid, origin .. "/.well-known/oauth-authorization-server" .. path, openid .. "/" }
 end
 
 --- What is wrong with an issuer (RFC 8414 §2), if anything.

@@ -119,7 +119,7 @@ local function problem_of_answer(response, object)
   elseif status >= 400 then
     return "config", ("answered with status %d"):format(status), true
   elseif status >= 300 then
-    return "config", ("redirects (status %d), which is not followed"):format(status)
+    return "config", ("redirects (status %d), which is not followed"):format(status), true
   elseif not object then
     return "protocol", "answered with something other than a JSON object", true
   elseif status ~= OK then
@@ -151,23 +151,24 @@ local function fetch_from(flow, source, url, deadline, held)
   return nil, errors.new(kind, url .. " " .. problem, { status = response.status }), is_elsewhere
 end
 
-local function fetch(flow, source, deadline, held)
-  local messages, result = {}, nil
+local function fetch(flow, entry, source, deadline, held)
+  local messages, err = {}, nil
   for i, url in ipairs(source.urls) do
-    local value, is_elsewhere
-    value, result, is_elsewhere = fetch_from(flow, source, url, deadline, held)
+    entry.busy_until = flow.io.monotonic() + MOST_TIME
+    local value, result, is_elsewhere = fetch_from(flow, source, url, deadline, held)
     if value ~= nil then
       return value, result
     end
     messages[i] = result.message
+    err = is_elsewhere and err or result
     if not is_elsewhere then
       break
     end
   end
-  if result.kind == "config" or result.kind == "protocol" then
+  if err.kind == "config" or err.kind == "protocol" then
     messages[#messages + 1] = source.remedy
   end
-  return nil, errors.new(result.kind, table.concat(messages, "; "), { status = result.status })
+  return nil, errors.new(err.kind, table.concat(messages, "; "), { status = err.status })
 end
 
 local function take(flow, entry, value, at)
@@ -201,7 +202,7 @@ local function find(flow, entry, source, deadline, anew, held)
     return
   end
   local result
-  value, result = fetch(flow, source, deadline, held)
+  value, result = fetch(flow, entry, source, deadline, held)
   if value == nil then
     return fail(flow, entry, source, result)
   end
@@ -211,8 +212,7 @@ local function find(flow, entry, source, deadline, anew, held)
 end
 
 local function find_for_all(flow, entry, source, deadline, anew, held)
-  local io = flow.io
-  entry.busy_until = math.min(deadline, io.monotonic() + #source.urls * MOST_TIME)
+  entry.busy_until = flow.io.monotonic() + MOST_TIME
   find(flow, entry, source, deadline, anew, held)
   entry.busy_until = 0
   if entry.waiter then

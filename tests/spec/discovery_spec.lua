@@ -2,7 +2,9 @@
 -- there is no such document. What becomes of a document that is there: discovery_kept_spec.
 
 local discovery = require "tokencache.discovery"
+local django_provider = require "support.django_provider"
 local fake_endpoint = require "support.fake_endpoint"
+local merged = require "support.merged"
 local oidc_provider = require "support.oidc_provider"
 local process = require "tokencache.account.process"
 local tokencache = require "tokencache"
@@ -94,6 +96,47 @@ describe("by its issuer alone, oidc-provider", function()
   end)
 end)
 
+describe("by its issuer alone, django-oauth-toolkit #once", function()
+  local server
+
+  setup(function()
+    server = django_provider.start()
+  end)
+
+  teardown(function()
+    server:stop()
+  end)
+
+  local function new(flow, client, more)
+    return tokencache.flow[flow](merged(server.clients[client], { scope = "openid read",
+      provider = merged({ issuer = server.issuer }, more), cache = tokencache.cache.memory {},
+      redirect_uri = flow ~= "client_credentials" and django_provider.REDIRECT_URI or nil,
+      authorize = flow ~= "client_credentials" and function(url) return server:login(url) end
+        or nil }))
+  end
+
+  it("gives a token to a program", function()
+    assert(new("client_credentials", "machine"):get_access_token())
+  end)
+
+  it("lets users log in, renews their logins, and ends them where it is told how", function()
+    for _, client in ipairs { "public", "web" } do
+      local flow = new("pkce", client, { revocation_url = server.issuer .. "/revoke_token/" })
+      local token = assert(flow:get_access_token())
+      local renewed = assert(flow:refresh_access_token())
+      assert.are_not.equal(token, renewed.access_token)
+      assert.same({ true }, { flow:log_out() })
+      local _, err = flow:refresh_access_token(renewed.refresh_token)
+      assert.equal("reauthorize", err.kind)
+    end
+  end)
+
+  it("tells its keys", function()
+    local flow = new("pkce", "public")
+    assert.equal("RS256", discovery.keys(flow, flow.io.monotonic() + 10)[1].alg)
+  end)
+end)
+
 describe("where an issuer has no metadata, the error", function()
   local endpoint
 
@@ -120,9 +163,9 @@ describe("where an issuer has no metadata, the error", function()
   for behaviour, expected in pairs {
     ["status/404"] = { "config", "answered with status 404" },
     ["status/503"] = { "transient", "answered with status 503; try again later" },
-    html = { "config", "answered with something other than a JSON object" },
-    array = { "config", "answered with something other than a JSON object" },
-    empty = { "config", "answered with something other than a JSON object" },
+    html = { "protocol", "answered with something other than a JSON object" },
+    array = { "protocol", "answered with something other than a JSON object" },
+    empty = { "protocol", "answered with something other than a JSON object" },
     redirect = { "config", "redirects (status 302), which is not followed" },
     large = { "protocol", "larger than 1048576 bytes" },
     ["large-chunked"] = { "protocol", "larger than 1048576 bytes" },

@@ -104,8 +104,8 @@ function OidcProvider:token_requests()
   return tonumber(self:control("token_requests"))
 end
 
----@return { authorize: integer, metadata: integer, authorization_code?: integer,
----   refresh_token?: integer }
+---@return { authorize: integer, metadata: integer,
+---   authorization_code?: integer, refresh_token?: integer }
 function OidcProvider:counts()
   return assert(json.decode(self:control("counts")))
 end
