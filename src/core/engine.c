@@ -18,7 +18,7 @@
 
 /* What is to be done with what the login brought: a code to exchange, or the token itself. */
 static tc_event after_login(const tc_engine *engine) {
-  return engine->client->acquire != NULL ? EV_NEEDED : EV_UNSAVED;
+  return engine->login.code.len > 0 ? EV_NEEDED : EV_UNSAVED;
 }
 
 /* Another holds the lock. It is waited for as long as the run has time; after a login only for half
@@ -236,7 +236,11 @@ static tc_event on_authorized(tc_engine *engine, const tc_result *result) {
   tc_best_forget(engine); /* what the cache held may be another user's */
   engine->login.done = true;
   engine->lock.wait = 0;
-  if (engine->client->acquire == NULL) return on_response(engine, result->response);
+  if (result->response != NULL) {
+    replace(&engine->request.body, result->body);
+    return engine->request.body.failed ? tc_engine_fail(engine, TC_ERR_NOMEM, "")
+                                       : on_response(engine, result->response);
+  }
   replace(&engine->login.code, credential->code);
   replace(&engine->login.redirect_uri, credential->redirect_uri);
   replace(&engine->login.code_verifier, credential->code_verifier);

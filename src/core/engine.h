@@ -15,9 +15,9 @@ typedef enum tc_action {
   TC_ACTION_LOCK,      /* try once: OK; NONE when another holds it; FAILED with an error that ends
                           the run, or without one: the lock itself failed */
   TC_ACTION_SLEEP,     /* for `seconds`: OK, or FAILED with the error where one may not wait */
-  TC_ACTION_AUTHORIZE, /* let the user log in: OK with a code or, where the flow has no `acquire`,
-                          with the response; NONE: another login, for which this one has waited, may
-                          have brought a token; FAILED with the error */
+  TC_ACTION_AUTHORIZE, /* let the user log in: OK with a code, or with the response
+                          that has brought the token; NONE: another login, for which this one has
+                          waited, may have brought a token; FAILED with the error */
   TC_ACTION_PROBE,     /* show that the cache can take a new entry: OK; NONE: it holds another entry
                           by now; FAILED */
   TC_ACTION_REQUEST,   /* POST to the token endpoint: OK with the response, FAILED with the error,
@@ -81,9 +81,10 @@ typedef struct tc_result {
   tc_clocks clocks;
   tc_outcome outcome;
   const tc_token *token;             /* LOAD, OK */
-  const tc_token_response *response; /* REQUEST, OK; AUTHORIZE, OK */
+  const tc_token_response *response; /* REQUEST, OK; AUTHORIZE, OK, or NULL: there is a code */
   const tc_error *error; /* DISCOVER, REQUEST, AUTHORIZE or SLEEP, FAILED; LOCK, FAILED, or NULL */
-  tc_credential credential; /* AUTHORIZE, OK */
+  tc_credential credential; /* AUTHORIZE, OK, without a response */
+  tc_str body;              /* AUTHORIZE, OK: of the request that had the response, if any */
   bool unsent;              /* REQUEST, FAILED: the server cannot have processed it */
 } tc_result;
 

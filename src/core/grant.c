@@ -39,6 +39,7 @@ static const tc_flow flows[] = {
     {"client_credentials", &grant_client_credentials, NULL, false},
     {"authorization_code", &grant_authorization_code, &grant_refresh_token, true},
     {"pkce", &grant_authorization_code, &grant_refresh_token, true},
+    {"device", NULL, &grant_refresh_token, true},
     {"implicit", NULL, NULL, true},
 };
 
@@ -49,8 +50,7 @@ const tc_flow *tc_flow_find(tc_str name) {
   return NULL;
 }
 
-/* RFC 6749 §2.3.1: what of the client's credentials is not in the Authorization header */
-static void add_client(tc_buf *body, const tc_client *client) {
+void tc_grant_add_client(tc_buf *body, const tc_client *client) {
   if (client->auth_method != TC_AUTH_CLIENT_SECRET_BASIC) {
     tc_form_add(body, TC_STR("client_id"), tc_str_of(client->client_id));
   }
@@ -59,20 +59,23 @@ static void add_client(tc_buf *body, const tc_client *client) {
   }
 }
 
+void tc_grant_add_token_params(tc_buf *body, const tc_client *client) {
+  if (client->params[0] == '\0') return;
+  tc_buf_add_char(body, '&');
+  tc_buf_add_text(body, client->params);
+}
+
 void tc_grant_request(const tc_grant *grant, const tc_client *client,
                       const tc_credential *credential, tc_buf *body) {
   const char *type = grant == client->renew ? client->renew_type : client->acquire_type;
   tc_form_add(body, TC_STR("grant_type"), tc_str_of(type));
   grant->add_params(body, client, credential);
-  add_client(body, client);
-  if (client->params[0] != '\0') {
-    tc_buf_add_char(body, '&');
-    tc_buf_add_text(body, client->params);
-  }
+  tc_grant_add_client(body, client);
+  tc_grant_add_token_params(body, client);
 }
 
 void tc_grant_revocation(const tc_client *client, tc_str token, tc_str hint, tc_buf *body) {
   tc_form_add(body, TC_STR("token"), token);
   tc_form_add(body, TC_STR("token_type_hint"), hint);
-  add_client(body, client);
+  tc_grant_add_client(body, client);
 }

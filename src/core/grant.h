@@ -32,6 +32,12 @@ const tc_flow *tc_flow_find(tc_str name);
 void tc_grant_request(const tc_grant *grant, const tc_client *client,
                       const tc_credential *credential, tc_buf *body);
 
+/* Appends what of the client's credentials is not in the Authorization header (RFC 6749 §2.3.1). */
+void tc_grant_add_client(tc_buf *body, const tc_client *client);
+
+/* Appends the client's token_params, to a body that is not empty. */
+void tc_grant_add_token_params(tc_buf *body, const tc_client *client);
+
 /* Appends the body of a revocation request (RFC 7009 §2.1), likewise. `hint`: "refresh_token" or
    "access_token". */
 void tc_grant_revocation(const tc_client *client, tc_str token, tc_str hint, tc_buf *body);

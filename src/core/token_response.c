@@ -27,6 +27,8 @@ static const oauth_error oauth_errors[] = {
     {"account_selection_required", TC_ERR_REAUTHORIZE, "the user must log in again"},
     {"consent_required", TC_ERR_REAUTHORIZE, "the user must log in again"},
     {"access_denied", TC_ERR_DENIED, "check what the provider allows this client and this user"},
+    {"expired_token", TC_ERR_TIMEOUT,
+     "the user took too long; start the login again"}, /* RFC 8628 */
     {"server_error", TC_ERR_UNAVAILABLE, "try again later"},
     {"temporarily_unavailable", TC_ERR_UNAVAILABLE, "try again later"},
 };

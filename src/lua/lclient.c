@@ -1,5 +1,6 @@
 #include "lua/lclient.h"
 
+#include "core/echo.h"
 #include "core/form.h"
 #include "core/grant.h"
 #include "lua/lbuf.h"
@@ -26,9 +27,8 @@ static tc_str field(lua_State *L, const char *name) {
   return tc_lua_read_string(L, -1); /* left on the stack: the text borrows from it */
 }
 
+/* The list { name, value, ... } on the stack's top, if it is one. */
 static void add_params(lua_State *L, tc_buf *params) {
-  lua_pushliteral(L, "params");
-  lua_rawget(L, 1);
   for (int i = 1; lua_type(L, -1) == LUA_TTABLE; i += 2) {
     lua_rawgeti(L, -1, i);
     lua_rawgeti(L, -2, i + 1);
@@ -65,6 +65,7 @@ static int l_client_new(lua_State *L) {
   lua_setmetatable(L, -2);
   int made = lua_gettop(L);
   tc_buf *params = tc_lua_new_buf(L);
+  lua_getfield(L, 1, "params");
   add_params(L, params);
   config.params = tc_buf_str(params);
   config.flow = field(L, "flow");
@@ -190,6 +191,40 @@ static int l_client_revocation(lua_State *L) {
   return 2;
 }
 
+/* client:request({ name, value, ... }, whether token_params belong to it) -> the body of a request
+   in which the client says who it is, and the Authorization header's value or nil */
+static int l_client_request(lua_State *L) {
+  const tc_client *client = tc_lua_check_client(L, 1);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  lua_settop(L, 3);
+  tc_buf *body = tc_lua_new_buf(L);
+  lua_pushvalue(L, 2);
+  add_params(L, body);
+  tc_grant_add_client(body, client);
+  if (lua_toboolean(L, 3)) tc_grant_add_token_params(body, client);
+  if (body->failed) return luaL_error(L, "not enough memory");
+  tc_lua_push_string(L, tc_buf_str(body));
+  tc_lua_push_string(L, tc_str_of(client->authorization));
+  tc_buf_free(body);
+  return 2;
+}
+
+/* client:hide(text, body) -> the text without what it repeats of the secrets in that request */
+static int l_client_hide(lua_State *L) {
+  const tc_client *client = tc_lua_check_client(L, 1);
+  luaL_checkstring(L, 2);
+  luaL_checkstring(L, 3);
+  tc_buf *text = tc_lua_new_buf(L);
+  tc_buf_add_str(text, tc_lua_read_string(L, 2));
+  if (text->failed || !tc_echo_hide(text->data, text->len, tc_str_of(client->client_secret),
+                                    tc_lua_read_string(L, 3), tc_str_of(client->authorization))) {
+    return luaL_error(L, "not enough memory");
+  }
+  tc_lua_push_string(L, tc_buf_str(text));
+  tc_buf_free(text);
+  return 1;
+}
+
 /* client:scope() -> the scopes wanted, as they are sent */
 static int l_client_scope(lua_State *L) {
   lua_pushstring(L, tc_lua_check_client(L, 1)->sent_scope);
@@ -214,6 +249,8 @@ void tc_lua_open_client(lua_State *L) {
       {"is_expired", l_client_is_expired},
       {"revocation", l_client_revocation},
       {"set_endpoint", l_client_set_endpoint},
+      {"request", l_client_request},
+      {"hide", l_client_hide},
       {NULL, NULL},
   };
   static const luaL_Reg metamethods[] = {{"__gc", l_client_free}, {NULL, NULL}};

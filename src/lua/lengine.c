@@ -267,9 +267,9 @@ static tc_error read_failure(lua_State *L, int first) {
 
 /* engine:resume(now | nil, monotonic | nil, "ok"|"none"|"failed", ...) -> action
    What follows the outcome belongs to the action: after an ok "load" the token; after an ok
-   "request" the response; after an ok "authorize" the code, its redirect URI and verifier, or for
-   the implicit grant the response; after a failed one of these, a failed discover or sleep, or a
-   failed lock that ends the run, its kind, message and, for a request, whether it was unsent. */
+   "request" the response; after an ok "authorize" the code, its redirect URI and verifier, or the
+   response and the body of its request; after a failed one of these, a failed discover or sleep, or
+   a failed lock that ends the run, its kind, message and, for a request, whether it was unsent. */
 static int l_engine_resume(lua_State *L) {
   static const char *const outcomes[] = {"ok", "none", "failed", NULL};
   lengine *self = check(L);
@@ -289,12 +289,13 @@ static int l_engine_resume(lua_State *L) {
     token = tc_lua_read_token(L, 5);
     result.token = &token;
   } else if (self->due == TC_ACTION_AUTHORIZE && result.outcome == TC_OK &&
-             self->engine.client->acquire != NULL) {
+             lua_type(L, 5) != LUA_TNUMBER) {
     result.credential.code = tc_lua_read_string(L, 5);
     result.credential.redirect_uri = tc_lua_read_string(L, 6);
     result.credential.code_verifier = tc_lua_read_string(L, 7);
   } else if ((self->due == TC_ACTION_REQUEST || self->due == TC_ACTION_AUTHORIZE) &&
              result.outcome == TC_OK) {
+    result.body = tc_lua_read_string(L, 8);
     response = read_response(L, 5, result.clocks.now);
     result.response = &response;
   } else if (result.outcome == TC_FAILED &&

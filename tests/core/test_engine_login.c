@@ -162,6 +162,36 @@ static void test_an_implicit_login_brings_the_token(void) {
   end();
 }
 
+static void test_a_login_by_device_brings_the_token_to_any_flow(void) {
+  tc_token_response fresh = fixture_login_answer("new", "r1");
+  const char *const flows[] = {"device", "pkce"};
+  for (size_t i = 0; i < 2; i++) {
+    begin_as(fixture_public_client(flows[i]), PLAIN);
+    STEP(LOAD, NONE);
+    STEP(AUTHORIZE, ANSWERED(fresh));
+    STEP(LOCK, OK);
+    STEP(SAVE, OK);
+    STEP(UNLOCK, OK);
+    RETURNS("new", TC_FROM_ANSWER);
+    CHECK_STR(scene.engine.best.token.refresh_token, TC_STR("r1"));
+    end();
+  }
+}
+
+static void test_a_refused_login_repeats_no_secret_of_its_request(void) {
+  tc_token_response refused = fixture_refusal(400, "expired_token");
+  refused.error_description = text_value("the code Gm-device-1 is over");
+  tc_result result = ANSWERED(refused);
+  result.body = TC_STR("grant_type=any&device_code=Gm-device-1");
+  begin_as(fixture_public_client("device"), PLAIN);
+  STEP(LOAD, NONE);
+  STEP(AUTHORIZE, result);
+  FAILS(TC_ERR_TIMEOUT);
+  CHECK(strstr(scene.engine.error.message, "Gm-device-1") == NULL);
+  CHECK(strstr(scene.engine.error.message, "start the login again") != NULL);
+  end();
+}
+
 static void test_an_implicit_login_cannot_be_renewed(void) {
   tc_token given = fixture_login("old", "r1", 0);
   begin_as(fixture_public_client("implicit"), (tc_engine_options){.given = &given});
@@ -278,6 +308,8 @@ int main(void) {
   RUN(test_a_refused_code_verifies_nothing);
   RUN(test_a_login_given_up);
   RUN(test_an_implicit_login_brings_the_token);
+  RUN(test_a_login_by_device_brings_the_token_to_any_flow);
+  RUN(test_a_refused_login_repeats_no_secret_of_its_request);
   RUN(test_an_implicit_login_cannot_be_renewed);
   RUN(test_a_login_waits_for_a_renewal_of_the_former_one);
   RUN(test_a_lock_that_stays_busy_does_not_cost_the_login);

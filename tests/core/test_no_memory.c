@@ -148,7 +148,10 @@ static bool drive(const tc_token *cached, const tc_token *newer,
       result.token = cached;
       result.outcome = cached != NULL ? TC_OK : TC_NONE;
     }
-    if (scene.action == TC_ACTION_AUTHORIZE) result.credential = LOGGED_IN.credential;
+    if (scene.action == TC_ACTION_AUTHORIZE) {
+      result.credential = LOGGED_IN.credential;
+      result.response = NULL;
+    }
     if (scene.action == TC_ACTION_PROBE && newer != NULL) {
       cached = newer;
       newer = NULL;
