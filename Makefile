@@ -30,6 +30,10 @@ STAYS := -Wl,-z,nodelete
 # One shared object per external library: only who uses a library needs it.
 MODULES := _core _json _http _redirect _browser _crypto _redis _memcached
 
+# only where it can be built: without it a login by device shows no QR code
+has_header = $(shell echo '\#include <$(1)>' | $(CC) $(CPPFLAGS) -E - >/dev/null 2>&1 && echo yes)
+MODULES += $(if $(call has_header,qrencode.h),_qrcode)
+
 CORE := $(wildcard src/core/*.c)
 JSON := $(wildcard src/core/json_*.c)
 SHARED_LUA := src/lua/largument.c src/lua/lbuf.c src/lua/lclass.c src/lua/lerror.c src/core/buf.c src/core/error.c \
@@ -53,6 +57,8 @@ LIBS__redirect    := -lmicrohttpd
 SOURCES__browser  := src/backend/browser.c src/lua/lbrowser.c
 SOURCES__crypto   := src/backend/crypto.c src/lua/lcrypto.c
 LIBS__crypto      := -lcrypto
+SOURCES__qrcode   := src/lua/lqrcode.c
+LIBS__qrcode      := -lqrencode
 
 SOURCES__redis := src/backend/redis.c src/backend/redis_codec.c src/backend/redis_error.c src/backend/stream.c \
                   src/backend/apart.c src/backend/dial.c src/backend/process.c src/backend/tls.c src/backend/sigpipe.c \

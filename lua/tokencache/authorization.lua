@@ -162,6 +162,15 @@ function authorization.to_pending(flow, auth)
     redirect_uri = auth.redirect_uri,
     created = flow.now(),
   }
+  return authorization.seal(flow, text)
+end
+
+--- Seals what a login must keep until it is finished, where the flow has a pending_key.
+---@param flow tokencache.UserFlow
+---@param text string
+---@return string? pending
+---@return tokencache.Error?
+function authorization.seal(flow, text)
   if not flow.pending_key then
     return text
   end
@@ -169,7 +178,14 @@ function authorization.to_pending(flow, auth)
   return pending and "s" .. pending, err
 end
 
-local function unseal(flow, pending)
+---@param flow tokencache.UserFlow
+---@param pending string  of `seal`
+---@return string? text
+---@return tokencache.Error?
+function authorization.unseal(flow, pending)
+  if not flow.pending_key then
+    return pending
+  end
   local text, err
   if pending:sub(1, 1) == "s" then
     text, err = sealed.open(flow.pending_key(), "pending " .. flow.client_id, pending:sub(2))
@@ -186,15 +202,13 @@ end
 ---@return tokencache.Authorization?
 ---@return tokencache.Error?
 function authorization.from_pending(flow, pending)
-  if flow.pending_key then
-    local text, err = unseal(flow, pending)
-    if not text then
-      return nil, err
-    end
-    pending = text
+  local text, err = authorization.unseal(flow, pending)
+  if not text then
+    return nil, err
   end
   local redirect_uri = not flow.any_port and flow.redirect_uri or nil
-  local fields, err = core.read_pending(pending, flow.client_id, redirect_uri, flow.now())
+  local fields
+  fields, err = core.read_pending(text, flow.client_id, redirect_uri, flow.now())
   if not fields then
     return nil, err
   end

@@ -35,6 +35,7 @@ tokencache.flow = lazy("tokencache.flow", {
   client_credentials = "tokencache.flow.client_credentials",
   authorization_code = "tokencache.flow.authorization_code",
   pkce = "tokencache.flow.pkce",
+  device = "tokencache.flow.device",
   implicit = "tokencache.flow.implicit",
 })
 

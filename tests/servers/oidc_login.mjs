@@ -28,13 +28,17 @@ function readCookies(jar, headers) {
   }
 }
 
-function form(user, html) {
+function form(user, deny, html) {
   const [, url] = /<form [^>]*action="([^"]+)"/.exec(html);
-  const [, prompt] = /name="prompt" value="(\w+)"/.exec(html);
-  return { url, body: new URLSearchParams({ prompt, login: user, password: 'any' }) };
+  const body = new URLSearchParams({ login: user, password: 'any' });
+  for (const [, name, value] of html.matchAll(/name="(\w+)" value="([^"]*)"/g)) {
+    if (name !== 'abort' || deny) body.set(name, value);
+  }
+  return { url, body };
 }
 
-// Returns where the browser is sent at last: an address that is not the server's.
+// Returns where the browser is sent at last: an address that is not the server's. Or what the
+// pages for a device end with.
 export async function logIn(authorizeUrl, { user = 'alice', deny = false } = {}) {
   const { origin } = new URL(authorizeUrl);
   const jar = new Map();
@@ -49,13 +53,15 @@ export async function logIn(authorizeUrl, { user = 'alice', deny = false } = {})
       url = new URL(location, url).href;
       body = undefined;
       if (!url.startsWith(`${origin}/`)) return location;
+    } else if (/Sign-in Success|was interrupted/.test(html)) {
+      return /Sign-in Success|was interrupted/.exec(html)[0];
     } else if (!html.includes('<form ')) {
       throw new Error(`the server answered with status ${status}: ${html}`);
     } else if (deny && html.includes('value="consent"')) {
       [, url] = /<a href="([^"]+)">\[ Cancel \]/.exec(html);
       body = undefined;
     } else {
-      ({ url, body } = form(user, html));
+      ({ url, body } = form(user, deny, html));
     }
   }
   throw new Error('the login pages never end');

@@ -5,7 +5,9 @@
 //   GET  /test/token_requests         how many requests its token endpoint has had
 //   GET  /test/counts                 JSON: the same by grant_type, "authorize": logins begun,
 //                                   and "metadata"
-//   POST /test/login?user=&deny=      body: an authorization URL; where its pages send the browser
+//   POST /test/login?user=&deny=      body: an authorization URL; where its pages send the browser.
+//                                     Or a device's verification_uri_complete; what they end with
+//   POST /test/expire_devices         the codes given so far are over
 //   POST /test/revoke                 body: a refresh token; ends its login
 //   POST /test/next_token?status=&error=&retry_after=
 //                                     the next token request is answered so, not processed
@@ -34,9 +36,11 @@ const machine = {
   scope: 'read write',
 };
 
+const deviceGrant = 'urn:ietf:params:oauth:grant-type:device_code';
+
 // native: any port of the loopback addresses
 const person = {
-  grant_types: ['authorization_code', 'refresh_token'],
+  grant_types: ['authorization_code', 'refresh_token', deviceGrant],
   response_types: ['code'],
   application_type: 'native',
   redirect_uris: ['http://127.0.0.1/callback', 'http://[::1]/callback', 'http://localhost/callback',
@@ -64,6 +68,7 @@ const configuration = {
   ttl: { ClientCredentials: lifetime, AccessToken: lifetime, RefreshToken: refreshLifetime },
   features: {
     clientCredentials: { enabled: true },
+    deviceFlow: { enabled: true },
     devInteractions: { enabled: true },
     introspection: { enabled: true },
     revocation: { enabled: true },
@@ -84,6 +89,7 @@ let provider;
 let answer;
 let tokenRequests = 0;
 let fault; // of the next token request
+let devicesBefore = 0; // Unix seconds: codes that were to end until then are over
 const counts = { authorize: 0, metadata: 0 };
 
 function count(ctx) {
@@ -105,6 +111,10 @@ const controls = {
     const { grantId } = await provider.RefreshToken.find(token);
     await (await provider.Grant.find(grantId)).destroy();
     return 'revoked';
+  },
+  expire_devices() {
+    devicesBefore = Date.now() / 1000 + 3600;
+    return 'expired';
   },
   next_token(options) {
     fault = options;
@@ -158,6 +168,9 @@ server.listen(0, '127.0.0.1', () => {
   provider = new Provider(url, configuration);
   provider.on('grant.success', count);
   provider.on('grant.error', count);
+  Object.defineProperty(provider.DeviceCode.prototype, 'isExpired', {
+    get() { return this.exp < devicesBefore; },
+  });
   answer = provider.callback();
   const ready = process.env.READY_FILE;
   writeFileSync(`${ready}.new`, `${url}\n`);

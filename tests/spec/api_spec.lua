@@ -170,7 +170,7 @@ local mistakes = {
       .. "memcached, memory, redis, resty_session, tiered" },
   { function() local _ = tokencache.flow.clientcredentials end,
     "tokencache.flow has no clientcredentials; there is authorization_code, "
-      .. "client_credentials, implicit, pkce" },
+      .. "client_credentials, device, implicit, pkce" },
   { function() local _ = tokencache.provider.nobody end,
     "tokencache.provider has no nobody; there is atlassian, auth0, discord, dropbox, github, "
       .. "gitlab, google, keycloak, microsoft, okta, reddit, slack, spotify, strava, twitch, "

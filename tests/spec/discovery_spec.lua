@@ -89,10 +89,8 @@ describe("by its issuer alone, oidc-provider", function()
     local deadline = flow.io.monotonic() + 10
     assert.equal("RSA", assert(discovery.keys(flow, deadline))[1].kty)
     assert.equal(server.url .. "/me", flow:_endpoint("userinfo_url", deadline))
-    local url, err = flow:_endpoint("device_authorization_url", deadline)
-    assert.is_nil(url)
-    assert.equal("config", err.kind)
-    assert.matches("device_authorization_endpoint", err.message, 1, true)
+    assert.equal(server.url .. "/device/auth",
+      flow:_endpoint("device_authorization_url", deadline))
   end)
 end)
 

@@ -59,7 +59,8 @@ function oidc_provider.at(url)
     url = url,
     token_url = url .. "/token",
     provider = { authorize_url = url .. "/auth", token_url = url .. "/token",
-      revocation_url = url .. "/token/revocation", issuer = url },
+      revocation_url = url .. "/token/revocation", issuer = url,
+      device_authorization_url = url .. "/device/auth" },
     clients = {
       basic = { client_id = "basic", client_secret = "basic-secret-8d1f" },
       post = { client_id = "post", client_secret = "post-secret-27ae" },
@@ -111,9 +112,9 @@ function OidcProvider:counts()
 end
 
 --- What a person at a browser would do: log in and consent.
----@param authorize_url string
+---@param authorize_url string  or a device's verification_uri_complete
 ---@param options? { user?: string, deny?: boolean }
----@return string response_url  where the browser is sent to
+---@return string response_url  where the browser is sent to; or what a device's page says
 function OidcProvider:login(authorize_url, options)
   return self:control("login", options, authorize_url)
 end

@@ -24,9 +24,9 @@ local function nowhere()
   }
 end
 
-local function nobodys(flow, info, why)
+local function nobodys(flow, info, where, why)
   local err, is_revoked = revocation(flow, info, flow.timeout)
-  return nil, errors.new("config", "exchange: " .. why .. "; the login was "
+  return nil, errors.new("config", where .. ": " .. why .. "; the login was "
     .. (err and "not revoked: " .. tostring(err) or is_revoked and "revoked" or "given up"))
 end
 
@@ -55,9 +55,10 @@ end
 ---@param flow tokencache.UserFlow  with a store
 ---@param response table            of a login that has taken place
 ---@param key_of fun(info: tokencache.TokenInfo): any, any
+---@param where string                of the method, for messages
 ---@return tokencache.TokenInfo?
 ---@return tokencache.Error?
-return function(flow, response, key_of)
+return function(flow, response, key_of, where)
   local unknown = Account.new(flow, nowhere())
   local info, err = unknown:_redeem(response, flow.timeout)
   if not info then
@@ -69,7 +70,7 @@ return function(flow, response, key_of)
     name, problem = keys.read(key)
   end
   if not name then
-    return nobodys(flow, info, problem or "the key's function " .. (ok and "returned no key"
+    return nobodys(flow, info, where, problem or "the key's function " .. (ok and "returned no key"
       .. (why ~= nil and ": " .. tostring(why) or "") or "raised: " .. text_of_error(key)))
   end
   local account = flow:account(name)

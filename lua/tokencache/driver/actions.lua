@@ -259,7 +259,10 @@ function actions.authorize(run)
     return "failed", run.login_error.kind, run.login_error.message
   end
   run.logged_in = true
-  if run.flow.response_type == "code" then
+  if response.status then
+    run.object = response.object
+    return "ok", response.status, response.retry_after, run.object, response.body
+  elseif run.flow.response_type == "code" then
     return "ok", response.code, response.redirect_uri, response.code_verifier
   end
   run.object = { access_token = response.access_token, token_type = response.token_type,

@@ -202,6 +202,7 @@ end
 ---@field auth_method string   the default of token_endpoint_auth_method
 ---@field grant_type? string   RFC 8414's name of what it does; default: its name
 ---@field needs_secret? boolean  also where the provider may tell how the client authenticates
+---@field may_be_public? boolean  without a client_secret it is "none"
 ---@field required? string[]   options that must be given, or be in the environment
 ---@field complete? fun(self, checked: table, server: table): string?  adds its own fields, or
 ---                            returns what is wrong

@@ -217,13 +217,12 @@ local function take_endpoint(draft)
   local flow, checked, server = draft.flow, draft.checked, draft.server
   local definition = draft.definition
   local endpoint = definition.endpoint or "token_url"
-  flow.has_secret = (checked.client_secret or "") ~= ""
-  flow.auth_method = checked.token_endpoint_auth_method
-  if not flow.auth_method and (flow.has_secret or definition.auth_method ~= "none") then
-    flow.auth_method = server.token_endpoint_auth_method
-  end
   flow.default_auth_method = definition.auth_method
   flow.grant_type = definition.grant_type or definition.name
+  flow.has_secret = (checked.client_secret or "") ~= ""
+  flow.auth_method = checked.token_endpoint_auth_method
+    or definition.may_be_public and not flow.has_secret and "none"
+    or server.token_endpoint_auth_method
   flow.allow_insecure_http = server.allow_insecure_http
     and definition.name ~= "implicit" -- a browser would carry its tokens
   flow.issuer, draft.url = server.issuer, server[endpoint]

@@ -12,6 +12,7 @@ return base.define {
   methods = user.methods,
   account_methods = user.account_methods,
   auth_method = "none",
+  may_be_public = true,
   required = { "redirect_uri" },
   complete = user.complete { response_type = "code", pkce = true },
 }

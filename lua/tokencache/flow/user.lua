@@ -1,4 +1,5 @@
---- Flows in which a person logs in: authorization code, PKCE, implicit.
+--- Flows in which a person logs in: authorization code, PKCE, implicit; and what the device flow
+--- shares with them.
 
 local UserAccount = require "tokencache.account.user"
 local authorization = require "tokencache.authorization"
@@ -27,32 +28,48 @@ UserFlow.call_rules = options.merge(config.call_rules, {
 
 local user = {}
 
----@class tokencache.UserFlowOptions: tokencache.FlowOptions
+---@class tokencache.LoginOptions: tokencache.FlowOptions
+---@field show? fun(prompt: tokencache.DevicePrompt): any, any  shows the code of a login by another
+---                                device, and may return nil and why there is to be none; default:
+---                                to stderr
+---@field login_timeout? number    seconds to wait for the user; default: 300 for a browser, and for
+---                                another device as long as its code is good
+---@field authorize_params? table<string, string>  sent with each authorization request
+---@field pending_key? string      16 bytes or more: seals what the first half of a login returns
+---@field on_invalid_grant? "discard"|"keep"  what becomes of a dead token; default "discard"
+
+--- Options of each flow of people's, beside the common ones.
+user.login_rules = options.merge(config.rules, {
+  authorize = { "boolean" },
+  show = { "callable" },
+  authorize_params = { "table" },
+  pending_key = { "string" },
+  login_timeout = { "number>0" },
+  on_invalid_grant = { "string", default = "discard" },
+})
+
+---@class tokencache.UserFlowOptions: tokencache.LoginOptions
 ---@field redirect_uri? string|string[]  as registered; of several, all on this machine, the first
 ---                                whose port is free; default: the provider's environment variable
----@field open_browser? boolean    false: the user pastes the answer; default true
+---@field login? string[]          ways to log in, in the order in which they are tried, of
+---                                "browser", "device" and "paste"; this is the default
+---@field open_browser? boolean    false: the same as login = { "paste" }
 ---@field authorize? false|fun(url: string, redirect_uri: string): string?, any  lets the user log
 ---                                in and returns the response URL, or nil and why not; false: the
 ---                                user is never asked
----@field login_timeout? number    seconds to wait for the browser; default 300
----@field authorize_params? table<string, string>  sent with each authorization request
 ---@field show_dialog? boolean     Spotify: ask for consent though it was given before
 ---@field state? string            default: random for each login, and that is best
----@field pending_key? string      16 bytes or more: seals what get_authorize_url returns
----@field on_invalid_grant? "discard"|"keep"  what becomes of a dead token; default "discard"
 
---- Options of these flows beside the common ones.
-user.rules = options.merge(config.rules, {
+user.rules = options.merge(user.login_rules, {
   redirect_uri = { { "string", "table" } },
   state = { "string" },
   show_dialog = { "boolean" },
-  open_browser = { "boolean", default = true },
+  login = { "table" },
+  open_browser = { "boolean" },
   authorize = { { "callable", "boolean" } },
-  authorize_params = { "table" },
-  pending_key = { "string" },
-  login_timeout = { "number>0", default = 300 },
-  on_invalid_grant = { "string", default = "discard" },
 })
+
+local BROWSER_TIMEOUT = 300 -- seconds
 
 local function check_texts(checked)
   if checked.on_invalid_grant ~= "discard" and checked.on_invalid_grant ~= "keep" then
@@ -63,50 +80,76 @@ local function check_texts(checked)
     return "state must not be empty; left out, it is random for each login"
   elseif checked.authorize == true then
     return "authorize must be a function, or false for never"
+  elseif checked.login and checked.open_browser ~= nil then
+    return "give login or open_browser, not both"
   end
 end
 
---- What a user flow keeps beside what every flow does.
+local WAYS = { "browser", "device", "paste" }
+
+local IS_WAY = { browser = true, device = true, paste = true }
+
+local function problem_of_ways(ways)
+  for i = 1, math.max(#ways, 1) do
+    if not IS_WAY[ways[i] or 0] then
+      return 'login must be a list of "browser", "device" and "paste"'
+    end
+  end
+end
+
+--- What each flow of people's keeps beside what every flow does.
+---@return string? problem
+function user.complete_login(self, checked, server)
+  local problem = check_texts(checked)
+  if problem then
+    return problem
+  end
+  local params = config.merged(checked.authorize_params, server.authorize_params)
+  self.authorize_params, problem = config.params("authorize_params", params,
+    authorization.reserved)
+  self.response_mode = params and params.response_mode
+  self.may_log_in = checked.authorize ~= false
+  self.show = checked.show
+  self.login_timeout = checked.login_timeout or BROWSER_TIMEOUT
+  self.device_timeout = checked.login_timeout
+  self.pending_key = hidden(checked.pending_key)
+  self.refresh_token_lifetime = server.refresh_token_lifetime
+  self.reuses = server.rotates_refresh_tokens == false
+  self.spends = not self.reuses
+  return problem
+end
+
+--- The same of a flow with redirects.
 ---@param kind { pkce: boolean, response_type: "code"|"token" }
 function user.complete(kind)
   return function(self, checked, server)
-    local problem = check_texts(checked)
+    local problem = user.complete_login(self, checked, server)
       or not (server.authorize_url or server.issuer)
       and "provider: authorize_url is required, or issuer to find it by"
+      or checked.login and problem_of_ways(checked.login)
     if problem then
       return problem
     end
+    self.ways = checked.login or checked.open_browser == false and { "paste" } or WAYS
     self.redirects, problem = redirect_uri.read(checked.redirect_uri,
-      checked.authorize or not checked.open_browser)
+      checked.authorize or self.ways[1] ~= "browser")
     if problem then
       return problem
     end
-    local params = config.merged(checked.authorize_params, server.authorize_params)
-    self.authorize_params, problem = config.params("authorize_params", params,
-      authorization.reserved)
-    if problem then
-      return problem
-    end
-    self.response_mode = params and params.response_mode
     self.any_port = self.redirects[1].any_port or #self.redirects > 1
     self.redirect_uri = self.redirects[1].text
     self.authorize = checked.authorize or nil
-    self.may_log_in = checked.authorize ~= false
     self.response_type = kind.response_type
     self.pkce = kind.pkce or checked.pkce or false
     self.state = hidden(checked.state)
     self.show_dialog = checked.show_dialog
-    self.open_browser = checked.open_browser
-    self.login_timeout = checked.login_timeout
-    self.pending_key = hidden(checked.pending_key)
+    self.has_chosen = checked.login ~= nil
     self.iss_optional = server.authorization_response_iss_parameter_supported == false
     if server.authorization_response_iss_parameter_supported == nil and server.issuer
       and not server.authorize_url then
       self.iss_optional = nil -- the metadata tells
     end
-    self.refresh_token_lifetime = server.refresh_token_lifetime
-    self.reuses = server.rotates_refresh_tokens == false
-    self.spends = kind.response_type == "code" and not self.reuses
+    self.spends = self.spends and kind.response_type == "code"
     local warning = server.check_redirect_uri and server.check_redirect_uri(self.redirects[1].url)
     if warning then
       log.warning("redirect_uri: ", warning)
@@ -179,6 +222,22 @@ end
 
 local finish_login -- loaded when first used
 
+--- Whose login it is; nil: the key is a function, and the token tells. Blames the method's caller.
+---@param method string
+---@param self tokencache.UserFlow
+---@return tokencache.Account?
+function user.account_of_key(method, self, key)
+  if not self.store then
+    if key ~= nil then
+      error(method .. ": this flow has one cache, and so one account; leave the key out", 3)
+    end
+    return self
+  elseif key == nil then
+    error(method .. ": key is required: this flow keeps many accounts (store=)", 3)
+  end
+  return type(key) ~= "function" and self:account(key) or nil
+end
+
 --- The second half of a login: checks the user's answer and gets the token.
 ---@param response_url string  the URL (or its query) that the browser was sent to
 ---@param pending string       from get_authorize_url
@@ -191,23 +250,16 @@ function UserFlow:exchange(response_url, pending, key)
   check_self("exchange", self)
   options.argument("exchange", "response_url", response_url, "string")
   options.argument("exchange", "pending", pending, "string")
-  if not self.store then
-    if key ~= nil then
-      error("exchange: this flow has one cache, and so one account; leave the key out", 2)
-    end
-    return UserAccount.exchange(self, response_url, pending)
-  end
-  if key == nil then
-    error("exchange: key is required: this flow keeps many accounts (store=)", 2)
-  elseif type(key) ~= "function" then
-    return self:account(key):exchange(response_url, pending)
+  local account = user.account_of_key("exchange", self, key)
+  if account then
+    return UserAccount.exchange(account, response_url, pending)
   end
   local response, err = UserAccount.read_response(self, response_url, pending)
   if not response then
     return nil, err
   end
   finish_login = finish_login or require "tokencache.account.finish_login"
-  return finish_login(self, response, key)
+  return finish_login(self, response, key, "exchange")
 end
 
 --- What the address holds that the browser was sent to, unchecked: code=, state=, error= ...

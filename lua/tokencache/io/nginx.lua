@@ -27,13 +27,14 @@ local function sleep(seconds)
   return true
 end
 
---- A worker that listens or asks at its terminal serves nobody: only the program's own callback.
+--- A worker that listens or asks at its terminal serves nobody: only what the program does itself.
 local function log_in(flow)
-  if flow.authorize then
-    return require("tokencache.login").run(flow)
+  if flow.authorize or flow.show then
+    return require("tokencache.login").run(flow, nil, { "device" })
   end
   return nil, errors.new("reauthorize", "the user must log in, which takes two requests to nginx: "
-    .. "send the user to the URL of get_authorize_url(), and give what comes back to exchange()")
+    .. (flow.begin and "show what begin() returns, and give its pending to poll()"
+    or "send the user to the URL of get_authorize_url(), and give what comes back to exchange()"))
 end
 
 ---@type tokencache.Io

@@ -1,8 +1,10 @@
---- Lets the user log in, in the first way that there is: the program's own callback, the browser
---- with a listener on the loopback redirect URI, or a URL to open and an answer to paste.
+--- Lets the user log in: by the program's own callback; else in the first of the flow's ways that
+--- can be had here: the browser with a listener on the loopback redirect URI, another device, or a
+--- URL to open and an answer to paste.
 
 local authorization = require "tokencache.authorization"
 local errors = require "tokencache.error"
+local log = require "tokencache.log"
 
 local login = {}
 
@@ -19,20 +21,83 @@ local function by_callback(flow)
   return authorization.read(flow, auth, text)
 end
 
+--- Where a browser is shown; macOS names no display.
+local function has_display()
+  local system = io.open("/System/Library/CoreServices", "r")
+  if system then
+    system:close()
+  end
+  return system ~= nil
+    or (os.getenv "BROWSER" or os.getenv "DISPLAY" or os.getenv "WAYLAND_DISPLAY") ~= nil
+end
+
+local can = {}
+
+function can.device(flow)
+  return flow.response_type ~= "token" and flow:_endpoint("device_authorization_url") ~= nil
+end
+
+--- Whether the browser of this machine can be sent back to this process. Where there seems to be
+--- none, another device goes before it, if it is one of the ways that follow.
+function can.browser(flow, rest)
+  if not flow.redirects[1].listens then
+    return false
+  end
+  return has_display() or not (rest:find("device", 1, true) and can.device(flow))
+end
+
+function can.paste()
+  return true
+end
+
+local run = {}
+
+function run.browser(flow, turn)
+  return require("tokencache.login.listen")(flow, turn)
+end
+
+function run.device(flow)
+  return require("tokencache.login.device").log_in(flow)
+end
+
+function run.paste(flow)
+  return require("tokencache.login.paste")(flow)
+end
+
+--- Whether a way has turned out not to be had, and the next one is to be tried.
+local function gives_way(flow, way, err)
+  return err and err.kind == "config" and (flow.has_chosen or way == "device")
+end
+
 ---@param flow tokencache.UserFlow
 ---@param turn? table       what an earlier call returned
----@return table? response  as from authorization.read; nil without an error: look into the cache,
----                         and call again with the turn if there is nothing
+---@param ways? string[]    default: the flow's
+---@return table? response  as from authorization.read or login.device; nil without an error: look
+---                         into the cache, and call again with the turn if there is nothing
 ---@return tokencache.Error?
 ---@return table? turn      to be closed when the token is saved
-function login.run(flow, turn)
+function login.run(flow, turn, ways)
   if flow.authorize then
     return by_callback(flow)
   end
-  if flow.open_browser and flow.redirects[1].listens then
-    return require("tokencache.login.listen")(flow, turn)
+  ways = ways or flow.ways
+  local problem
+  for i, way in ipairs(ways) do
+    if can[way](flow, table.concat(ways, " ", i + 1)) then
+      if problem then
+        log.warning("the login goes on in another way: ", problem)
+      end
+      local response, err, kept = run[way](flow, turn)
+      if not gives_way(flow, way, err) then
+        return response, err, kept
+      elseif kept then
+        kept:close()
+      end
+      problem, turn = err, nil
+    end
   end
-  return require("tokencache.login.paste")(flow)
+  return nil, problem or errors.new("config", "there is no way to log in here; of "
+    .. table.concat(ways, ", ") .. " none can be had (option login)")
 end
 
 return login

@@ -38,7 +38,7 @@ end
 
 --- Why nobody listens for the answer, where somebody may wonder.
 local function reason(flow)
-  return flow.open_browser and not flow.redirects[1].listens
+  return flow.ways[1] == "browser" and not flow.redirects[1].listens
     and "\n\n(The browser will be sent to " .. core.printable(flow.redirect_uri) .. ", where this "
     .. "program cannot listen: it can at http://127.0.0.1, [::1] or localhost.)" or ""
 end

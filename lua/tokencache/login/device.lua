@@ -1,0 +1,260 @@
+--- Login by another device (RFC 8628): the user enters a short code at a page of the provider's,
+--- wherever there is a browser, while this program asks the token endpoint again and again.
+
+local core = require "tokencache._core"
+local endpoint = require "tokencache.transport.endpoint"
+local errors = require "tokencache.error"
+
+local device = {}
+
+--- What the user is to be shown, by the names of RFC 8628 §3.2.
+---@class tokencache.DevicePrompt
+---@field user_code string
+---@field verification_uri string
+---@field verification_uri_complete? string  with the code in it
+---@field expires_in number  seconds
+---@field interval number    seconds, between one question and the next
+
+---@class tokencache.DeviceLogin
+---@field device_code string  a secret
+---@field interval number
+---@field expires_at number   Unix seconds
+---@field at number           monotonic seconds: when the provider may be asked again
+---@field failures integer    of the connection, in a row
+---@field is_over? boolean
+
+device.GRANT = "urn:ietf:params:oauth:grant-type:device_code"
+
+local INTERVAL, SLOWER = 5, 5 -- seconds; RFC 8628 §3.2, §3.5
+local LIFETIME = 600 -- seconds of a code whose answer does not tell
+local LONGEST_PAUSE = 60 -- seconds, while the provider cannot be reached
+local CTRL_C = 0.2 -- seconds; so often it is looked after
+
+--- Sends a form. What the error says repeats no secret of it.
+---@return tokencache.HttpResponse?
+---@return tokencache.Error?
+---@return string body  that was sent
+local function post(flow, url, params, has_token_params, deadline)
+  local body, authorization = flow.client:request(params, has_token_params)
+  local timeout = deadline - flow.io.monotonic()
+  if timeout <= 0 then
+    return nil, errors.new("timeout", "there was no time left to ask " .. url), body
+  end
+  local response, err = endpoint.send(flow.transport,
+    endpoint.request(url, authorization, body, timeout, deadline))
+  if response then
+    return response, nil, body
+  end
+  return nil, errors.new(err.kind, flow.client:hide(err.message, body)), body
+end
+
+--- RFC 6749 §5.2, RFC 8628 §3.2
+local REMEDIES = {
+  invalid_client = "check client_id, client_secret and token_endpoint_auth_method",
+  invalid_scope = "check scope",
+  unauthorized_client = "allow the device grant in the client's registration",
+}
+
+local function refusal(flow, url, response, object, body)
+  local status, code = response.status, object.error
+  local kind = (status == 429 or status >= 500) and "transient"
+    or code == "access_denied" and "denied" or "config"
+  local function shown(text)
+    return type(text) == "string" and text ~= "" and core.printable(flow.client:hide(text, body))
+      or nil
+  end
+  local description = shown(object.error_description)
+  return errors.new(kind, ("%s answered %s%s; %s"):format(url:match("^[^?]*"),
+    shown(code) or "with status " .. status, description and " - " .. description or "",
+    kind == "transient" and "try again later" or REMEDIES[code]
+    or "check device_authorization_url and the provider's documentation"),
+    { code = shown(code), description = description, status = status })
+end
+
+local function text_of(value)
+  return type(value) == "string" and value ~= "" and core.printable(value) or nil
+end
+
+--- Only what a browser opens: programs put it into links.
+local function uri_of(value)
+  local text = text_of(value)
+  return text and text:find("^https?://%S+$") and text or nil
+end
+
+local function seconds_of(value, default)
+  local seconds = tonumber(value)
+  return seconds and seconds > 0 and seconds < math.huge and seconds or default
+end
+
+--- RFC 8628 §3.2; Google says verification_url.
+local function read(flow, object)
+  local prompt = {
+    user_code = text_of(object.user_code),
+    verification_uri = uri_of(object.verification_uri or object.verification_url),
+    verification_uri_complete = uri_of(object.verification_uri_complete),
+    expires_in = seconds_of(object.expires_in, LIFETIME),
+    interval = seconds_of(object.interval, INTERVAL),
+  }
+  local device_code = object.device_code
+  if not prompt.user_code or not prompt.verification_uri or type(device_code) ~= "string"
+    or device_code == "" then
+    return nil
+  end
+  return prompt, {
+    device_code = device_code, interval = prompt.interval, failures = 0,
+    expires_at = math.floor(flow.now() + prompt.expires_in),
+    at = flow.io.monotonic() + prompt.interval,
+  }
+end
+
+--- Begins a login: asks the provider for the codes.
+---@param flow tokencache.UserFlow
+---@param deadline number  monotonic seconds
+---@return tokencache.DevicePrompt?
+---@return tokencache.DeviceLogin|tokencache.Error
+function device.begin(flow, deadline)
+  local url, err = flow:_endpoint("device_authorization_url", deadline)
+  if not url then
+    return nil, err
+  end
+  local scope, params = flow.client:scope(), {}
+  for i, value in ipairs(flow.authorize_params) do
+    params[i] = value
+  end
+  if scope ~= "" then
+    params[#params + 1] = "scope"
+    params[#params + 1] = scope
+  end
+  local response, body
+  response, err, body = post(flow, url, params, false, deadline)
+  if not response then
+    return nil, err
+  end
+  local object = endpoint.object(response) or {}
+  if response.status ~= 200 or type(object.error) == "string" then
+    return nil, refusal(flow, url, response, object, body)
+  end
+  local prompt, login = read(flow, object)
+  if not prompt then
+    return nil, errors.new("protocol", url:match("^[^?]*") .. " answered without a device_code, "
+      .. "user_code or verification_uri that can be used; check device_authorization_url")
+  end
+  return prompt, login
+end
+
+--- An error after which the provider may be asked again.
+local function postpone(flow, login, seconds, message, fields)
+  fields = fields or {}
+  fields.retry_after = seconds
+  login.at = flow.io.monotonic() + seconds
+  return errors.new("transient", message, fields)
+end
+
+local function is_passing(err)
+  return err.kind == "transient" or err.kind == "timeout"
+end
+
+local function not_yet(flow, login, seconds, code)
+  return postpone(flow, login, seconds, ("the user has not finished the login yet; ask again in %d "
+    .. "seconds"):format(math.ceil(seconds)), { code = code })
+end
+
+--- RFC 8628 §3.5: the less often, the longer the provider cannot be reached.
+local function after_failure(flow, login, err)
+  if not is_passing(err) then
+    return err
+  end
+  login.failures = login.failures + 1
+  return postpone(flow, login, math.max(login.interval,
+    math.min(login.interval * 2 ^ login.failures, LONGEST_PAUSE)), err.message)
+end
+
+local function after_answer(flow, login, response, object)
+  local code, status = object.error, response.status
+  login.failures = 0
+  if code == "slow_down" then
+    login.interval = login.interval + SLOWER
+  elseif code ~= "authorization_pending" then
+    if status ~= 429 and status < 500 then
+      return nil
+    end
+    local wanted = endpoint.header(response, "retry-after")
+    return postpone(flow, login, math.max(login.interval, tonumber(wanted) or 0),
+      "the provider answered with status " .. status, { status = status })
+  end
+  return not_yet(flow, login, login.interval, code)
+end
+
+--- Asks once what has come of it, if it is time.
+---@param flow tokencache.UserFlow
+---@param login tokencache.DeviceLogin
+---@return table? response   the last word: the token endpoint's answer, for actions.authorize
+---@return tokencache.Error? err  with `retry_after`: ask again after so many seconds
+function device.ask(flow, login)
+  local now = flow.io.monotonic()
+  if flow.now() >= login.expires_at then
+    return nil, errors.new("timeout", "the code has expired before the login was finished; start "
+      .. "it again", { code = "expired_token" })
+  elseif now < login.at then
+    return nil, not_yet(flow, login, login.at - now, "authorization_pending")
+  end
+  login.at = now + flow.request_time + login.interval -- for who asks while this is under way
+  local url, err = flow:_endpoint("token_url", now + flow.request_time)
+  if not url then
+    return nil, after_failure(flow, login, err)
+  end
+  local response, body
+  response, err, body = post(flow, url,
+    { "grant_type", device.GRANT, "device_code", login.device_code }, true, now + flow.request_time)
+  if not response then
+    return nil, after_failure(flow, login, err)
+  end
+  local object = endpoint.object(response)
+  err = after_answer(flow, login, response, object or {})
+  if err then
+    return nil, err
+  end
+  return { status = response.status, object = object, body = body,
+    retry_after = endpoint.header(response, "retry-after") }
+end
+
+local function pause(sleep, seconds)
+  local step = sleep == core.sleep and CTRL_C or seconds
+  while seconds > 0 do
+    local _, err = sleep(math.min(step, seconds))
+    if err ~= nil then
+      return errors.wrap("config", err)
+    end
+    seconds = seconds - step
+  end
+end
+
+--- The whole login: shows the code, and waits until the user has entered it.
+---@param flow tokencache.UserFlow
+---@return table? response
+---@return tokencache.Error?
+function device.log_in(flow)
+  local monotonic = flow.io.monotonic
+  local prompt, login = device.begin(flow, monotonic() + flow.timeout)
+  if not prompt then
+    return nil, login
+  end
+  local ok, err = (flow.show or require "tokencache.login.show")(prompt)
+  if errors.has_failed(ok, err) then
+    return nil, errors.wrap("denied", err or "the login was given up: show returned false")
+  end
+  local deadline, response = monotonic() + (flow.device_timeout or math.huge), nil
+  repeat
+    if login.at >= deadline then
+      return nil, errors.new("timeout", "nobody logged in within " .. flow.device_timeout
+        .. " seconds")
+    end
+    err = pause(flow.io.sleep, login.at - monotonic())
+    if not err then
+      response, err = device.ask(flow, login)
+    end
+  until response or not err.retry_after
+  return response, err
+end
+
+return device
