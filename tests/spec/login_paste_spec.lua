@@ -119,6 +119,7 @@ describe("a pasted login", function()
 
   it("serves addresses at which nobody can listen, and says so", function()
     options.redirect_uri, options.open_browser = "com.example.app:/callback", nil
+    options.login = { "browser", "paste" }
     local result, said = paste(response_url() .. "\n")
     assert_logged_in(result)
     assert.truthy(said:find("The browser will be sent to com.example.app:/callback, where this "
