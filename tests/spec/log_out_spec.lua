@@ -395,6 +395,21 @@ describe("a log out", function()
     assert.equal(BOTH, revoked())
   end)
 
+  it("leaves a login of the same second where it goes on when its time is over", function()
+    stage.now = 1000.7
+    local first = merged(logins.LOGIN, { authorized_at = 1000 })
+    local later = merged(first, { access_token = "later" })
+    for _, there in ipairs { first, later } do
+      stage.stored = first
+      stage.on.try_lock = function()
+        stage.monotonic, stage.stored = stage.monotonic + 60, there
+        return false
+      end
+      assert.same({ true }, { flow:remove() })
+      assert.equal(there == later and later or nil, stage.stored)
+    end
+  end)
+
   it("takes a renewal by a program that keeps no time of the login for no login", function()
     stage.holder = {}
     stage.on.sleep = function()

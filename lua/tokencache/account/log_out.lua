@@ -55,16 +55,18 @@ end
 
 --- Whether somebody has logged in since the log out began, which may be long ago: it goes on when
 --- its caller's time is over. A login that was owed to the store by then is none. Clocks of
---- machines differ, so times are compared only for another login than the one that was there.
+--- machines differ, so times are compared only for another login than the one that was there; one
+--- of the same second may be either, for logins are noted in whole seconds.
 ---@param out tokencache.LogOut
 ---@param info? tokencache.TokenInfo
 local function is_later(out, info)
-  local authorized_at = info and info.authorized_at
-  if authorized_at == nil or authorized_at == (out.before and out.before.authorized_at) then
+  local authorized_at, before = info and info.authorized_at, out.before or {}
+  local is_overdue = out.account.flow.io.monotonic() >= out.deadline
+  local since = is_overdue and math.floor(out.began) or out.began
+  if authorized_at == nil or authorized_at == before.authorized_at
+    and (authorized_at ~= since or info.access_token == before.access_token) then
     return false
   end
-  local is_overdue = out.account.flow.io.monotonic() >= out.deadline
-  local since = is_overdue and math.floor(out.began) or out.began -- logins are in whole seconds
   return (tonumber(authorized_at) or 0) >= since
 end
 
