@@ -72,7 +72,7 @@ tokencache.set_logger = log.set_logger
 function tokencache.set_max_accounts(count)
   if type(count) ~= "number" or count < 1 or count % 1 ~= 0 then
     error("set_max_accounts: a whole number above zero expected, not "
-      .. (type(count) == "number" and tostring(count) or "a " .. type(count)), 2)
+      .. require("tokencache.util.in_words")(count, true), 2)
   end
   require("tokencache.account.process").own:set_limit(count)
 end

@@ -2,6 +2,7 @@
 --- provider put there is left as it is.
 
 local errors = require "tokencache.error"
+local in_words = require "tokencache.util.in_words"
 local timestamp = require "tokencache.util.timestamp"
 
 local token_info = {}
@@ -169,7 +170,7 @@ end
 ---@return string? problem  in words that quote no value
 function token_info.normalise(info, null)
   if type(info) ~= "table" then
-    return nil, "a token_info is a table, not a " .. type(info)
+    return nil, "a token_info is a table, not " .. in_words(info)
   end
   if type(info.access_token) ~= "string" or info.access_token == "" then
     return nil, "the token_info has no access_token"

@@ -46,6 +46,8 @@ local NOT_SECURE = "flow.client_credentials: token_url must be https, or http on
 
 local flow = new(with {})
 local timed = new(with { cache = tokencache.cache.memory {}, clock = os.time })
+local A_PROVIDER = "; give one of tokencache.provider, or a table with its token_url"
+
 local locks = {
   get_cached_token = function() end,
   save_token_to_cache = function() end,
@@ -54,14 +56,14 @@ local locks = {
 
 --- What a program can get wrong: each mistake on one line, which the message must name.
 local mistakes = {
-  { function() new() end, "flow.client_credentials: provider is required" },
+  { function() new() end, "flow.client_credentials: provider is required" .. A_PROVIDER },
   { function() new("x") end, "flow.client_credentials: a table of options expected, got string" },
   { function() new(with { scop = "a" }) end,
     "flow.client_credentials: unknown option scop; known are " .. KNOWN },
   { function() new(with { provider = false }) end,
-    "flow.client_credentials: provider is required" },
+    "flow.client_credentials: provider is required" .. A_PROVIDER },
   { function() new(with { provider = "spotify" }) end,
-    "flow.client_credentials: provider must be a table, not a string" },
+    "flow.client_credentials: provider must be a table, not a string" .. A_PROVIDER },
   { function() new(with(provider { tokenurl = "x" })) end,
     "flow.client_credentials: provider: unknown option tokenurl; known are "
       .. names_of(require("tokencache.provider").rules) },
@@ -120,6 +122,13 @@ local mistakes = {
     "flow.client_credentials: leeway must be a number, zero or more, not -1" },
   { function() new(with { timeout = 0 }) end,
     "flow.client_credentials: timeout must be a number above zero, not 0" },
+  { function() new(with { timeout = -(0 / 0) }) end,
+    "flow.client_credentials: timeout must be a number above zero, not NaN" },
+  { function() new(with { timeout = 0 / 0 }) end,
+    "flow.client_credentials: timeout must be a number above zero, not NaN" },
+  { function() new(with { store = "tokens" }) end,
+    "flow.client_credentials: store must be a table or userdata, not a string; give one of "
+      .. "tokencache.store" },
   { function() new(with { timeout = "30" }) end,
     "flow.client_credentials: timeout must be a number above zero, not a string" },
   { function() new(with { connect_timeout = -1 }) end,
@@ -144,7 +153,8 @@ local mistakes = {
   { function() new(with { io = { sleep = 1 } }) end,
     "flow.client_credentials: io: sleep must be a function, not a number" },
   { function() new(with { cache = ".cache" }) end,
-    "flow.client_credentials: cache must be a table or userdata, not a string" },
+    "flow.client_credentials: cache must be a table or userdata, not a string; give one of "
+      .. "tokencache.cache, such as tokencache.cache.file { cache_path = ... }" },
   { function() new(with { cache = { get_cached_token = os.time } }) end,
     "flow.client_credentials: cache has no method save_token_to_cache; use one of "
       .. "tokencache.cache, or give yours both methods" },
@@ -163,7 +173,7 @@ local mistakes = {
   { function() flow:get_token_info { timeout = -1 } end,
     "get_token_info: timeout must be a number above zero, not -1" },
   { function() flow:is_token_expired() end,
-    "is_token_expired: token_info must be a table, not a nil" },
+    "is_token_expired: token_info must be a table, not nil" },
 
   { function() local _ = tokencache.cache.memcache end,
     "tokencache.cache has no memcache; there is django_session, file, flask_session, from_store, "
@@ -248,10 +258,17 @@ describe("options", function()
     assert.is_true(at_1000:is_token_expired { expires_at = 1059 })
   end)
 
-  for _, time in ipairs { 1e300, -1, 253402300800, math.huge, 0 / 0, "soon" } do
-    it("that tell the time are named when they go wrong: " .. tostring(time), function()
-      local function clock() return time end
-      local shown = type(time) == "number" and tostring(time) or "a string"
+  for time, shown in pairs {
+    [1e300] = "1e+300", [-1] = "-1", [253402300800] = "253402300800", [math.huge] = "inf",
+    soon = "a string", NaN = "NaN", none = "nil",
+  } do
+    it("that tell the time are named when they go wrong: " .. shown, function()
+      local function clock()
+        if time == "NaN" then
+          return 0 / 0
+        end
+        return time ~= "none" and time or nil
+      end
       for name, options in pairs {
         clock = { clock = clock }, ["io.now"] = { io = { now = clock } },
       } do

@@ -79,14 +79,14 @@ local mistakes = {
   { function() flow:get_authorize_url { state = "" } end,
     "get_authorize_url: state must not be empty; left out, it is random" },
   { function() flow:exchange(nil, "pending") end,
-    "exchange: response_url must be a string, not a nil" },
-  { function() flow:exchange("?code=1") end, "exchange: pending must be a string, not a nil" },
+    "exchange: response_url must be a string, not nil" },
+  { function() flow:exchange("?code=1") end, "exchange: pending must be a string, not nil" },
   { function() flow:refresh_access_token {} end,
     "refresh_access_token: refresh_token must be a string, not a table" },
   { function() flow:refresh_access_token("") end,
     "refresh_access_token: refresh_token must not be empty; left out, it is the cached one" },
   { function() flow:parse_auth_response_url() end,
-    "parse_auth_response_url: url must be a string, not a nil" },
+    "parse_auth_response_url: url must be a string, not nil" },
 }
 
 for _, method in ipairs { "get_authorize_url", "exchange", "refresh_access_token",

@@ -5,6 +5,7 @@
 
 local errors = require "tokencache.error"
 local headers_sent = require "tokencache.cache.session_headers"
+local in_words = require "tokencache.util.in_words"
 local log = require "tokencache.log"
 local with_lock = require "tokencache.cache.session_lock"
 
@@ -38,7 +39,7 @@ end
 --- change inside.
 function Handler:save_token_to_cache(token_info)
   if type(token_info) ~= "table" then
-    return failure(self, "a token_info is a table, not a " .. type(token_info))
+    return failure(self, "a token_info is a table, not " .. in_words(token_info))
   end
   local refusal = self:refusal()
   if refusal then

@@ -5,6 +5,7 @@ local Account = require "tokencache.account"
 local config = require "tokencache.flow.config"
 local core = require "tokencache._core"
 local default_io = require "tokencache.io"
+local in_words = require "tokencache.util.in_words"
 local memory_path = require "tokencache.flow.memory_path"
 local options = require "tokencache.util.options"
 local token_info = require "tokencache.token_info"
@@ -122,7 +123,7 @@ function Flow:accounts(prefix)
   elseif not problem and not self.store.keys then
     problem = "the store cannot list its keys"
   elseif prefix ~= nil and type(prefix) ~= "string" then
-    problem = "prefix must be a string, not a " .. type(prefix)
+    problem = "prefix must be a string, not " .. in_words(prefix)
   end
   if problem then
     error("accounts: " .. problem, 2)
@@ -149,7 +150,7 @@ end
 ---@return boolean
 function Flow:is_token_expired(info)
   local problem = misused(self) or type(info) ~= "table"
-    and "token_info must be a table, not a " .. type(info)
+    and "token_info must be a table, not " .. in_words(info)
   if problem then
     error("is_token_expired: " .. problem, 2)
   end

@@ -3,6 +3,7 @@
 
 local core = require "tokencache._core"
 local default_io = require "tokencache.io"
+local in_words = require "tokencache.util.in_words"
 local options = require "tokencache.util.options"
 local process = require "tokencache.account.process"
 local provider = require "tokencache.provider"
@@ -32,12 +33,14 @@ local config = {}
 
 --- Options of every flow; a flow adds its own.
 config.rules = {
-  provider = { "table", required = true },
+  provider = { "table", required = true,
+    hint = "give one of tokencache.provider, or a table with its token_url" },
   client_id = { "string" },
   client_secret = { "string" },
   scope = { { "string", "table" } },
-  cache = { "object" },
-  store = { "object" },
+  cache = { "object", hint = "give one of tokencache.cache, such as tokencache.cache.file "
+    .. "{ cache_path = ... }" },
+  store = { "object", hint = "give one of tokencache.store" },
   token_endpoint_auth_method = { "string" },
   token_params = { "table" },
   leeway = { "number>=0", default = 60 },
@@ -344,8 +347,7 @@ local function checked_clock(name, clock)
   return function()
     local now = clock()
     if type(now) ~= "number" or not (now >= 0 and now <= LATEST) then
-      error(name .. " must return Unix seconds, not " .. (type(now) == "number" and tostring(now)
-        or "a " .. type(now)), 0)
+      error(name .. " must return Unix seconds, not " .. in_words(now, true), 0)
     end
     return now
   end

@@ -25,12 +25,14 @@
 ---@field mark_key? fun(self, key: string): string            of the mark beside the entry
 ---@field may_be_stale? boolean   get(key) may return an old copy, get(key, true) does not
 
+local in_words = require "tokencache.util.in_words"
+
 --- What is wrong with an object as a store, in words; nil: nothing.
 ---@param store any
 ---@return string? problem
 return function(store)
   if type(store) ~= "table" and type(store) ~= "userdata" then
-    return "store must be a table or userdata, not a " .. type(store)
+    return "store must be a table or userdata, not " .. in_words(store)
   end
   if store.get_cached_token ~= nil and store.get == nil then
     return "store is a cache handler, which keeps one token; use one of tokencache.store"

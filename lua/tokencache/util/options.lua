@@ -1,6 +1,8 @@
 --- Checks the option tables of constructors. A wrong option is a mistake in the program, so it
 --- raises; an unknown name raises too, because a typo must not be silence.
 
+local in_words = require "tokencache.util.in_words"
+
 local options = {}
 
 ---@class tokencache.OptionRule
@@ -8,6 +10,7 @@ local options = {}
 ---                            "object", "number>0" or "number>=0"
 ---@field required? boolean
 ---@field default? any
+---@field hint? string  what to give
 
 local checks = {
   ["number>0"] = function(value)
@@ -95,13 +98,13 @@ local function sorted_names(rules)
   return names
 end
 
---- What was given instead, in words. Only a number where another number was wanted is quoted:
---- anything else may be a secret.
+--- What was given instead: a number itself where another one was wanted.
 local function shown(value, wanted)
-  if type(value) == "number" and type(wanted) == "string" and wanted:find("^number") then
-    return tostring(value)
-  end
-  return "a " .. type(value)
+  return in_words(value, type(wanted) == "string" and wanted:find("^number") ~= nil)
+end
+
+local function hint(rule)
+  return rule.hint and "; " .. rule.hint or ""
 end
 
 --- What is wrong with `given`, if anything.
@@ -128,10 +131,11 @@ function options.problem(given, rules)
     local rule, value = rules[name], given[name]
     if value == nil then
       if rule.required then
-        return name .. " is required"
+        return name .. " is required" .. hint(rule)
       end
     elseif not options.matches(value, rule[1]) then
       return name .. " must be " .. type_list(rule[1]) .. ", not " .. shown(value, rule[1])
+        .. hint(rule)
     end
   end
 end
@@ -179,7 +183,7 @@ end
 ---@param wanted string
 function options.argument(where, name, value, wanted)
   if not has_type(value, wanted) then
-    error(where .. ": " .. name .. " must be a " .. wanted .. ", not a " .. type(value), 3)
+    error(where .. ": " .. name .. " must be a " .. wanted .. ", not " .. in_words(value), 3)
   end
 end
 
