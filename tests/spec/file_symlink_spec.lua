@@ -99,6 +99,9 @@ describe("a cache file that is a symbolic link", function()
       assert.is_nil(ok)
       assert.equal("cache " .. code, err.kind .. " " .. err.code)
     end
+    dir:shell("ln -sfn token token")
+    local _, err = cache_file({ cache_path = path }):get_cached_token()
+    assert.matches("symbolic links in a circle, or too many; name the file itself", err.message)
   end)
 
   it("of another user's is not followed", function()

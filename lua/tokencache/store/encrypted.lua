@@ -205,7 +205,11 @@ local function methods(secrets, use, allows_plaintext)
   return all
 end
 
---- No message tells what was given: an id may be a secret that was mistaken for one.
+--- An id for messages. A long one may be a secret that was mistaken for an id, and is not shown.
+local function shown(id)
+  return #id < SECRET_MIN and id:find(KEY_ID) and ' "' .. id .. '"' or ""
+end
+
 local function check_keys(keys, use)
   local copy = {}
   for id, secret in pairs(keys) do
@@ -213,12 +217,14 @@ local function check_keys(keys, use)
       return nil, "keys: a table of secrets by id expected, whose ids must be strings of up to 64 "
         .. 'letters, digits, "-" and "_"'
     elseif type(secret) ~= "string" or #secret < SECRET_MIN then
-      return nil, "keys: a secret must be a string of 16 bytes at least; take 32 random ones"
+      return nil, "keys: the secret of the id" .. shown(id) .. " must be a string of 16 bytes at "
+        .. "least; take 32 random ones"
     end
     copy[id] = secret
   end
   if not copy[use] then
-    return nil, "use must be one of the ids in keys"
+    return nil, "use: there is no id" .. shown(use) .. " in keys; give the id of one of the "
+      .. "secrets there"
   end
   return copy
 end
