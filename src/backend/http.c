@@ -27,8 +27,9 @@ struct tc_http {
   CURLM *multi; /* has the connections */
   pid_t pid;    /* whose they are */
   tc_http_sockets sockets;
-  bool has_proxy; /* one was given, so the environment's are not asked */
-  tc_buf url;     /* the one that libcurl has been given; empty: none */
+  bool has_proxy;  /* one was given, or none at all: the environment's are not asked */
+  bool uses_proxy; /* one was given */
+  tc_buf url;      /* the one that libcurl has been given; empty: none */
 
   /* the request under way */
   tc_http_answer *answer;     /* NULL: there is none */
@@ -157,6 +158,7 @@ int tc_http_open(tc_http **to, const tc_http_options *options, tc_error *err) {
   }
   http->pid = tc_process_id();
   http->has_proxy = options->proxy != NULL;
+  http->uses_proxy = http->has_proxy && options->proxy[0] != '\0';
   http->curl = curl_easy_init();
   tc_http_forget_sockets(&http->sockets);
   if (http->curl == NULL || !make_multi(http) || set_callbacks(http) != CURLE_OK ||
@@ -300,6 +302,20 @@ int tc_http_start(tc_http *http, const tc_http_request *request, tc_http_answer 
   return status;
 }
 
+/* Reports whether the connection that failed was one to a proxy. libcurl says of the environment's
+   that it went "via" it, or, before 8.0, names its port. */
+static bool was_to_proxy(const tc_http *http) {
+  tc_url url;
+  tc_error unused;
+  char port[32];
+  if (http->has_proxy) return http->uses_proxy;
+  (void)tc_url_parse(tc_buf_str(&http->url), &url, &unused); /* it did so before */
+  (void)snprintf(port, sizeof port, " port %.*s ", url.port.len > 0 ? (int)url.port.len : 3,
+                 url.port.len > 0 ? url.port.data : "443");
+  return strstr(http->reason, " via ") != NULL ||
+         (strstr(http->reason, " port ") != NULL && strstr(http->reason, port) == NULL);
+}
+
 static int explain(tc_http *http, CURLcode code, tc_error *err) {
   const tc_http_answer *answer = http->answer;
   char origin[ORIGIN_SIZE];
@@ -317,7 +333,7 @@ static int explain(tc_http *http, CURLcode code, tc_error *err) {
     (void)curl_easy_getinfo(http->curl, CURLINFO_HTTP_CONNECTCODE, &proxy_status);
   }
   return tc_http_error(err, code, name_origin(http, origin), http->reason, proxy_status,
-                       answer->sent);
+                       answer->sent, !answer->sent && was_to_proxy(http));
 }
 
 /* False: the time is over, but not the request. */

@@ -1,5 +1,7 @@
 #include "backend/http_error.h"
 
+#define CHECK_PROXY "check the proxy that proxy= or the environment (https_proxy) names"
+
 /* libcurl's own words may quote the request in cases not listed here; then its general text for
    the code is shown instead. */
 static const struct {
@@ -7,7 +9,7 @@ static const struct {
   int number;
   const char *remedy;
 } failures[] = {
-    {CURLE_COULDNT_RESOLVE_PROXY, TC_ERR_CONNECT, "check proxy="},
+    {CURLE_COULDNT_RESOLVE_PROXY, TC_ERR_CONNECT, CHECK_PROXY},
     {CURLE_COULDNT_RESOLVE_HOST, TC_ERR_CONNECT, "check the host's name and the network"},
     {CURLE_COULDNT_CONNECT, TC_ERR_CONNECT, "check that the server runs, and the network"},
     {CURLE_SSL_CONNECT_ERROR, TC_ERR_CONNECT, "check that the server speaks TLS 1.2 or later"},
@@ -31,6 +33,12 @@ static const struct {
     {CURLE_BAD_CONTENT_ENCODING, TC_ERR_PROTOCOL},
 };
 
+/* Reports whether a proxy that fails does so with this code: a certificate, say, is the server's. */
+static bool may_be_of_proxy(CURLcode code) {
+  return code == CURLE_COULDNT_CONNECT || code == CURLE_OPERATION_TIMEDOUT ||
+         code == CURLE_RECV_ERROR;
+}
+
 static int number_of(CURLcode code) {
   for (size_t i = 0; i < sizeof plain_failures / sizeof *plain_failures; i++) {
     if (plain_failures[i].code == code) return plain_failures[i].number;
@@ -44,7 +52,7 @@ static bool quotes_url(const char *reason) {
 }
 
 int tc_http_error(tc_error *err, CURLcode code, const char *origin, const char *reason,
-                  long proxy_status, bool sent) {
+                  long proxy_status, bool sent, bool to_proxy) {
   char shown[CURL_ERROR_SIZE];
   const char *remedy = "try again later";
   int number = number_of(code);
@@ -69,6 +77,7 @@ int tc_http_error(tc_error *err, CURLcode code, const char *origin, const char *
     if (reason[0] != '\0' && !quotes_url(reason))
       tc_error_copy_foreign(shown, sizeof shown, tc_str_of(reason));
   }
+  if (to_proxy && may_be_of_proxy(code)) remedy = CHECK_PROXY;
   if (number == TC_ERR_NETWORK && !sent) number = TC_ERR_CONNECT;
   if (number == TC_ERR_PROTOCOL && !sent) number = TC_ERR_INVALID;
   if (number == TC_ERR_PROTOCOL) remedy = "check the URL";

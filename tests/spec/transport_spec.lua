@@ -463,15 +463,26 @@ describe("the curl transport", function()
 
     it("and says what is wrong with it without its password", function()
       local port = endpoint.refused_url:match(":(%d+)/")
-      for proxy, kind in pairs {
-        ["http://user:hush-proxy@127.0.0.1:" .. port] = "transient",
-        ["http://user:hush-proxy@nowhere.invalid:1"] = "transient",
-        ["bogus://user:hush-proxy@127.0.0.1:1"] = "config",
-        ["http://user:hush-proxy@:x"] = "config",
+      local down = "; check the proxy that proxy= or the environment (https_proxy) names"
+      for proxy, case in pairs {
+        ["http://user:hush-proxy@127.0.0.1:" .. port] = { "transient", down },
+        ["http://user:hush-proxy@nowhere.invalid:1"] = { "transient", down },
+        [endpoint:url("token")] = { "transient", down },
+        ["bogus://user:hush-proxy@127.0.0.1:1"] = { "config", "proxy= must be a URL" },
+        ["http://user:hush-proxy@:x"] = { "config", "proxy= must be a URL" },
       } do
         use { proxy = proxy }
-        assert_fails(kind, false, endpoint:url("token"))
+        local err = assert_fails(case[1], false, endpoint:url("token", "https"))
+        assert.matches(case[2], err.message, 1, true)
       end
+    end)
+
+    it("and says that the environment's is away", function()
+      local _, output = process.run(process.lua([[
+        local curl = require("tokencache.transport.curl").new()
+        print(select(2, curl:request { method = "GET", url = ... }))]], endpoint:url("a", "https")),
+        { environment = { https_proxy = endpoint.refused_url, no_proxy = "", NO_PROXY = "" } })
+      assert.matches("; check the proxy that proxy= or the environment", output, 1, true)
     end)
   end)
 
