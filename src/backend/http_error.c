@@ -33,7 +33,8 @@ static const struct {
     {CURLE_BAD_CONTENT_ENCODING, TC_ERR_PROTOCOL},
 };
 
-/* Reports whether a proxy that fails does so with this code: a certificate, say, is the server's. */
+/* Reports whether a proxy that fails does so with this code: a certificate, say, is the server's.
+ */
 static bool may_be_of_proxy(CURLcode code) {
   return code == CURLE_COULDNT_CONNECT || code == CURLE_OPERATION_TIMEDOUT ||
          code == CURLE_RECV_ERROR;

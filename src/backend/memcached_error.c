@@ -51,7 +51,9 @@ static const char *cause_of(memcached_return_t status, const memcached_st *st, b
   }
   if (has_answered) return NULL;
   if (status == MEMCACHED_CONNECTION_FAILURE && memcached_last_error_errno(st) == 0) {
-    return "the server closed the connection; check that it is a memcached, and started without -S";
+    /* of a get libmemcached does not tell these apart */
+    return "no connection, or the server closed it; check that it runs, that it is a memcached, "
+           "and started without -S";
   }
   if (status == MEMCACHED_TIMEOUT) {
     return "no answer in time; try again later, or raise timeout=; one started with -S or -Y may "

@@ -48,9 +48,10 @@ int tc_memcached_server_parse(const char *text, tc_memcached_server *server, tc_
 
 void tc_memcached_server_show(char *to, size_t size, const char *host, in_port_t port) {
   if (host[0] == '/') {
-    (void)snprintf(to, size, "%s", host);
+    (void)snprintf(to, size, "%s: memcached", host);
   } else {
     bool ipv6 = strchr(host, ':') != NULL;
-    (void)snprintf(to, size, "%s%s%s:%u", ipv6 ? "[" : "", host, ipv6 ? "]" : "", (unsigned)port);
+    (void)snprintf(to, size, "%s%s%s:%u: memcached", ipv6 ? "[" : "", host, ipv6 ? "]" : "",
+                   (unsigned)port);
   }
 }

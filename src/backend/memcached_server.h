@@ -12,5 +12,5 @@ typedef struct tc_memcached_server {
 
 int tc_memcached_server_parse(const char *text, tc_memcached_server *server, tc_error *err);
 
-/* The other way round, for messages. */
+/* The other way round, for messages: "10.0.0.5:11211: memcached". */
 void tc_memcached_server_show(char *to, size_t size, const char *host, in_port_t port);

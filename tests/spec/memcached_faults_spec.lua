@@ -6,6 +6,7 @@ local folder = require "support.folder"
 local forks = require "support.forks"
 local keep_log = require "support.keep_log"
 local log = require "tokencache.log"
+local loopback = require "support.loopback"
 local memcached_server = require "support.memcached_server"
 local process = require "support.process"
 local scripted_server = require "support.scripted_server"
@@ -62,7 +63,8 @@ describe("a memcached server that", function()
     assert.is_true(one:set("k", "v"))
     server:kill()
     for _ = 1, 3 do
-      assert.equal(server.address .. ": no connection; check that the server runs, and the network",
+      assert.equal(server.address .. ": memcached: no connection; check that the server runs, and "
+        .. "the network",
         expect("CONNECTION_FAILURE", one:get "k"))
       expect("CONNECTION_FAILURE", one:set("k", "v"))
       expect("CONNECTION_FAILURE", one:delete "k")
@@ -70,6 +72,9 @@ describe("a memcached server that", function()
     end
     server:restart()
     assert.same({}, { one:get "k" })
+    local never = store("127.0.0.1:" .. loopback.free_port())
+    assert.matches(": memcached: no connection, or the server closed it; check that it runs",
+      expect("CONNECTION_FAILURE", never:get "k"), 1, true)
   end)
 
   for name, options in pairs { text = "", binary = "--BINARY-PROTOCOL" } do
@@ -79,7 +84,8 @@ describe("a memcached server that", function()
         assert.is_true(one:set("k", "v"))
         server.child:freeze()
         local message = expect("TIMEOUT", takes(0.5, function() return one:get "k" end))
-        assert.equal(server.address .. ": no answer in time; try again later, or raise timeout=",
+        assert.equal(server.address .. ": memcached: no answer in time; try again later, or raise "
+          .. "timeout=",
           message)
         expect("TIMEOUT", takes(0.5, function() return one:get "k" end)) -- a new connection
         expect("TIMEOUT", takes(0.5, function() return one:set("k", "w") end))
@@ -186,7 +192,7 @@ describe("of three memcached servers", function()
         local _, err = one:get("key-" .. i)
         failure = failure or err
       end
-      assert.truthy(tostring(failure):find(addresses[2] .. ": no connection", 1, true))
+      assert.truthy(tostring(failure):find(addresses[2] .. ": memcached: no connection", 1, true))
       servers[2]:restart()
       assert.same({ KEYS - share, share, 0 }, { count(one) })
       fill(one)

@@ -74,8 +74,8 @@ for name, options in pairs(PROTOCOLS) do
       local saved, err = one:set("k", ("s3cret"):rep(200000))
       assert.is_nil(saved)
       assert.same({ "cache", "E2BIG" }, { err.kind, err.code })
-      assert.equal(server.address .. ": the entry is larger than the server takes; raise its limit "
-        .. "(memcached -I)", tostring(err))
+      assert.equal(server.address .. ": memcached: the entry is larger than the server takes; "
+        .. "raise its limit (memcached -I)", tostring(err))
       assert.is_true(one:set("k", "v"))
       assert.equal("v", one:get "k")
     end)
