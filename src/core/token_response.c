@@ -17,7 +17,8 @@ static const oauth_error oauth_errors[] = {
     {"invalid_client", TC_ERR_CONFIG,
      "check client_id, client_secret and token_endpoint_auth_method"},
     {"invalid_grant", TC_ERR_REAUTHORIZE, "the user must log in again"},
-    {"invalid_request", TC_ERR_CONFIG, "check token_params and the provider's documentation"},
+    {"invalid_request", TC_ERR_CONFIG,
+     "check token_url, token_params and what the provider's documentation asks for"},
     {"invalid_scope", TC_ERR_CONFIG, "check scope"},
     {"invalid_target", TC_ERR_CONFIG, "check the resource or audience in token_params"},
     {"unauthorized_client", TC_ERR_CONFIG, "allow this grant in the client's registration"},
@@ -192,8 +193,8 @@ static int read_token(const tc_token_response *response, const tc_client *client
                       tc_token *token, tc_error *err) {
   token->refresh_token = refresh_token_of(response);
   if (!is_text(&response->access_token)) {
-    return tc_error_set(err, TC_ERR_PROTOCOL, "%s answered without an access_token",
-                        client->endpoint);
+    return tc_error_set(err, TC_ERR_PROTOCOL,
+                        "%s answered without an access_token; check token_url", client->endpoint);
   }
   if (has_control(response->access_token.string)) {
     return tc_error_set(err, TC_ERR_PROTOCOL,

@@ -77,6 +77,13 @@ describe("a client", function()
     assert.is_nil(tostring(err):find("wrong-secret", 1, true))
   end)
 
+  it("with the wrong address is told so, though the server takes it for a bad request", function()
+    local provider = { token_url = server.url .. "/tokens" }
+    local _, err = flow_of("basic", { provider = provider }):get_access_token()
+    assert.equal("config invalid_request", err.kind .. " " .. err.code)
+    assert.matches("; check token_url, token_params and what", tostring(err), 1, true)
+  end)
+
   it("unknown to the server likewise", function()
     local _, err = flow_of("basic", { client_id = "nobody" }):get_access_token()
     assert.equal("invalid_client", err.code)
