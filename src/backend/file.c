@@ -1,6 +1,5 @@
 #include "backend/file.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -8,6 +7,7 @@
 #include "backend/file_error.h"
 #include "backend/owner.h"
 #include "backend/place.h"
+#include "backend/retry.h"
 #include "backend/tempfile.h"
 
 int tc_file_too_large(tc_error *err, const char *path) {
@@ -15,20 +15,12 @@ int tc_file_too_large(tc_error *err, const char *path) {
                             "over 1 MiB, which no token is; check whether the path is right");
 }
 
-static int open_for_reading(const char *path) {
-  int fd;
-  do {
-    fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-  } while (fd < 0 && errno == EINTR);
-  return fd;
-}
-
 /* Until the room is full or the file ends; -1 if a read fails. */
 static ssize_t read_all(int fd, char *room, size_t size, size_t expected) {
   size_t len = 0;
   while (len < size) {
-    ssize_t count = read(fd, room + len, size - len);
-    if (count < 0 && errno == EINTR) continue;
+    ssize_t count;
+    TC_RETRY(count, read(fd, room + len, size - len));
     if (count < 0) return -1;
     len += (size_t)count;
     if (count == 0 || len == expected) break;
@@ -58,7 +50,8 @@ static int read_open(int fd, const char *path, bool any_owner, char *room, size_
 
 int tc_file_read(const char *path, bool any_owner, char *room, size_t size, tc_file_seen *seen,
                  tc_error *err) {
-  int fd = open_for_reading(path);
+  int fd;
+  TC_RETRY(fd, open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
   if (fd < 0) return errno == ENOENT ? TC_FILE_MISSING : tc_file_error(err, path, errno);
   int status = read_open(fd, path, any_owner, room, size, seen, err);
   (void)close(fd);

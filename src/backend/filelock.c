@@ -1,7 +1,6 @@
 #define _GNU_SOURCE /* F_OFD_SETLK; NOLINT(*-reserved-identifier,cert-dcl*) */
 #include "backend/filelock.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
@@ -13,6 +12,7 @@
 
 #include "backend/file_error.h"
 #include "backend/lockfile.h"
+#include "backend/retry.h"
 
 #define SUFFIX ".tokencache-lock"
 #define WHOLE ((off_t)-1)
@@ -103,9 +103,7 @@ static int set_lock(int fd, off_t at, bool is_to_be_held) {
   int failed;
   if (at == WHOLE && is_to_be_held) return tc_filelock_flock(fd);
   if (at == WHOLE) return flock(fd, LOCK_UN) != 0 ? errno : 0;
-  do {
-    failed = fcntl(fd, F_OFD_SETLK, &part);
-  } while (failed && errno == EINTR);
+  TC_RETRY(failed, fcntl(fd, F_OFD_SETLK, &part));
   if (!failed) return 0;
   return errno == EACCES ? EWOULDBLOCK : errno;
 }
@@ -141,9 +139,7 @@ static bool is_held_here(const struct stat *st, off_t at) {
 
 int tc_filelock_flock(int fd) {
   int failed;
-  do {
-    failed = flock(fd, LOCK_EX | LOCK_NB);
-  } while (failed && errno == EINTR);
+  TC_RETRY(failed, flock(fd, LOCK_EX | LOCK_NB));
   return failed ? errno : 0;
 }
 

@@ -2,8 +2,8 @@
 
 #define CHECK_PROXY "check the proxy that proxy= or the environment (https_proxy) names"
 
-/* libcurl's own words may quote the request in cases not listed here; then its general text for
-   the code is shown instead. */
+/* libcurl's own words may quote the request in cases that have no remedy here; then its general
+   text for the code is shown instead. */
 static const struct {
   CURLcode code;
   int number;
@@ -23,15 +23,11 @@ static const struct {
     {CURLE_SEND_ERROR, TC_ERR_NETWORK, "try again later"},
     {CURLE_RECV_ERROR, TC_ERR_NETWORK, "try again later"},
     {CURLE_PARTIAL_FILE, TC_ERR_NETWORK, "try again later"},
-};
-
-static const struct {
-  CURLcode code;
-  int number;
-} plain_failures[] = {
-    {CURLE_OUT_OF_MEMORY, TC_ERR_NOMEM},           {CURLE_URL_MALFORMAT, TC_ERR_INVALID},
-    {CURLE_UNSUPPORTED_PROTOCOL, TC_ERR_PROTOCOL}, {CURLE_WEIRD_SERVER_REPLY, TC_ERR_PROTOCOL},
-    {CURLE_BAD_CONTENT_ENCODING, TC_ERR_PROTOCOL},
+    {CURLE_OUT_OF_MEMORY, TC_ERR_NOMEM, NULL},
+    {CURLE_URL_MALFORMAT, TC_ERR_INVALID, NULL},
+    {CURLE_UNSUPPORTED_PROTOCOL, TC_ERR_PROTOCOL, NULL},
+    {CURLE_WEIRD_SERVER_REPLY, TC_ERR_PROTOCOL, NULL},
+    {CURLE_BAD_CONTENT_ENCODING, TC_ERR_PROTOCOL, NULL},
 };
 
 /* Reports whether a proxy that fails does so with this code: a certificate, say, is the server's.
@@ -39,13 +35,6 @@ static const struct {
 static bool may_be_of_proxy(CURLcode code) {
   return code == CURLE_COULDNT_CONNECT || code == CURLE_OPERATION_TIMEDOUT ||
          code == CURLE_RECV_ERROR;
-}
-
-static int number_of(CURLcode code) {
-  for (size_t i = 0; i < sizeof plain_failures / sizeof *plain_failures; i++) {
-    if (plain_failures[i].code == code) return plain_failures[i].number;
-  }
-  return TC_ERR_NETWORK;
 }
 
 /* A URL that is quoted may hold a proxy's password. */
@@ -57,7 +46,7 @@ int tc_http_error(tc_error *err, CURLcode code, const char *origin, const char *
                   long proxy_status, bool sent, bool to_proxy) {
   char shown[CURL_ERROR_SIZE];
   const char *remedy = "try again later";
-  int number = number_of(code);
+  int number = TC_ERR_NETWORK;
   if (proxy_status == 407) {
     return tc_error_set(err, TC_ERR_CONFIG,
                         "%s: the proxy asks for a login; give proxy= with user and password",
@@ -75,6 +64,7 @@ int tc_http_error(tc_error *err, CURLcode code, const char *origin, const char *
   for (size_t i = 0; i < sizeof failures / sizeof *failures; i++) {
     if (failures[i].code != code) continue;
     number = failures[i].number;
+    if (failures[i].remedy == NULL) break;
     remedy = failures[i].remedy;
     if (reason[0] != '\0' && !quotes_url(reason))
       tc_error_copy_foreign(shown, sizeof shown, tc_str_of(reason));

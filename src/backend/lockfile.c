@@ -1,6 +1,5 @@
 #include "backend/lockfile.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
@@ -9,6 +8,7 @@
 
 #include "backend/file_error.h"
 #include "backend/owner.h"
+#include "backend/retry.h"
 
 #define FLAGS (O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
 #define ATTEMPTS 10
@@ -85,9 +85,7 @@ static int check(const tc_lockfile *file, int fd, tc_error *err) {
 
 static int open_with(const tc_lockfile *file, int flags) {
   int fd;
-  do {
-    fd = open(file->side, flags, 0600);
-  } while (fd < 0 && errno == EINTR);
+  TC_RETRY(fd, open(file->side, flags, 0600));
   return fd;
 }
 

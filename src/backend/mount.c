@@ -1,13 +1,14 @@
 #define _GNU_SOURCE /* statx; NOLINT(*-reserved-identifier,cert-dcl*) */
 #include "backend/mount.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "backend/retry.h"
 
 #ifndef STATX_ATTR_MOUNT_ROOT
 #define STATX_ATTR_MOUNT_ROOT 0x2000
@@ -26,9 +27,7 @@ typedef struct source {
 static int next(source *from) {
   if (from->at == from->len) {
     ssize_t count;
-    do {
-      count = read(from->fd, from->block, sizeof from->block);
-    } while (count < 0 && errno == EINTR);
+    TC_RETRY(count, read(from->fd, from->block, sizeof from->block));
     if (count <= 0) return EOF;
     from->at = 0;
     from->len = (size_t)count;

@@ -1,6 +1,5 @@
 #include "backend/place.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -9,6 +8,7 @@
 
 #include "backend/file_error.h"
 #include "backend/filelock.h"
+#include "backend/retry.h"
 #include "backend/tempfile.h"
 
 int tc_place_open(tc_place *at, const char *path) {
@@ -25,9 +25,7 @@ int tc_place_open(tc_place *at, const char *path) {
     dir[len] = '\0';
   }
   if (at->name[0] == '\0') return slash != NULL ? EISDIR : ENOENT;
-  do {
-    at->dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  } while (at->dir < 0 && errno == EINTR);
+  TC_RETRY(at->dir, open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   return at->dir < 0 ? errno : 0;
 }
 
@@ -68,9 +66,7 @@ int tc_place_look(tc_place *at, tc_error *err) {
 /* Some file systems cannot sync a directory, and say so by one of two numbers. */
 int tc_place_sync(const tc_place *at) {
   int failed;
-  do {
-    failed = fsync(at->dir);
-  } while (failed && errno == EINTR);
+  TC_RETRY(failed, fsync(at->dir));
   return failed && errno != EINVAL && errno != EOPNOTSUPP ? errno : 0;
 }
 

@@ -21,8 +21,7 @@ struct tc_redis {
   double used; /* when the last reply came, on the clock of tc_monotonic_coarse() */
 };
 
-/* --- open and close ------------------------------------------------------------------------------
- */
+/* --- open and close -------------------------------------------------------------------------- */
 
 /* A terminated copy; NULL stays NULL. */
 static const char *own(tc_buf *text, const char *from, tc_error *err) {
@@ -85,8 +84,7 @@ void tc_redis_close(tc_redis *redis) {
   free(redis);
 }
 
-/* --- errors --------------------------------------------------------------------------------------
- */
+/* --- errors ---------------------------------------------------------------------------------- */
 
 static const struct {
   int number;
@@ -114,8 +112,7 @@ static int explain(const tc_redis *redis, tc_error *err) {
   return cause.number;
 }
 
-/* --- commands ------------------------------------------------------------------------------------
- */
+/* --- commands -------------------------------------------------------------------------------- */
 
 static int await_reply(tc_redis *redis, double deadline, tc_redis_reply *reply, tc_error *err) {
   char room[ROOM];

@@ -1,7 +1,6 @@
 #define _GNU_SOURCE /* fallocate; NOLINT(*-reserved-identifier,cert-dcl*) */
 #include "backend/tempfile.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/resource.h>
@@ -11,6 +10,7 @@
 
 #include "backend/filelock.h"
 #include "backend/owner.h"
+#include "backend/retry.h"
 
 #define SLOTS 8
 #define SUFFIX ".tokencache-tmp"
@@ -122,8 +122,8 @@ static bool is_over_limit(size_t len) {
 int tc_tempfile_write(tc_tempfile *temp, tc_str bytes) {
   if (is_over_limit(bytes.len)) return EFBIG;
   while (bytes.len > 0) {
-    ssize_t count = write(temp->fd, bytes.data, bytes.len);
-    if (count < 0 && errno == EINTR) continue;
+    ssize_t count;
+    TC_RETRY(count, write(temp->fd, bytes.data, bytes.len));
     if (count < 0) return errno;
     bytes.data += count;
     bytes.len -= (size_t)count;
@@ -133,9 +133,7 @@ int tc_tempfile_write(tc_tempfile *temp, tc_str bytes) {
 
 static int sync_file(int fd) {
   int failed;
-  do {
-    failed = fsync(fd);
-  } while (failed && errno == EINTR);
+  TC_RETRY(failed, fsync(fd));
   return failed ? errno : 0;
 }
 
@@ -154,9 +152,7 @@ static int write_blanks(tc_tempfile *temp, size_t size) {
 
 static int set_aside(int fd, size_t size) {
   int failed;
-  do {
-    failed = fallocate(fd, 0, 0, (off_t)size);
-  } while (failed && errno == EINTR);
+  TC_RETRY(failed, fallocate(fd, 0, 0, (off_t)size));
   return failed ? errno : 0;
 }
 
