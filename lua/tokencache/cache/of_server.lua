@@ -14,7 +14,7 @@ local KEY_RULES = {
 local CLIENT_RULES = options.merge(KEY_RULES, { client = { "object", required = true } })
 
 ---@class tokencache.ServerKind
----@field options table    with RULES and check(where, given, level): what names a server
+---@field options tokencache.ServerOptions  what names a server
 ---@field new_store fun(checked: table): tokencache.Store
 ---@field put function     sets an entry by a client; see tokencache.store.client
 ---@field remover string   the name of a client's method that deletes a key
@@ -27,11 +27,8 @@ return function(where, kind)
   local server_rules = options.merge(KEY_RULES, kind.options.RULES)
 
   local function server_store(checked)
-    local server = {}
-    for name in pairs(kind.options.RULES) do
-      server[name] = checked[name]
-    end
-    return kind.new_store(kind.options.check(where, server, 3))
+    checked.key, checked.ttl = nil, nil
+    return kind.new_store((kind.options.complete(where, checked)))
   end
 
   return function(opts)

@@ -11,9 +11,10 @@ local MOST_SECONDS = 1e6
 
 ---@class tokencache.ServerOptions
 ---@field RULES table<string, tokencache.OptionRule>
----@field check fun(where: string, given?: table, level?: integer): table  checks the options, and
----   raises; returns what the worker takes: plain data. `where` is the function's name, for
----   messages; `level` the stack level to blame, seen from the caller; default 2
+---@field check fun(where: string, given?: table): table  checks the options, and raises; returns
+---   what the worker takes: plain data. `where` is the function's name, for messages
+---@field complete fun(where: string, checked: table): table  the same for options of which each has
+---   been checked by itself, which it changes
 
 ---@param rules table<string, tokencache.OptionRule>  but for the timeouts
 ---@param complete fun(checked: table): string?  fills in `place`, `identity` and the like; returns
@@ -22,18 +23,21 @@ local MOST_SECONDS = 1e6
 return function(rules, complete)
   local all = options.merge(TIMEOUTS, rules)
 
-  local function check(where, given, level)
-    level = (level or 2) + 1
-    local checked = options.check(where, given, all, level)
+  local function complete_all(where, checked)
     for name in pairs(TIMEOUTS) do
       checked[name] = math.min(checked[name], MOST_SECONDS)
     end
     local problem = complete(checked)
     if problem then
-      error(where .. ": " .. problem, level)
+      error(where .. ": " .. problem, 4)
     end
     return checked
   end
 
-  return { RULES = all, check = check }
+  local function check(where, given)
+    local checked = complete_all(where, options.check(where, given, all, 3))
+    return checked -- no tail call, for the level that is blamed
+  end
+
+  return { RULES = all, check = check, complete = complete_all }
 end
