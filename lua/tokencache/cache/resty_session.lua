@@ -63,10 +63,9 @@ local RULES = { session = { "object", required = true }, lock = { "object" } }
 return function(opts)
   local checked = options.check(WHERE, opts, RULES)
   local session = checked.session
-  for _, method in ipairs { "get", "set", "save" } do
-    if session[method] == nil then
-      error(WHERE .. ": session has no method " .. method, 2)
-    end
+  local problem = options.lacking(session, { "get", "set", "save" })
+  if problem then
+    error(WHERE .. ": session " .. problem, 2)
   end
   local handler = from_store(setmetatable({ session = session }, Store), KEY)
   handler.in_request, handler.refusal = true, refusal

@@ -10,6 +10,7 @@ local from_store = require "tokencache.cache.from_store"
 local keys = require "tokencache.key"
 local log = require "tokencache.log"
 local ngx = require("tokencache.environment").nginx
+local options = require "tokencache.util.options"
 local token_info = require "tokencache.token_info"
 
 local LIFE = 3600       -- seconds that the successor of a refresh token is kept
@@ -232,26 +233,16 @@ function Locked:unlock(handle) -- luacheck: ignore 212
   return true
 end
 
---- What is wrong with a `lock =`, if anything.
----@param store? any
----@return string?
-local function problem(store)
-  for _, method in ipairs { "get", "set", "try_lock", "unlock" } do
-    if store and store[method] == nil then
-      return "lock must be a store with locks, such as store.redis; it has no method " .. method
-    end
-  end
-end
-
 ---@param where string    the constructor's name
 ---@param session table   the session's handler, with `refusal`
 ---@param store? tokencache.Store  nil: no lock
 ---@param level integer   the stack level to blame, seen from the caller
 ---@return table handler
 return function(where, session, store, level)
-  local wrong = problem(store)
-  if wrong then
-    error(where .. ": " .. wrong, level + 1)
+  local lacking = store and options.lacking(store, { "get", "set", "try_lock", "unlock" })
+  if lacking then
+    error(where .. ": lock must be a store with locks, such as store.redis; it " .. lacking,
+      level + 1)
   end
   return store and setmetatable({ session = session, store = store, is_newer = false }, Locked)
     or session

@@ -124,11 +124,10 @@ local METHODS = { "get_cached_token", "save_token_to_cache" }
 return function(opts)
   local self = options.check("cache.tiered", opts, RULES)
   for _, name in ipairs { "front", "back" } do
-    for _, method in ipairs(METHODS) do
-      if self[name][method] == nil then
-        error("cache.tiered: " .. name .. " has no method " .. method .. "; it must be a cache "
-          .. "handler (a store becomes one by cache.from_store)", 2)
-      end
+    local problem = options.lacking(self[name], METHODS)
+    if problem then
+      error("cache.tiered: " .. name .. " " .. problem .. "; it must be a cache handler (a store "
+        .. "becomes one by cache.from_store)", 2)
     end
   end
   self.identity = identity_of(self.back)

@@ -35,9 +35,6 @@ local function send(self, request)
   return pool.call("http", "request", self.options(), plain(request))
 end
 
----@param request tokencache.HttpRequest
----@return tokencache.HttpResponse?
----@return tokencache.Error?
 function Transport:request(request)
   if request.heartbeat and not phase.refusal() then
     return select(2, waited(request, nil, send, self, request))

@@ -285,11 +285,6 @@ local function server_failure(socket, options, peer, reply, ...)
 end
 
 --- As tokencache.worker.redis has it, with nothing that blocks.
----@param options table  of tokencache.store.redis, checked, with an `identity`
----@param ... string     the command's words
----@return string|integer|false|nil reply  false for Redis's nil; nil: failed
----@return tokencache.Error|"repeated"|nil  beside a reply: the connection broke after the command
----   was sent, so it was sent again
 function redis.call(options, ...)
   local peer, err = peer_of(options), phase.refusal()
   if err then

@@ -1,3 +1,5 @@
+local options = require "tokencache.util.options"
+
 --- What a store is. Its methods are described here, and in the stores only where they differ. All
 --- return nil and an error where they fail; what each is for is told in docs/handlers.md.
 ---@class tokencache.Store
@@ -37,8 +39,7 @@ return function(store)
   if store.get_cached_token ~= nil and store.get == nil then
     return "store is a cache handler, which keeps one token; use one of tokencache.store"
   end
-  if store.get == nil or store.set == nil then
-    return "store has no method " .. (store.get == nil and "get" or "set")
-      .. "; use one of tokencache.store, or give yours get and set"
-  end
+  local lacking = options.lacking(store, { "get", "set" })
+  return lacking
+    and "store " .. lacking .. "; use one of tokencache.store, or give yours get and set"
 end

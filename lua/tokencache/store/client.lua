@@ -10,6 +10,7 @@
 --- yield. How an entry is given a time to live differs too much: the maker of the store says it.
 --- There are no locks.
 
+local options = require "tokencache.util.options"
 local protected = require "tokencache.util.protected"
 
 --- Redis quotes the words of a command it does not know.
@@ -74,10 +75,9 @@ local removing_metatable = { __index = RemovingStore }
 ---@param remover string  the name of the method that deletes a key; the client need not have it
 ---@return tokencache.ClientStore
 return function(where, client, put, remover)
-  for _, method in ipairs { "get", "set" } do
-    if client[method] == nil then
-      error(where .. ": client has no method " .. method, 3)
-    end
+  local problem = options.lacking(client, { "get", "set" })
+  if problem then
+    error(where .. ": client " .. problem, 3)
   end
   return setmetatable({ client = client, identity = client, put = put, remover = remover },
     client[remover] ~= nil and removing_metatable or metatable)

@@ -9,7 +9,8 @@ local options = require "tokencache.util.options"
 
 --- What any object given as the option `http` must be able to do. `request` may yield.
 ---@class tokencache.Transport
----@field request fun(self, request: tokencache.HttpRequest): tokencache.HttpResponse?, any
+---@field request fun(self, request: tokencache.HttpRequest): tokencache.HttpResponse?, any  ours
+---   return errors of the kinds transient, timeout, config (TLS, URL), protocol (too large)
 ---@field close? fun(self)
 ---@field heartbeats? boolean  it honours the fields of that name in requests
 
@@ -129,9 +130,6 @@ end
 
 --- An answer whose length or last chunk is wrong, or whose end does not come, is one if its body is
 --- a whole JSON object: there may be a new refresh token in it.
----@param request tokencache.HttpRequest
----@return tokencache.HttpResponse?
----@return tokencache.Error?  kinds: transient, timeout, config (TLS, URL), protocol (too large)
 function Transport:request(request)
   local handle, err = take_handle(self)
   if not handle then

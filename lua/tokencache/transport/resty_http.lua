@@ -107,9 +107,6 @@ local function send(self, http, url, host, place, request)
   return response, err
 end
 
----@param request tokencache.HttpRequest
----@return tokencache.HttpResponse?
----@return tokencache.Error?  kinds: transient, timeout, config (TLS, URL), protocol (too large)
 function Transport:request(request)
   local refusal = require("tokencache.nginx.phase").refusal()
   if refusal then

@@ -12,34 +12,27 @@ local options = {}
 ---@field default? any
 ---@field hint? string  what to give
 
-local checks = {
-  ["number>0"] = function(value)
+--- Types beside those of `type()`: in words, and how they are known.
+local types = {
+  ["number>0"] = { "a number above zero", function(value)
     return type(value) == "number" and value > 0 and value < math.huge
-  end,
-  ["number>=0"] = function(value)
+  end },
+  ["number>=0"] = { "a number, zero or more", function(value)
     return type(value) == "number" and value >= 0 and value < math.huge
-  end,
-  callable = function(value)
+  end },
+  callable = { "a function", function(value)
     local meta = type(value) ~= "function" and getmetatable(value)
     return type(value) == "function" or (type(meta) == "table" and meta.__call ~= nil)
-  end,
-  --- anything whose methods can be looked up
-  object = function(value)
+  end },
+  object = { "a table or userdata", function(value) -- its methods can be looked up
     return type(value) == "table" or type(value) == "userdata"
-  end,
-}
-
-local descriptions = {
-  ["number>0"] = "a number above zero",
-  ["number>=0"] = "a number, zero or more",
-  callable = "a function",
-  object = "a table or userdata",
+  end },
 }
 
 local function has_type(value, wanted)
-  local check = checks[wanted]
-  if check then
-    return check(value)
+  local known = types[wanted]
+  if known then
+    return known[2](value)
   end
   return type(value) == wanted
 end
@@ -47,7 +40,7 @@ end
 local function type_list(wanted)
   local names = {}
   for i, name in ipairs(type(wanted) == "table" and wanted or { wanted }) do
-    names[i] = descriptions[name] or ("a " .. name)
+    names[i] = types[name] and types[name][1] or "a " .. name
   end
   return table.concat(names, " or ")
 end
@@ -197,6 +190,18 @@ function options.problem_of_strings(name, list)
     count = count + 1
     if type(list[count]) ~= "string" then
       return name .. " must be a list of strings"
+    end
+  end
+end
+
+--- What is wrong with an object that must have these methods, if anything.
+---@param object table|userdata
+---@param methods string[]
+---@return string? problem
+function options.lacking(object, methods)
+  for _, method in ipairs(methods) do
+    if object[method] == nil then
+      return "has no method " .. method
     end
   end
 end
