@@ -37,32 +37,27 @@ local SERVER = [[
 ]]
 
 describe("in nginx", function()
-  local stage, clean_up
+  local stage
 
-  after_each(function()
-    stage:stop()
-    if clean_up then
-      clean_up()
-      clean_up = nil
-    end
-  end)
+  after_each(function() stage:stop() end)
 
   local stores = {
     ["a shared dictionary"] = function() return "shared_dict(ngx.shared.tokens)" end,
     Redis = function()
       local redis = redis_server.start()
-      clean_up = function() redis:stop() end
-      return ("redis { port = %d }"):format(redis.port)
+      return ("redis { port = %d }"):format(redis.port), function() redis:stop() end
     end,
     files = function()
       local directory = folder.new()
-      clean_up = function() directory:remove() end
-      return ('file { directory = "%s" }'):format(directory.path)
+      return ('file { directory = "%s" }'):format(directory.path),
+        function() directory:remove() end
     end,
   }
 
   local function start(new_store)
-    stage = workers_with_login.start { store = new_store(), http = HTTP, server = SERVER }
+    local store, clean_up = new_store()
+    stage = workers_with_login.start { store = store, clean_up = clean_up, http = HTTP,
+      server = SERVER }
   end
 
   --- A client that goes away while the provider is at work.

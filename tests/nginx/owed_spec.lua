@@ -30,15 +30,9 @@ local FILL = [[
 ]]
 
 describe("a token whose save fails, in nginx", function()
-  local stage, clean_up
+  local stage
 
-  after_each(function()
-    stage:stop()
-    if clean_up then
-      clean_up()
-      clean_up = nil
-    end
-  end)
+  after_each(function() stage:stop() end)
 
   --- For each kind of store, how it comes to fail, for the token alone, and is mended.
   local kinds = {
@@ -54,7 +48,7 @@ describe("a token whose save fails, in nginx", function()
       name = "Redis that lets nobody write the token any more",
       start = function(settings)
         local redis = redis_server.start()
-        clean_up = function() redis:stop() end
+        settings.clean_up = function() redis:stop() end
         settings.store = ("redis { port = %d }"):format(redis.port)
         stage = workers_with_login.start(settings)
         return function()
@@ -66,7 +60,7 @@ describe("a token whose save fails, in nginx", function()
       name = "a directory that is gone for a while",
       start = function(settings)
         local directory = folder.new()
-        clean_up = function() directory:remove() end
+        settings.clean_up = function() directory:remove() end
         directory:shell("mkdir tokens")
         settings.store = ('file { directory = "%s" }'):format(directory:file("tokens"))
         stage = workers_with_login.start(settings)
@@ -222,8 +216,8 @@ describe("a token whose save fails, in nginx", function()
 
   it("is sealed in the dictionary of debts where it is sealed in the store", function()
     local redis = redis_server.start()
-    clean_up = function() redis:stop() end
     stage = workers_with_login.start {
+      clean_up = function() redis:stop() end,
       store = ("encrypted(s.redis { port = %d }, { keys = { a = ('k'):rep(32) }, use = 'a' })")
         :format(redis.port),
       server = [[

@@ -118,17 +118,10 @@ describe("of three memcached servers", function()
   local servers, addresses
 
   before_each(function()
-    servers, addresses = {}, {}
-    for i = 1, 3 do
-      servers[i] = memcached_server.start()
-      addresses[i] = servers[i].address
-    end
+    servers = memcached_server.several(3)
+    addresses = servers.addresses
   end)
-  after_each(function()
-    for _, server in ipairs(servers) do
-      server:stop()
-    end
-  end)
+  after_each(function() servers:stop() end)
 
   local function fill(one)
     for i = 1, KEYS do

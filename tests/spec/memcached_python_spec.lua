@@ -52,18 +52,11 @@ if _VERSION == "Lua 5.4" and not os.getenv "LD_PRELOAD" then
     local servers, addresses
 
     setup(function()
-      servers, addresses = {}, {}
-      for i = 1, 3 do
-        servers[i] = memcached_server.start()
-        addresses[i] = servers[i].address
-      end
+      servers = memcached_server.several(3)
+      addresses = servers.addresses
     end)
 
-    teardown(function()
-      for _, server in ipairs(servers) do
-        server:stop()
-      end
-    end)
+    teardown(function() servers:stop() end)
 
     local function python(mode, kind, prefix)
       local code, output = process.run { "/usr/bin/python3", "-c", SCRIPT:format(KEYS), mode, kind,

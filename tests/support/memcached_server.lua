@@ -7,6 +7,9 @@
 ---     server:stop()
 ---
 ---     memcached_server.start({}, "/path/of/socket").address
+---
+---     local servers = memcached_server.several(3)   -- a list of them
+---     servers.addresses  servers:stop()
 
 local loopback = require "support.loopback"
 local process = require "support.process"
@@ -63,6 +66,22 @@ function memcached_server.start(arguments, path)
     self.child:stop()
   end
   error("memcached does not start:\n" .. log)
+end
+
+---@param count integer
+---@return table servers  a list, with all `addresses` and a method `stop`
+function memcached_server.several(count)
+  local servers = { addresses = {} }
+  for i = 1, count do
+    servers[i] = memcached_server.start()
+    servers.addresses[i] = servers[i].address
+  end
+  function servers:stop()
+    for _, server in ipairs(self) do
+      server:stop()
+    end
+  end
+  return servers
 end
 
 --- Kills it at once; `restart` brings it back.

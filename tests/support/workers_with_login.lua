@@ -11,7 +11,8 @@
 ---     stage:stop()
 ---
 --- Settings beside these: `owed = false` for no shared dictionary of debts; `login`, options of the
---- flow; `provider`, settings of support.oidc_provider; and http, server, values of support.nginx.
+--- flow; `provider`, settings of support.oidc_provider; `clean_up`, called at the end; and http,
+--- server, values of support.nginx.
 
 local json = require "tokencache.json"
 local loopback = require "support.loopback"
@@ -156,6 +157,7 @@ end
 function Stage:stop()
   local ok, problem = pcall(self.nginx.stop, self.nginx)
   self.provider:stop()
+  self.clean_up()
   assert(ok, problem)
 end
 
@@ -163,7 +165,7 @@ end
 ---@return WorkersWithLogin
 function workers_with_login.start(settings)
   local self = setmetatable({ provider = oidc_provider.start(settings.provider),
-    port = loopback.free_port() }, Stage)
+    port = loopback.free_port(), clean_up = settings.clean_up or function() end }, Stage)
   local client = self.provider.clients.confidential
   self.nginx = nginx.start {
     workers = settings.workers or 2,
