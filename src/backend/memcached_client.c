@@ -16,7 +16,6 @@ static uint64_t milliseconds(double seconds) {
   return seconds > 0.001 ? (uint64_t)ceil(seconds * 1000) : 1; /* 0 would not wait at all */
 }
 
-/* Whatever is unread, and a "quit" that a server does not take, is not waited for. */
 void tc_memcached_client_disconnect(tc_memcached_client *c) {
   c->patience = -1;
   memcached_behavior_set(c->st, MEMCACHED_BEHAVIOR_POLL_TIMEOUT, 0);

@@ -1,15 +1,11 @@
 /* A client of one Redis server, which keeps its connection. A connection that was lost is made
    anew, once for each command. After a fork the child leaves the parent's connection alone and
-   makes its own. Errors are of kind "cache" and name the server. */
+   makes its own. Errors are of kind "cache" and name the server. Their code is CONNECT where no
+   connection could be made, CLOSED where it broke, twice, TIMEOUT or TLS. */
 #pragma once
 
 #include "backend/redis_codec.h"
 #include "backend/stream.h"
-
-#define TC_REDIS_CODE_CONNECT "CONNECT" /* err->code where no connection could be made */
-#define TC_REDIS_CODE_CLOSED "CLOSED"   /* where it broke, twice */
-#define TC_REDIS_CODE_TIMEOUT "TIMEOUT"
-#define TC_REDIS_CODE_TLS "TLS"
 
 typedef struct tc_redis tc_redis;
 

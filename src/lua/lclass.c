@@ -9,7 +9,7 @@ void tc_lua_push_class(lua_State *L, const char *name, const luaL_Reg *methods,
   int complete = !lua_isnil(L, -1);
   lua_pop(L, 1);
   if (complete) return;
-  luaL_setfuncs(L, metamethods, 0);
+  if (metamethods != NULL) luaL_setfuncs(L, metamethods, 0);
   if (methods != NULL) {
     lua_newtable(L);
     lua_pushvalue(L, -2);

@@ -3,9 +3,10 @@
 
 #include "lua/compat.h"
 
-/* Pushes the metatable registered as `name`, made at first use. `methods` (may be NULL) become its
-   __index. A metatable that an allocation failure left half made is completed at the next call:
-   a userdata must never be without its __gc. The metatable is upvalue 1 of the methods. */
+/* Pushes the metatable registered as `name`, made at first use. `methods` become its __index;
+   either list may be NULL. A metatable that an allocation failure left half made is completed at
+   the next call: a userdata must never be without its __gc. The metatable is upvalue 1 of the
+   methods. */
 void tc_lua_push_class(lua_State *L, const char *name, const luaL_Reg *methods,
                        const luaL_Reg *metamethods);
 

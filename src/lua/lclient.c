@@ -54,14 +54,13 @@ static tc_str grant_type(lua_State *L, const tc_grant *grant) {
    nil, message
    issuer= instead of auth_method= and token_url=: they are to be set */
 static int l_client_new(lua_State *L) {
-  static const luaL_Reg none[] = {{NULL, NULL}};
   tc_error err = TC_ERROR_NONE;
   tc_client_config config = {0};
   luaL_checktype(L, 1, LUA_TTABLE);
   luaL_checkstack(L, 20, NULL);
   tc_client *client = lua_newuserdata(L, sizeof *client);
   *client = (tc_client){0};
-  tc_lua_push_class(L, METATABLE, none, none);
+  tc_lua_push_class(L, METATABLE, NULL, NULL);
   lua_setmetatable(L, -2);
   int made = lua_gettop(L);
   tc_buf *params = tc_lua_new_buf(L);

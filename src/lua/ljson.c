@@ -18,8 +18,7 @@
 TC_EXPORT int luaopen_tokencache__json(lua_State *L);
 
 static void push_array_metatable(lua_State *L) {
-  static const luaL_Reg none[] = {{NULL, NULL}};
-  tc_lua_push_class(L, ARRAY_METATABLE, NULL, none);
+  tc_lua_push_class(L, ARRAY_METATABLE, NULL, NULL);
 }
 
 /* ---- decode: a container being filled lies on the stack, in an object its key above it */

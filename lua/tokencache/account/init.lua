@@ -89,7 +89,16 @@ local function account_of(self)
     or config.misused(nil)
 end
 
-Account.of = account_of
+--- The same; raises, and blames the caller of the method.
+---@param method string
+---@return tokencache.Account
+function Account.called_on(self, method)
+  local account, problem = account_of(self)
+  if not account then
+    error(method .. ": " .. problem, 3)
+  end
+  return account
+end
 
 --- Returns the first and the last second in which the token serves, or nil if it never does.
 local function judge(account, info)
@@ -279,10 +288,8 @@ end
 ---@return string?  access_token
 ---@return tokencache.Error?  the cache could not be read
 function Account:peek_access_token()
-  local account, problem = account_of(self)
-  if not account then
-    error("peek_access_token: " .. problem, 2)
-  elseif owes(account) then
+  local account = Account.called_on(self, "peek_access_token")
+  if owes(account) then
     return nil -- there is a newer one, which the next call has to save
   end
   local token, info, err = look(account, PEEK)
@@ -308,10 +315,7 @@ end
 ---@param info? tokencache.TokenInfo
 ---@return tokencache.TokenInfo?
 function Account:validate_token(info)
-  local account, problem = account_of(self)
-  if not account then
-    error("validate_token: " .. problem, 2)
-  end
+  local account = Account.called_on(self, "validate_token")
   if type(info) == "table" and is_between(account, account.flow.client:window(flat(info))) then
     return info
   end

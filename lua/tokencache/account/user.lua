@@ -10,15 +10,6 @@ local token_info = require "tokencache.token_info"
 ---@class tokencache.UserAccount: tokencache.Account
 local UserAccount = {}
 
---- The account a method is called on; raises and blames the method's caller.
-local function check_account(where, self)
-  local account, problem = Account.of(self)
-  if not account then
-    error(where .. ": " .. problem, 3)
-  end
-  return account
-end
-
 --- The user's answer, checked to be the first one to this pending login.
 ---@param flow tokencache.UserFlow
 ---@return table? response
@@ -64,7 +55,7 @@ end
 ---@return tokencache.TokenInfo?
 ---@return tokencache.Error?
 function UserAccount:exchange(response_url, pending)
-  local account = check_account("exchange", self)
+  local account = Account.called_on(self, "exchange")
   options.argument("exchange", "response_url", response_url, "string")
   options.argument("exchange", "pending", pending, "string")
   local response, err = UserAccount.read_response(account.flow, response_url, pending)
@@ -80,7 +71,7 @@ end
 ---@return tokencache.TokenInfo?
 ---@return tokencache.Error?
 function UserAccount:refresh_access_token(refresh_token)
-  local account = check_account("refresh_access_token", self)
+  local account = Account.called_on(self, "refresh_access_token")
   if refresh_token ~= nil then
     options.argument("refresh_access_token", "refresh_token", refresh_token, "string")
     if refresh_token == "" then
@@ -103,7 +94,7 @@ end
 ---@return tokencache.TokenInfo?
 ---@return tokencache.Error?
 function UserAccount:validate_token(info)
-  local account = check_account("validate_token", self)
+  local account = Account.called_on(self, "validate_token")
   if type(info) ~= "table" then
     return nil
   end
@@ -122,7 +113,7 @@ end
 ---@return number?  nil: no such end is known; negative: over
 ---@return tokencache.Error?  the cache could not be read
 function UserAccount:reauthorization_due_in()
-  local account = check_account("reauthorization_due_in", self)
+  local account = Account.called_on(self, "reauthorization_due_in")
   local known = account.process:known(account.id)
   local info, err = known and known.owed and known.owed.info, nil
   if not info then

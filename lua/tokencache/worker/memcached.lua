@@ -48,13 +48,21 @@ local function find(options, key)
   return known.client, known.place
 end
 
---- Calls a method of the client for the entry of `key`.
-local function call(options, key, method, ...)
-  local client, place = find(options, key)
-  if not client then
-    return nil, place -- an error
+--- Methods of the client, for the entry of a key. All here return nil and an error where they fail,
+--- and "reconnected" beside a result where the connection had to be made anew. Options are those of
+--- tokencache.store.memcached, checked, with an `identity`.
+---
+---     get(options, key)              --> bytes; false: there is no such entry
+---     set(options, key, bytes, ttl)  --> true; the ttl is in seconds, nil: for good
+---     delete(options, key)           --> boolean; false: there was no such entry
+for _, method in ipairs { "get", "set", "delete" } do
+  memcached[method] = function(options, key, ...)
+    local client, place = find(options, key)
+    if not client then
+      return nil, place -- an error
+    end
+    return client[method](client, place, ...)
   end
-  return client[method](client, place, ...)
 end
 
 --- For a store in this Lua state, which need not come here for a key that is asked for again: the
@@ -64,31 +72,9 @@ function memcached.near(options)
   return servers[options.identity]
 end
 
----@param options table  of tokencache.store.memcached, checked, with an `identity`
----@param key string
----@return string|false|nil bytes  false: a miss
----@return tokencache.Error|"reconnected"|nil
-function memcached.get(options, key)
-  return call(options, key, "get")
-end
-
----@param ttl? number  seconds; nil: for good
----@return true?
----@return tokencache.Error|"reconnected"|nil
-function memcached.set(options, key, bytes, ttl)
-  return call(options, key, "set", bytes, ttl)
-end
-
----@return boolean?  false: there was no such entry
----@return tokencache.Error|"reconnected"|nil
-function memcached.delete(options, key)
-  return call(options, key, "delete")
-end
-
 --- Makes an entry that is not there yet, under a name of our own. One that holds the same bytes
 --- counts as made: after a lost connection the first attempt may have been the one that made it.
 ---@return boolean?  false: there is another
----@return tokencache.Error|"reconnected"|nil
 function memcached.add(options, name, bytes, ttl)
   local client, err = find(options)
   if not client then
@@ -115,7 +101,6 @@ end
 
 --- Takes a lock, as `add` does, from a server that can also release it.
 ---@return boolean?  false: another has it
----@return tokencache.Error|"reconnected"|nil
 function memcached.lock(options, name, owner, ttl)
   local added, note = memcached.add(options, name, owner, ttl)
   if not added then
@@ -159,7 +144,6 @@ end
 
 --- Gives an entry that holds `bytes` another time to live, none of it with zero.
 ---@return boolean?  false: there is no such entry, or it holds something else
----@return tokencache.Error?
 function memcached.keep(options, name, bytes, ttl)
   local client, err = find(options)
   if not client then
@@ -177,7 +161,6 @@ end
 ---@param bytes? string nil: `old` is deleted
 ---@param ttl? number   seconds; nil: for good
 ---@return boolean?     false: something else is there, or another has the lock
----@return tokencache.Error|"reconnected"|nil
 function memcached.replace(options, lock, key, old, bytes, ttl)
   local client, place = find(options, key)
   if not client then
