@@ -7,9 +7,9 @@ local directories = require "tokencache.store.directory"
 local file_lock = require "tokencache.store.file_lock"
 local file_name = require "tokencache.store.file_name"
 local key_names = require "tokencache.key"
-local lock_key = require "tokencache.store.lock_key"
 local log = require "tokencache.log"
 local options = require "tokencache.util.options"
+local reserved_key = require "tokencache.store.reserved_key"
 
 local file = blocking.worker "file"
 
@@ -128,16 +128,9 @@ function Store:unlock(handle) -- luacheck: ignore 212
   return file.unlock(handle)
 end
 
-local MARK = "tokencache-mark:"
-
-local function begins_with(text, start)
-  return text:sub(1, #start) == start
-end
-
 local function add_key(keys, name, escaped, prefix)
   local key = escaped and file_name.key_of(name, escaped)
-  if key and begins_with(key, prefix) and not begins_with(key, MARK)
-    and not lock_key.refusal("store.file", key) then
+  if key and key:sub(1, #prefix) == prefix and not reserved_key.is_reserved(key) then
     keys[#keys + 1] = key
   end
 end

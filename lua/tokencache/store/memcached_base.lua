@@ -6,8 +6,8 @@ local can_save = require "tokencache.store.can_save"
 local check_bytes = require "tokencache.store.check_bytes"
 local errors = require "tokencache.error"
 local keys = require "tokencache.store.memcached_key"
-local lock_key = require "tokencache.store.lock_key"
 local log = require "tokencache.log"
+local reserved_key = require "tokencache.store.reserved_key"
 
 --- memcached counts whole seconds by its own clock: an entry for one second may end at once.
 local SHORTEST_LOCK = 2
@@ -83,7 +83,7 @@ function Store:try_lock(name, ttl)
   if not place then
     return nil, err
   end
-  handle, err = lock_key.handle(place)
+  handle, err = reserved_key.new_handle(place)
   if not handle then
     return nil, err
   end

@@ -6,7 +6,6 @@ local can_save = require "tokencache.store.can_save"
 local check_bytes = require "tokencache.store.check_bytes"
 local environment = require "tokencache.environment"
 local errors = require "tokencache.error"
-local lock_key = require "tokencache.store.lock_key"
 local log = require "tokencache.log"
 local reserved_key = require "tokencache.store.reserved_key"
 local scripts = require "tokencache.store.redis_scripts"
@@ -50,7 +49,7 @@ local function command(self, ...)
 end
 
 local function reserved(self, key)
-  local err = lock_key.refusal(self.place, key)
+  local err = reserved_key.refusal(self.place, key)
   if err then
     return err
   end
@@ -185,7 +184,7 @@ local function is_held_by(self, name, owner)
 end
 
 function Store:try_lock(name, ttl)
-  local handle, err = lock_key.handle(lock_key.of(name))
+  local handle, err = reserved_key.new_handle(reserved_key.of_lock(name))
   if not handle then
     return nil, err
   end

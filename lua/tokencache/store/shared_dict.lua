@@ -6,7 +6,6 @@ local check_bytes = require "tokencache.store.check_bytes"
 local core = require "tokencache._core"
 local errors = require "tokencache.error"
 local index = require "tokencache.store.shared_dict_index"
-local lock_key = require "tokencache.store.lock_key"
 local log = require "tokencache.log"
 local ngx = require("tokencache.environment").nginx
 local options = require "tokencache.util.options"
@@ -42,7 +41,7 @@ local function failure(message)
 end
 
 local function refusal(key)
-  return lock_key.refusal(PLACE, key, index.PREFIX)
+  return reserved_key.refusal(PLACE, key, index.PREFIX)
 end
 
 function Store:get(key)
@@ -203,7 +202,7 @@ function Store:delete(key)
 end
 
 local function is_anothers(self, handle)
-  local holder = self.dict:get(lock_key.of(handle.name))
+  local holder = self.dict:get(reserved_key.of_lock(handle.name))
   return holder ~= nil and holder ~= handle.owner
 end
 
@@ -247,13 +246,13 @@ local function new_owner()
 end
 
 local function holds(self, handle)
-  return self.dict:get(lock_key.of(handle.name)) == handle.owner
+  return self.dict:get(reserved_key.of_lock(handle.name)) == handle.owner
 end
 
 --- The lock is one among the workers of this nginx.
 function Store:try_lock(name, ttl)
   local owner = new_owner()
-  local ok, problem = store(self, "safe_add", lock_key.of(name), owner, lasting(ttl))
+  local ok, problem = store(self, "safe_add", reserved_key.of_lock(name), owner, lasting(ttl))
   if ok then
     return { name = name, owner = owner }
   elseif problem == "exists" then
@@ -264,16 +263,17 @@ end
 
 --- Another's lock, taken in between, may get more time, which does it no harm.
 function Store:extend_lock(handle, ttl)
-  return holds(self, handle) and self.dict:expire(lock_key.of(handle.name), lasting(ttl)) == true
+  local name = reserved_key.of_lock(handle.name)
+  return holds(self, handle) and self.dict:expire(name, lasting(ttl)) == true
     and holds(self, handle)
 end
 
 --- A dictionary cannot compare and delete in one step. What is about to end is left to end, so that
 --- no other can take the lock between the two.
 function Store:unlock(handle)
-  local left = holds(self, handle) and self.dict:ttl(lock_key.of(handle.name))
+  local left = holds(self, handle) and self.dict:ttl(reserved_key.of_lock(handle.name))
   if left and left > SAFELY then
-    self.dict:delete(lock_key.of(handle.name))
+    self.dict:delete(reserved_key.of_lock(handle.name))
   end
   return true
 end
