@@ -1,4 +1,5 @@
--- Many logins over one store, while allocations fail: renewals, a debt, a refused token, a log out.
+-- Many logins over one store, while allocations fail: a provider that is found by its issuer,
+-- renewals, a debt, a refused token, a log out.
 
 -- luacheck: globals with_memory
 
@@ -36,9 +37,15 @@ local store = {
 local now, serial = 1760000000, 0
 local revoked = 0
 
+local METADATA = [[{"issuer":"https://127.0.0.1","token_endpoint":"https://127.0.0.1/token",
+  "authorization_endpoint":"https://127.0.0.1/authorize","grant_types_supported":[
+  "authorization_code"],"revocation_endpoint":"https://127.0.0.1/revoke"}]]
+
 local transport = {}
 function transport:request(request) -- luacheck: ignore 212
-  if request.url:find("/revoke", 1, true) then
+  if request.method == "GET" then
+    return { status = 200, headers = {}, body = METADATA }
+  elseif request.url:find("/revoke", 1, true) then
     revoked = revoked + 1
     return { status = 200, headers = {}, body = "" }
   end
@@ -47,10 +54,9 @@ function transport:request(request) -- luacheck: ignore 212
     .. '"expires_in":3600,"refresh_token":"refresh-%d"}'):format(serial, serial) }
 end
 
-local function new_flow(tokencache)
+local function new_flow(tokencache, process)
   return tokencache.flow.authorization_code {
-    provider = { token_url = "https://127.0.0.1/token", revocation_url = "https://127.0.0.1/revoke",
-      authorize_url = "https://127.0.0.1/authorize" },
+    provider = { issuer = "https://127.0.0.1" }, io = { process = process },
     client_id = "client", client_secret = "secret-3b1c", redirect_uri = "https://app.example/",
     authorize = false, http = transport, store = store, clock = function() return now end,
   }
@@ -60,7 +66,8 @@ end
 local function prepare()
   local tokencache = require "tokencache"
   tokencache.set_logger(false)
-  for _, name in ipairs { "driver", "json", "account.log_out", "cache.from_store" } do
+  for _, name in ipairs { "driver", "json", "account.log_out", "cache.from_store", "discovery",
+    "_crypto", "key", "util.lru" } do
     require("tokencache." .. name)
   end
   failing = false
@@ -68,7 +75,8 @@ local function prepare()
   serial = serial + 1
   entries = { anna = ('{"access_token":"old-%d","refresh_token":"given-%d","expires_at":5,'
     .. '"scope":null}'):format(serial, serial) }
-  return new_flow(tokencache), new_flow(tokencache)
+  local process = require("tokencache.account.process").new()
+  return new_flow(tokencache, process), new_flow(tokencache, process)
 end
 
 local function use()
