@@ -1,4 +1,5 @@
---- What describes an authorization server. The presets are in provider/.
+--- What describes an authorization server. The presets are in provider/. Its issuer is enough where
+--- it publishes its metadata.
 
 local options = require "tokencache.util.options"
 
@@ -21,7 +22,8 @@ local provider = {}
 ---@field token_endpoint_auth_method? "client_secret_basic"|"client_secret_post"|"none"
 ---@field token_params? table<string, string|string[]>  sent with each token request
 ---@field authorize_params? table<string, string|string[]>  sent with each authorization request
----@field issuer? string         checked in each response where given (RFC 9207)
+---@field issuer? string         what is not given is found by it (RFC 8414); checked in responses
+---                              (RFC 9207)
 ---@field authorization_response_iss_parameter_supported? boolean  false: a response without iss
 ---                              passes (RFC 9207 §2.3)
 ---@field allow_insecure_http? boolean  true: http will do for its URLs, also to other machines:
