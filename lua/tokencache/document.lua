@@ -223,6 +223,10 @@ end
 
 --- Waits for the coroutine that asks. Returns an error where one may not wait.
 local function wait(io, entry, seconds, pause)
+  local refusal = io.refusal and io.refusal()
+  if refusal then
+    return refusal
+  end
   entry.waiter = entry.waiter or io.new_waiter and io.new_waiter() or nil
   if entry.waiter then
     entry.waiter:wait(seconds)

@@ -16,8 +16,8 @@ local HTTP = [[
       tokencache.nginx.owed = ngx.shared.owed
     end
     provider = { issuer = "$ISSUER" }
-    function new_flow()
-      return in_nginx.new_flow(nil, tokencache.cache.memory {}, { provider = provider,
+    function new_flow(http)
+      return in_nginx.new_flow(nil, tokencache.cache.memory {}, { provider = provider, http = http,
         scope = "read", client_id = "basic", client_secret = "basic-secret-8d1f" })
     end
     flow = new_flow()
@@ -34,6 +34,12 @@ local SERVER = [[
   }
   location /many {
     content_by_lua_block { answer(new_flow():get_access_token()) }
+  }
+  location /resty {
+    content_by_lua_block {
+      package.loaded["resty.http"] = package.loaded["resty.http"] or require "support.resty_http"
+      answer(new_flow(require("tokencache.transport.resty_http").new()):get_access_token())
+    }
   }
   location /login {
     content_by_lua_block {
@@ -101,6 +107,11 @@ describe("in nginx a provider's metadata", function()
     end
     ask("/login", "^http://127%.0%.0%.1:%d+/auth%?client_id=public")
     assert.equal(before + 1, provider:counts().metadata)
+  end)
+
+  it("is read over lua-resty-http too", function()
+    start(1, provider.url)
+    ask("/resty", "^[%w_-]+\n$")
   end)
 
   for owed, asked in pairs { [true] = 1, [false] = 2 } do

@@ -124,6 +124,22 @@ describe("a provider's metadata", function()
     end
   end)
 
+  it("is not waited for where one may not wait", function()
+    local provider = new_provider()
+    local stage = new_stage(provider)
+    provider.on = coroutine.yield
+    local asking = coroutine.create(function() stage:flow(options()):get_access_token() end)
+    assert(coroutine.resume(asking))
+    stage.io.refusal = function() return { kind = "config", message = "not here" } end
+    for _, state in ipairs { "another asks", "nobody asks" } do
+      local _, err = stage:flow(options()):get_access_token()
+      assert.equal("not here", err.message, state)
+      at(20, stage)
+    end
+    assert.same({}, stage.slept)
+    assert.equal(1, #provider.asked)
+  end)
+
   it("is asked for anew where the coroutine that asked was dropped", function()
     local provider = new_provider()
     local stage = new_stage(provider)

@@ -25,8 +25,13 @@ end
 
 --- Reads until the end of the connection: the server is asked for HTTP/1.0.
 local function new_body_reader(socket)
+  local is_over = false
   return function(size)
+    if is_over then
+      return nil
+    end
     local piece, problem, rest = socket:receive(size)
+    is_over = piece == nil
     if not piece and problem ~= "closed" then
       return nil, problem
     end
@@ -35,13 +40,13 @@ local function new_body_reader(socket)
 end
 
 function Http:request(params)
-  local socket = self.socket
+  local socket, body = self.socket, params.body or ""
   local lines = { ("%s %s HTTP/1.0"):format(params.method, params.path), "Host: " .. self.host,
-    "Content-Length: " .. #params.body }
+    "Content-Length: " .. #body }
   for name, value in pairs(params.headers) do
     lines[#lines + 1] = name .. ": " .. value
   end
-  socket:send(table.concat(lines, "\r\n") .. "\r\n\r\n" .. params.body)
+  socket:send(table.concat(lines, "\r\n") .. "\r\n\r\n" .. body)
   local line, problem = socket:receive("*l")
   if not line then
     return nil, problem
