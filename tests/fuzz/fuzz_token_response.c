@@ -1,5 +1,6 @@
 /* A token endpoint's answer, from its status and its bytes to the token or the error. The first two
-   bytes are the status; the rest is the body. */
+   bytes are the status; their highest bits say that the provider calls the refresh token dead, and
+   that its function failed. The rest is the body. */
 #include <math.h>
 
 #include "core/json_read.h"
@@ -75,8 +76,10 @@ static bool read_body(answer *to, tc_str body, tc_buf *scratch, tc_error *err) {
   }
     MEMBERS(X)
 #undef X
+    bool is_end = tc_str_equal(reader.string, TC_STR("expires_at"));
     bool read = tc_json_read(&reader, &event, err) == 0;
     if (read) take(value, owned, event, &reader);
+    if (read && is_end) to->response.ends_at = value->type == TC_VALUE_NUMBER ? value->number : 0;
     tc_buf_free(&unknown);
     if (!read || !skip(&reader, event, err)) return false;
   }
@@ -92,18 +95,21 @@ static void check(const tc_token_response *response, const tc_client *client) {
     return;
   }
   require(response->status >= 200 && response->status <= 299);
+  require(!response->is_dead && response->problem.len == 0);
+  require(client->default_expires_in == 0 || token.expires_at != TC_TIME_UNKNOWN);
   require(tc_token_exists(&token));
   require(tc_str_equal(token.access_token, response->access_token.string));
   require(token.expires_at == TC_TIME_UNKNOWN ||
           ((double)token.expires_at >= NOW && (double)token.expires_at <= NOW + CENTURY));
 }
 
-static void make_client(tc_client *client, const char *flow) {
+static void make_client(tc_client *client, const char *flow, double default_expires_in) {
   tc_error err = TC_ERROR_NONE;
   tc_client_config config = {.flow = tc_str_of(flow),
                              .auth_method = TC_STR("none"),
                              .token_url = TC_STR("https://login.example/token"),
                              .client_id = TC_STR("client"),
+                             .default_expires_in = default_expires_in,
                              .leeway = 60};
   require(tc_client_init(client, &config, &err) == 0);
 }
@@ -114,10 +120,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   tc_buf scratch = TC_BUF_EMPTY;
   tc_error err = TC_ERROR_NONE;
   if (machine.token_url == NULL) {
-    make_client(&machine, "client_credentials");
-    make_client(&user, "pkce");
+    make_client(&machine, "client_credentials", 0);
+    make_client(&user, "pkce", 900);
   }
   if (size < 2) return 0;
+  read.response.is_dead = data[0] & 0x80;
+  if (data[0] & 0x40) read.response.problem = TC_STR("the provider's function raised an error");
   read.response.status = 100 + (data[0] << 8 | data[1]) % 500;
   read.response.is_object =
       read_body(&read, (tc_str){(const char *)data + 2, size - 2}, &scratch, &err);
