@@ -7,7 +7,7 @@
 //                                   and "metadata"
 //   POST /test/login?user=&deny=      body: an authorization URL; where its pages send the browser.
 //                                     Or a device's verification_uri_complete; what they end with
-//   POST /test/expire_devices         the codes given so far are over
+//   POST /test/expire_device          body: a device's user_code, which is over then
 //   POST /test/revoke                 body: a refresh token; ends its login
 //   POST /test/next_token?status=&error=&retry_after=
 //                                     the next token request is answered so, not processed
@@ -89,7 +89,7 @@ let provider;
 let answer;
 let tokenRequests = 0;
 let fault; // of the next token request
-let devicesBefore = 0; // Unix seconds: codes that were to end until then are over
+const expiredDevices = new Set(); // user codes
 const counts = { authorize: 0, metadata: 0 };
 
 function count(ctx) {
@@ -112,8 +112,8 @@ const controls = {
     await (await provider.Grant.find(grantId)).destroy();
     return 'revoked';
   },
-  expire_devices() {
-    devicesBefore = Date.now() / 1000 + 3600;
+  expire_device(options, userCode) {
+    expiredDevices.add(userCode.replace('-', ''));
     return 'expired';
   },
   next_token(options) {
@@ -169,7 +169,7 @@ server.listen(0, '127.0.0.1', () => {
   provider.on('grant.success', count);
   provider.on('grant.error', count);
   Object.defineProperty(provider.DeviceCode.prototype, 'isExpired', {
-    get() { return this.exp < devicesBefore; },
+    get() { return expiredDevices.has(this.userCode); },
   });
   answer = provider.callback();
   const ready = process.env.READY_FILE;

@@ -6,6 +6,7 @@ local UserAccount = require "tokencache.account.user"
 local authorization = require "tokencache.authorization"
 local base = require "tokencache.flow.base"
 local config = require "tokencache.flow.config"
+local detached = require "tokencache.account.detached"
 local device = require "tokencache.login.device"
 local errors = require "tokencache.error"
 local json = require "tokencache.json"
@@ -65,6 +66,17 @@ local function ask(flow, pending)
   return response, err
 end
 
+---@return tokencache.TokenInfo?
+---@return tokencache.Error?
+local function poll(account, pending)
+  local info
+  local response, err = ask(account.flow, pending)
+  if response then
+    info, err = account:_redeem(response, account.flow.timeout)
+  end
+  return info, err
+end
+
 ---@class tokencache.DeviceAccount: tokencache.UserAccount
 local DeviceAccount = options.merge(UserAccount, {})
 DeviceAccount.exchange = nil
@@ -83,12 +95,15 @@ function DeviceAccount:poll(pending)
   if err then
     return nil, err
   end
-  local response
-  response, err = ask(account.flow, pending)
-  if not response then
-    return nil, err
+  -- the answer that brings the token comes once
+  local io, timeout = account.flow.io, account.flow.timeout
+  local finished, info
+  finished, info, err = detached(account, io.monotonic() + timeout, poll, account, pending)
+  if not finished then
+    return nil, errors.new("timeout", "the deadline passed while the provider was asked, which "
+      .. "goes on; look for the token in a moment", { retry_after = timeout })
   end
-  return account:_redeem(response, account.flow.timeout)
+  return info, err
 end
 
 ---@class tokencache.DeviceFlow: tokencache.Flow
