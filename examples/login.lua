@@ -2,17 +2,20 @@
 -- when that is due, without you. The provider is Spotify, with SPOTIPY_CLIENT_ID set, or whoever
 -- AUTHORIZE_URL and TOKEN_URL name, with CLIENT_ID. Register the redirect URI there as it stands.
 -- On a machine without a browser: lua5.4 examples/login.lua paste
+-- or device, where the provider has DEVICE_AUTHORIZATION_URL: a code is entered on another machine.
 local tokencache = require "tokencache"
 
 local token_url = os.getenv "TOKEN_URL"
 
 local flow = tokencache.flow.pkce {
-  provider = token_url and { authorize_url = os.getenv "AUTHORIZE_URL", token_url = token_url }
-    or tokencache.provider.spotify,
+  provider = token_url and {
+    authorize_url = os.getenv "AUTHORIZE_URL", token_url = token_url,
+    device_authorization_url = os.getenv "DEVICE_AUTHORIZATION_URL",
+  } or tokencache.provider.spotify,
   client_id = os.getenv "CLIENT_ID",
   redirect_uri = os.getenv "REDIRECT_URI" or "http://127.0.0.1:8888/callback",
   scope = os.getenv "SCOPE",
-  open_browser = arg[1] ~= "paste",
+  login = arg[1] and { arg[1] } or nil,
   cache = tokencache.cache.file { cache_path = os.getenv "CACHE_PATH" or ".cache" },
 }
 

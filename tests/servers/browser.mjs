@@ -3,6 +3,7 @@
 // been sent back and the page there has settled.
 //
 //   BROWSER_USER, BROWSER_PASSWORD  who logs in; alice, wonderland
+//   BROWSER_CODE                    what to enter where a device's code is asked for
 //   BROWSER_DENY                    set: says no
 //   BROWSER_REPORT                  a file for JSON about the last page: { url, text, console }
 //   BROWSER_SCREENSHOT              a file for a picture of it, PNG
@@ -11,7 +12,8 @@ import { renameSync, writeFileSync } from 'node:fs';
 import { isAt, launch, logIn, patience } from './login_pages.mjs';
 
 const { BROWSER_USER: user = 'alice', BROWSER_PASSWORD: password = 'wonderland' } = process.env;
-const { BROWSER_DENY: deny, BROWSER_REPORT: report, BROWSER_SCREENSHOT: picture } = process.env;
+const { BROWSER_CODE: code, BROWSER_DENY: deny } = process.env;
+const { BROWSER_REPORT: report, BROWSER_SCREENSHOT: picture } = process.env;
 const [url] = process.argv.slice(2);
 let server; // known once the listener has sent the browser there
 
@@ -27,7 +29,7 @@ page.on('console', (message) => {
 try {
   await page.goto(url);
   server = new URL(page.url()).origin;
-  await logIn(page, server, { user, password, deny });
+  await logIn(page, server, { user, password, deny, code });
   await page.waitForSelector('#handoff', { state: 'hidden' }); // our page for the implicit grant
   if (picture) await page.screenshot({ path: picture });
   if (report) {

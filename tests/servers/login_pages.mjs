@@ -18,13 +18,17 @@ export function isAt(page, server) {
 }
 
 // What a person does, in the order of its urgency: where this is to be seen, do that.
-function stepsOf(page, { user, password, deny }) {
+function stepsOf(page, { user, password, deny, code }) {
   async function enter(nameField, passwordField) {
     await page.fill(nameField, user);
     await page.fill(passwordField, password);
     await page.click('[type=submit]');
   }
   return [
+    ['input[name=user_code][type=text]', async () => {
+      await page.fill('input[name=user_code]', code);
+      await page.click('text="Continue"');
+    }],
     // oidc-provider, glewlwyd
     ['input[name=login]', () => enter('input[name=login]', 'input[name=password]')],
     ['#username', () => enter('#username', '#password')],
@@ -36,10 +40,10 @@ function stepsOf(page, { user, password, deny }) {
   ];
 }
 
-// Logs in and consents until the browser has been sent away from the server.
+// Logs in and consents until the browser has been sent away from the server, or a device let in.
 export async function logIn(page, server, person) {
   const deadline = Date.now() + patience;
-  while (isAt(page, server)) {
+  while (isAt(page, server) && !await page.isVisible('text="Sign-in Success"')) {
     for (const [selector, step] of stepsOf(page, person)) {
       if (!isAt(page, server) || !await page.isVisible(selector)) continue;
       await step();

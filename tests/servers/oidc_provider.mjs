@@ -24,6 +24,7 @@ console.info = console.warn = () => {};
 const { default: Provider } = await import('oidc-provider');
 
 const lifetime = Number(process.env.OIDC_TOKEN_LIFETIME ?? 3600); // seconds
+const deviceInterval = process.env.OIDC_DEVICE_INTERVAL; // seconds; it says none unless told
 const refreshLifetime = Number(process.env.OIDC_REFRESH_TOKEN_LIFETIME ?? 86400);
 const scopes = ['read', 'write', 'admin'];
 const resource = 'https://api.example/';
@@ -168,6 +169,9 @@ server.listen(0, '127.0.0.1', () => {
   provider = new Provider(url, configuration);
   provider.on('grant.success', count);
   provider.on('grant.error', count);
+  provider.on('device_authorization.success', (ctx, body) => {
+    if (deviceInterval) body.interval = Number(deviceInterval);
+  });
   Object.defineProperty(provider.DeviceCode.prototype, 'isExpired', {
     get() { return expiredDevices.has(this.userCode); },
   });

@@ -37,8 +37,8 @@ local oidc_provider = {}
 local OidcProvider = {}
 OidcProvider.__index = OidcProvider
 
----@param settings? { token_lifetime?: integer, refresh_token_lifetime?: integer }  seconds; an hour
----   and a day unless told
+---@param settings? { token_lifetime?: integer, refresh_token_lifetime?: integer,
+---   device_interval?: number }  seconds; an hour, a day, and unsaid unless told
 ---@return OidcProvider
 function oidc_provider.start(settings)
   local environment = {}
