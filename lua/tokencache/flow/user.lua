@@ -86,6 +86,7 @@ local function check_texts(checked)
 end
 
 local WAYS = { "browser", "device", "paste" }
+local IS_WAY = { browser = true, device = true, paste = true }
 
 local IS_WAY = { browser = true, device = true, paste = true }
 

@@ -42,6 +42,9 @@ local function post(flow, url, params, has_token_params, deadline)
   end
   local response, err = endpoint.send(flow.transport,
     endpoint.request(url, authorization, body, timeout, deadline))
+  if flow.issuer then
+    require("tokencache.discovery").note(flow, response, err)
+  end
   if response then
     return response, nil, body
   end
