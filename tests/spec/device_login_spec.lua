@@ -106,6 +106,14 @@ describe("a login by another device at a real server", function()
     assert(with_user(agree, server.clients.confidential):get_access_token())
   end)
 
+  it("is begun where the provider's issuer is all that is known", function()
+    local provider = { provider = { issuer = server.url } }
+    assert(with_user(agree, provider):get_access_token())
+    local prompt, pending = new(provider):begin()
+    agree(prompt)
+    assert(new(provider):poll(pending))
+  end)
+
   it("may be denied, or come too late", function()
     local token, err = with_user(deny):get_access_token()
     assert.is_nil(token)

@@ -185,6 +185,20 @@ describe("a login by another device", function()
     assert.same({ 5, 10 }, stage.asked)
   end)
 
+  it("ends with its code, however late the provider wants to be asked", function()
+    for _, answer in ipairs { stages.answer({}, 503, { ["Retry-After"] = "1e300" }),
+      stages.answer({}, 429, { ["Retry-After"] = "inf" }) } do
+      local stage = new_stage(answer)
+      stage.codes = merged(CODES, { expires_in = 100, interval = "60" })
+      assert_fails("timeout", "expired_token", flow_of(stage):get_access_token())
+      assert.equal(1100, stage.now)
+    end
+    local stage = new_stage()
+    stage.codes = merged(CODES, { interval = 1e300 })
+    assert_fails("timeout", "expired_token", flow_of(stage):get_access_token())
+    assert.same({}, stage.asked)
+  end)
+
   it("has an end that the program sets", function()
     local stage = new_stage(PENDING)
     local message = assert_fails("timeout", nil,

@@ -73,6 +73,15 @@ describe("a login by another device, in a terminal", function()
     assert.matches("You logged in on", child:output())
   end)
 
+  it("shows no picture where there is no terminal #once", function()
+    local _, said = process.run(process.lua [[require "tokencache.login.show" {
+      user_code = "WDJB-MJHT", verification_uri = "https://example.com/device", expires_in = 100,
+      verification_uri_complete = "https://example.com/device?user_code=WDJB-MJHT" }]],
+      { environment = { LC_ALL = "C.UTF-8" } })
+    assert.matches("WDJB%-MJHT\n\nor open\n\n  https://example.com/device%?user_code=WDJB%-MJHT\n\n"
+      .. "The code is good for 2 minutes.\n$", said)
+  end)
+
   it("ends at Ctrl-C #once", function()
     local child, seen, directory = start { LC_ALL = "C" }
     assert.is_nil(seen:find("\27", 1, true)) -- where UTF-8 is not known, there is no picture

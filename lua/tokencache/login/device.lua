@@ -106,7 +106,7 @@ local function read(flow, object)
   return prompt, {
     device_code = device_code, interval = prompt.interval, failures = 0,
     expires_at = math.floor(flow.now() + prompt.expires_in),
-    at = flow.io.monotonic() + prompt.interval,
+    at = flow.io.monotonic() + math.min(prompt.interval, prompt.expires_in),
   }
 end
 
@@ -145,9 +145,10 @@ function device.begin(flow, deadline)
   return prompt, login
 end
 
---- An error after which the provider may be asked again.
+--- An error after which the provider may be asked again, or the code is over.
 local function postpone(flow, login, seconds, message, fields)
   fields = fields or {}
+  seconds = math.max(0, math.min(seconds, login.expires_at - flow.now()))
   fields.retry_after = seconds
   login.at = flow.io.monotonic() + seconds
   return errors.new("transient", message, fields)
@@ -158,7 +159,7 @@ local function is_passing(err)
 end
 
 local function not_yet(flow, login, seconds, code)
-  return postpone(flow, login, seconds, ("the user has not finished the login yet; ask again in %d "
+  return postpone(flow, login, seconds, ("the user has not finished the login yet; ask again in %.0f "
     .. "seconds"):format(math.ceil(seconds)), { code = code })
 end
 
@@ -182,7 +183,7 @@ local function after_answer(flow, login, response, object)
       return nil
     end
     local wanted = endpoint.header(response, "retry-after")
-    return postpone(flow, login, math.max(login.interval, tonumber(wanted) or 0),
+    return postpone(flow, login, math.max(login.interval, seconds_of(wanted, 0)),
       "the provider answered with status " .. status, { status = status })
   end
   return not_yet(flow, login, login.interval, code)

@@ -46,5 +46,5 @@ return function(prompt)
   io.stderr:write("To log in, open this address in a browser, on this or on another device:\n\n  ",
     prompt.verification_uri, "\n\nand enter the code\n\n  ", prompt.user_code, "\n\n",
     complete and "or open\n\n  " .. complete .. "\n\n" or "", code and code .. "\n" or "",
-    ("The code is good for %d minutes.\n"):format(math.max(1, prompt.expires_in / 60)))
+    ("The code is good for %.0f minutes.\n"):format(math.max(1, prompt.expires_in / 60)))
 end
