@@ -55,7 +55,7 @@ SOURCES__redirect := src/backend/redirect.c src/backend/redirect_pages.c src/bac
                      src/backend/owner.c src/backend/sigpipe.c src/core/form.c src/lua/lredirect.c
 LIBS__redirect    := -lmicrohttpd
 SOURCES__browser  := src/backend/browser.c src/lua/lbrowser.c
-SOURCES__crypto   := src/backend/crypto.c src/lua/lcrypto.c
+SOURCES__crypto   := src/backend/crypto.c src/backend/jws.c src/lua/lcrypto.c
 LIBS__crypto      := -lcrypto
 SOURCES__qrcode   := src/lua/lqrcode.c
 LIBS__qrcode      := -lqrencode

@@ -1,10 +1,10 @@
---- Random bytes, digests and sealing. libcrypto is loaded at the first call.
+--- Random bytes, digests, sealing and signatures. libcrypto is loaded at the first call.
 
 local library = require "tokencache.util.library"
 
 local crypto = {}
 
-for _, name in ipairs { "random", "sha256", "seal", "open" } do
+for _, name in ipairs { "random", "sha256", "seal", "open", "verify" } do
   crypto[name] = function(...)
     local functions, err = library("tokencache._crypto", "libcrypto")
     if not functions then

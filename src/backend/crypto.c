@@ -25,8 +25,7 @@ static const unsigned char *const_bytes_of(tc_str text) {
   return (const unsigned char *)(text.data != NULL ? text.data : "");
 }
 
-/* OpenSSL's own words go no further, and do not always say when memory ran out. */
-static int libcrypto_failed(tc_error *err, const char *what) {
+int tc_crypto_failed(tc_error *err, const char *what) {
   return tc_error_set(err, TC_ERR_UNAVAILABLE,
                       "libcrypto: %s failed; out of memory, or check OpenSSL's configuration",
                       what);
@@ -36,7 +35,7 @@ int tc_random(char *to, size_t len, tc_error *err) {
   int status = 0;
   if (len > INT_MAX) return tc_error_set(err, TC_ERR_INVALID, "too many random bytes at once");
   ERR_set_mark();
-  if (RAND_bytes(bytes_of(to), (int)len) != 1) status = libcrypto_failed(err, "its random source");
+  if (RAND_bytes(bytes_of(to), (int)len) != 1) status = tc_crypto_failed(err, "its random source");
   ERR_pop_to_mark();
   return status;
 }
@@ -46,7 +45,7 @@ int tc_sha256(tc_str bytes, char digest[TC_SHA256_SIZE], tc_error *err) {
   ERR_set_mark();
   if (EVP_Digest(const_bytes_of(bytes), bytes.len, bytes_of(digest), NULL, EVP_sha256(), NULL) !=
       1) {
-    status = libcrypto_failed(err, "SHA-256");
+    status = tc_crypto_failed(err, "SHA-256");
   }
   ERR_pop_to_mark();
   return status;
@@ -132,7 +131,7 @@ int tc_seal(tc_buf *out, tc_str secret, tc_str aad, tc_str plaintext, tc_error *
     status = tc_error_set(err, TC_ERR_NOMEM, NULL);
   } else if (!encrypt(cipher, bytes_of(to), secret, aad, plaintext)) {
     OPENSSL_cleanse(to, len);
-    status = libcrypto_failed(err, "AES-256-GCM");
+    status = tc_crypto_failed(err, "AES-256-GCM");
   } else {
     out->len += len;
   }
@@ -153,7 +152,7 @@ int tc_unseal(tc_buf *out, tc_str secret, tc_str aad, tc_str sealed, tc_error *e
     status = tc_error_set(err, TC_ERR_NOMEM, NULL);
   } else {
     int fits = decrypt(cipher, bytes_of(to), secret, aad, const_bytes_of(sealed), len);
-    if (fits < 0) status = libcrypto_failed(err, "AES-256-GCM");
+    if (fits < 0) status = tc_crypto_failed(err, "AES-256-GCM");
     if (fits == 0) status = TC_SEAL_FORGED;
     if (fits > 0) out->len += len;
     if (fits <= 0) OPENSSL_cleanse(to, len);

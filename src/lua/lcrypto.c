@@ -1,5 +1,6 @@
 /* tokencache._crypto: what needs OpenSSL's libcrypto. */
 #include "backend/crypto.h"
+#include "backend/jws.h"
 #include "lua/largument.h"
 #include "lua/lbuf.h"
 #include "lua/lerror.h"
@@ -68,13 +69,21 @@ static int l_crypto_open(lua_State *L) {
   return 1;
 }
 
+/* verify(alg, n or x, e or y, input, signature) -> whether the holder of that key has signed the
+   input; nil, err: the key must not be used. As in a JWS (RFC 7515), but decoded. */
+static int l_crypto_verify(lua_State *L) {
+  tc_error err = TC_ERROR_NONE;
+  int status = tc_jws_verify(check_str(L, 1), check_str(L, 2), check_str(L, 3), check_str(L, 4),
+                             check_str(L, 5), &err);
+  if (status < 0) return tc_lua_fail(L, &err);
+  lua_pushboolean(L, status == 0);
+  return 1;
+}
+
 int luaopen_tokencache__crypto(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"random", l_crypto_random},
-      {"sha256", l_crypto_sha256},
-      {"seal", l_crypto_seal},
-      {"open", l_crypto_open},
-      {NULL, NULL},
+      {"random", l_crypto_random}, {"sha256", l_crypto_sha256}, {"seal", l_crypto_seal},
+      {"open", l_crypto_open},     {"verify", l_crypto_verify}, {NULL, NULL},
   };
   luaL_newlib(L, functions);
   return 1;

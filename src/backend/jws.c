@@ -1,0 +1,136 @@
+#include "backend/jws.h"
+
+#include <openssl/core_names.h>
+#include <openssl/ec.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/param_build.h>
+#include <openssl/rsa.h>
+
+#include "backend/crypto.h"
+
+#define LEAST_BITS 2048   /* of an RSA key (RFC 7518 §3.3) */
+#define MOST_MODULUS 1024 /* bytes: what takes long to check is no key */
+#define MOST_EXPONENT 8   /* bytes */
+#define COORDINATE 32     /* bytes of each number of P-256, also in a signature (§3.4) */
+
+static const unsigned char *bytes_of(tc_str text) {
+  return (const unsigned char *)(text.data != NULL ? text.data : "");
+}
+
+static EVP_PKEY *new_key(const char *type, OSSL_PARAM *params) {
+  EVP_PKEY *key = NULL;
+  EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, type, NULL);
+  if (context == NULL || EVP_PKEY_fromdata_init(context) != 1 ||
+      EVP_PKEY_fromdata(context, &key, EVP_PKEY_PUBLIC_KEY, params) != 1) {
+    key = NULL;
+  }
+  EVP_PKEY_CTX_free(context);
+  return key;
+}
+
+static EVP_PKEY *new_rsa_key(tc_str n, tc_str e) {
+  if (n.len > MOST_MODULUS || e.len > MOST_EXPONENT) return NULL;
+  EVP_PKEY *key = NULL;
+  OSSL_PARAM *params = NULL;
+  OSSL_PARAM_BLD *builder = OSSL_PARAM_BLD_new();
+  BIGNUM *modulus = BN_bin2bn(bytes_of(n), (int)n.len, NULL);
+  BIGNUM *exponent = BN_bin2bn(bytes_of(e), (int)e.len, NULL);
+  if (builder != NULL && modulus != NULL && exponent != NULL && BN_is_odd(exponent) &&
+      !BN_is_one(exponent) && BN_num_bits(modulus) >= LEAST_BITS &&
+      OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_N, modulus) == 1 &&
+      OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_E, exponent) == 1) {
+    params = OSSL_PARAM_BLD_to_param(builder);
+  }
+  if (params != NULL) key = new_key("RSA", params);
+  OSSL_PARAM_free(params);
+  OSSL_PARAM_BLD_free(builder);
+  BN_free(modulus);
+  BN_free(exponent);
+  return key;
+}
+
+/* libcrypto checks that the point is on the curve. */
+static EVP_PKEY *new_ec_key(tc_str x, tc_str y) {
+  char curve[] = "P-256";
+  unsigned char point[1 + 2 * COORDINATE] = {POINT_CONVERSION_UNCOMPRESSED};
+  if (x.len != COORDINATE || y.len != COORDINATE) return NULL;
+  memcpy(point + 1, x.data, COORDINATE);
+  memcpy(point + 1 + COORDINATE, y.data, COORDINATE);
+  OSSL_PARAM params[] = {
+      OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, curve, 0),
+      OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, point, sizeof point),
+      OSSL_PARAM_construct_end(),
+  };
+  return new_key("EC", params);
+}
+
+/* libcrypto wants DER of r and s where a JWS has them as they are. Returns the length, or 0 without
+   memory; `der` is to be freed. */
+static size_t to_der(unsigned char **der, tc_str raw) {
+  int len = 0;
+  ECDSA_SIG *pair = ECDSA_SIG_new();
+  BIGNUM *r = BN_bin2bn(bytes_of(raw), COORDINATE, NULL);
+  BIGNUM *s = BN_bin2bn(bytes_of(raw) + COORDINATE, COORDINATE, NULL);
+  if (pair != NULL && r != NULL && s != NULL && ECDSA_SIG_set0(pair, r, s) == 1) {
+    r = s = NULL;
+    len = i2d_ECDSA_SIG(pair, der);
+  }
+  BN_free(r);
+  BN_free(s);
+  ECDSA_SIG_free(pair);
+  return len > 0 ? (size_t)len : 0;
+}
+
+static bool pad_with_pss(EVP_PKEY_CTX *context) {
+  return EVP_PKEY_CTX_set_rsa_padding(context, RSA_PKCS1_PSS_PADDING) == 1 &&
+         EVP_PKEY_CTX_set_rsa_pss_saltlen(context, RSA_PSS_SALTLEN_DIGEST) == 1;
+}
+
+/* 1, 0 where the signature does not fit, negative where libcrypto failed. */
+static int verify(EVP_PKEY *key, bool pss, tc_str input, const unsigned char *signature,
+                  size_t len) {
+  int fits = -1;
+  EVP_PKEY_CTX *padding = NULL; /* belongs to the other */
+  EVP_MD_CTX *context = EVP_MD_CTX_new();
+  if (context != NULL && EVP_DigestVerifyInit(context, &padding, EVP_sha256(), NULL, key) == 1 &&
+      (!pss || pad_with_pss(padding))) {
+    fits = EVP_DigestVerify(context, signature, len, bytes_of(input), input.len);
+  }
+  EVP_MD_CTX_free(context);
+  return fits;
+}
+
+static int verify_ec(EVP_PKEY *key, tc_str input, tc_str signature) {
+  unsigned char *der = NULL;
+  if (signature.len != (size_t)2 * COORDINATE) return 0;
+  size_t len = to_der(&der, signature);
+  int fits = len > 0 ? verify(key, false, input, der, len) : -1;
+  OPENSSL_free(der);
+  return fits;
+}
+
+int tc_jws_verify(tc_str alg, tc_str n_or_x, tc_str e_or_y, tc_str input, tc_str signature,
+                  tc_error *err) {
+  bool ec = tc_str_equal(alg, TC_STR("ES256")), pss = tc_str_equal(alg, TC_STR("PS256"));
+  if (!ec && !pss && !tc_str_equal(alg, TC_STR("RS256"))) {
+    return tc_error_set(err, TC_ERR_INVALID, "alg must be RS256, PS256 or ES256");
+  }
+  int status = 0;
+  ERR_set_mark();
+  EVP_PKEY *key = ec ? new_ec_key(n_or_x, e_or_y) : new_rsa_key(n_or_x, e_or_y);
+  if (key == NULL) {
+    status = tc_error_set(err, TC_ERR_PROTOCOL,
+                          ec ? "the key is no point of P-256"
+                             : "the RSA key must have %d to %d bits and an odd exponent",
+                          LEAST_BITS, MOST_MODULUS * 8);
+  } else {
+    int fits = ec ? verify_ec(key, input, signature)
+                  : verify(key, pss, input, bytes_of(signature), signature.len);
+    if (fits < 0) status = tc_crypto_failed(err, "the check of a signature");
+    if (fits == 0) status = TC_JWS_FORGED;
+  }
+  EVP_PKEY_free(key);
+  ERR_pop_to_mark();
+  return status;
+}
