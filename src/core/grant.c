@@ -73,9 +73,3 @@ void tc_grant_request(const tc_grant *grant, const tc_client *client,
   tc_grant_add_client(body, client);
   tc_grant_add_token_params(body, client);
 }
-
-void tc_grant_revocation(const tc_client *client, tc_str token, tc_str hint, tc_buf *body) {
-  tc_form_add(body, TC_STR("token"), token);
-  tc_form_add(body, TC_STR("token_type_hint"), hint);
-  tc_grant_add_client(body, client);
-}

@@ -38,6 +38,3 @@ void tc_grant_add_client(tc_buf *body, const tc_client *client);
 /* Appends the client's token_params, to a body that is not empty. */
 void tc_grant_add_token_params(tc_buf *body, const tc_client *client);
 
-/* Appends the body of a revocation request (RFC 7009 §2.1), likewise. `hint`: "refresh_token" or
-   "access_token". */
-void tc_grant_revocation(const tc_client *client, tc_str token, tc_str hint, tc_buf *body);

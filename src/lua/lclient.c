@@ -175,21 +175,6 @@ static int l_client_is_expired(lua_State *L) {
   return 1;
 }
 
-/* client:revocation(token, "refresh_token" | "access_token") -> the body of the request that
-   revokes it, and the Authorization header's value or nil */
-static int l_client_revocation(lua_State *L) {
-  const tc_client *client = tc_lua_check_client(L, 1);
-  luaL_checkstring(L, 2);
-  luaL_checkstring(L, 3);
-  tc_buf *body = tc_lua_new_buf(L);
-  tc_grant_revocation(client, tc_lua_read_string(L, 2), tc_lua_read_string(L, 3), body);
-  if (body->failed) return luaL_error(L, "not enough memory");
-  tc_lua_push_string(L, tc_buf_str(body));
-  tc_lua_push_string(L, tc_str_of(client->authorization));
-  tc_buf_free(body);
-  return 2;
-}
-
 /* client:request({ name, value, ... }, whether token_params belong to it) -> the body of a request
    in which the client says who it is, and the Authorization header's value or nil */
 static int l_client_request(lua_State *L) {
@@ -246,7 +231,6 @@ void tc_lua_open_client(lua_State *L) {
       {"works", l_client_works},
       {"judge", l_client_judge},
       {"is_expired", l_client_is_expired},
-      {"revocation", l_client_revocation},
       {"set_endpoint", l_client_set_endpoint},
       {"request", l_client_request},
       {"hide", l_client_hide},

@@ -1,4 +1,4 @@
-/* The bodies of requests to the token endpoint and the revocation endpoint. */
+/* The bodies of requests to the token endpoint, and to others. */
 #include "core/grant.h"
 
 #include "fixture.h"
@@ -46,42 +46,26 @@ static void test_grants_have_the_names_that_the_provider_gives_them(void) {
                 "Basic dGhlK2NsaWVudDpzM2NyM3QlMkYlMkIrJTI1");
 }
 
-static void check_revocation(const tc_client_config *config, tc_str token, const char *hint,
-                             const char *body) {
+/* RFC 7009 §2.1, RFC 7662 §2.1: neither scope nor token_params, which are about another token */
+static void check_added(const tc_client_config *config, const char *body) {
   tc_client client = fixture_client(config);
   tc_buf got = TC_BUF_EMPTY;
-  tc_grant_revocation(&client, token, tc_str_of(hint), &got);
+  tc_form_add(&got, TC_STR("token"), TC_STR("r1"));
+  tc_grant_add_client(&got, &client);
   CHECK(!got.failed);
   CHECK_STR(tc_buf_str(&got), tc_str_of(body));
   tc_buf_free(&got);
   tc_client_free(&client);
 }
 
-/* RFC 7009 §2.1 */
-static void test_a_revocation_names_the_token_and_its_kind(void) {
-  tc_client_config config = fixture_config();
-  check_revocation(&config, TC_STR("r1/+ %"), "refresh_token",
-                   "token=r1%2F%2B+%25&token_type_hint=refresh_token");
-  check_revocation(&config, TC_STR("t1"), "access_token", "token=t1&token_type_hint=access_token");
-}
-
-static void test_a_revocation_authenticates_as_configured(void) {
-  tc_client_config config = fixture_config();
-  config.auth_method = TC_STR("client_secret_post");
-  check_revocation(&config, TC_STR("r1"), "refresh_token",
-                   "token=r1&token_type_hint=refresh_token&client_id=the+client"
-                   "&client_secret=s3cr3t%2F%2B+%25");
-  config.auth_method = TC_STR("none");
-  check_revocation(&config, TC_STR("r1"), "refresh_token",
-                   "token=r1&token_type_hint=refresh_token&client_id=the+client");
-}
-
-/* They are about the token that is asked for. */
-static void test_a_revocation_has_neither_scope_nor_the_users_parameters(void) {
+static void test_another_request_authenticates_as_configured(void) {
   tc_client_config config = fixture_config();
   config.params = TC_STR("audience=https%3A%2F%2Fapi");
-  check_revocation(&config, TC_STR("r1"), "refresh_token",
-                   "token=r1&token_type_hint=refresh_token");
+  check_added(&config, "token=r1");
+  config.auth_method = TC_STR("client_secret_post");
+  check_added(&config, "token=r1&client_id=the+client&client_secret=s3cr3t%2F%2B+%25");
+  config.auth_method = TC_STR("none");
+  check_added(&config, "token=r1&client_id=the+client");
 }
 
 static void check_flow(const char *name, const char *acquire, const char *renew, bool has_user) {
@@ -105,9 +89,7 @@ int main(void) {
   RUN(test_the_request_authenticates_as_configured);
   RUN(test_basic_is_raw_where_the_provider_wants_that);
   RUN(test_grants_have_the_names_that_the_provider_gives_them);
-  RUN(test_a_revocation_names_the_token_and_its_kind);
-  RUN(test_a_revocation_authenticates_as_configured);
-  RUN(test_a_revocation_has_neither_scope_nor_the_users_parameters);
+  RUN(test_another_request_authenticates_as_configured);
   RUN(test_what_flows_are_made_of);
   return done();
 }

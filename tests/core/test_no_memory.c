@@ -299,21 +299,6 @@ static bool be_refused_by_an_unknown_code(void) {
   return done;
 }
 
-static bool revoke(void) {
-  long later = countdown;
-  countdown = -1;
-  tc_client client = fixture_public_client("pkce");
-  countdown = later;
-  tc_buf body = TC_BUF_EMPTY;
-  tc_grant_revocation(&client, TC_STR("a refresh token of some length, as they are in practice"),
-                      TC_STR("refresh_token"), &body);
-  bool done = !body.failed;
-  if (done) CHECK(strstr(body.data, "&client_id=the+client") != NULL);
-  tc_buf_free(&body);
-  tc_client_free(&client);
-  return done;
-}
-
 static void test_client(void) {
   fail_each(make_client);
   fail_each(move_endpoint);
@@ -355,10 +340,6 @@ static void test_a_refusal(void) {
   fail_each(be_refused_by_an_unknown_code);
 }
 
-static void test_a_revocation(void) {
-  fail_each(revoke);
-}
-
 int main(void) {
   RUN(test_client);
   RUN(test_scope);
@@ -369,6 +350,5 @@ int main(void) {
   RUN(test_a_token_that_the_api_refuses);
   RUN(test_an_answer_of_no_use_but_its_refresh_token);
   RUN(test_a_refusal);
-  RUN(test_a_revocation);
   return done();
 }

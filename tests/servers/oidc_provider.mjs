@@ -9,13 +9,15 @@
 //                                     Or a device's verification_uri_complete; what they end with
 //   POST /test/expire_device          body: a device's user_code, which is over then
 //   POST /test/revoke                 body: a refresh token; ends its login
+//   POST /test/new_keys               it signs with new ones from now on
+//   POST /test/keys_away?for=         the next requests for its keys, so many, are answered 503
 //   POST /test/next_token?status=&error=&retry_after=
 //                                     the next token request is answered so, not processed
 //   POST /test/next_token?lost=1      ... is processed, and the answer lost
 //   POST /test/next_token?delay=      ... is processed that many seconds later
 
 import { createServer } from 'node:http';
-import { randomBytes } from 'node:crypto';
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { renameSync, writeFileSync } from 'node:fs';
 import { logIn } from './oidc_login.mjs';
 
@@ -46,10 +48,18 @@ const person = {
   application_type: 'native',
   redirect_uris: ['http://127.0.0.1/callback', 'http://[::1]/callback', 'http://localhost/callback',
     'com.example.app:/callback'],
+  post_logout_redirect_uris: ['http://127.0.0.1/left'],
   scope: 'openid read write',
 };
 
+function newKeys() {
+  const pairs = [generateKeyPairSync('rsa', { modulusLength: 2048 }),
+    generateKeyPairSync('ec', { namedCurve: 'P-256' })];
+  return { keys: pairs.map(({ privateKey }) => privateKey.export({ format: 'jwk' })) };
+}
+
 const configuration = {
+  jwks: newKeys(),
   clients: [
     { ...machine, client_id: 'basic', client_secret: 'basic-secret-8d1f',
       token_endpoint_auth_method: 'client_secret_basic' },
@@ -61,6 +71,8 @@ const configuration = {
     { ...person, client_id: 'public', token_endpoint_auth_method: 'none' },
     { ...person, client_id: 'confidential', client_secret: 'confidential-secret-51c9',
       token_endpoint_auth_method: 'client_secret_basic' },
+    ...['ES256', 'PS256'].map((alg) => ({ ...person, client_id: alg,
+      token_endpoint_auth_method: 'none', id_token_signed_response_alg: alg })),
   ],
   scopes,
   pkce: { required: (ctx, client) => client.clientAuthMethod === 'none' },
@@ -88,6 +100,7 @@ const configuration = {
 
 let provider;
 let answer;
+let keysAway = 0; // requests for the keys that are refused
 let tokenRequests = 0;
 let fault; // of the next token request
 const expiredDevices = new Set(); // user codes
@@ -116,6 +129,15 @@ const controls = {
   expire_device(options, userCode) {
     expiredDevices.add(userCode.replace('-', ''));
     return 'expired';
+  },
+  new_keys() {
+    configuration.jwks = newKeys();
+    open(provider.issuer);
+    return 'made';
+  },
+  keys_away(options) {
+    keysAway = Number(options.for);
+    return 'noted';
   },
   next_token(options) {
     fault = options;
@@ -160,12 +182,16 @@ const server = createServer((request, response) => {
   } else {
     if (pathname === '/auth') counts.authorize += 1;
     if (pathname.startsWith('/.well-known/')) counts.metadata += 1;
-    answer(request, response);
+    if (pathname === '/jwks' && keysAway > 0) {
+      keysAway -= 1;
+      response.writeHead(503).end();
+    } else {
+      answer(request, response);
+    }
   }
 });
 
-server.listen(0, '127.0.0.1', () => {
-  const url = `http://127.0.0.1:${server.address().port}`;
+function open(url) {
   provider = new Provider(url, configuration);
   provider.on('grant.success', count);
   provider.on('grant.error', count);
@@ -176,6 +202,11 @@ server.listen(0, '127.0.0.1', () => {
     get() { return expiredDevices.has(this.userCode); },
   });
   answer = provider.callback();
+}
+
+server.listen(0, '127.0.0.1', () => {
+  const url = `http://127.0.0.1:${server.address().port}`;
+  open(url);
   const ready = process.env.READY_FILE;
   writeFileSync(`${ready}.new`, `${url}\n`);
   renameSync(`${ready}.new`, ready);

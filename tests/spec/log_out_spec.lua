@@ -305,7 +305,8 @@ describe("a log out", function()
 
   it("takes place here whatever the provider says, and tells the caller", function()
     for kind, answer in pairs {
-      transient = { status = 503 }, denied = { status = 400, body = '{"error":"invalid_client"}' },
+      transient = { status = 503 }, config = { status = 401, body = '{"error":"invalid_client"}' },
+      denied = { status = 400, body = '{"error":"unsupported_token_type"}' },
     } do
       stage.stored = logins.LOGIN
       answers = { answer }

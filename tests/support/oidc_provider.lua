@@ -5,7 +5,7 @@
 ---     server.provider          -- for a flow: token_url, authorize_url, revocation_url and issuer
 ---     server.token_url         -- http://127.0.0.1:PORT/token
 ---     server.clients.basic     -- { client_id=, client_secret= }; likewise post and odd
----     server.clients.confidential, server.clients.public
+---     server.clients.confidential, server.clients.public, server.clients.ES256, PS256
 ---                              -- for logins, at http://127.0.0.1:ANY/callback or [::1]
 ---     server:options("public", { scope = "read" })  -- of a flow that is that client
 ---     server:token_requests()  -- how many its token endpoint has had
@@ -59,13 +59,18 @@ function oidc_provider.at(url)
     url = url,
     token_url = url .. "/token",
     provider = { authorize_url = url .. "/auth", token_url = url .. "/token",
-      revocation_url = url .. "/token/revocation", issuer = url,
+      revocation_url = url .. "/token/revocation",
+      introspection_url = url .. "/token/introspection",
+      userinfo_url = url .. "/me", end_session_url = url .. "/session/end",
+      jwks_url = url .. "/jwks", issuer = url,
       device_authorization_url = url .. "/device/auth" },
     clients = {
       basic = { client_id = "basic", client_secret = "basic-secret-8d1f" },
       post = { client_id = "post", client_secret = "post-secret-27ae" },
       odd = { client_id = "odd:client/%", client_secret = "odd +secret&=:%20" },
       public = { client_id = "public" },
+      ES256 = { client_id = "ES256" },
+      PS256 = { client_id = "PS256" },
       confidential = { client_id = "confidential", client_secret = "confidential-secret-51c9" },
     },
   }, OidcProvider)

@@ -1,34 +1,8 @@
---- Revokes tokens at the provider (RFC 7009): the refresh token first, whose end ends the access
---- tokens at most providers, then the access token.
+--- Revokes the tokens of a login at the provider (RFC 7009): the refresh token first, whose end
+--- ends the access tokens at most providers, then the access token.
 
-local endpoint = require "tokencache.transport.endpoint"
-local errors = require "tokencache.error"
+local about_token = require "tokencache.flow.about_token"
 local token_info = require "tokencache.token_info"
-
-local OK = 200
-
-local function revoke(flow, url, token, hint, deadline, held)
-  local timeout = deadline - flow.io.monotonic()
-  if timeout <= 0 then
-    return errors.new("transient", "there was no time left to revoke the " .. hint:gsub("_", " "))
-  end
-  local body, authorization = flow.client:revocation(token, hint)
-  local request = endpoint.request(url, authorization, body, timeout, deadline, flow.headers)
-  if held then
-    held:cover(flow.transport, request)
-  end
-  local response, err = endpoint.send(flow.transport, request)
-  if flow.issuer then
-    require("tokencache.discovery").note(flow, response, err)
-  end
-  if not response then
-    return err
-  elseif response.status ~= OK then
-    return errors.new(response.status >= 500 and "transient" or "denied", "the provider did not "
-      .. "revoke the " .. hint:gsub("_", " ") .. ": status " .. tostring(response.status),
-      { status = response.status })
-  end
-end
 
 ---@param flow tokencache.Flow
 ---@param info tokencache.TokenInfo
@@ -42,9 +16,14 @@ return function(flow, info, seconds, held)
   if not url then
     return err.kind ~= "config" and err or nil -- config: it has no such endpoint
   end
+  local revoked = true
   if token_info.has_refresh_token(info) then
-    err = revoke(flow, url, info.refresh_token, "refresh_token", deadline, held)
+    revoked, err = about_token.revoke_at(flow, url, info.refresh_token, "refresh_token", deadline,
+      held)
   end
-  err = err or revoke(flow, url, info.access_token, "access_token", deadline, held)
-  return err, err == nil
+  if revoked then
+    revoked, err = about_token.revoke_at(flow, url, info.access_token, "access_token", deadline,
+      held)
+  end
+  return err, revoked
 end

@@ -36,7 +36,7 @@ local Flow = {}
 
 Flow.call_rules = config.call_rules
 
-local discovery, from_store, keep_fresh, key_names -- loaded when first used
+local about_token, discovery, from_store, keep_fresh, key_names -- loaded when first used
 
 local base = {}
 
@@ -178,6 +178,43 @@ function Flow:keep_fresh(opts)
     end
   end
   error("keep_fresh: " .. problem, 2)
+end
+
+--- Blames the caller of the method.
+local function ask_about(self, method, token, opts)
+  local problem, checked = misused(self), nil
+  if not problem and (type(token) ~= "string" or token == "") then
+    problem = "token must be a string that is not empty"
+  end
+  if not problem then
+    about_token = about_token or require "tokencache.flow.about_token"
+    checked, problem = options.read(opts, about_token.rules)
+  end
+  if problem then
+    error(method .. ": " .. problem, 3)
+  end
+  return about_token[method](self, token, checked)
+end
+
+--- Asks the provider what it knows of a token (RFC 7662), whose it is, and how long it lasts.
+---@param token string
+---@param opts? tokencache.AboutTokenOptions
+---@return { active: boolean, [string]: any }?  of a token that does not work, `active` is false
+---@return tokencache.Error?
+function Flow:introspect(token, opts)
+  local object, err = ask_about(self, "introspect", token, opts)
+  return object, err
+end
+
+--- Ends a token at the provider (RFC 7009); at most providers the end of a refresh token is that of
+--- its access tokens. Nothing is removed here: account:log_out() does both.
+---@param token string
+---@param opts? tokencache.AboutTokenOptions
+---@return true?
+---@return tokencache.Error?
+function Flow:revoke(token, opts)
+  local ok, err = ask_about(self, "revoke", token, opts)
+  return ok, err
 end
 
 --- Where an endpoint of the provider is.

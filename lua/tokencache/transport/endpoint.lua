@@ -83,6 +83,23 @@ function endpoint.object(response)
   return type(object) == "table" and object[1] == nil and object or nil
 end
 
+--- Makes an error of an answer that is no success.
+---@param message string  what could not be done
+---@param response tokencache.HttpResponse
+---@return tokencache.Error
+function endpoint.refusal(message, response)
+  local status, object = response.status, endpoint.object(response) or {}
+  local kind, remedy = "denied", ""
+  if status == 429 or status >= 500 then
+    kind = "transient"
+  elseif object.error == "invalid_client" then
+    kind, remedy = "config", "; check client_id, client_secret and token_endpoint_auth_method"
+  elseif status < 400 then
+    kind = "protocol"
+  end
+  return errors.new(kind, message .. ": status " .. status .. remedy, { status = status })
+end
+
 --- A header of an answer that is no success.
 ---@param response tokencache.HttpResponse
 ---@param wanted string  in lower case
