@@ -12,19 +12,22 @@ local authorization = {}
 ---@field url string
 ---@field state string
 ---@field code_verifier? string
+---@field nonce? string    of OpenID Connect (Core §3.1.2.1)
 ---@field redirect_uri string
 ---@field created? number  Unix seconds, where it was read from a pending login
 
 local RANDOM_BYTES = 32 -- 43 characters, which RFC 7636 §4.1 recommends for a verifier
 local MOST_REMEMBERED = 10000
 
+local OPTION = "which is an option of its own"
 local INSTEAD = "which would take the place of the others (RFC 9101)"
 
 --- Parameters that authorize_params must not set, and why.
 authorization.reserved = {
   client_id = true, response_type = true, redirect_uri = true, scope = true, state = true,
-  code_challenge = true, code_challenge_method = true,
-  show_dialog = "which is an option of its own", request = INSTEAD, request_uri = INSTEAD,
+  code_challenge = true, code_challenge_method = true, nonce = true,
+  show_dialog = OPTION, max_age = OPTION, acr_values = OPTION,
+  request = INSTEAD, request_uri = INSTEAD,
 }
 
 --- Text that nobody can guess, or nil and an error.
@@ -60,7 +63,7 @@ function authorization.new_state(flow)
   return authorization.random_text(flow)
 end
 
-local function query(flow, redirect_uri, state, code_challenge)
+local function query(flow, redirect_uri, state, code_challenge, nonce)
   local params = { "client_id", flow.client_id, "response_type", flow.response_type,
     "redirect_uri", redirect_uri }
   local function add(name, value)
@@ -79,10 +82,26 @@ local function query(flow, redirect_uri, state, code_challenge)
     add("code_challenge_method", "S256")
     add("code_challenge", code_challenge)
   end
+  if nonce then
+    add("nonce", nonce)
+  end
+  if flow.max_age then
+    add("max_age", ("%d"):format(flow.max_age))
+  end
+  if flow.acr_values then
+    add("acr_values", flow.acr_values)
+  end
   for i = 1, #flow.authorize_params, 2 do
     add(flow.authorize_params[i], flow.authorize_params[i + 1])
   end
   return core.form_encode(params)
+end
+
+---@param url string    of an endpoint
+---@param text string  form-encoded
+---@return string
+function authorization.with_query(url, text)
+  return url .. (url:find("?", 1, true) and "&" or "?") .. text
 end
 
 ---@param flow tokencache.UserFlow
@@ -91,7 +110,7 @@ end
 ---@return tokencache.Authorization?
 ---@return tokencache.Error?
 function authorization.new(flow, redirect_uri, state)
-  local code_verifier, code_challenge
+  local code_verifier, code_challenge, nonce
   local url, err = flow:_endpoint("authorize_url")
   if url and not state then
     state, err = authorization.new_state(flow)
@@ -102,14 +121,18 @@ function authorization.new(flow, redirect_uri, state)
   if code_verifier then
     code_challenge, err = challenge(code_verifier)
   end
+  if not err and flow.openid then
+    nonce, err = authorization.random_text(flow)
+  end
   if err then
     return nil, err
   end
   return {
-    url = url .. (url:find("?", 1, true) and "&" or "?")
-      .. query(flow, redirect_uri, state, code_challenge),
+    url = authorization.with_query(url,
+      query(flow, redirect_uri, state, code_challenge, nonce)),
     state = state,
     code_verifier = code_verifier,
+    nonce = nonce,
     redirect_uri = redirect_uri,
   }
 end
@@ -145,6 +168,7 @@ function authorization.complete(flow, auth, response)
   end
   response.redirect_uri = auth.redirect_uri
   response.code_verifier = auth.code_verifier
+  response.nonce = auth.nonce
   return response
 end
 
@@ -160,6 +184,7 @@ function authorization.to_pending(flow, auth)
     issuer = flow.issuer,
     client_id = flow.client_id,
     redirect_uri = auth.redirect_uri,
+    nonce = auth.nonce,
     created = flow.now(),
   }
   return authorization.seal(flow, text)
@@ -221,6 +246,7 @@ function authorization.from_pending(flow, pending)
   return {
     state = fields.state,
     code_verifier = fields.code_verifier ~= "" and fields.code_verifier or nil,
+    nonce = fields.nonce ~= "" and fields.nonce or nil,
     redirect_uri = fields.redirect_uri,
     created = fields.created,
   }

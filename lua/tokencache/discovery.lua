@@ -310,18 +310,26 @@ end
 ---@param flow tokencache.Flow
 ---@param deadline number  monotonic seconds
 ---@param anew? boolean    those that are known do not do; asked for once a minute at most
+---@param held? tokencache.Lock  it lasts meanwhile
 ---@return table[]?
 ---@return tokencache.Error?
-function discovery.keys(flow, deadline, anew)
+function discovery.keys(flow, deadline, anew, held)
   if anew and not flow.endpoints.jwks_url and flow.issuer then
-    discovery.ensure(flow, deadline, true) -- they may have moved
+    discovery.ensure(flow, deadline, true, held) -- they may have moved
   end
   local url, err = flow:_endpoint("jwks_url", deadline)
   if not url then
     return nil, err
   end
-  return document.get(flow, { name = "keys at " .. url, urls = { url }, read = read_keys,
-    remedy = "check jwks_url in provider" }, deadline, anew)
+  flow.keys_source = { name = "keys at " .. url, urls = { url }, read = read_keys,
+    remedy = "check jwks_url in provider" }
+  return document.get(flow, flow.keys_source, deadline, anew, held)
+end
+
+--- Has the provider's keys, those that the flow knows, asked for anew when they are needed next.
+---@param flow tokencache.Flow
+function discovery.expire_keys(flow)
+  document.expire(flow, flow.keys_source)
 end
 
 return discovery

@@ -12,7 +12,8 @@
   X(code_verifier)                                                                                 \
   X(issuer)                                                                                        \
   X(client_id)                                                                                     \
-  X(redirect_uri)
+  X(redirect_uri)                                                                                  \
+  X(nonce)
 
 typedef struct tc_pending {
 #define X(member) tc_buf member;

@@ -73,8 +73,8 @@ static int l_crypto_open(lua_State *L) {
    input; nil, err: the key must not be used. As in a JWS (RFC 7515), but decoded. */
 static int l_crypto_verify(lua_State *L) {
   tc_error err = TC_ERROR_NONE;
-  int status = tc_jws_verify(check_str(L, 1), check_str(L, 2), check_str(L, 3), check_str(L, 4),
-                             check_str(L, 5), &err);
+  int status = tc_jws_verify(tc_lua_check_str(L, 1), tc_lua_check_str(L, 2), tc_lua_check_str(L, 3),
+                             tc_lua_check_str(L, 4), tc_lua_check_str(L, 5), &err);
   if (status < 0) return tc_lua_fail(L, &err);
   lua_pushboolean(L, status == 0);
   return 1;

@@ -295,7 +295,7 @@ static int l_engine_resume(lua_State *L) {
     result.credential.code_verifier = tc_lua_read_string(L, 7);
   } else if ((self->due == TC_ACTION_REQUEST || self->due == TC_ACTION_AUTHORIZE) &&
              result.outcome == TC_OK) {
-    result.body = tc_lua_read_string(L, 8);
+    result.body = tc_lua_read_string(L, 11);
     response = read_response(L, 5, result.clocks.now);
     result.response = &response;
   } else if (result.outcome == TC_FAILED &&

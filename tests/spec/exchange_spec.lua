@@ -30,7 +30,8 @@ describe("both halves of a login", function()
   local function with_issuer(issuer, iss_is_sent)
     return {
       authorize_url = server.provider.authorize_url, token_url = server.token_url,
-      issuer = issuer, authorization_response_iss_parameter_supported = iss_is_sent,
+      jwks_url = server.provider.jwks_url, issuer = issuer,
+      authorization_response_iss_parameter_supported = iss_is_sent,
     }
   end
 
@@ -79,7 +80,7 @@ describe("both halves of a login", function()
       local tokencache = require "tokencache"
       local flow = tokencache.flow.pkce {
         provider = { authorize_url = server .. "/auth", token_url = server .. "/token",
-          issuer = server },
+          jwks_url = server .. "/jwks", issuer = server },
         client_id = "public", redirect_uri = redirect_uri, scope = "openid read",
         cache = tokencache.cache.memory {},
       }

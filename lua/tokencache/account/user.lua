@@ -108,22 +108,74 @@ function UserAccount:validate_token(info)
   return renewed, err
 end
 
+--- Returns what the account holds, in whatever state.
+---@param account tokencache.Account
+---@return tokencache.TokenInfo?
+---@return tokencache.Error?
+local function kept(account)
+  local known = account.process:known(account.id)
+  if known and known.owed then
+    return known.owed.info
+  end
+  return token_info.checked(account.handler:get_cached_token())
+end
+
 --- Seconds until the user must log in again, where the provider ends logins or refresh tokens after
 --- a time. Renewals may put the end of a refresh token off, not that of a login.
 ---@return number?  nil: no such end is known; negative: over
 ---@return tokencache.Error?  the cache could not be read
 function UserAccount:reauthorization_due_in()
   local account = Account.called_on(self, "reauthorization_due_in")
-  local known = account.process:known(account.id)
-  local info, err = known and known.owed and known.owed.info, nil
-  if not info then
-    info, err = token_info.checked(account.handler:get_cached_token())
-  end
+  local info, err = kept(account)
   local login_end = info and token_info.login_end(info, account.flow.refresh_token_lifetime)
   if not login_end then
     return nil, err
   end
   return login_end - account.now()
+end
+
+local openid -- loaded when first used
+
+--- The claims of the ID token that came with the login or with its last renewal, checked when it
+--- came (OpenID Connect Core §2): who the user is. They stay when the token has expired.
+---@return { iss: string, sub: string, [string]: any }?  nil without an error: there is no login
+---@return tokencache.Error?
+function UserAccount:id_token_claims()
+  local account = Account.called_on(self, "id_token_claims")
+  openid = openid or require "tokencache.account.openid"
+  local info, err = kept(account)
+  if not info then
+    return nil, err
+  end
+  return openid.claims(account.flow, info)
+end
+
+--- Asks the provider about the user (OpenID Connect Core §5.3), with the access token.
+---@param opts? { timeout?: number }  seconds for the whole call
+---@return { sub: string, [string]: any }?
+---@return tokencache.Error?
+function UserAccount:userinfo(opts)
+  local account = Account.called_on(self, "userinfo")
+  openid = openid or require "tokencache.account.openid"
+  local checked = options.check("userinfo", opts, openid.userinfo_rules)
+  return openid.userinfo(account, checked.timeout or account.flow.timeout)
+end
+
+--- The same as flow:get_end_session_url, with the account's ID token as id_token_hint. To be called
+--- before log_out(), which forgets that.
+---@param opts? tokencache.EndSessionOptions
+---@return string? url
+---@return tokencache.Error?
+function UserAccount:end_session_url(opts)
+  local account = Account.called_on(self, "end_session_url")
+  openid = openid or require "tokencache.account.openid"
+  local checked = options.check("end_session_url", opts, openid.end_session_rules)
+  local info, err = kept(account)
+  if err then
+    return nil, err
+  end
+  checked.id_token_hint = checked.id_token_hint or info and info.id_token
+  return openid.end_session_url(account.flow, checked)
 end
 
 return UserAccount

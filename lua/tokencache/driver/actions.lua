@@ -43,6 +43,9 @@ local token_info = require "tokencache.token_info"
 ---@field is_logged_out? boolean  the user has logged out while it was renewed
 ---@field logged_in? boolean    the token comes from a login
 ---@field login_error? tokencache.Error
+---@field nonce? string         of the login
+---@field keys? table[]         the provider's, as JWKs
+---@field keys_error? tokencache.Error
 ---@field turn? table           keeps other logins from the redirect port
 
 --- Returns the previous token with the refresh token of an answer: nothing else in that answer can
@@ -72,6 +75,11 @@ end
 local actions = {}
 
 local discovery -- loaded when first used
+
+--- Returns what checks ID tokens, where the scope has openid.
+local function openid_of(flow)
+  return flow.openid and require "tokencache.account.openid"
+end
 
 --- Hides a refresh token that must not be sent again. The one that this run found dead stays to be
 --- seen: the engine compares it, to have it removed.
@@ -258,10 +266,16 @@ function actions.authorize(run)
     run.login_error = err.kind == "reauthorize" and run.cache_error or err
     return "failed", run.login_error.kind, run.login_error.message
   end
-  run.logged_in = true
+  run.logged_in, run.nonce = true, response.nonce
   if response.status then
     run.object = response.object
-    return "ok", response.status, response.retry_after, run.object, response.body
+    local openid = openid_of(run.flow)
+    err = openid and (openid.prepare(run, run.timeout) or openid.check_answer(run))
+    if err then
+      return "failed", err.kind, err.message
+    end
+    return "ok", response.status, response.retry_after, run.object,
+      run.object and token_info.end_in(run.object), false, response.problem, response.body
   elseif run.flow.response_type == "code" then
     return "ok", response.code, response.redirect_uri, response.code_verifier
   end
@@ -282,6 +296,11 @@ function actions.request(run, url, authorization, body, timeout, deadline, origi
     note_missing_lock(run)
   end
   local flow, transport = run.flow, run.flow.transport
+  local openid = openid_of(flow)
+  local key_error = openid and openid.prepare(run, timeout, origin ~= nil)
+  if key_error then
+    return "failed", key_error.kind, key_error.message, true
+  end
   local request = endpoint.request(url, authorization, body, timeout, deadline, flow.headers)
   local problem = quirks.change(flow, request)
   if problem then
@@ -307,6 +326,10 @@ function actions.request(run, url, authorization, body, timeout, deadline, origi
   end
   local answer, is_dead, failure = quirks.read(flow, response, origin ~= nil)
   run.object = answer.object
+  err = openid and openid.check_answer(run)
+  if err then
+    return "failed", err.kind, err.message
+  end
   return "ok", answer.status, endpoint.header(response, "retry-after"), run.object,
     run.object and token_info.end_in(run.object), is_dead, failure
 end

@@ -24,6 +24,7 @@ local token_info = require "tokencache.token_info"
 ---@field has_secret boolean
 ---@field document_key? fun(): string  seals what is kept of the provider's documents
 ---@field package metadata_source? tokencache.DocumentSource
+---@field package keys_source? tokencache.DocumentSource
 ---@field package equipped_with? tokencache.Metadata  what the client was told
 ---@field cache? table         the cache handler of a flow with one account, for good
 ---@field store? tokencache.Store  of a flow with many

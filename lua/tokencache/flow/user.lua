@@ -57,6 +57,9 @@ user.login_rules = options.merge(config.rules, {
 ---@field authorize? false|fun(url: string, redirect_uri: string): string?, any  lets the user log
 ---                                in and returns the response URL, or nil and why not; false: the
 ---                                user is never asked
+---@field max_age? number          OpenID Connect: seconds ago that the user may have logged in
+---@field acr_values? string|string[]  OpenID Connect: how the user should log in; whether he did so
+---                                is in the claim acr
 ---@field show_dialog? boolean     Spotify: ask for consent though it was given before
 ---@field state? string            default: random for each login, and that is best
 
@@ -67,6 +70,8 @@ user.rules = options.merge(user.login_rules, {
   login = { "table" },
   open_browser = { "boolean" },
   authorize = { { "callable", "boolean" } },
+  max_age = { "number>=0" },
+  acr_values = { { "string", "table" } },
 })
 
 local BROWSER_TIMEOUT = 300 -- seconds
@@ -82,6 +87,17 @@ local function check_texts(checked)
     return "authorize must be a function, or false for never"
   elseif checked.login and checked.open_browser ~= nil then
     return "give login or open_browser, not both"
+  end
+end
+
+--- OpenID Connect's parameters of a login by redirect.
+local function take_openid(self, checked)
+  self.max_age, self.acr_values = checked.max_age, checked.acr_values
+  if type(self.acr_values) == "table" then
+    self.acr_values = table.concat(self.acr_values, " ")
+  end
+  if (self.max_age or self.acr_values) and not self.openid then
+    return "max_age and acr_values need the scope openid, and the provider's issuer"
   end
 end
 
@@ -109,6 +125,8 @@ function user.complete_login(self, checked, server)
   self.authorize_params, problem = config.params("authorize_params", params,
     authorization.reserved)
   self.response_mode = params and params.response_mode
+  self.openid = self.issuer ~= nil -- else an ID token could not be checked
+    and (" " .. self.client:scope() .. " "):find(" openid ", 1, true) ~= nil
   self.may_log_in = checked.authorize ~= false
   self.show = checked.show
   self.login_timeout = checked.login_timeout or BROWSER_TIMEOUT
@@ -145,6 +163,11 @@ function user.complete(kind)
     self.state = hidden(checked.state)
     self.show_dialog = checked.show_dialog
     self.has_chosen = checked.login ~= nil
+    self.openid = self.openid and kind.response_type == "code"
+    problem = take_openid(self, checked)
+    if problem then
+      return problem
+    end
     self.iss_optional = server.authorization_response_iss_parameter_supported == false
     if server.authorization_response_iss_parameter_supported == nil and server.issuer
       and not server.authorize_url then
@@ -193,7 +216,7 @@ end
 
 local function take_code(self, code)
   local auth, err = { redirect_uri = self.redirect_uri }, nil
-  if self.pkce then -- the verifier is needed, and only the pending login has it
+  if self.pkce or self.openid and self.pending then -- which has the verifier and the nonce
     auth, err = authorization.from_pending(self, self.pending())
   end
   if not auth then
@@ -221,7 +244,7 @@ function UserFlow:_take_response(opts)
   return UserAccount.read_response(self, opts.response_url, self.pending and self.pending())
 end
 
-local finish_login -- loaded when first used
+local finish_login, openid -- loaded when first used
 
 --- Whose login it is; nil: the key is a function, and the token tells. Blames the method's caller.
 ---@param method string
@@ -271,6 +294,23 @@ function UserFlow:parse_auth_response_url(url)
   check_self("parse_auth_response_url", self)
   options.argument("parse_auth_response_url", "url", url, "string")
   return core.read_callback(url)
+end
+
+---@class tokencache.EndSessionOptions
+---@field post_logout_redirect_uri? string  where the browser goes then; it must be registered
+---@field state? string          comes back there
+---@field id_token_hint? string  whose session it is; of an account, the kept ID token by default
+
+--- Where to send the browser of a user who logs out of the provider too (OpenID Connect
+--- RP-Initiated Logout 1.0 §2).
+---@param opts? tokencache.EndSessionOptions
+---@return string? url
+---@return tokencache.Error?
+function UserFlow:get_end_session_url(opts)
+  check_self("get_end_session_url", self)
+  openid = openid or require "tokencache.account.openid"
+  local checked = options.check("get_end_session_url", opts, openid.end_session_rules)
+  return openid.end_session_url(self, checked)
 end
 
 user.methods = UserFlow

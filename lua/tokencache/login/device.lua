@@ -4,6 +4,7 @@
 local core = require "tokencache._core"
 local endpoint = require "tokencache.transport.endpoint"
 local errors = require "tokencache.error"
+local quirks = require "tokencache.quirks"
 
 local device = {}
 
@@ -40,8 +41,12 @@ local function post(flow, url, params, has_token_params, deadline)
   if timeout <= 0 then
     return nil, errors.new("timeout", "there was no time left to ask " .. url), body
   end
-  local response, err = endpoint.send(flow.transport,
-    endpoint.request(url, authorization, body, timeout, deadline))
+  local request = endpoint.request(url, authorization, body, timeout, deadline, flow.headers)
+  local problem = has_token_params and quirks.change(flow, request)
+  if problem then
+    return nil, errors.new("config", problem), body
+  end
+  local response, err = endpoint.send(flow.transport, request)
   if flow.issuer then
     require("tokencache.discovery").note(flow, response, err)
   end
@@ -173,8 +178,8 @@ local function after_failure(flow, login, err)
     math.min(login.interval * 2 ^ login.failures, LONGEST_PAUSE)), err.message)
 end
 
-local function after_answer(flow, login, response, object)
-  local code, status = object.error, response.status
+local function after_answer(flow, login, answer, retry_after)
+  local code, status = (answer.object or {}).error, answer.status
   login.failures = 0
   if code == "slow_down" then
     login.interval = login.interval + SLOWER
@@ -182,8 +187,7 @@ local function after_answer(flow, login, response, object)
     if status ~= 429 and status < 500 then
       return nil
     end
-    local wanted = endpoint.header(response, "retry-after")
-    return postpone(flow, login, math.max(login.interval, seconds_of(wanted, 0)),
+    return postpone(flow, login, math.max(login.interval, seconds_of(retry_after, 0)),
       "the provider answered with status " .. status, { status = status })
   end
   return not_yet(flow, login, login.interval, code)
@@ -213,13 +217,14 @@ function device.ask(flow, login)
   if not response then
     return nil, after_failure(flow, login, err)
   end
-  local object = endpoint.object(response)
-  err = after_answer(flow, login, response, object or {})
+  local answer, _, problem = quirks.read(flow, response, false)
+  local retry_after = endpoint.header(response, "retry-after")
+  err = not problem and after_answer(flow, login, answer, retry_after) or nil
   if err then
     return nil, err
   end
-  return { status = response.status, object = object, body = body,
-    retry_after = endpoint.header(response, "retry-after") }
+  return { status = answer.status, object = answer.object, body = body, problem = problem,
+    retry_after = retry_after }
 end
 
 local function pause(sleep, seconds)

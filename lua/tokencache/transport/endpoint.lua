@@ -63,11 +63,12 @@ end
 ---@param timeout number  seconds from now
 ---@param deadline number monotonic seconds
 ---@param held? tokencache.Lock  it lasts meanwhile
+---@param authorization? string  the header's value
 ---@return tokencache.HttpResponse?
 ---@return tokencache.Error?
-function endpoint.get(transport, url, timeout, deadline, held)
-  local request = { method = "GET", url = url, headers = { Accept = "application/json" },
-    timeout = timeout, deadline = deadline }
+function endpoint.get(transport, url, timeout, deadline, held, authorization)
+  local request = { method = "GET", url = url, timeout = timeout, deadline = deadline,
+    headers = { Accept = "application/json", Authorization = authorization } }
   if held then
     held:cover(transport, request)
   end
