@@ -23,10 +23,10 @@ local SCENES = {
   },
   {
     name = "google", authorize = "https://accounts.google.com/o/oauth2/v2/auth",
-    token_url = "https://oauth2.googleapis.com/token", scope = "email openid",
+    token_url = "https://oauth2.googleapis.com/token", scope = "email profile",
     params = { access_type = "offline", prompt = "consent" },
-    token = { token_type = "Bearer", expires_in = 3599, scope = "openid email",
-      refresh_token_expires_in = 604799 }, granted = "openid email",
+    token = { token_type = "Bearer", expires_in = 3599, scope = "email profile",
+      refresh_token_expires_in = 604799 },
     keeps_refresh_token = true, iss = "https://accounts.google.com", due_in = 604799, post = true,
     dead = { 400, { error = "invalid_grant", error_description = "Token has been expired or "
       .. "revoked." } },
@@ -63,9 +63,9 @@ local SCENES = {
     name = "keycloak", provider = preset.keycloak { host = "sso.example.com", realm = "shop" },
     authorize = "https://sso.example.com/realms/shop/protocol/openid-connect/auth",
     token_url = "https://sso.example.com/realms/shop/protocol/openid-connect/token",
-    scope = "openid", iss = "https://sso.example.com/realms/shop", due_in = 1800,
+    scope = "profile", iss = "https://sso.example.com/realms/shop", due_in = 1800,
     token = { token_type = "Bearer", expires_in = 300, refresh_expires_in = 1800,
-      ["not-before-policy"] = 0, session_state = "6f2a", scope = "openid" },
+      ["not-before-policy"] = 0, session_state = "6f2a", scope = "profile" },
     dead = { 400, { error = "invalid_grant", error_description = "Token is not active" } },
   },
   {
