@@ -86,10 +86,7 @@ DeviceAccount.exchange = nil
 ---@return tokencache.TokenInfo?
 ---@return tokencache.Error?  with `retry_after`: call again after so many seconds; else it is over
 function DeviceAccount:poll(pending)
-  local account, problem = Account.of(self)
-  if not account then
-    error("poll: " .. problem, 2)
-  end
+  local account = Account.called_on(self, "poll")
   options.argument("poll", "pending", pending, "string")
   local err = account.handler.refusal and account.handler:refusal()
   if err then
