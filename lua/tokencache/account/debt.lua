@@ -22,6 +22,7 @@ local debt = {}
 ---@field read_at? number            Unix seconds: when that was read
 ---@field since number               Unix seconds: a log out since then counts for it
 ---@field account tokencache.Account  by whose handler it is saved
+---@field is_shared? boolean         the other workers have been told
 ---@field lock? tokencache.Lock      while no run has it
 ---@field tries integer
 ---@field next_at number             monotonic seconds: no attempt before

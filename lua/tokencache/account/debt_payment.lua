@@ -30,9 +30,11 @@ local function note_failure(owed, err)
 end
 
 --- Whether it is a login that has just come: whatever is there gives way. Clocks of machines differ
---- by some seconds, so the times of logins are compared only where it has been kept waiting.
+--- by some seconds, so the times of logins are compared only where it has been kept waiting, or
+--- where it may have been saved and renewed by another.
 local function is_new(owed)
   return owed.is_login and owed.tries == 0 and owed.account.flow.now() - owed.came_at <= LATE
+    and not shared.was_taken(owed)
 end
 
 --- Reads what the token is to be saved over, and looks whether it still counts beside that.

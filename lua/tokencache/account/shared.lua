@@ -39,6 +39,7 @@ local function put(dict, name, text, life)
     log.repeated("warning", "owed: " .. problem, "tokencache.nginx.owed: ", problem,
       problem == "no memory" and "; enlarge the lua_shared_dict" or "")
   end
+  return ok
 end
 
 local FIELDS = { "kind", "message", "code", "description", "status", "retry_after" }
@@ -99,7 +100,7 @@ function shared.put_debt(owed)
     text, err = handler:protect(text)
   end
   if text then
-    put(dict, name, mark_of(owed.info) .. "\n" .. text, DEBT_LIFE)
+    owed.is_shared = put(dict, name, mark_of(owed.info) .. "\n" .. text, DEBT_LIFE)
   else
     log.warning("tokencache.nginx.owed: a token could not be put there: ", err)
   end
@@ -123,6 +124,17 @@ function shared.get_debt(account)
     log.repeated("warning", "owed: read", "tokencache.nginx.owed: a token there cannot be read",
       err and ": " or "", err or "")
   end
+end
+
+--- Reports whether another worker has taken over what this one owes, and dealt with it.
+---@param owed tokencache.Debt
+---@return boolean
+function shared.was_taken(owed)
+  local dict, name = place_of("tokencache-owed:", owed.account.id)
+  if not owed.is_shared or not dict then
+    return false
+  end
+  return (dict:get(name) or ""):match(ENTRY) ~= mark_of(owed.info)
 end
 
 --- It is saved, or of no use any more.
