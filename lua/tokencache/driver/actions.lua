@@ -104,6 +104,7 @@ function actions.load(run, is_dead)
     note_dead(run)
   end
   local info, err, entry
+  local at = run.flow.now() -- before the look, which takes a while
   if first then
     info, err, entry = first.info, first.err, first.entry
     run.first = nil
@@ -121,7 +122,7 @@ function actions.load(run, is_dead)
     run.unread = err
   else
     run.unread = nil
-    run.read = { info = info, entry = entry, at = run.flow.now() }
+    run.read = { info = info, entry = entry, at = at }
     local is_elsewhere
     info, err, is_elsewhere = debt.resolve(run.account, state, info, entry,
       run.lock.handle ~= nil)
