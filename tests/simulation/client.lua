@@ -5,6 +5,8 @@ local judge = require "simulation.judge"
 
 local client = {}
 
+local WHOLE_SECOND = 2 -- seconds: what is younger can be told from a log out by the lock alone
+
 local function account_of(world, task, key)
   local process = task.process
   local flow = process.flows[world.random:integer(1, #process.flows)]
@@ -158,7 +160,8 @@ local function log_out(world, task, key, method)
   local ok, err = object[method](object, { timeout = timeout })
   local restored_at = world.truth.restored_at
   ok = ok and not call.store_failed and not (restored_at and restored_at >= call.started)
-  if account.bringing > 0 or account.brought_at >= call.started then
+  local is_new = account.current and call.started - account.current.at < WHOLE_SECOND
+  if account.bringing > 0 or account.brought_at >= call.started or is_new and not call.lock then
     account.is_clear = false
   end
   if ok and account.is_clear then

@@ -47,6 +47,7 @@ end
 --- The entry of a login that took place before the schedule begins.
 function Provider:first_entry(account)
   local family = self:new_family(account)
+  family.at = family.at - 1000
   local access, refresh = new_tokens(self, family)
   local expires_at = math.floor(self.world:unix_time() + self.expires_in)
   self.access[access].ends = self.world.now + self.expires_in

@@ -100,7 +100,7 @@ local function put(self, key, bytes, ttl)
   if self.world.history then
     self.world:note("  put", key, self.shown(bytes))
   end
-  self.world.truth.on_put(self.world, key, bytes)
+  self.world.truth:on_put(key, bytes)
   self.entries[key] = { bytes = bytes, ends = ttl and self.world.now + ttl }
   return true
 end

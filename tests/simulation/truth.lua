@@ -10,6 +10,7 @@
 ---   timers to extend it for a debt, or is over a store that has none to extend;
 --- - the store went back to an older state after who sent it had looked there, and who asked next
 ---   could not know that;
+--- - the same between the two steps of a store that compares and writes in two;
 --- - a clock was put, and the store could not tell which log outs there were before the login;
 --- - the store has no locks at all.
 
@@ -104,11 +105,17 @@ function Truth.on_store_failure(task, method, key, fate)
   end
 end
 
---- Whoever logged in last counts: what was renewed of the login before is not saved over that.
-function Truth.on_put(world, key, bytes)
-  local tokens = world.provider.refresh
+--- Whoever logged in last counts: what was renewed of the login before is not saved over that. A
+--- store that compares and writes in two steps may be late with the second.
+function Truth:on_put(key, bytes)
+  local world = self.world
+  local tokens, call = world.provider.refresh, world.current.call
   local before, token = tokens[world.store:refresh_token_at(key)], tokens[bytes:match("rt%-%d+")]
-  if not before or not token or world.has_jumped or token.is_given
+  local lock = call and call.lock
+  if token and token.spent and not world.store.kind.replace and lock
+    and not is_in_force(self, lock) and is_excused(self, lock, false) then
+    return excuse(self, token.family, "it was saved in two steps, and the lock ended between")
+  elseif not before or not token or world.has_jumped or token.is_given
     or not world.store.kind.replace or token.id == token.family.first then
     return
   elseif before.family.at - token.family.at > 2 then
@@ -285,7 +292,7 @@ function Truth:on_answer(request)
   elseif request.refresh then
     local token = provider.refresh[request.refresh]
     token.troubles = (token.troubles or 0) + 1
-    if status == 400 then
+    if status == 400 and not world.keeps_dead then
       process.knows[token.family.account] = token.id
     end
   end

@@ -93,6 +93,9 @@ end
 
 --- Ends the pause of a coroutine early.
 function World:rouse(task)
+  if not task.process.tasks[task] then
+    return -- it has ended
+  end
   task.turn = task.turn + 1
   push(self, { time = self.now + self.random:number() * 1e-4, task = task, turn = task.turn })
 end
