@@ -108,6 +108,8 @@ function judge.final(world, call, token, err)
     return
   elseif not world.store.kind.lock or token or account.is_unclear or not account.current then
     return
+  elseif err.kind == "timeout" and world.keeps_dead and not account.current.is_alive then
+    return -- each process in turn asks about it
   elseif err.kind ~= "reauthorize" then
     return world:fail("a call fails although all works again: " .. err.kind .. ": " .. err.message)
   elseif not account.current.logged_out_at and not account.current.excuses[1]

@@ -8,7 +8,8 @@ local tokencache = require "tokencache"
 ---@field tasks table<simulation.Task, true>
 ---@field is_dead boolean
 ---@field stopped_until number
----@field unix_offset number
+---@field clock { offset: number }  seconds by which it is ahead
+---@field is_worker? boolean  of the nginx
 ---@field knows table<string, string>  refresh tokens that it must not send any more, and why
 local Process = {}
 Process.__index = Process
@@ -39,9 +40,11 @@ end
 
 local function new_io(self, has_timers, has_waiters)
   local world = self.world
+  local state = process_state.new()
+  state.is_closed_with_care = true -- nothing more at the end of this Lua
   local io = {
-    process = process_state.new(),
-    now = function() return world:unix_time() + self.unix_offset end,
+    process = state,
+    now = function() return world:unix_time() + self.clock.offset end,
     monotonic = function() return world.now + self.monotonic_offset end,
     sleep = function(seconds)
       world:pause(seconds + world.random:number() * 1e-4)
@@ -86,6 +89,7 @@ local function new_flow(self)
     store = world.store.object,
     http = world.provider:transport(world.random:chance(0.7)),
     authorize = false,
+    on_invalid_grant = world.keeps_dead and "keep" or nil,
     timeout = world.timeout,
     io = self.io,
   }
@@ -106,14 +110,24 @@ function Process:stop(seconds)
   self.world.truth:on_stop(self, seconds)
 end
 
+--- Sets its clock; the workers of an nginx have the same one.
+---@param offset number  seconds
+function Process:set_clock(offset)
+  self.clock.offset = offset
+end
+
 ---@param world table
 return function(world)
   local random = world.random
   local self = setmetatable({ world = world, name = "p" .. (#world.processes + 1), tasks = {},
-    is_dead = false, stopped_until = 0, unix_offset = 0, timers = 0, knows = {}, known_spent = {},
-    monotonic_offset = random:between(0, 1000), locks = {}, spent_lists = {},
-    stopped_seconds = 0, clients = 0 }, Process)
-  self.has_timers = random:chance(0.65)
+    is_dead = false, stopped_until = 0, stopped_seconds = 0, clock = { offset = 0 },
+    monotonic_offset = random:between(0, 1000), timers = 0, clients = 0, knows = {},
+    known_spent = {}, spent_lists = {}, locks = {} }, Process)
+  self.is_worker = world.has_workers and world.random_kind:chance(0.7)
+  if self.is_worker then
+    self.clock, self.monotonic_offset = world.workers_clock, 0
+  end
+  self.has_timers = random:chance(0.65) or self.is_worker
   self.io = new_io(self, self.has_timers, random:chance(0.6))
   self.flows = { new_flow(self) }
   if random:chance(0.2) then
@@ -121,6 +135,7 @@ return function(world)
   end
   world.processes[#world.processes + 1] = self
   world:note("process", self.name, self.has_timers and "with timers" or "without timers",
-    self.io.new_waiter and "with waiters" or "", #self.flows, "flows")
+    self.io.new_waiter and "with waiters" or "", #self.flows, "flows",
+    self.is_worker and "a worker of nginx" or "")
   return self
 end

@@ -1,6 +1,8 @@
 --- One schedule: a world drawn from a seed, some minutes with faults, then quiet, then everybody
 --- asks again.
 
+local nginx = require "simulation.nginx" -- first: others load what it loads in its own way
+
 local client = require "simulation.client"
 local judge = require "simulation.judge"
 local new_process = require "simulation.process"
@@ -8,13 +10,15 @@ local new_provider = require "simulation.provider"
 local new_store = require "simulation.store"
 local new_truth = require "simulation.truth"
 local new_world = require "simulation.world"
+local new_random = require "simulation.random"
 
-local QUIET = 150     -- seconds without calls and faults: locks end, debts are paid
+local QUIET = 150     -- seconds without calls and faults: who was stopped goes on, locks end, debts
+                      -- are paid
 local MOST_ROUNDS = 5 -- of calls until nothing is owed any more
 
 local function no_faults()
   return { store = 0, slow = 0, outages = {}, slow_provider = 0, unwilling = 0, unsent = 0,
-    lost = 0, no_timer = 0 }
+    lost = 0, no_timer = 0, full = 0 }
 end
 
 --- Half of the kinds of faults do not occur in a schedule, so that the others have more room.
@@ -126,9 +130,10 @@ function disasters.jump(world, task)
   local process = task and task.process or any_alive(world)
   if process then
     world.has_jumped = true
-    process.unix_offset = process.unix_offset
+    local offset = process.clock.offset
       + world.random:pick { -100000, -100, -20, 20, 100, 100000 }
-    world:note("clock", process.name, "jumps to", process.unix_offset)
+    process:set_clock(offset)
+    world:note("clock", process.name, "jumps to", offset)
   end
 end
 
@@ -168,6 +173,19 @@ local function add_accounts(world)
   world.store:snapshot()
 end
 
+--- What was thought of later is drawn from numbers of its own: the schedules without it stay what
+--- they are.
+local function draw_kind(world, random)
+  nginx.set(world, random:chance(0.2))
+  if world.has_workers then
+    world.faults.full = random:chance(0.2) and 0.3 or 0
+    world.workers_clock, world.store.object.identity = { offset = 0 }, "the virtual store"
+    world:note("nginx", "some processes are its workers")
+  end
+  world.keeps_dead = random:chance(0.1)
+  world.random_kind = random
+end
+
 local function new(seed, history)
   local world = new_world(seed, history)
   local random = world.random
@@ -179,6 +197,7 @@ local function new(seed, history)
     { 1, "reuses" } })
   world.store = new_store(world, random:weighted(new_store.KINDS))
   world.keys, world.accounts, world.calls = {}, {}, {}
+  draw_kind(world, new_random(seed + 1000000007))
   world.eagerness = random:pick { 0.005, 0.1, 5 }
   world.unrest = random:chance(0.4) and random:number() or 0
   local life = world.provider.expires_in - 60
@@ -210,7 +229,6 @@ local function ask_again(world)
   world.faults, world.strikes = no_faults(), {}
   local is_anyone = false
   for _, process in ipairs(world.processes) do
-    process.stopped_until = 0
     is_anyone = is_anyone or not process.is_dead
   end
   if not is_anyone then

@@ -1,0 +1,47 @@
+--- The dictionary by which the workers of a virtual nginx tell each other of debts and failures. Of
+--- the code only account/shared.lua is told that it runs in nginx: io tables tell the rest.
+
+local nginx = {}
+
+for _, name in ipairs { "tokencache.log", "tokencache.token_info" } do
+  require(name) -- what account/shared.lua needs stays in plain Lua
+end
+local settings = require "tokencache.nginx.settings"
+local environment = require "tokencache.environment"
+package.loaded["tokencache.environment"] = { nginx = true }
+require "tokencache.account.shared"
+package.loaded["tokencache.environment"] = environment
+
+--- A process of another machine finds nothing there.
+local function entries_of(world)
+  local task = world.current
+  return task and task.process.is_worker and world.shared_entries or {}
+end
+
+--- Gives the workers of a world a dictionary; `settings` are the program's own.
+---@param world table
+---@param has_workers boolean
+function nginx.set(world, has_workers)
+  world.shared_entries, world.has_workers = {}, has_workers
+  settings.owed = has_workers and {
+    get = function(_, name)
+      return entries_of(world)[name]
+    end,
+    safe_set = function(_, name, text)
+      if world.random:chance(world.faults.full) then
+        world:note("shared dictionary", "no memory")
+        return nil, "no memory"
+      end
+      entries_of(world)[name] = text
+      return true
+    end,
+    delete = function(_, name)
+      entries_of(world)[name] = nil
+    end,
+    flush_expired = function()
+      return 0
+    end,
+  } or nil
+end
+
+return nginx
