@@ -71,6 +71,12 @@ describe("a flow", function()
     end)
   end
 
+  it("without a user needs a secret, which is said when it is made", function()
+    local made, err = pcall(function() method_of(nil, NOTHING, "client_credentials") end)
+    assert.is_false(made)
+    assert.matches("client_secret is required", err, 1, true)
+  end)
+
   it("says which method is missing", function()
     assert.matches("no client_secret_basic among its token_endpoint_auth_methods_supported "
       .. "(private_key_jwt), and nothing else", method_of({ JWT }, {}, "client_credentials"), 1,
@@ -107,6 +113,14 @@ describe("a flow", function()
     end
   end)
 
+  it("sends nobody to a login page that is not safe", function()
+    local provider = new_provider { authorization_endpoint = "http://login.example/authorize" }
+    local url, err = new_stage(provider):user_flow(options()):get_authorize_url()
+    assert.is_nil(url)
+    assert.equal("config", err.kind)
+    assert.matches("the metadata's authorization_endpoint must be https", err.message, 1, true)
+  end)
+
   it("asks for no document where the program has said it all", function()
     local provider = new_provider()
     local stage = new_stage(provider, { lock = true, token_info = logins.LOGIN })
@@ -123,9 +137,9 @@ describe("a flow", function()
     local provider = new_provider { revocation_endpoint = ISSUER .. "/theirs" }
     local stage = new_stage(provider, { lock = true, token_info = logins.LOGIN })
     local flow = stage:user_flow { provider = { issuer = ISSUER, revocation_url = ISSUER .. "/r" } }
-    assert.equal("access-1", flow:get_access_token())
     assert(flow:log_out())
-    assert.same({ ISSUER .. "/token", ISSUER .. "/r", ISSUER .. "/r" }, provider.sent)
+    assert.same({ ISSUER .. "/r", ISSUER .. "/r" }, provider.sent)
+    assert.matches("^Basic ", stage.requests[#stage.requests].headers.Authorization)
   end)
 
   local PROMISED = { authorization_response_iss_parameter_supported = true }

@@ -7,6 +7,7 @@ local json = require "tokencache.json"
 local log = require "tokencache.log"
 local logins = require "support.logins"
 local merged = require "support.merged"
+local real_stores = require "support.real_stores"
 local stages = require "support.stage"
 local table_store = require "support.table_store"
 local tokencache = require "tokencache"
@@ -301,16 +302,37 @@ describe("the copy in a store", function()
     assert.equal(2, #provider.asked)
   end)
 
-  it("is no account", function()
-    local store = tokencache.store.memory {}
-    local flow = new(new_provider(), store)
+  it("does not count as new because another process asked since", function()
+    local provider, store = new_provider(), tokencache.store.memory {}
+    local flow, stage = new(provider, store)
+    local other, other_stage = new(provider, store)
     assert(flow:account("a"):get_access_token())
-    local keys = {}
-    for key in flow:accounts() do
-      keys[#keys + 1] = key
-    end
-    assert.same({ "a" }, keys)
+    at(100, other_stage)
+    assert(discovery.ensure(other, other_stage.monotonic + 10, true))
+    at(200, stage)
+    provider.gone[ISSUER .. "/token"] = gone
+    provider.say { token_endpoint = ISSUER .. "/new" }
+    assert(flow:account("a"):get_access_token { check_cache = false })
+    assert.equal(3, #provider.asked)
   end)
+
+  local real = real_stores.use()
+
+  for _, name in ipairs { "file", "Redis", "memcached", "encrypted file", "memory before Redis" } do
+    it("is no account in " .. name, function()
+      local provider, store = new_provider(), real.new[name]()
+      local flow = new(provider, store)
+      assert(flow:account("a"):get_access_token())
+      assert(new(provider, store):account("b"):get_access_token())
+      assert.equal(1, #provider.asked)
+      local keys = store.keys and {} or { "a", "b" }
+      for key in store.keys and flow:accounts() or function() end do
+        keys[#keys + 1] = key
+      end
+      table.sort(keys)
+      assert.same({ "a", "b" }, keys)
+    end)
+  end
 
   it("is taken from nobody who does not know the client's secret", function()
     local provider, store = new_provider(), table_store()
