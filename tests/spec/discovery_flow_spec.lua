@@ -100,7 +100,7 @@ describe("a flow", function()
   end)
 
   it("sends nothing to an address that is not safe, or not there", function()
-    for endpoint, problem in pairs { [ISSUER .. "/t#a"] = "without a fragment",
+    for endpoint, problem in pairs { [ISSUER .. "/t#a"] = "a fragment",
       ["http://login.example/token"] = "must be https",
       ["/token"] = "the metadata's token_endpoint: ",
       [false] = "names no token_endpoint (token_url in provider)" } do
