@@ -155,8 +155,8 @@ int tc_client_set_endpoint(tc_client *client, tc_str token_url, tc_str auth_meth
 }
 
 static int set_type(char **type, const tc_grant *grant, tc_str given, tc_error *err) {
-  if (given.data == NULL && grant != NULL) given = tc_str_of(grant->name);
-  return copy(type, given, err);
+  if (grant == NULL) return copy(type, TC_STR(""), err);
+  return copy(type, given.data != NULL ? given : tc_str_of(grant->name), err);
 }
 
 static int fill(tc_client *client, const tc_client_config *config, tc_error *err) {
