@@ -5,6 +5,7 @@ local core = require "tokencache._core"
 local json = require "tokencache.json"
 local keep_log = require "support.keep_log"
 local log = require "tokencache.log"
+local loopback = require "support.loopback"
 local merged = require "support.merged"
 local oidc_provider = require "support.oidc_provider"
 local process = require "support.process"
@@ -112,6 +113,27 @@ describe("a login by another device at a real server", function()
     local prompt, pending = new(provider):begin()
     agree(prompt)
     assert(new(provider):poll(pending))
+  end)
+
+  it("goes on when the server was away for a minute", function()
+    local curl, nowhere = require("tokencache.transport.curl").new {}, loopback.free_port()
+    local prompt, came_back, refused = nil, nil, 0
+    local flow = new {
+      show = function(shown) prompt = shown end,
+      http = { request = function(_, request)
+        if prompt and later < 60 then
+          refused = refused + 1
+          request.url = ("http://127.0.0.1:%d/token"):format(nowhere)
+        elseif prompt and not came_back then
+          came_back = later
+          agree(prompt)
+        end
+        return curl:request(request)
+      end },
+    }
+    assert(flow:get_access_token())
+    assert.equal(3, refused) -- after 5, 15 and 35 seconds
+    assert.equal(75, came_back)
   end)
 
   it("may be denied, or come too late", function()

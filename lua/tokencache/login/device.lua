@@ -164,8 +164,8 @@ local function is_passing(err)
 end
 
 local function not_yet(flow, login, seconds, code)
-  return postpone(flow, login, seconds, ("the user has not finished the login yet; ask again in %.0f "
-    .. "seconds"):format(math.ceil(seconds)), { code = code })
+  return postpone(flow, login, seconds, ("the user has not finished the login yet; ask again in "
+    .. "%.0f seconds"):format(math.ceil(seconds)), { code = code })
 end
 
 --- RFC 8628 §3.5: the less often, the longer the provider cannot be reached.
