@@ -48,7 +48,7 @@ end
 --- Tries once.
 ---@param seconds number   that outlast the run
 ---@return boolean?  false: another holds it; nil: there is none to be had
----@return tokencache.Error?  why
+---@return tokencache.Error|"owed"|nil  why; "owed": the other keeps it for a token that it owes
 function Lock:try(seconds)
   local cache, whole = self.cache, math.ceil(math.min(seconds, LONGEST))
   local extends = cache.extend_lock and true or false
@@ -59,10 +59,10 @@ function Lock:try(seconds)
     self.whole, self.life = whole, extends and LIFE or whole
     self.warned, self.lost, self.since = false, false, since
     return true
-  elseif other ~= nil then
+  elseif other ~= nil and other ~= "owed" then
     return nil, errors.wrap("cache", other)
   end
-  return false
+  return false, other
 end
 
 --- Takes the lock for work outside of a run of the engine, and waits for it no longer than
@@ -79,8 +79,8 @@ function lock.wait(handler, io, seconds, patience)
     local taken, err = held:try(seconds)
     if taken then
       return held
-    elseif err ~= nil or io.monotonic() + wait > ends then
-      return nil, err
+    elseif taken == nil or io.monotonic() + wait > ends then
+      return nil, taken == nil and err or nil
     end
     local _
     _, err = io.sleep(wait)
@@ -92,12 +92,12 @@ function lock.wait(handler, io, seconds, patience)
 end
 
 --- Extends the lock. If that fails, work goes on: a request under way cannot be taken back.
-local function extend(self, seconds)
+local function extend(self, seconds, method)
   if self.lost then
     return
   end
   local since = self.monotonic()
-  local held, err = self.cache:extend_lock(self.handle, seconds)
+  local held, err = self.cache[method or "extend_lock"](self.cache, self.handle, seconds)
   if held then
     self.since, self.life = since, seconds
     return
@@ -135,11 +135,18 @@ function Lock:outlast(seconds)
 end
 
 --- Extends the lock, if it can be extended.
----@param seconds? number  default: as long as it was taken for
-function Lock:prolong(seconds)
-  if self.extends then
-    extend(self, math.max(LIFE, seconds or 0))
+---@param seconds? number
+---@param method? string
+function Lock:prolong(seconds, method)
+  if self.extends or method then
+    extend(self, math.max(LIFE, seconds or 0), method)
   end
+end
+
+--- Extends the lock for a debt. Where it can, it tells the others who find it busy.
+---@param seconds? number
+function Lock:keep(seconds)
+  self:prolong(seconds, self.cache.keep_lock and "keep_lock")
 end
 
 --- Sees to it that the lock lasts while a request is under way. Where work under it has been slow,

@@ -16,6 +16,7 @@
 
 #define SUFFIX ".tokencache-lock"
 #define WHOLE ((off_t)-1)
+#define MARKS ((off_t)1 << (8 * sizeof(off_t) - 2)) /* beyond all that place_of returns */
 #define PROCESS_SHIFT 40 /* an id is the process's number above, a serial number below */
 
 typedef struct entry {
@@ -96,10 +97,24 @@ static entry *find(uint64_t id) {
   return NULL;
 }
 
+static struct flock part_at(off_t at, short type) {
+  return (struct flock){.l_type = type, .l_whence = SEEK_SET, .l_start = at, .l_len = 1};
+}
+
+static off_t mark_of(off_t at) {
+  return MARKS + (at == WHOLE ? 0 : at);
+}
+
+/* Over NFS a flock is a lock on the whole file, which is no mark. */
+static bool is_marked(int fd, off_t at) {
+  struct flock part = part_at(mark_of(at), F_WRLCK);
+  return fcntl(fd, F_OFD_GETLK, &part) == 0 && part.l_type != F_UNLCK &&
+         part.l_start == mark_of(at);
+}
+
 /* Returns 0 or an errno number, EWOULDBLOCK if it is taken. */
 static int set_lock(int fd, off_t at, bool is_to_be_held) {
-  struct flock part = {
-      .l_type = is_to_be_held ? F_WRLCK : F_UNLCK, .l_whence = SEEK_SET, .l_start = at, .l_len = 1};
+  struct flock part = part_at(at, is_to_be_held ? F_WRLCK : F_UNLCK);
   int failed;
   if (at == WHOLE && is_to_be_held) return tc_filelock_flock(fd);
   if (at == WHOLE) return flock(fd, LOCK_UN) != 0 ? errno : 0;
@@ -120,6 +135,7 @@ static off_t place_of(tc_str part) {
 /* Unlocks as well: a child of a fork that told nobody may have the descriptor too. */
 static void drop(entry *dropped) {
   if (dropped->fd >= 0) {
+    (void)set_lock(dropped->fd, mark_of(dropped->at), false);
     (void)set_lock(dropped->fd, dropped->at, false);
     (void)close(dropped->fd);
   }
@@ -150,7 +166,10 @@ static int lock_open(entry *taken, int fd, off_t at, const tc_lockfile *file, tc
   if (number == EINVAL) number = EOPNOTSUPP; /* Linux before 3.15 */
   if (number != 0 && number != EWOULDBLOCK) return tc_lockfile_not_locked(file, number, err);
   if (fstat(fd, &st) != 0) return tc_lockfile_not_locked(file, errno, err);
-  if (number != 0) return is_held_here(&st, at) ? TC_FILELOCK_TAKEN_HERE : TC_FILELOCK_TAKEN;
+  if (number != 0) {
+    return TC_FILELOCK_TAKEN | (is_held_here(&st, at) ? TC_FILELOCK_HERE : 0) |
+           (is_marked(fd, at) ? TC_FILELOCK_OWED : 0);
+  }
   if (st.st_nlink == 0) return TC_FILELOCK_TAKEN; /* somebody removed it; the next try is right */
   *taken = (entry){.id = taken->id, .fd = fd, .device = st.st_dev, .inode = st.st_ino, .at = at};
   return 0;
@@ -183,7 +202,7 @@ int tc_filelock_try(uint64_t id, const char *path, tc_str part, bool any_owner, 
   int len = snprintf(side, sizeof side, "%s%s" SUFFIX, path, part.data != NULL ? "/" : "");
   enter();
   entry *taken = find(id);
-  int status = TC_FILELOCK_TAKEN_HERE; /* released meanwhile, or held already */
+  int status = TC_FILELOCK_TAKEN | TC_FILELOCK_HERE; /* released meanwhile, or held already */
   if (taken != NULL && taken->fd < 0) {
     if (len < (int)sizeof side) {
       status = take(taken, part.data != NULL ? place_of(part) : WHOLE, &file, err);
@@ -194,6 +213,13 @@ int tc_filelock_try(uint64_t id, const char *path, tc_str part, bool any_owner, 
   }
   leave();
   return status;
+}
+
+void tc_filelock_keep(uint64_t id) {
+  enter();
+  const entry *kept = find(id);
+  if (kept != NULL && kept->fd >= 0) (void)set_lock(kept->fd, mark_of(kept->at), true);
+  leave();
 }
 
 void tc_filelock_release(uint64_t id) {

@@ -151,8 +151,8 @@ static int l_filelock_new(lua_State *L) {
   return 2;
 }
 
-/* try_lock(path, handle[, any_owner[, part]]) -> true; false, whether this process itself holds it;
- * nil, err */
+/* try_lock(path, handle[, any_owner[, part]]) -> true; false, "owed" | nil where it is kept for a
+   debt, whether this process itself holds it; nil, err */
 static int l_filelock_try(lua_State *L) {
   const char *path = tc_lua_check_path(L, 1);
   uint64_t id = check_handle(L, 2);
@@ -162,8 +162,16 @@ static int l_filelock_try(lua_State *L) {
   if (status < 0) return tc_lua_fail(L, &err);
   lua_pushboolean(L, status == 0);
   if (status == 0) return 1;
-  lua_pushboolean(L, status == TC_FILELOCK_TAKEN_HERE);
-  return 2;
+  lua_pushstring(L, (status & TC_FILELOCK_OWED) != 0 ? "owed" : NULL);
+  lua_pushboolean(L, status & TC_FILELOCK_HERE);
+  return 3;
+}
+
+/* keep_lock(handle) -> true; from now on it is kept for a debt, if it is held */
+static int l_filelock_keep(lua_State *L) {
+  tc_filelock_keep(check_handle(L, 1));
+  lua_pushboolean(L, 1);
+  return 1;
 }
 
 /* unlock(handle) -> true, also where that lock has ended */
@@ -190,6 +198,7 @@ void tc_lua_open_file(lua_State *L) {
       {"real_path", l_file_real_path},
       {"new_lock", l_filelock_new},
       {"try_lock", l_filelock_try},
+      {"keep_lock", l_filelock_keep},
       {"unlock", l_filelock_unlock},
       {"holds_lock", l_filelock_holds},
       {NULL, NULL},

@@ -64,6 +64,8 @@ static void test_threads_and_forks(void) {
   CHECK(turns > 0);
 }
 
+#define TAKEN_HERE (TC_FILELOCK_TAKEN | TC_FILELOCK_HERE)
+
 static void test_many_at_once(void) {
   enum { MANY = 1000 };
   static uint64_t ids[MANY];
@@ -72,15 +74,15 @@ static void test_many_at_once(void) {
   shared_path(path, sizeof path);
   for (int i = 0; i < MANY; i++) ids[i] = tc_filelock_reserve();
   CHECK(tc_filelock_try(ids[MANY / 2], path, TC_STR_NONE, false, &err) == 0);
-  CHECK(tc_filelock_try(ids[MANY / 2], path, TC_STR_NONE, false, &err) == TC_FILELOCK_TAKEN_HERE);
-  CHECK(tc_filelock_try(ids[0], path, TC_STR_NONE, false, &err) == TC_FILELOCK_TAKEN_HERE);
+  CHECK(tc_filelock_try(ids[MANY / 2], path, TC_STR_NONE, false, &err) == TAKEN_HERE);
+  CHECK(tc_filelock_try(ids[0], path, TC_STR_NONE, false, &err) == TAKEN_HERE);
   for (int i = 0; i < MANY; i++) {
     if (i != MANY / 2) tc_filelock_release(ids[i]);
   }
   uint64_t other = tc_filelock_reserve();
-  CHECK(tc_filelock_try(other, path, TC_STR_NONE, false, &err) == TC_FILELOCK_TAKEN_HERE);
+  CHECK(tc_filelock_try(other, path, TC_STR_NONE, false, &err) == TAKEN_HERE);
   CHECK(tc_filelock_try(other, path, TC_STR_NONE, false, &err) ==
-        TC_FILELOCK_TAKEN_HERE); /* its end has come */
+        TAKEN_HERE); /* its end has come */
   tc_filelock_release(ids[MANY / 2]);
   other = tc_filelock_reserve();
   CHECK(tc_filelock_try(other, path, TC_STR_NONE, false, &err) == 0);
@@ -100,8 +102,14 @@ static void test_parts(void) {
     CHECK(tc_filelock_try(ids[i], directory, tc_str_of(name), false, &err) == 0);
   }
   uint64_t other = tc_filelock_reserve();
+  CHECK(tc_filelock_try(other, directory, TC_STR("7.token"), false, &err) == TAKEN_HERE);
+  tc_filelock_keep(other); /* its end has come: this means nothing */
+  tc_filelock_keep(ids[7]);
+  other = tc_filelock_reserve();
   CHECK(tc_filelock_try(other, directory, TC_STR("7.token"), false, &err) ==
-        TC_FILELOCK_TAKEN_HERE);
+        (TAKEN_HERE | TC_FILELOCK_OWED));
+  other = tc_filelock_reserve();
+  CHECK(tc_filelock_try(other, directory, TC_STR("8.token"), false, &err) == TAKEN_HERE);
   tc_filelock_release(ids[7]);
   CHECK(!tc_filelock_is_held(ids[7]));
   CHECK(tc_filelock_is_held(ids[8]));

@@ -211,7 +211,7 @@ describe("a token whose save fails, in nginx", function()
       text = select(2, stage:ask("/token?timeout=0.3", other))
       return text ~= token
     end)
-    assert.matches("^cache: another worker keeps the cache's lock", text)
+    assert.matches("^cache: another process keeps the cache's lock", text)
   end)
 
   it("is sealed in the dictionary of debts where it is sealed in the store", function()

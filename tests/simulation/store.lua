@@ -11,7 +11,7 @@ local FAILURE = "the virtual store is away"
 local ROOM = 1024 -- bytes by which can_save makes an entry longer
 
 local GROUPS = {
-  try_lock = "lock", extend_lock = "lock", unlock = "lock",
+  try_lock = "lock", extend_lock = "lock", keep_lock = "lock", unlock = "lock",
   get = "entry", delete = "entry", keys = "entry",
   set = "write", replace = "write", can_save = "write",
 }
@@ -161,8 +161,9 @@ function effects.can_save(self, key, task, bytes, ttl, handle)
 end
 
 function effects.try_lock(self, name, task, ttl)
-  if holder(self, name) then
-    return false
+  local held = holder(self, name)
+  if held then
+    return false, held.owed
   end
   self.serial = self.serial + 1
   local lock = { name = name, serial = self.serial, process = task.process, task = task,
@@ -181,7 +182,17 @@ function effects.extend_lock(self, name, _, handle, ttl)
   if not lock or lock.serial ~= handle.serial then
     return false
   end
-  lock.ends = self.world.now + ttl
+  lock.ends, lock.owed = self.world.now + ttl, nil
+  return true
+end
+
+function effects.keep_lock(self, name, task, handle, ttl)
+  local lock = holder(self, name)
+  local ends = lock and lock.ends
+  if not effects.extend_lock(self, name, task, handle, ttl) then
+    return self.kind.flock or false
+  end
+  lock.ends, lock.owed = self.kind.flock and ends or lock.ends, "owed"
   return true
 end
 
@@ -223,7 +234,7 @@ local function new_object(self)
       if handle then
         self.world.truth.on_locked(self.world.current, handle)
       elseif handle == false then
-        self.world.truth.on_busy(self.world.now, self.world.current)
+        self.world.truth.on_busy(self.world.now, self.world.current, guard)
       end
       return handle, guard
     end
@@ -232,11 +243,13 @@ local function new_object(self)
       return perform(self, "unlock", handle.name, effects.unlock, handle)
     end
   end
-  if kind.extend then
-    function object.extend_lock(_, handle, ttl)
-      local held, err = perform(self, "extend_lock", handle.name, effects.extend_lock, handle, ttl)
-      self.world.truth.on_asked(self.world.now, self.world.current, handle, held)
-      return held, err
+  for _, name in ipairs { "extend_lock", "keep_lock" } do
+    if kind.extend or kind.flock and name == "keep_lock" then
+      object[name] = function(_, handle, ttl)
+        local held, err = perform(self, name, handle.name, effects[name], handle, ttl)
+        self.world.truth.on_asked(self.world.now, self.world.current, handle, held)
+        return held, err
+      end
     end
   end
   return object

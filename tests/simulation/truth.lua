@@ -61,7 +61,7 @@ end
 function Truth.on_locked(task, handle)
   local lock = task.process.locks[handle.name]
   if task.call and lock.serial == handle.serial then
-    task.call.lock = lock
+    task.call.lock, task.call.told = lock, nil
   end
 end
 
@@ -84,16 +84,18 @@ function Truth.on_asked(now, task, handle, held)
 end
 
 ---@param now number
-function Truth.on_busy(now, task)
+---@param why? "owed"  what was told beside false
+function Truth.on_busy(now, task, why)
   local call = task.call
-  if call and not call.busy_at then
-    call.busy_at = now
+  if call then
+    call.busy_at = call.busy_at or now
+    call.told = why
   end
 end
 
 function Truth.on_store_failure(task, method, key, fate)
   local lock = task.process.locks[key]
-  if method == "extend_lock" and lock and fate == "before" then
+  if (method == "extend_lock" or method == "keep_lock") and lock and fate == "before" then
     lock.trouble = "it could not be extended"
   end
   if task.call then

@@ -36,6 +36,11 @@ without.rules = {
     to = "function payment.return_lock(state, held)\n  if held and held.handle then\n"
       .. "    return held:release()\n  end\n",
   }, {
+    rule = "who waits for the lock of a debt in vain is told so",
+    module = "tokencache.account.debt",
+    from = 'run.busy == "owed" or ',
+    to = "",
+  }, {
     rule = "a renewal is saved only over what was read",
     module = "tokencache.account.debt_payment",
     from = "if handler.replace_cached_token and not is_unread then",

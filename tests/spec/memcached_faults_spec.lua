@@ -318,7 +318,7 @@ describe("a lock whose answer was lost", function()
     local client = { owner = nil }
     local worker = { lock = function(_, _, owner)
       client.owner = owner
-      return true, "reconnected"
+      return owner, "reconnected"
     end }
     local handle = store_over({ place = "here" }, worker):try_lock("k", 10)
     assert.equal(client.owner, handle.owner)

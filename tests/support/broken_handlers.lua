@@ -234,6 +234,9 @@ local broken = {
     "extends a lock while it is held, if it has extend_lock" },
   ["cannot extend"] = {
     { extend_lock = function() end }, "extends a lock while it is held, if it has extend_lock" },
+  ["keeps it to itself that it owes"] = {
+    { keep_lock = Locking.extend_lock },
+    "tells the others that its holder owes a token, if it has keep_lock" },
   ["never ends a lock"] = {
     { try_lock = function(self) return Locking.try_lock(self, 3600) end }, ENDS },
   ["only says that it extends"] = {

@@ -39,8 +39,9 @@ local function holder(self)
   return held and io.monotonic() < held.ends and held or nil
 end
 
-local function hold(self, handle, ttl)
-  self.rows["lock " .. self.key] = { serial = handle.serial, ends = io.monotonic() + ttl }
+local function hold(self, handle, ttl, why)
+  self.rows["lock " .. self.key] =
+    { serial = handle.serial, ends = io.monotonic() + ttl, why = why }
 end
 
 local function holds(self, handle)
@@ -49,8 +50,9 @@ local function holds(self, handle)
 end
 
 function Locking:try_lock(ttl)
-  if holder(self) then
-    return false
+  local held = holder(self)
+  if held then
+    return false, held.why
   end
   serial = serial + 1
   local handle = { serial = serial }
@@ -58,12 +60,16 @@ function Locking:try_lock(ttl)
   return handle
 end
 
-function Locking:extend_lock(handle, ttl)
+function Locking:extend_lock(handle, ttl, why)
   if not holds(self, handle) then
     return false
   end
-  hold(self, handle, ttl)
+  hold(self, handle, ttl, why)
   return true
+end
+
+function Locking:keep_lock(handle, ttl)
+  return Locking.extend_lock(self, handle, ttl, "owed")
 end
 
 function Locking:unlock(handle)
@@ -136,7 +142,7 @@ local storage = {}
 --- What all of them use that have one lock or mark for all.
 local THE_ONLY = { rows = storage, key = "the only one" }
 
-local LOCKS = { "try_lock", "extend_lock", "unlock" }
+local LOCKS = { "try_lock", "extend_lock", "keep_lock", "unlock" }
 local MARKS = { "get_mark", "set_mark" }
 local ENTRIES = { "replace_cached_token", "can_save", "account_id" }
 

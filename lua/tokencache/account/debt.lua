@@ -263,12 +263,12 @@ function debt.resolve(account, state, info, entry, is_locked)
 end
 
 --- Why the lock could not be had: who owes a token keeps it.
----@param account tokencache.Account
+---@param run tokencache.Run
 ---@return tokencache.Error?  nil: nothing is known of a debt
-function debt.explanation(account)
-  if shared.get_debt(account) then
-    return errors.new("cache", "another worker keeps the cache's lock, for it has a token that it "
-      .. "could not save yet; mend the cache, and see the log for what is wrong with it")
+function debt.explanation(run)
+  if run.busy == "owed" or shared.get_debt(run.account) then
+    return errors.new("cache", "another process keeps the cache's lock, for it has a token that it "
+      .. "could not save yet; mend the cache, and see that process's log for what is wrong with it")
   end
 end
 

@@ -168,7 +168,7 @@ function payment.return_lock(state, held)
   if not held or not held.handle then
     return
   elseif owed and not owed.lock and debt.can_be_lost(owed) then
-    held:prolong(not owed.account.flow.io.after and LONGEST_PAUSE or nil)
+    held:keep(not owed.account.flow.io.after and LONGEST_PAUSE or nil)
     owed.lock = held
   else
     held:release()

@@ -36,7 +36,7 @@ function look_after(state)
     return
   end
   if owed.lock and owed.account.flow.io.monotonic() < owed.next_at then
-    owed.lock:prolong()
+    owed.lock:keep()
   else
     payment.settle(state)
   end

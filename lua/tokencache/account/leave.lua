@@ -13,7 +13,7 @@ return function(run)
     and flow.client:works(flow.now(), token_info.flat(old)) then
     return old
   elseif run.waited and not run.asked then
-    return nil, debt.explanation(run.account) or errors.new("timeout",
+    return nil, debt.explanation(run) or errors.new("timeout",
       "the deadline passed while another process was getting the token")
   end
   return nil, errors.new("timeout", "the deadline passed while the token was being renewed, which "

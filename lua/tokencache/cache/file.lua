@@ -107,6 +107,10 @@ function OneFile:try_lock(path)
   return file_lock.try(path, self.use)
 end
 
+function OneFile:keep_lock(handle) -- luacheck: ignore 212
+  return file_lock.keep(handle)
+end
+
 function OneFile:unlock(handle) -- luacheck: ignore 212
   return file.unlock(handle)
 end

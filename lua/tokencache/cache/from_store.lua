@@ -269,12 +269,17 @@ local function try_lock(self, ttl)
   return handle, guard
 end
 
-local function extend_lock(self, handle, ttl)
-  local held, err = self.store:extend_lock(handle, ttl)
-  if held == nil then
-    return nil, store_failure(self, "extend_lock", err)
+--- Makes a method that makes the lock end later, and returns false where it has ended already.
+---@param name string
+local function extend_by(name)
+  return function(self, handle, ttl)
+    local store = self.store
+    local held, err = store[name](store, handle, ttl)
+    if held == nil then
+      return nil, store_failure(self, name, err)
+    end
+    return held
   end
-  return held
 end
 
 local function unlock(self, handle)
@@ -328,7 +333,8 @@ end
 local metatable_over = extras(metatable, {
   { needs = "delete", name = "remove_cached_token", fn = remove_cached_token },
   { needs = "try_lock", fn = try_lock },
-  { needs = "extend_lock", fn = extend_lock },
+  { needs = "extend_lock", fn = extend_by "extend_lock" },
+  { needs = "keep_lock", fn = extend_by "keep_lock" },
   { needs = "unlock", fn = unlock },
   { needs = "replace", name = "replace_cached_token", fn = replace_cached_token },
   { needs = "replace", name = "replaces_in_two_steps", fn = false },

@@ -100,8 +100,8 @@ local metatable_over = extras(metatable, {
     return rules.change(self, info, "replace_cached_token", entry, info, good_until, handle)
   end },
   { needs = "can_save_anew", fn = true },
-}, "back", { "can_save", "try_lock", "extend_lock", "unlock", "get_mark", "set_mark", "protect",
-  "reveal", "account_id" })
+}, "back", { "can_save", "try_lock", "extend_lock", "keep_lock", "unlock", "get_mark", "set_mark",
+  "protect", "reveal", "account_id" })
 
 local RULES = {
   front = { "object", required = true },

@@ -38,7 +38,7 @@ local token_info = require "tokencache.token_info"
 ---@field unread? tokencache.Error  why the cache could not be read, where a token owed stood in
 ---@field dead? string          the refresh token that the provider calls dead
 ---@field asked? number         monotonic seconds: when the last request was sent
----@field busy? boolean         another held the lock when it was last tried
+---@field busy? boolean|"owed"  another held the lock when it was last tried; "owed": for a debt
 ---@field waited? boolean       another has held the lock in this run
 ---@field is_logged_out? boolean  the user has logged out while it was renewed
 ---@field logged_in? boolean    the token comes from a login
@@ -186,8 +186,8 @@ function actions.lock(run, seconds)
     return "ok"
   end
   local taken, err = run.lock:try(seconds)
-  run.busy = taken == false
-  run.waited = run.waited or run.busy
+  run.busy = taken == false and (err or true)
+  run.waited = run.waited or taken == false
   shared = taken and find_failure(run)
   if shared then -- it was noted while the lock was asked for
     run.lock:release()

@@ -30,7 +30,7 @@ end
 
 local function fail(run, err, code_is_unused)
   if err.kind == "timeout" and run.waited then
-    err = debt.explanation(run.account) or err
+    err = debt.explanation(run) or err
   end
   err = run.login_error or run.shared_error or err.kind == "cache" and run.cache_error or err
   if observer.on then

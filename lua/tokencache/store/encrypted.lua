@@ -44,7 +44,7 @@ local metatable = {
 }
 
 local metatable_over = extras(metatable, {}, "store", { "delete", "try_lock", "extend_lock",
-  "unlock", "keys", "identity_key", "mark_key" })
+  "keep_lock", "unlock", "keys", "identity_key", "mark_key" })
 
 local function mark(of, bytes)
   local digest, err = crypto.sha256("tokencache " .. of .. " " .. bytes)

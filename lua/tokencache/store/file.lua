@@ -124,6 +124,10 @@ function Store:try_lock(name)
   return on_file(self, name, file_lock.try)
 end
 
+function Store:keep_lock(handle) -- luacheck: ignore 212
+  return file.keep_lock(handle)
+end
+
 function Store:unlock(handle) -- luacheck: ignore 212
   return file.unlock(handle)
 end

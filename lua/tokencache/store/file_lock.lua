@@ -12,17 +12,18 @@ local file_lock = {}
 ---@param path string  of the file
 ---@param use tokencache.FileUse
 ---@return string|false|nil handle  false: another holds the lock
----@return any guard  its collection ends the lock; or a tokencache.Error
+---@return any guard  its collection ends the lock; or a tokencache.Error; "owed": it is kept for a
+---                   token that could not be saved
 function file_lock.try(path, use)
   local guard, handle = core.file.new_lock()
-  local locked, more = file.try_lock(path, use, handle)
+  local locked, more, is_here = file.try_lock(path, use, handle)
   if locked then
     return handle, guard
   end
-  if locked == false and more and core.collect_garbage() then
+  if is_here and core.collect_garbage() then
     return file_lock.try(path, use)
   end
-  return locked, locked == nil and more or nil
+  return locked, more
 end
 
 return file_lock

@@ -6,6 +6,7 @@ local can_save = require "tokencache.store.can_save"
 local check_bytes = require "tokencache.store.check_bytes"
 local errors = require "tokencache.error"
 local keys = require "tokencache.store.memcached_key"
+local lock_holder = require "tokencache.store.lock_holder"
 local log = require "tokencache.log"
 local reserved_key = require "tokencache.store.reserved_key"
 
@@ -78,7 +79,7 @@ local function lock_ttl(ttl)
 end
 
 function Store:try_lock(name, ttl)
-  local place, handle, added, err
+  local place, handle, holder, err
   place, err = keys.lock(name)
   if not place then
     return nil, err
@@ -87,16 +88,27 @@ function Store:try_lock(name, ttl)
   if not handle then
     return nil, err
   end
-  added, err = noted(self, self.worker.lock(self.options, place, handle.owner, lock_ttl(ttl)))
-  return added and handle, err
+  holder, err = noted(self, self.worker.lock(self.options, place, handle.owner, lock_ttl(ttl)))
+  if holder == nil then
+    return nil, err
+  elseif holder == handle.owner then
+    return handle
+  end
+  return lock_holder.busy(holder)
 end
 
 function Store:extend_lock(handle, ttl)
-  return self.worker.keep(self.options, handle.name, handle.owner, lock_ttl(ttl))
+  return self.worker.keep(self.options, handle.name, handle.owner, handle.owner, lock_ttl(ttl))
+end
+
+--- The same, for a token that could not be saved: try_lock tells the others so.
+function Store:keep_lock(handle, ttl)
+  return self.worker.keep(self.options, handle.name, handle.owner, handle.owner .. lock_holder.OWED,
+    lock_ttl(ttl))
 end
 
 function Store:unlock(handle)
-  return errors.done(self.worker.keep(self.options, handle.name, handle.owner, 0))
+  return errors.done(self.worker.keep(self.options, handle.name, handle.owner))
 end
 
 --- Options may put a namespace before the keys, or name the servers.

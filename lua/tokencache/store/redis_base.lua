@@ -6,6 +6,7 @@ local can_save = require "tokencache.store.can_save"
 local check_bytes = require "tokencache.store.check_bytes"
 local environment = require "tokencache.environment"
 local errors = require "tokencache.error"
+local lock_holder = require "tokencache.store.lock_holder"
 local log = require "tokencache.log"
 local reserved_key = require "tokencache.store.reserved_key"
 local scripts = require "tokencache.store.redis_scripts"
@@ -174,15 +175,6 @@ function Store:keys(prefix, cursor)
   return keys, texts[1] ~= "0" and { at = texts[1], seen = seen } or nil
 end
 
---- The first attempt of a command that was sent twice may have got the lock.
-local function is_held_by(self, name, owner)
-  local reply, problem = command(self, "GET", name)
-  if reply == nil then
-    return nil, problem
-  end
-  return reply == owner
-end
-
 function Store:try_lock(name, ttl)
   local handle, err = reserved_key.new_handle(reserved_key.of_lock(name))
   if not handle then
@@ -192,21 +184,35 @@ function Store:try_lock(name, ttl)
     milliseconds(ttl))
   if reply == nil then
     return nil, note
+  elseif reply then
+    return handle
   end
-  local got, problem = reply ~= false, nil
-  if not got and note == "repeated" then
-    got, problem = is_held_by(self, handle.name, handle.owner)
+  local holder, problem = command(self, "GET", handle.name)
+  if holder == nil and note == "repeated" then
+    return nil, problem
+  elseif holder == handle.owner then
+    return handle -- by the first attempt of a command that was sent twice
   end
-  return got and handle, problem
+  return lock_holder.busy(holder)
 end
 
-function Store:extend_lock(handle, ttl)
+---@param mark string  that stands behind its owner from now on
+local function extend(self, handle, ttl, mark)
   local reply, problem = command(self, "EVAL", scripts.EXTEND, "1", handle.name, handle.owner,
-    milliseconds(ttl))
+    milliseconds(ttl), mark)
   if reply == nil then
     return nil, problem
   end
   return reply == 1
+end
+
+function Store:extend_lock(handle, ttl)
+  return extend(self, handle, ttl, "")
+end
+
+--- The same, for a token that could not be saved: try_lock tells the others so.
+function Store:keep_lock(handle, ttl)
+  return extend(self, handle, ttl, lock_holder.OWED)
 end
 
 function Store:unlock(handle)

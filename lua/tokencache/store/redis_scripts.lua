@@ -3,18 +3,28 @@
 
 local scripts = {}
 
+--- A lock holds its owner, and behind a colon that it is kept for a debt.
+local OWNER = [[
+local function owner_of(lock)
+  return lock and string.match(lock, "^[^:]*")
+end
+]]
+
 --- Only the owner's lock is released or extended.
-scripts.RELEASE = [[
-if redis.call("GET", KEYS[1]) == ARGV[1] then
+scripts.RELEASE = OWNER .. [[
+if owner_of(redis.call("GET", KEYS[1])) == ARGV[1] then
   return redis.call("DEL", KEYS[1])
 end
 return 0]]
 
-scripts.EXTEND = [[
-if redis.call("GET", KEYS[1]) == ARGV[1] then
-  return redis.call("PEXPIRE", KEYS[1], ARGV[2])
+--- ARGV: the owner; milliseconds; what stands behind the owner from now on. A Redis without memory
+--- does not write that, and extends the lock.
+scripts.EXTEND = OWNER .. [[
+if owner_of(redis.call("GET", KEYS[1])) ~= ARGV[1] then
+  return 0
 end
-return 0]]
+redis.pcall("SET", KEYS[1], ARGV[1] .. ARGV[3], "PX", ARGV[2])
+return redis.call("PEXPIRE", KEYS[1], ARGV[2])]]
 
 --- An error inside a script is returned as the command alone would have it, its code first. Redis 5
 --- and 6 put the script's name and line before it; Redis 7.0 calls a lack of rights ERR.
@@ -40,7 +50,7 @@ scripts.THERE = 2 -- nothing is done, but the entry is already as it should be
 --- else no entry is.
 ---
 --- Where a user may not run PTTL, KEEPTTL does the same: Redis 6 brought both that and users.
-scripts.REPLACE = ERRORS .. [[
+scripts.REPLACE = ERRORS .. OWNER .. [[
 local found = redis.pcall("GET", KEYS[1])
 if has_failed(found) then
   return failure(found)
@@ -53,7 +63,7 @@ local old = false
 if ARGV[5] == "1" then
   old = ARGV[4]
 end
-if found ~= old or holder and holder ~= ARGV[3] then
+if found ~= old or holder and owner_of(holder) ~= ARGV[3] then
   return found == (ARGV[2] ~= "delete" and ARGV[1]) and 2 or 0
 end
 local ttl, saved = ARGV[2], nil

@@ -105,8 +105,8 @@ local metatable_over = extras(metatable, {
   { needs = "can_save", fn = function(self, key, bytes, ttl, handle)
     return rules.change(entry_of(self, key), nil, "can_save", key, bytes, ttl, handle)
   end },
-}, "back", { "keys", "try_lock", "extend_lock", "unlock", "identity_key", "mark_key", "protect",
-  "reveal" })
+}, "back", { "keys", "try_lock", "extend_lock", "keep_lock", "unlock", "identity_key",
+  "mark_key", "protect", "reveal" })
 
 local RULES = {
   front = { "object", required = true },

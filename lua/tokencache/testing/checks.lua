@@ -99,11 +99,16 @@ function checks.lock(handler, ttl)
   return handle
 end
 
-function checks.expect_locked(handler)
+---@param handler any
+---@param why? "owed"  beside false
+function checks.expect_locked(handler, why)
   local handle, err = checks.call(handler, "try_lock", checks.LOCK_TTL)
   if handle ~= false then
     checks.fail("try_lock() returned ", compare.show(handle), ", ", compare.show(err),
       " for a lock that is held. Return false at once: the caller waits and asks again.")
+  elseif err ~= why then
+    checks.fail("try_lock() returned false, ", compare.show(err), ". Beside false return ",
+      '"owed" after keep_lock(), as long as the lock is held, and else nothing.')
   end
 end
 

@@ -218,6 +218,22 @@ local function test_lock_life(it, new)
     unlock(handler, handle)
   end)
 
+  test(it, new, "keep_lock",
+    "tells the others that its holder owes a token, if it has keep_lock", function(handler)
+    local owing = lock(handler)
+    expect_locked(handler)
+    local held, err = call(handler, "keep_lock", owing, LOCK_TTL)
+    if held ~= true then
+      fail("keep_lock() returned ", compare.show(held), ", ", compare.show(err),
+        " for a lock that is held. Return true.")
+    end
+    expect_locked(handler, "owed")
+    unlock(handler, owing)
+    local handle = lock(handler)
+    expect_locked(handler)
+    unlock(handler, handle)
+  end)
+
   test(it, new, "try_lock",
     "ends a lock after its time to live, unless it is extended or has a guard, if it has one",
     function(handler)

@@ -70,7 +70,8 @@ local NO_USE = {}
 ---@param use? tokencache.FileUse
 ---@param handle string  from new_lock
 ---@return boolean?      false: another holds it
----@return boolean|tokencache.Error|nil here  that other is this very process
+---@return "owed"|tokencache.Error|nil more  "owed": that other keeps it for a debt
+---@return boolean? is_here  that other is this very process
 function worker.try_lock(path, use, handle)
   use = use or NO_USE
   if use.directory then

@@ -4,6 +4,7 @@
 local errors = require "tokencache.error"
 local keys = require "tokencache.store.memcached_key"
 local library = require "tokencache.util.library"
+local lock_holder = require "tokencache.store.lock_holder"
 
 local memcached = {}
 
@@ -100,26 +101,27 @@ local function no_versions(options)
 end
 
 --- Takes a lock, as `add` does, from a server that can also release it.
----@return boolean?  false: another has it
+---@return string|false|nil holder  what it holds now; false: it has just ended
 function memcached.lock(options, name, owner, ttl)
   local added, note = memcached.add(options, name, owner, ttl)
-  if not added then
-    return added, note
+  if added == nil then
+    return nil, note
   end
   local client = find(options)
   local holder, version = client:gets(name)
-  if holder == nil and version ~= nil then
+  if holder == nil then
     return nil, version -- an error
   elseif holder == owner and not version then
     client:delete(name)
     return nil, no_versions(options)
   end
-  return holder == owner, note
+  return holder, note
 end
 
 --- Puts `bytes` in place of `old`, compared and set in one step (CAS): an entry that another has
 --- made meanwhile stays as it is. Without `bytes` the old ones end at once.
-local function swap(options, client, name, old, bytes, ttl)
+---@param part? fun(found: string): string  what is compared with `old`; default: all of it
+local function swap(options, client, name, old, bytes, ttl, part)
   if bytes == nil then
     ttl = 0
   end
@@ -128,7 +130,7 @@ local function swap(options, client, name, old, bytes, ttl)
     local found, version = client:gets(name)
     if found == nil and version ~= nil then
       return nil, version -- an error
-    elseif found ~= old then
+    elseif (found and part and part(found) or found) ~= old then
       return may_be_done and found == (bytes or false)
     elseif not version then
       return nil, no_versions(options)
@@ -142,14 +144,14 @@ local function swap(options, client, name, old, bytes, ttl)
   return false
 end
 
---- Gives an entry that holds `bytes` another time to live, none of it with zero.
----@return boolean?  false: there is no such entry, or it holds something else
-function memcached.keep(options, name, bytes, ttl)
+--- Gives the owner's lock another time to live, and `lock` to hold; without that it ends.
+---@return boolean?  false: it has ended, or another has it
+function memcached.keep(options, name, owner, lock, ttl)
   local client, err = find(options)
   if not client then
     return nil, err
   end
-  return swap(options, client, name, bytes, bytes, ttl)
+  return swap(options, client, name, owner, lock, ttl, lock_holder.owner_of)
 end
 
 --- Saves an entry, or ends it, only if the one that is there is `old`. The lock is read first:
@@ -173,7 +175,7 @@ function memcached.replace(options, lock, key, old, bytes, ttl)
       return nil, err
     end
   end
-  if holder and holder ~= lock.owner then
+  if holder and lock_holder.owner_of(holder) ~= lock.owner then
     return false
   elseif old == nil then
     return memcached.add(options, place, bytes, ttl)
