@@ -313,6 +313,17 @@ describe("a server that", function()
   end)
 end)
 
+it("a lock whose server fails right after it was given is released", function()
+  local server = scripted_server.start { { "STORED\r\n", "SERVER_ERROR out of order\r\n" },
+    { "END\r\n" } }
+  finally(function() server:stop() end)
+  local one = tokencache.store.memcached { servers = { "127.0.0.1:" .. server.port } }
+  local handle = assert(one:try_lock("k", 10))
+  assert(one:unlock(handle))
+  local _, count = server:heard():gsub("gets tokencache:lock:", "")
+  assert.equal(2, count)
+end)
+
 describe("a lock whose answer was lost", function()
   it("is held where the server has it", function()
     local client = { owner = nil }

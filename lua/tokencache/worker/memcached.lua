@@ -109,7 +109,9 @@ function memcached.lock(options, name, owner, ttl)
   end
   local client = find(options)
   local holder, version = client:gets(name)
-  if holder == nil then
+  if holder == nil and added then
+    return owner, note -- what fails here does not keep the holder from releasing it
+  elseif holder == nil then
     return nil, version -- an error
   elseif holder == owner and not version then
     client:delete(name)
