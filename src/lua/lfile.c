@@ -1,7 +1,9 @@
 #include <inttypes.h>
 #include <limits.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "backend/directory.h"
 #include "backend/file.h"
@@ -103,6 +105,19 @@ static int l_file_list(lua_State *L) {
   return tc_lua_return_buf(L, names);
 }
 
+/* stamp(path) -> when it was written last, in Unix seconds, and a text that another version of the
+   file has not; nil: it cannot be told */
+static int l_file_stamp(lua_State *L) {
+  char text[80];
+  struct stat st;
+  if (stat(tc_lua_check_path(L, 1), &st) != 0) return 0;
+  (void)snprintf(text, sizeof text, "%ju %jd %jd.%09ld", (uintmax_t)st.st_ino, (intmax_t)st.st_size,
+                 (intmax_t)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+  lua_pushnumber(L, (lua_Number)st.st_mtim.tv_sec);
+  lua_pushstring(L, text);
+  return 2;
+}
+
 /* target(path) -> the path of what a symbolic link leads to, else the path; nil, err */
 static int l_file_target(lua_State *L) {
   const char *path = tc_lua_check_path(L, 1);
@@ -196,6 +211,7 @@ void tc_lua_open_file(lua_State *L) {
       {"list", l_file_list},
       {"target", l_file_target},
       {"real_path", l_file_real_path},
+      {"stamp", l_file_stamp},
       {"new_lock", l_filelock_new},
       {"try_lock", l_filelock_try},
       {"keep_lock", l_filelock_keep},

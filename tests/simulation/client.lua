@@ -166,7 +166,12 @@ local function log_out(world, task, key, method)
   end
   if ok and account.is_clear then
     for i = 1, count do
-      account.families[i].logged_out_at = account.families[i].logged_out_at or world.now
+      local family = account.families[i]
+      if call.has_marked or family.was_saved then
+        family.logged_out_at = family.logged_out_at or world.now
+      else -- nobody there knew of the login, which may still be saved, or not
+        table.insert(family.excuses, "it was logged out where it was not known")
+      end
     end
   end
   end_change(world, call, account, ok, account.current, err)

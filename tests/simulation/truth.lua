@@ -113,6 +113,11 @@ function Truth:on_put(key, bytes)
   local world = self.world
   local tokens, call = world.provider.refresh, world.current.call
   local before, token = tokens[world.store:refresh_token_at(key)], tokens[bytes:match("rt%-%d+")]
+  if call and key:find("^tokencache%-mark:") then
+    call.has_marked = true
+  elseif token then
+    token.family.was_saved = true
+  end
   local lock = call and call.lock
   if token and token.spent and not world.store.kind.replace and lock
     and not is_in_force(self, lock) and is_excused(self, lock, false) then

@@ -89,6 +89,15 @@ for _, backend in ipairs(backends) do
       here, there, switch = two_processes(backend[2]())
     end)
 
+    it("who is not known leaves nothing behind by logging out, where there are locks", function()
+      local store, flow = here.new_store(), here:flow()
+      for i = 1, 20 do
+        assert.same({ true }, { flow:account("forged " .. i):log_out() })
+        assert.same({ true }, { flow:account("forged " .. i):remove() })
+        assert.equal(not store.try_lock, store:get("tokencache-mark:forged " .. i) ~= nil)
+      end
+    end)
+
     it("a login that is logged out is revoked at the provider, and removed", function()
       local info = here:log_in()
       assert.is_true(server:introspect(info.access_token).active)
@@ -476,4 +485,29 @@ describe("a log out", function()
       authorize_url = "https://login.example/authorize",
       revocation_url = "http://127.0.0.1:8080/revoke" } })
   end)
+end)
+
+it("marks that have ended are removed from a directory at another log out", function()
+  local trial = login_trial.new { server = server, store = new_file }
+  local function log_out(...)
+    for _, key in ipairs { ... } do
+      local account = trial:flow():account(key)
+      assert(tokencache.cache.from_store(new_file(), key):save_token_to_cache({
+        access_token = "a", refresh_token = "r", expires_at = 5 }))
+      assert(account:remove())
+    end
+  end
+  local long = ("x"):rep(300)
+  log_out("ann", "bob", long)
+  real.dir:shell("touch -d '25 hours ago' logins/*%3aann.token logins/*%3a[0-9a-f][0-9a-f]*.token")
+  local store = new_file()
+  assert(store:set("tokencache-markfoo", "an entry"))
+  assert(store:set("fred", "an entry"))
+  real.dir:shell("touch -d '25 hours ago' logins/tokencache-markfoo.token logins/fred.token")
+  process.run(process.lua([[
+    local store = require("tokencache").store.file { directory = ... }
+    assert(require("tokencache").cache.from_store(store, "eve"):set_mark("out 1", 86400))
+  ]], real:directory()))
+  assert.equal("fred.token tokencache-mark%3abob.token tokencache-mark%3aeve.token "
+    .. "tokencache-markfoo.token", (real.dir:shell("ls logins"):gsub("\n", " ")))
 end)

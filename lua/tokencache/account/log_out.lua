@@ -51,6 +51,7 @@ end
 ---@field deadline number   monotonic seconds: until when its caller waits
 ---@field began number      Unix seconds
 ---@field before? tokencache.TokenInfo  what was there when it began
+---@field unread any        why that cannot be told; nil: it can
 ---@field revokes boolean
 
 --- Whether somebody has logged in since the log out began, which may be long ago: it goes on when
@@ -121,7 +122,9 @@ local function end_login(out, held)
     end
   end
   local owed = state.owed
-  leave_mark(account)
+  if out.before or out.unread or not held then -- else nobody owes a token: who does keeps the lock
+    leave_mark(account)
+  end
   local removed, err = remove(out)
   if not removed then -- what is owed belongs to the login that is still there
     return removed, err
@@ -168,7 +171,7 @@ return function(account, opts, revokes)
   local deadline = flow.io.monotonic() + (checked.timeout or flow.timeout)
   local out = { account = account, state = state, deadline = deadline, revokes = revokes,
     began = flow.now() }
-  out.before = token_of(account, state)
+  out.before, out.unread = token_of(account, state)
   local finished, ok, err = detached(account, deadline, carry_out, out)
   if not finished then
     return nil, errors.new("timeout", "the deadline passed while the login was being removed, "

@@ -95,9 +95,37 @@ function Store:get(key)
   return on_file(self, key, read)
 end
 
---- The entry stays until it is replaced or deleted: a file does not end by itself.
-function Store:set(key, bytes)
+local MARK = reserved_key.of_mark("")
+
+--- The mark's own name tells it from entries, however long the key is.
+---@param key string
+---@return string
+function Store:mark_key(key) -- luacheck: ignore 212
+  local mark = MARK .. key
+  local digest = file_name.is_long(mark) and key_names.sha256(key)
+  return digest and MARK .. digest or mark
+end
+
+local SWEEP = 3600 -- seconds between two looks for marks that have ended
+local swept = {}   -- by directory: when it was looked through, in monotonic seconds
+
+--- Marks have a time to live, all the same one but for a provider's documents, and files have none.
+local function sweep_marks(self, seconds)
+  local now, last = core.monotonic(), swept[self.identity]
+  if not last or now - last > SWEEP then
+    swept[self.identity] = now
+    file.remove_old(self.directory, file_name.start_of(MARK),
+      file_name.start_of(reserved_key.of_mark(reserved_key.of_lock(""))), seconds)
+  end
+end
+
+--- An entry stays until it is replaced or deleted: a file does not end by itself.
+---@param ttl? number  seconds; heeded of marks only
+function Store:set(key, bytes, ttl)
   check_bytes("store.file", bytes)
+  if ttl and key:sub(1, #MARK) == MARK then
+    sweep_marks(self, ttl)
+  end
   return on_file(self, key, file.put, bytes)
 end
 

@@ -31,6 +31,12 @@ function file_name.start_of(prefix)
 end
 
 ---@param key string
+---@return boolean
+function file_name.is_long(key)
+  return #file_name.start_of(key) > LONGEST
+end
+
+---@param key string
 ---@return string? name
 ---@return string|tokencache.Error header  what the file begins with; "" of most keys
 function file_name.of(key)

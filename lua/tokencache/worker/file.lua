@@ -187,6 +187,24 @@ function worker.names(directory, starts, ending)
   return table.concat(names)
 end
 
+--- Removes files that were written last more than some seconds ago.
+---@param directory string
+---@param start string    of their names
+---@param except string   the start of some of these, which stay
+---@param seconds number
+function worker.remove_old(directory, start, except, seconds)
+  local names = file.list(directory) or ""
+  for name in names:gmatch("[^/]+") do
+    local path = directory .. "/" .. name
+    local written = begins_with_one(name, { start }) and not begins_with_one(name, { except })
+      and file.stamp(path)
+    if written and core.now() - written > seconds then
+      file.remove(path)
+    end
+  end
+  return true
+end
+
 --- Looks for a pattern at the start of each of some files.
 ---@param directory string
 ---@param names string[]
