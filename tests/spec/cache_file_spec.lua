@@ -124,6 +124,22 @@ describe("a token's file", function()
     assert.equal("b", handler:get_cached_token().access_token)
   end)
 
+  it("that has stayed damaged is not waited for until it changes", function()
+    local sleep, slept = core.sleep, 0
+    finally(function() core.sleep = sleep end)
+    function core.sleep() slept = slept + 1 end
+    for round = 1, 2 do
+      process.write_file(path, '{"access_token": "' .. ("a"):rep(round))
+      for _ = 1, 3 do
+        assert.equal("cache", select(2, handler:get_cached_token()).kind)
+      end
+      assert.equal(6 * round, slept)
+    end
+    dir:shell("cp token other; touch -d @1 token other; mv other token") -- another file, as old
+    assert.is_nil((handler:get_cached_token()))
+    assert.equal(18, slept)
+  end)
+
   it("is a miss, with a warning, while it is empty, and is replaced then", function()
     for _, nothing in ipairs { "", " \n", ("\0"):rep(300) } do
       process.write_file(path, nothing)

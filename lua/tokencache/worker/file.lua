@@ -3,6 +3,7 @@
 
 local blank = require "tokencache.util.blank"
 local core = require "tokencache._core"
+local lru = require "tokencache.util.lru"
 
 local file = core.file
 
@@ -34,15 +35,21 @@ local function is_whole(bytes)
   return not second or require("tokencache.json").decode(bytes) ~= nil
 end
 
+local damaged = lru(64) -- by path: the stamps of files that have stayed so, which nobody is writing
+
 local function read_token(path, use)
-  for _, pause in ipairs(PAUSES) do
+  for i = 1, #PAUSES + 1 do
     local bytes, err, doubt = file.read(path, use.allow_foreign)
     if not bytes or is_whole(bytes) then
       return bytes, err, doubt
     end
-    core.sleep(pause)
+    local _, stamp = file.stamp(path)
+    if not PAUSES[i] or stamp == damaged:get(path) then
+      damaged:set(path, stamp or "")
+      return bytes, err, doubt
+    end
+    core.sleep(PAUSES[i])
   end
-  return file.read(path, use.allow_foreign)
 end
 
 --- What the file holds after its header, if it begins with that.
