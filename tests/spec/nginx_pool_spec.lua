@@ -25,4 +25,22 @@ describe("nginx's thread pool", function()
       assert.truthy(output:find(what[2], 1, true), output)
     end)
   end
+
+  it("keeps a timer's worker awake no longer than it works, also where nginx raises", function()
+    local code, output = process.run(process.lua [[
+      local awake = 0
+      package.loaded["tokencache.environment"] = { nginx = {
+        get_phase = function() return "timer" end,
+        thread = {
+          spawn = function() awake = awake + 1 end,
+          kill = function() awake = awake - 1 end,
+        },
+        run_worker_thread = function() error("not here", 0) end,
+      } }
+      print(pcall(require("tokencache.nginx.pool").call, "file", "read", "/nowhere"))
+      print(awake)
+    ]])
+    assert.equal(0, code, output)
+    assert.equal("false\tnot here\n0\n", output)
+  end)
 end)

@@ -4,6 +4,7 @@ local core = require "tokencache._core"
 local errors = require "tokencache.error"
 local ngx = require("tokencache.environment").nginx
 local phase = require "tokencache.nginx.phase"
+local protected = require "tokencache.util.protected"
 
 local NO_STATE = "no available Lua vm" -- as ngx_lua puts it: all of the pool's are at work
 local NO_ROOM = "ngx_thread_task_post failed"
@@ -69,11 +70,14 @@ end
 --- does not wait for threads: so something is.
 local function run_in_timer(...)
   local sleeping = ngx.thread.spawn(sleep)
-  local function finish(...)
+  local function finish(has_run, ...)
     ngx.thread.kill(sleeping)
+    if not has_run then
+      error(..., 0)
+    end
     return ...
   end
-  return finish(run(...))
+  return finish(protected(run, ...))
 end
 
 --- Calls a function of `tokencache.worker.<worker>` in a thread.
