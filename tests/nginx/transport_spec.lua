@@ -1,27 +1,31 @@
 -- Transports that a program names in nginx: they hold up nobody, and keep the time they are given.
 
+local dns_server = require "support.dns_server"
 local fake_endpoint = require "support.fake_endpoint"
+local key = require "tokencache.key"
 local nginx = require "support.nginx"
 local process = require "support.process"
+local scripted_server = require "support.scripted_server"
 
 describe("a transport in nginx", function()
-  local endpoint, server
+  local endpoint, dns, server
 
   setup(function()
-    endpoint = fake_endpoint.start { tls = true }
+    endpoint, dns = fake_endpoint.start { tls = true }, dns_server.start()
     server = nginx.start {
       values = { URL = endpoint:url("token"),
+        DNS = tostring(dns.port), OTHER = endpoint.directory .. "/mismatch.pem",
         MISMATCH = endpoint:url("token", "mismatch"), CA = endpoint.ca_file,
         REFUSED = endpoint.refused_url },
       http = [[
         lua_socket_log_errors off;
+        resolver 127.0.0.1:$DNS ipv6=off;
         lua_ssl_trusted_certificate $CA;
         init_by_lua_block {
           tokencache = require "tokencache"
           in_nginx = require "support.in_nginx"
-          if not pcall(require, "resty.http") then
-            package.loaded["resty.http"] = require "support.resty_http"
-          end
+          package.path = "$ROOT/tests/vendor/lua-resty-http/?.lua;" .. package.path
+          package.loaded["resty.string"] = {} -- for client certificates alone
           transports = {
             curl = require("tokencache.transport.curl").new { proxy = "" },
             resty = require("tokencache.transport.resty_http").new {},
@@ -34,9 +38,24 @@ describe("a transport in nginx", function()
               http = transports[ngx.var.arg_by], timeout = tonumber(ngx.var.arg_timeout) })
             in_nginx.answer(flow:get_access_token())
           end
+          function ask_for()
+            local core = require "tokencache._core"
+            local args = ngx.req.get_uri_args()
+            local before = tonumber(args.before)
+            local response, err = transports[args.by]:request { method = "POST", url = args.url,
+              body = "", headers = {}, timeout = 20,
+              deadline = before and core.monotonic() + before }
+            ngx.say(response and response.status .. " " .. response.body
+              or err.kind .. ": " .. tostring(err.sent) .. " " .. tostring(err))
+          end
         }]],
       server = [[
         location /token { content_by_lua_block { ask("$URL") } }
+        location /asked { content_by_lua_block { ask_for() } }
+        location /mistrusting {
+          lua_ssl_trusted_certificate $OTHER;
+          content_by_lua_block { ask_for() }
+        }
         location /mismatch { content_by_lua_block { ask("$MISMATCH") } }
         location /refused { content_by_lua_block { ask("$REFUSED") } }
         location /beats {
@@ -64,6 +83,7 @@ describe("a transport in nginx", function()
   teardown(function()
     server:stop()
     endpoint:stop()
+    dns:stop()
   end)
 
   before_each(function()
@@ -77,6 +97,11 @@ describe("a transport in nginx", function()
   local function body_of(path)
     local _, body = server:get(path)
     return body
+  end
+
+  local function asked(by, url, before, path)
+    return body_of(("%s?by=%s&url=%s&before=%s"):format(path or "/asked", by,
+      key.escape(url, "[:/?]"), before or ""))
   end
 
   for _, by in ipairs { "curl", "wrapped", "resty" } do
@@ -95,6 +120,37 @@ describe("a transport in nginx", function()
       endpoint:close_connections()
       local _, body = waiting:finish()
       assert.matches("^transient: http://127.0.0.1:%d+: ", body)
+    end)
+
+    it("(" .. by .. ") keeps a deadline that is not the end of the timeout", function()
+      for _, behaviour in ipairs { "silent", "drip" } do
+        assert.matches("^timeout: ", asked(by, endpoint:url(behaviour), 0.3))
+      end
+      endpoint:clear()
+      assert.matches("^timeout: false ", asked(by, endpoint:url("token"), -1))
+      assert.equal(0, #endpoint:requests())
+    end)
+
+    it("(" .. by .. ") takes whole tokens of which more was announced", function()
+      for _, behaviour in ipairs { "too-short", "half-chunked", "bad-chunk", "unended" } do
+        assert.matches("^200 {.*}\n$", asked(by, endpoint:url(behaviour), 0.5), behaviour)
+      end
+      assert.matches("^transient: ", asked(by, endpoint:url("partial")))
+      local closing = scripted_server.start {
+        { 'HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{"a":"b"}', "hang up" } }
+      finally(function() closing:stop() end)
+      assert.equal('200 {"a":"b"}\n', asked(by, "http://127.0.0.1:" .. closing.port .. "/"))
+    end)
+
+    it("(" .. by .. ") follows no redirect, and knows the authority of a certificate", function()
+      assert.matches("^302 ", asked(by, endpoint:url("redirect")))
+      assert.equal(1, #endpoint:requests())
+      if by == "resty" then -- libcurl is told by ca_file, here by lua_ssl_trusted_certificate
+        local url = endpoint:url("token", "https"):gsub("127%.0%.0%.1", "localhost")
+        assert.matches("^200 ", asked(by, url))
+        assert.matches("^config: false .*certificate", asked(by, url, nil, "/mistrusting"))
+      end
+      assert.matches("^protocol: .*larger than", asked(by, endpoint:url("large-chunked")))
     end)
 
     it("(" .. by .. ") gives up an answer that drips", function()

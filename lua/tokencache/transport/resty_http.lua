@@ -3,6 +3,7 @@
 --- time of a whole request is kept here.
 
 local core = require "tokencache._core"
+local endpoint = require "tokencache.transport.endpoint"
 local errors = require "tokencache.error"
 local options = require "tokencache.util.options"
 
@@ -35,6 +36,11 @@ local function failure(kind, place, problem, sent)
   return errors.new(kind, place .. ": " .. tostring(problem), { sent = sent })
 end
 
+--- The library's timeout for a read is no less than the time of the whole request.
+local function read_failure(place, problem)
+  return failure(problem == "timeout" and "timeout" or "transient", place, problem)
+end
+
 --- An untrusted certificate stays so; all else may pass.
 local function connect_failure(place, problem)
   if tostring(problem):find("certificate", 1, true) then
@@ -44,45 +50,64 @@ local function connect_failure(place, problem)
   return failure("transient", place, problem, false)
 end
 
+--- The bytes that the answer says it has; nil: it does not say.
+local function length_of(response)
+  local headers = response.headers
+  return not headers["Transfer-Encoding"] and tonumber(headers["Content-Length"]) or nil
+end
+
+--- Reads a piece. Where the connection ends too early, that library's reader drops what came last.
+local function read_piece(http, response, left)
+  if not left then
+    return response.body_reader(PIECE)
+  elseif left > 0 then
+    return http.sock:receiveany(math.min(PIECE, left))
+  end
+end
+
 --- Reads no more than an answer may have.
----@return string?
+---@param begun table  gets the answer, and the pieces of its body
+---@return true?
 ---@return tokencache.Error?
-local function read_body(place, response)
-  local pieces, size = {}, 0
+local function read_body(http, place, response, begun)
+  local pieces, size, length = {}, 0, length_of(response)
+  begun.response, begun.pieces = response, pieces
   while response.has_body do
-    local piece, problem = response.body_reader(PIECE)
-    if problem then
-      return nil, failure("transient", place, problem)
-    elseif not piece then
-      break
-    end
-    size = size + #piece
+    local piece, problem = read_piece(http, response, length and length - size)
+    size = size + #(piece or "")
     if size > MOST then
       return nil, failure("protocol", place, "the answer is larger than 1 MiB")
     end
     pieces[#pieces + 1] = piece
+    if problem and not (piece and not length) then -- else the connection's end is that of the body
+      return nil, read_failure(place, problem)
+    elseif problem or not piece then
+      break
+    end
   end
-  return table.concat(pieces)
+  return true
 end
 
----@return tokencache.HttpResponse?
+---@return true?
 ---@return tokencache.Error?
-local function exchange(http, place, request, target)
+local function exchange(http, place, request, target, begun)
   local response, problem = http:request {
     method = request.method, path = target, headers = request.headers, body = request.body,
   }
   if not response then
-    return nil, failure("transient", place, problem)
+    return nil, read_failure(place, problem)
   end
-  local body, err = read_body(place, response)
-  if not body then
-    return nil, err
-  end
+  return read_body(http, place, response, begun)
+end
+
+--- What has come of an answer.
+---@return tokencache.HttpResponse
+local function answer(begun)
   local headers = {}
-  for name, value in pairs(response.headers) do
+  for name, value in pairs(begun.response.headers) do
     headers[tostring(name):lower()] = type(value) == "table" and value[1] or value
   end
-  return { status = response.status, headers = headers, body = body }
+  return { status = begun.response.status, headers = headers, body = table.concat(begun.pieces) }
 end
 
 local function milliseconds(seconds)
@@ -91,8 +116,8 @@ end
 
 --- A connection is used once: one that the server has closed meanwhile could not be told from a
 --- request that was lost.
-local function send(self, http, url, host, place, request)
-  local most = milliseconds(request.timeout)
+local function send(self, http, url, host, place, request, seconds, begun)
+  local most = milliseconds(seconds)
   http:set_timeouts(math.min(most, milliseconds(self.connect_timeout)), most, most)
   local ok, problem = http:connect {
     scheme = url.scheme, host = host, ssl_verify = true, ssl_server_name = url.host,
@@ -102,9 +127,23 @@ local function send(self, http, url, host, place, request)
     return nil, connect_failure(place, problem)
   end
   local target = (url.path ~= "" and url.path or "/") .. (url.query and "?" .. url.query or "")
-  local response, err = exchange(http, place, request, target)
+  local done, err = exchange(http, place, request, target, begun)
   http:close()
-  return response, err
+  return done, err
+end
+
+--- The seconds that a request has.
+local function time_of(request)
+  if request.deadline then
+    return math.min(request.timeout or math.huge, request.deadline - core.monotonic())
+  end
+  return request.timeout
+end
+
+--- A whole JSON object is an answer also where its end is wrong or does not come: there may be a
+--- new refresh token in it.
+local function is_usable(begun)
+  return begun.response ~= nil and endpoint.object { body = table.concat(begun.pieces) } ~= nil
 end
 
 function Transport:request(request)
@@ -122,13 +161,19 @@ function Transport:request(request)
   end
   local host = url.host:find(":", 1, true) and "[" .. url.host .. "]" or url.host
   local place = ("%s://%s%s"):format(url.scheme, host, url.port and ":" .. url.port or "")
-  local done, response
-  done, response, err = require("tokencache.nginx.waited")(request, request.timeout, send, self,
-    http.new(), url, host, place, request)
-  if not done then
+  local seconds, begun = time_of(request), {}
+  if seconds <= 0 then
+    return nil, failure("timeout", place, "no time was left to ask", false)
+  end
+  local in_time, done
+  in_time, done, err = require("tokencache.nginx.waited")(request, seconds, send, self, http.new(),
+    url, host, place, request, seconds, begun)
+  if done or (not err or err.kind ~= "protocol") and is_usable(begun) then
+    return answer(begun)
+  elseif not in_time then
     return nil, failure("timeout", place, "no answer within the time given")
   end
-  return response, err
+  return nil, err
 end
 
 return resty_http
