@@ -21,7 +21,10 @@ end
 
 local function new_flow(tokencache, cache, clock)
   return tokencache.flow.client_credentials {
-    provider = { token_url = "https://127.0.0.1/token" },
+    provider = { token_url = "https://127.0.0.1/token", scope_separator = ",",
+      grant_types = { client_credentials = "other" }, default_expires_in = 60,
+      token_types = { "bot" }, headers = { ["User-Agent"] = "x" },
+      on_answer = function(answer) answer.status = 200 end },
     client_id = "client",
     client_secret = "secret-3b1c",
     scope = { "read" },
