@@ -265,7 +265,7 @@ describe("a login by another device at a real server", function()
         assert.matches(case[3], tostring(err))
       end
       assert.equal(before, server:token_requests())
-      assert.error_matches(function() new():poll() end, "pending must be a string, not a nil")
+      assert.error_matches(function() new():poll() end, "pending must be a string, not nil")
     end)
 
     it("is over where it was denied, and where it came too late", function()

@@ -31,7 +31,7 @@ describe("a pasted login", function()
     options = {
       provider = server.provider, client_id = "confidential",
       client_secret = "confidential-secret-51c9", redirect_uri = "http://127.0.0.1:8123/callback",
-      scope = "openid read", state = "known beforehand", open_browser = false,
+      scope = "read", state = "known beforehand", open_browser = false,
     }
     work = folder.new()
   end)
@@ -69,7 +69,7 @@ describe("a pasted login", function()
 
   local function assert_logged_in(result)
     assert.is_nil(result.kind, result.message)
-    assert.equal("openid read", result.scope)
+    assert.equal("read", result.scope)
   end
 
   it("shows the URL and asks for the address", function()
