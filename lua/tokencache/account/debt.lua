@@ -146,7 +146,7 @@ local function stands(owed, state, info)
     return true
   elseif owed.is_login then
     local theirs, ours = tonumber(info.authorized_at), tonumber(owed.info.authorized_at)
-    local is_tried = owed.tries ~= 0 -- then it may have been saved, and renewed
+    local is_tried = owed.tries ~= 0 or shared.was_taken(owed) -- it may be saved, and renewed
     return not (theirs and ours and (theirs > ours or theirs == ours and is_tried))
   end
   return spent.has(state, info.refresh_token)

@@ -30,11 +30,9 @@ local function note_failure(owed, err)
 end
 
 --- Whether it is a login that has just come: whatever is there gives way. Clocks of machines differ
---- by some seconds, so the times of logins are compared only where it has been kept waiting, or
---- where it may have been saved and renewed by another.
+--- by some seconds, so the times of logins are compared only where it has been kept waiting.
 local function is_new(owed)
   return owed.is_login and owed.tries == 0 and owed.account.flow.now() - owed.came_at <= LATE
-    and not shared.was_taken(owed)
 end
 
 --- Reads what the token is to be saved over, and looks whether it still counts beside that.
@@ -44,7 +42,7 @@ end
 local function look(state, owed, overwrites)
   local info, err, entry = owed.account.handler:get_cached_token(true)
   local read, _ = { info = info, err = err, entry = entry }, nil
-  if err == nil and overwrites then
+  if err == nil and overwrites and not shared.was_taken(owed) then
     owed.read, owed.entry = info, entry
   elseif err == nil then
     _, err = debt.resolve(owed.account, state, info, entry)
