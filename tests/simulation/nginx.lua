@@ -44,4 +44,21 @@ function nginx.set(world, has_workers)
   } or nil
 end
 
+--- Whether other workers know, or should know, what a worker owed that has died.
+---@param refresh_token string
+---@return boolean
+function nginx.keeps(world, process, refresh_token)
+  if not process.is_worker or world.faults.full > 0 then
+    return false
+  end
+  local has_others, is_owed = false, false
+  for _, other in ipairs(world.processes) do
+    has_others = has_others or other.is_worker and other ~= process and not other.is_dead
+  end
+  for _, state in pairs(process.io.process.states) do
+    is_owed = is_owed or state.owed and state.owed.info.refresh_token == refresh_token
+  end
+  return has_others and is_owed
+end
+
 return nginx

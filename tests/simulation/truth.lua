@@ -4,7 +4,8 @@
 --- A login may be lost only for these reasons, each of which is noted when it occurs:
 --- - the provider's answer did not reach the coroutine that asked (reply lost, process killed, or a
 ---   coroutine dropped where there are no timers), and asking again at once could not help;
---- - the process that had received the newest token died before a save took effect;
+--- - the process that had received the newest token died before a save took effect, and no other
+---   worker of its nginx knows of it;
 --- - the lock under which it was sent or owed came to its end in the store by itself, because its
 ---   holder was stopped for longer than it lived, could not reach the store to extend it, has no
 ---   timers to extend it for a debt, or is over a store that has none to extend;
@@ -13,6 +14,8 @@
 --- - the same between the two steps of a store that compares and writes in two;
 --- - a clock was put, and the store could not tell which log outs there were before the login;
 --- - the store has no locks at all.
+
+local nginx = require "simulation.nginx"
 
 local Truth = {}
 Truth.__index = Truth
@@ -259,7 +262,7 @@ function Truth:on_lost(request)
     token.troubles = (token.troubles or 0) + 1
   end
   local call = request.task.call
-  if call then
+  if call and not request.is_revocation then
     call.answered_at = self.world.now
   end
 end
@@ -281,7 +284,7 @@ end
 function Truth:on_answer(request)
   local world, process = self.world, request.process
   local provider, call = world.provider, request.task.call
-  if call then
+  if call and not request.is_revocation then
     call.answered_at = world.now
   end
   local status = request.response.status
@@ -356,7 +359,8 @@ local function lose_what_it_had(self, process, task)
     local family = account.current
     local newest = family and world.provider.refresh[family.newest]
     if newest and newest.receiver == process and (not task or newest.receiver_task == task)
-      and world.store:refresh_token_at(key) ~= newest.id then
+      and world.store:refresh_token_at(key) ~= newest.id
+      and not nginx.keeps(world, process, newest.id) then
       excuse(self, family, "who had the newest token died")
     end
   end

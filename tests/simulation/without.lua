@@ -66,6 +66,11 @@ without.rules = {
     from = "if not handler.set_mark then",
     to = "if handler then",
   }, {
+    rule = "the workers of an nginx tell each other what they owe",
+    module = "tokencache.account.shared",
+    from = "function shared.put_debt(owed)\n",
+    to = "function shared.put_debt(owed)\n  if owed then return end\n",
+  }, {
     rule = "who waited for a failure takes it",
     module = "tokencache.account.failures",
     from = "function failures.since(account, state, since)\n",
