@@ -92,10 +92,16 @@ static int check_issuer(const tc_callback *callback, const tc_callback_expectati
   if (iss.data == NULL) {
     return tc_error_set(err, TC_ERR_STATE,
                         "the response names no issuer (iss, RFC 9207); if this provider never "
-                        "sends one, leave out the provider's issuer");
+                        "sends one, give the provider "
+                        "authorization_response_iss_parameter_supported = false");
   }
   if (tc_str_equal(iss, expected->issuer)) return 0;
-  return tc_error_set(err, TC_ERR_STATE, "the response comes from another issuer (RFC 9207)");
+  char shown[128];
+  tc_error_copy_foreign(shown, sizeof shown, iss);
+  return tc_error_set(err, TC_ERR_STATE,
+                      "the response comes from another issuer (RFC 9207), %s; check the provider's "
+                      "issuer, or start the login again",
+                      shown);
 }
 
 static int report_denial(const tc_callback *callback, tc_error *err) {

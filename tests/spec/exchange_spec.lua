@@ -158,7 +158,8 @@ describe("both halves of a login", function()
       assert_refused("state", "names no issuer", flow:exchange(without_iss(response_url), pending))
       assert_refused("state", "another issuer",
         flow:exchange(without_iss(response_url) .. "&iss=https%3A%2F%2Fevil.example", pending))
-      assert_refused("state", "another issuer", flow:exchange(response_url .. "%2F", pending))
+      assert_refused("state", "another issuer (RFC 9207), " .. server.url .. "/; check",
+        flow:exchange(response_url .. "%2F", pending))
       assert_refused("protocol", "twice", flow:exchange(response_url .. "&iss=x", pending))
       assert(flow:exchange(response_url, pending))
     end)

@@ -28,6 +28,21 @@ describe("a refresh", function()
     assert.same({}, stage.logged)
   end)
 
+  for why, case in pairs {
+    ["there is no login to renew"] = {},
+    ["the cached login is that of another client_id"] = { token = { client_id = "theirs" } },
+    ["the cached login has not all the scopes that are asked for"] =
+      { token = { scope = "read" }, scope = "read write" },
+    ["the cached token came without a refresh_token"] = { token = { refresh_token = "" } },
+  } do
+    it("that cannot be is refused with the reason: " .. why, function()
+      local stage = stages.new { token_info = case.token and merged(LOGIN, case.token) }
+      local token, err = stage:user_flow({ scope = case.scope }):get_access_token()
+      expect_reauthorize(token, err)
+      assert.equal(why .. "; the user must log in", tostring(err))
+    end)
+  end
+
   it("is not due while the token serves", function()
     local stage = stages.new { token_info = NEWER, lock = true }
     assert.equal("newer", stage:user_flow():get_access_token())

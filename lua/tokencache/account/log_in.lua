@@ -2,6 +2,7 @@
 
 local errors = require "tokencache.error"
 local log = require "tokencache.log"
+local token_info = require "tokencache.token_info"
 
 local log_in = {}
 
@@ -25,6 +26,21 @@ local function look_ahead(run)
   log.warning("the user is asked to log in, though the new login cannot be kept: ", err)
 end
 
+--- Why nothing can be renewed.
+local function lack(run)
+  local info = run.read and run.read.info
+  if not info then
+    return "there is no login to renew"
+  elseif info.client_id and info.client_id ~= run.flow.client_id then
+    return "the cached login is that of another client_id"
+  elseif run.flow.client:judge(run.flow.now(), token_info.flat(info)) == "unfit" then
+    return "the cached login has not all the scopes that are asked for"
+  elseif not token_info.has_refresh_token(info) then
+    return "the cached token came without a refresh_token"
+  end
+  return "there is no login to renew"
+end
+
 --- Lets the user log in. Where that is not allowed here, the error's kind tells the caller to do
 --- so.
 ---@param run tokencache.Run
@@ -35,9 +51,9 @@ function log_in.ask(run)
   if run.options.response then
     return run.options.response
   elseif run.options.stays_out or not flow.may_log_in or not flow.io.log_in then
-    return nil, errors.new("reauthorize", run.options.login
-      and "a login was asked for, but users are not asked here; the user must log in"
-      or "there is no login to renew; the user must log in")
+    return nil, errors.new("reauthorize", (run.options.login
+      and "a login was asked for, but users are not asked here" or lack(run))
+      .. "; the user must log in")
   end
   local problem = look_ahead(run)
   if problem then
