@@ -2,10 +2,12 @@
 
 local core = require "tokencache._core"
 local django_provider = require "support.django_provider"
+local glewlwyd = require "support.glewlwyd"
 local http = require "socket.http"
 local keep_log = require "support.keep_log"
 local log = require "tokencache.log"
 local ltn12 = require "ltn12"
+local merged = require "support.merged"
 local oidc_provider = require "support.oidc_provider"
 local process = require "tokencache.account.process"
 local query = require "support.query"
@@ -216,23 +218,43 @@ describe("OpenID Connect", function()
   end)
 end)
 
-describe("OpenID Connect with django-oauth-toolkit #once", function()
-  local server
-
-  setup(function() server = django_provider.start() end)
-  teardown(function() server:stop() end)
-
-  it("works by the issuer alone", function()
-    local flow = tokencache.flow.pkce {
-      provider = { issuer = server.issuer }, client_id = server.clients.public.client_id,
-      redirect_uri = django_provider.REDIRECT_URI, scope = "openid read", authorize = false,
-      cache = tokencache.cache.memory {},
-    }
+describe("OpenID Connect by the issuer alone #once", function()
+  local function log_in(server, flow_name, options)
+    local flow = tokencache.flow[flow_name](merged({
+      provider = { issuer = server.issuer }, scope = "openid", authorize = false,
+      cache = tokencache.cache.memory {}, io = { process = process.new() },
+    }, options))
     local url, pending = flow:get_authorize_url()
-    local info = assert(flow:exchange(server:login(url), pending))
-    local claims = flow:id_token_claims()
+    assert(flow:exchange(server:login(url), pending))
+    local claims = assert(flow:id_token_claims())
     assert.equal(server.issuer, claims.iss)
     assert.equal(claims.sub, assert(flow:userinfo()).sub)
-    assert.is_string(info.id_token)
+    return flow
+  end
+
+  it("works with django-oauth-toolkit, which introspects and revokes too", function()
+    local server = django_provider.start()
+    finally(function() server:stop() end)
+    local flow = log_in(server, "authorization_code", {
+      provider = { -- its metadata names neither
+        issuer = server.issuer, introspection_url = server.issuer .. "/introspect/",
+        revocation_url = server.issuer .. "/revoke_token/",
+      },
+      client_id = "web", client_secret = "web-secret", pkce = true,
+      redirect_uri = django_provider.REDIRECT_URI,
+    })
+    local token = flow:get_access_token()
+    local about = assert(flow:introspect(token))
+    assert.same({ true, "web" }, { about.active, about.client_id })
+    assert.is_true(flow:revoke(token))
+    assert.same({ false }, { flow:introspect(token).active })
+  end)
+
+  it("works with glewlwyd", function()
+    local redirect_uri = "http://127.0.0.1:4711/callback"
+    local server = glewlwyd.start { redirect_uri = redirect_uri }
+    finally(function() server:stop() end)
+    local flow = log_in(server, "pkce", { client_id = "app", redirect_uri = redirect_uri })
+    assert(flow:refresh_access_token())
   end)
 end)

@@ -4,6 +4,8 @@
 ---     local server = glewlwyd.start { redirect_uri = "http://127.0.0.1:4711/callback" }
 ---     server.provider     -- for a flow: authorize_url
 ---     server.client_id    -- may have tokens by response_type=token, at that redirect URI alone
+---     server.issuer       -- of OpenID Connect, for the public client app
+---     server:login(url)   -- as alice, at that client; where the browser is sent to
 ---     server:stop()
 
 local http = require "socket.http"
@@ -66,19 +68,43 @@ local plugin = {
   },
 }
 
+local function openid_plugin(issuer)
+  local directory = process.temporary_directory()
+  local code, output = process.run({ "sh", "-c", "openssl genrsa -out key 2048 2>&- && "
+    .. "openssl pkey -in key -pubout -out public" }, { directory = directory })
+  assert(code == 0, output)
+  local key = process.read_file(directory .. "/key")
+  local public = process.read_file(directory .. "/public")
+  process.remove_directory(directory)
+  return {
+    module = "oidc", name = "oidc", display_name = "OpenID Connect", order_rank = 1,
+    parameters = {
+      iss = issuer, ["jwt-type"] = "rsa", ["jwt-key-size"] = "256", key = key, cert = public,
+      ["access-token-duration"] = 3600, ["refresh-token-duration"] = 86400,
+      ["code-duration"] = 600, ["refresh-token-rolling"] = true, ["allow-non-oidc"] = true,
+      ["auth-type-code-enabled"] = true, ["auth-type-token-enabled"] = false,
+      ["auth-type-id-token-enabled"] = true, ["auth-type-none-enabled"] = false,
+      ["auth-type-password-enabled"] = false, ["auth-type-client-enabled"] = false,
+      ["auth-type-refresh-enabled"] = true, ["subject-type"] = "public", ["pkce-allowed"] = true,
+      ["pkce-method-plain-allowed"] = false, ["jwks-show"] = true,
+    },
+  }
+end
+
 ---@class Glewlwyd
 ---@field url string
+---@field issuer string
 ---@field client_id string
 ---@field provider tokencache.Provider
 local Glewlwyd = {}
 Glewlwyd.__index = Glewlwyd
 
---- A POST as the administrator; each answer may bring the session's cookie.
-function Glewlwyd:post(path, object)
+--- A request as the administrator; each answer may bring the session's cookie.
+function Glewlwyd:post(path, object, method)
   local body = assert(json.encode(object))
   local answer = {}
   local ok, status, headers = http.request {
-    method = "POST",
+    method = method or "POST",
     url = self.url .. "/api/" .. path,
     headers = {
       ["content-type"] = "application/json",
@@ -95,12 +121,28 @@ end
 function Glewlwyd:provision(redirect_uri)
   self:post("auth/", { username = "admin", password = "password" }) -- as the schema has it
   self:post("mod/plugin/", plugin)
+  self:post("mod/plugin/", openid_plugin(self.issuer))
   self:post("scope/", { name = "read", display_name = "read", description = "read",
     password_required = true, password_max_age = 0 })
   self:post("user/", { username = "alice", password = "wonderland", name = "Alice",
-    email = "alice@example.com", enabled = true, scope = { "g_profile", "read" } })
+    email = "alice@example.com", enabled = true, scope = { "g_profile", "read", "openid" } })
   self:post("client/", { client_id = self.client_id, name = "A page", enabled = true,
     confidential = false, redirect_uri = { redirect_uri }, authorization_type = { "token" } })
+  self:post("client/", { client_id = "app", name = "An app", enabled = true,
+    confidential = false, redirect_uri = { redirect_uri },
+    authorization_type = { "code", "refresh_token" } })
+end
+
+--- What a person at a browser would do at a page of the client app's: log in and consent.
+---@param url string
+---@return string response_url
+function Glewlwyd:login(url)
+  local alice = setmetatable({ url = self.url }, Glewlwyd)
+  alice:post("auth/", { username = "alice", password = "wonderland" })
+  alice:post("auth/grant/app", { scope = "openid" }, "PUT")
+  local _, _, headers = http.request { url = url .. "&g_continue", redirect = false,
+    headers = { cookie = alice.session } }
+  return headers.location
 end
 
 ---@param settings { redirect_uri: string }
@@ -114,6 +156,7 @@ function glewlwyd.start(settings)
   process.write_file(directory .. "/config", config:format(port, url, directory, directory))
   local self = setmetatable({
     url = url,
+    issuer = url .. "/api/oidc",
     directory = directory,
     client_id = "page",
     provider = { authorize_url = url .. "/api/oauth/auth" },
