@@ -51,8 +51,8 @@ SOURCES__http := $(wildcard src/backend/http*.c) src/backend/process.c src/backe
 LIBS__http    := -lcurl
 
 SOURCES__redirect := src/backend/redirect.c src/backend/redirect_pages.c src/backend/redirect_query.c \
-                     src/backend/loopback.c src/backend/loopback_peer.c src/backend/login_turn.c \
-                     src/backend/owner.c src/backend/sigpipe.c src/core/form.c src/lua/lredirect.c
+                     src/backend/loopback.c src/backend/loopback_peer.c src/backend/owner.c \
+                     src/backend/sigpipe.c src/core/form.c src/lua/lredirect.c
 LIBS__redirect    := -lmicrohttpd
 SOURCES__browser  := src/backend/browser.c src/lua/lbrowser.c
 SOURCES__crypto   := src/backend/crypto.c src/backend/jws.c src/lua/lcrypto.c

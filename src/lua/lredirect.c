@@ -1,6 +1,4 @@
-/* tokencache._redirect: the redirect listener, which needs libmicrohttpd, and the turns of logins
-   that want the same port. */
-#include "backend/login_turn.h"
+/* tokencache._redirect: the redirect listener, which needs libmicrohttpd. */
 #include "backend/redirect.h"
 #include "lua/largument.h"
 #include "lua/lbuf.h"
@@ -8,7 +6,6 @@
 #include "lua/lerror.h"
 
 #define METATABLE "tokencache.redirect"
-#define TURN_METATABLE "tokencache.login_turn"
 
 TC_EXPORT int luaopen_tokencache__redirect(lua_State *L);
 
@@ -152,28 +149,8 @@ static int l_redirect_open(lua_State *L) {
   return 1;
 }
 
-/* --- turns ----------------------------------------------------------------------------------- */
-
-/* turn:close(), any number of times */
-static int l_turn_close(lua_State *L) {
-  tc_turn_end(tc_lua_check_self(L, TURN_METATABLE));
-  return 0;
-}
-
-/* turn(port) -> the turn to log in at that port of the loopback, until it is closed; false: another
-   process of this user has it */
-static int l_turn(lua_State *L) {
-  static const luaL_Reg methods[] = {{"close", l_turn_close}, {NULL, NULL}};
-  lua_Integer port = luaL_checkinteger(L, 1);
-  luaL_argcheck(L, port > 0 && port <= UINT16_MAX, 1, "not a port");
-  int *turn = tc_lua_new_object(L, sizeof *turn, TURN_METATABLE, methods, l_turn_close);
-  *turn = TC_TURN_NONE;
-  if (!tc_turn_take(turn, (uint16_t)port)) lua_pushboolean(L, false);
-  return 1;
-}
-
 int luaopen_tokencache__redirect(lua_State *L) {
-  static const luaL_Reg functions[] = {{"open", l_redirect_open}, {"turn", l_turn}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"open", l_redirect_open}, {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

@@ -31,7 +31,6 @@ local function listen()
   local listener = check(require("tokencache._redirect").open {
     host = "127.0.0.1", port = 0, path = "/callback", state = STATE,
   })
-  check(require("tokencache._redirect").turn("127.0.0.1", listener:port())):close()
   check(listener:send_to("/login/1", "https://as.example/authorize?state=" .. STATE))
   for _ = 1, 3 do
     with_memory(ask, listener:port())

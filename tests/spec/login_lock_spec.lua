@@ -140,3 +140,21 @@ describe("a login", function()
     assert.equal(logins.LOGIN, stage.stored)
   end)
 end)
+
+it("a login whose caller has left lets the next one begin, also where the lock is busy", function()
+  local stage, is_closed = stages.new { lock = true, timers = true }, false
+  function stage.io.random(count) return ("r"):rep(count) end
+  function stage.io.log_in()
+    return { code = "the-code", redirect_uri = "http://127.0.0.1:8080/" }, nil,
+      { close = function() is_closed = true end }
+  end
+  local flow = stage:user_flow { redirect_uri = "http://127.0.0.1:8080/", authorize = nil,
+    timeout = 5 }
+  flow.may_log_in, stage.holder = true, {}
+  local _, err = flow:get_access_token()
+  assert.equal("timeout", err.kind)
+  while #stage.timers > 0 do
+    stage:wake()
+  end
+  assert.is_true(is_closed)
+end)

@@ -23,7 +23,7 @@ local SCRIPT = [[
 local MEMORY = "return require('tokencache').cache.memory {}"
 
 describe("two logins at the same port", function()
-  local server, first_user, second_user, port
+  local server, first_user, second_user, runtime, port
 
   setup(function()
     server = oidc_provider.start()
@@ -35,12 +35,18 @@ describe("two logins at the same port", function()
 
   before_each(function()
     first_user, second_user, port = folder.new(), folder.new(), loopback.free_port()
+    runtime = folder.new()
   end)
 
   after_each(function()
     first_user:remove()
     second_user:remove()
+    runtime:remove()
   end)
+
+  local function environment_of(user)
+    return { BROWSER = started_browser.command(user), XDG_RUNTIME_DIR = runtime.path }
+  end
 
   local function options(changes)
     local all = server:options("public", { scope = "openid read",
@@ -51,7 +57,7 @@ describe("two logins at the same port", function()
 
   local function start(user, cache, changes)
     local child = process.start(process.lua(SCRIPT, json.encode(options(changes)), cache),
-      { environment = { BROWSER = started_browser.command(user) } })
+      { environment = environment_of(user) })
     finally(function() child:stop() end)
     return child
   end
@@ -113,7 +119,28 @@ describe("two logins at the same port", function()
     assert.equal("alice", server:owner(result(first).access_token))
     answer_as(second_user, "bob")
     assert.equal("bob", server:owner(result(second).access_token))
+    assert.equal("", runtime:names())
   end)
+
+  if process.is_root() then
+    it("do not wait for another user, who has taken what there is to take", function()
+      runtime:shell("chmod 1777 .")
+      local name = ("%s/tokencache-login-127.0.0.1-%d.tokencache-lock"):format(runtime.path, port)
+      local taker = process.start(process.as_user({ "python3", "-c", [[
+import fcntl, socket, sys, time
+taken = open(sys.argv[1], "w")
+fcntl.flock(taken, fcntl.LOCK_EX)
+abstract = socket.socket(socket.AF_UNIX)
+abstract.bind("\0tokencache/login/0/127.0.0.1/" + sys.argv[2])
+print("taken", flush=True)
+time.sleep(1000)]], name, tostring(port), environment = {} }))
+      finally(function() taker:stop() end)
+      process.wait_until("it to be taken", function() return taker:output():find "taken" end)
+      local first = start(first_user, MEMORY)
+      answer_as(first_user, "alice")
+      assert.equal("alice", server:owner(result(first).access_token))
+    end)
+  end
 
   it("do not wait for one that was killed", function()
     local first, second = start_both(MEMORY)
@@ -169,7 +196,7 @@ describe("two logins at the same port", function()
 
   it("are one in two coroutines, where the program's sleep lets the first go on", function()
     local child = process.start(process.lua(COROUTINES, json.encode(options()), "yielding"),
-      { environment = { BROWSER = started_browser.command(first_user) } })
+      { environment = environment_of(first_user) })
     finally(function() child:stop() end)
     answer_as(first_user)
     assert.same({ same = true }, result(child))
@@ -177,7 +204,7 @@ describe("two logins at the same port", function()
 
   it("do not wait for a coroutine that cannot go on meanwhile", function()
     local child = process.start(process.lua(COROUTINES, json.encode(options()), "blocking"),
-      { environment = { BROWSER = started_browser.command(first_user) } })
+      { environment = environment_of(first_user) })
     finally(function() child:stop() end)
     local url, given = started_browser.address(first_user)
     http.request(server:login(url))

@@ -46,6 +46,7 @@ local token_info = require "tokencache.token_info"
 ---@field nonce? string         of the login
 ---@field keys? table[]         the provider's, as JWKs
 ---@field keys_error? tokencache.Error
+---@field is_left? boolean      nobody waits for it any more
 ---@field turn? table           keeps other logins from the redirect port
 
 --- Returns the previous token with the refresh token of an answer: nothing else in that answer can

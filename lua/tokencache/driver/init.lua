@@ -68,7 +68,7 @@ local function carry_through(run, action, a, b, c, d, e, f)
     action, a, b, c, d, e, f = step(run, action, a, b, c, d, e, f)
   until endings[action] or (run.busy and action == "sleep")
   debt_timers.keep(run.state) -- also where there was no lock to release
-  if endings[action] then
+  if endings[action] or run.is_left then
     log_in.finish(run)
   end
   return action, a, b, c, d, e, f
@@ -143,6 +143,7 @@ function driver.run(account, timeout, options, first)
       finished, action, a, b, c, d, e, f = detached(account, run.deadline, carry_through, run,
         action, a, b, c, d, e, f)
       if not finished then
+        run.is_left = true
         return leave(run)
       end
     end

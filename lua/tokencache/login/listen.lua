@@ -143,7 +143,7 @@ return function(flow, turn)
   local first = flow.redirects[1]
   if not turn and not first.any_port then
     local waited
-    turn, err, waited = require("tokencache.login.turn")(flow, module, port_of(first))
+    turn, err, waited = require("tokencache.login.turn")(flow, port_of(first))
     if waited or err then
       return nil, err, turn
     end

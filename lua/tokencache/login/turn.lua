@@ -1,38 +1,67 @@
 --- Logins that want the same port of this machine take turns: whoever waited may find the token
---- that the one before has brought.
+--- that the one before has brought. The turn is a lock on a file where only this user writes, or
+--- where nobody can make it for them; what another user puts in its place is not waited for.
 
 local core = require "tokencache._core"
 local errors = require "tokencache.error"
+local file_lock = require "tokencache.store.file_lock"
 
 local POLL = 0.2 -- seconds
 
----@type table<integer, userdata>  of this Lua state, by port
+---@class tokencache.LoginTurn
+---@field private path string
+---@field private handle? string
+---@field private guard? userdata  ends the lock when it is collected
+local Turn = {}
+Turn.__index = Turn
+
+---@type table<string, tokencache.LoginTurn>  of this Lua state, by path
 local held = setmetatable({}, { __mode = "v" })
+
+--- Lets the next one begin; the second call does nothing.
+function Turn:close()
+  if self.handle then
+    os.remove(self.path .. ".tokencache-lock") -- who has it open sees that it is gone
+    core.file.unlock(self.handle)
+    self.handle, self.guard = nil, nil
+  end
+end
+
+local function path_of(port)
+  local directory = os.getenv "XDG_RUNTIME_DIR" or os.getenv "TMPDIR" or "/tmp"
+  return ("%s/tokencache-login-%d"):format(directory, port)
+end
+
+---@return tokencache.LoginTurn|false|nil  false: another login has it; nil: there are no turns
+local function take(path)
+  local handle, guard = file_lock.try(path, {})
+  return handle and setmetatable({ path = path, handle = handle, guard = guard }, Turn) or handle
+end
 
 --- Reports whether to wait would be to wait for oneself: the other login is one of this thread,
 --- which does not go on while it sleeps. An abandoned one is for the collector.
-local function waits_for_itself(flow, port)
-  if held[port] then
+local function waits_for_itself(flow, path)
+  if held[path] then
     collectgarbage()
   end
-  return held[port] ~= nil and flow.io.sleep == core.sleep
+  return held[path] ~= nil and flow.io.sleep == core.sleep
 end
 
 --- Waits until it is this login's turn.
 ---@param flow tokencache.UserFlow
----@param redirect table   tokencache._redirect
 ---@param port integer
----@return { close: fun(self) }? turn
+---@return tokencache.LoginTurn?
 ---@return tokencache.Error?
 ---@return boolean? waited
-return function(flow, redirect, port)
+return function(flow, port)
+  local path = path_of(port)
   local deadline, waited = core.monotonic() + flow.login_timeout, false
-  local turn = redirect.turn(port)
-  if not turn and not waits_for_itself(flow, port) then
+  local turn = take(path)
+  if turn == false and not waits_for_itself(flow, path) then
     io.stderr:write(("Another login is under way at port %d; waiting for it.\n"):format(port))
     waited = true
   end
-  while not turn and waited do
+  while turn == false and waited do
     local _, err = flow.io.sleep(POLL)
     if err ~= nil then
       return nil, errors.wrap("config", err)
@@ -40,8 +69,8 @@ return function(flow, redirect, port)
       return nil, errors.new("timeout", ("another login has kept port %d for %s seconds; end it, "
         .. "or try again later"):format(port, flow.login_timeout))
     end
-    turn = redirect.turn(port)
+    turn = take(path)
   end
-  held[port] = turn or held[port]
-  return turn, nil, waited
+  held[path] = turn or held[path]
+  return turn or nil, nil, waited
 end
