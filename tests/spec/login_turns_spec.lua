@@ -125,7 +125,7 @@ describe("two logins at the same port", function()
   if process.is_root() then
     it("do not wait for another user, who has taken what there is to take", function()
       runtime:shell("chmod 1777 .")
-      local name = ("%s/tokencache-login-127.0.0.1-%d.tokencache-lock"):format(runtime.path, port)
+      local name = ("%s/tokencache-login-%d.tokencache-lock"):format(runtime.path, port)
       local taker = process.start(process.as_user({ "python3", "-c", [[
 import fcntl, socket, sys, time
 taken = open(sys.argv[1], "w")

@@ -108,7 +108,7 @@ function OneFile:try_lock(path)
 end
 
 function OneFile:keep_lock(handle) -- luacheck: ignore 212
-  return file_lock.keep(handle)
+  return file.keep_lock(handle)
 end
 
 function OneFile:unlock(handle) -- luacheck: ignore 212

@@ -11,8 +11,8 @@ local options = require "tokencache.util.options"
 ---   data; false: another holds it
 ---@field extend_lock? fun(self, handle: any, ttl: number): any, any  true: it ends `ttl` seconds
 ---   from now; false: it has ended
----@field keep_lock? fun(self, handle: any, ttl: number): any, any  the same, for a debt: from now on
----   try_lock returns false, "owed"
+---@field keep_lock? fun(self, handle: any, ttl: number): any, any  the same, for a debt: from now
+---   on try_lock returns false, "owed"
 ---@field unlock? fun(self, handle: any): any, any  a lock that has ended is no failure
 ---@field replace? fun(self, key: string, old?: string, bytes?: string, ttl?: number, handle?: any):
 ---   boolean?, any  saves `bytes`, or without them deletes the entry, if what is there is byte for

@@ -1,5 +1,5 @@
---- What a value is, for messages: "nil", "a string". Only numbers are ever quoted: anything else may
---- be a secret.
+--- What a value is, for messages: "nil", "a string". Only numbers are ever quoted: anything else
+--- may be a secret.
 
 ---@param value any
 ---@param is_quoted? boolean  a number as it is
