@@ -10,8 +10,8 @@
 #define TC_SEAL_MAX 0x40000000 /* bytes of a message, and of what goes with it */
 #define TC_SEAL_FORGED 1
 
-/* For what failed in libcrypto. OpenSSL's own words go no further, and do not always say when memory
-   ran out. */
+/* For what failed in libcrypto. OpenSSL's own words go no further, and do not always say when
+   memory ran out. */
 int tc_crypto_failed(tc_error *err, const char *what);
 
 /* Bytes fit for keys, states and verifiers. */

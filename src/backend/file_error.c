@@ -12,7 +12,7 @@
   X(EFBIG, "over the process's limit on file sizes; raise it (ulimit -f)")                         \
   X(EIO, "input/output error; check the disk")                                                     \
   X(EISDIR, "a directory; name a file in it instead")                                              \
-  X(ELOOP, "symbolic links in a circle, or too many; name the file itself")                                        \
+  X(ELOOP, "symbolic links in a circle, or too many; name the file itself")                        \
   X(EMFILE, "the process has too many open files; close some, or raise its limit (ulimit -n)")     \
   X(ENAMETOOLONG, "the name is too long; choose a shorter path")                                   \
   X(ENFILE, "the system has too many open files; close some")                                      \

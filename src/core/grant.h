@@ -37,4 +37,3 @@ void tc_grant_add_client(tc_buf *body, const tc_client *client);
 
 /* Appends the client's token_params, to a body that is not empty. */
 void tc_grant_add_token_params(tc_buf *body, const tc_client *client);
-

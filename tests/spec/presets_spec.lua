@@ -9,10 +9,10 @@ local tokencache = require "tokencache"
 
 local preset = tokencache.provider
 
---- authorize, token_url: its addresses; params: some of the authorization URL; token: the answer to
---- the login; renewed: in what the answer to the renewal differs; dead: the status and the answer to
---- a refresh token that is dead; other: those of another failure, and its kind; scope, granted: what
---- is asked for, and what the answer says.
+--- authorize, token_url: its addresses; params: some of the authorization URL; token: the answer
+--- to the login; renewed: in what the answer to the renewal differs; dead: the status and the
+--- answer to a refresh token that is dead; other: those of another failure, and its kind; scope,
+--- granted: what is asked for, and what the answer says.
 local SCENES = {
   {
     name = "spotify", authorize = "https://accounts.spotify.com/authorize",

@@ -104,8 +104,6 @@ end
 local WAYS = { "browser", "device", "paste" }
 local IS_WAY = { browser = true, device = true, paste = true }
 
-local IS_WAY = { browser = true, device = true, paste = true }
-
 local function problem_of_ways(ways)
   for i = 1, math.max(#ways, 1) do
     if not IS_WAY[ways[i] or 0] then
