@@ -213,7 +213,9 @@ build/fuzz/%.o: %.c $(wildcard src/core/*.h)
 	@mkdir -p $(@D)
 	$(call say,clang)$(FUZZ_CC) -c -o $@ $<
 build/fuzz/%: tests/fuzz/%.c tests/fuzz/fuzz.h $(CORE:%.c=build/fuzz/%.o)
-	$(call say,clang)$(FUZZ_CC) -fsanitize=fuzzer -o $@ $(filter-out %.h,$^)
+	$(call say,clang)$(FUZZ_CC) -fsanitize=fuzzer -o $@ $(filter-out %.h,$^) $(LIBS_$(*F))
+build/fuzz/fuzz_jws: $(patsubst %,build/fuzz/src/backend/%.o,jws crypto)
+LIBS_fuzz_jws := -lcrypto
 
 # ROTATIONS of a login in the hands of processes that die (ROTATION_SEED repeats a run),
 # STAMPEDES of 64 processes over one expired login in each cache,
