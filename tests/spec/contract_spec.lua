@@ -241,6 +241,18 @@ describe("testing.contract", function()
     end)
   end
 
+  it("saves nothing that a storage forgets while the tests run", function()
+    local checks, samples = require "tokencache.testing.checks", require "tokencache.testing.tokens"
+    local recording = { get = function() end, set = function(_, _, _, ttl)
+      assert.is_true(ttl == nil or ttl > 3600, "it ends after " .. tostring(ttl) .. " s")
+    end }
+    local handler = cache.from_store(recording, "key")
+    handler:save_token_to_cache(checks.new_token(1))
+    for _, sample in ipairs(samples) do
+      handler:save_token_to_cache(sample.token)
+    end
+  end)
+
   it("raises outside of busted", function()
     local code, output = process.run(process.lua [[
       require("tokencache.testing").contract(function() end)]])

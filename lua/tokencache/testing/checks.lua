@@ -83,7 +83,7 @@ function checks.test(it, new, needs, name, body)
 end
 
 function checks.new_token(number)
-  return { access_token = "BQC-" .. number, expires_at = 1760003600 + number }
+  return { access_token = "BQC-" .. number, expires_at = 4102444800 + number }
 end
 
 -- by handle: a lock may end with its guard

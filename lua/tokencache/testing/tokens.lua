@@ -22,7 +22,7 @@ return {
     token = {
       access_token = "BQC-sample", token_type = "Bearer", refresh_token = "AQA-sample",
       scope = "playlist-read-private user-read-private", expires_in = 3600,
-      expires_at = 1760003600, authorized_at = 1760000000,
+      expires_at = 4102444800, authorized_at = 1760000000,
     },
   },
   {
@@ -63,7 +63,7 @@ return {
     name = "integers",
     advice = "Keep all 16 digits, and integers integers; tokencache.json does, lua-cjson does not.",
     token = {
-      access_token = "BQC-sample", expires_at = 1760003600, zero = 0, negative = -1,
+      access_token = "BQC-sample", expires_at = 4102444800, zero = 0, negative = -1,
       largest = 9007199254740991, smallest = -9007199254740991,
     },
   },
