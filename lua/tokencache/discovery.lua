@@ -1,7 +1,6 @@
 --- What a provider says of itself (RFC 8414, OpenID Connect Discovery 1.0): where its endpoints are
 --- and what they can do. What the program or a preset has said counts more.
 
-local config = require "tokencache.flow.config"
 local core = require "tokencache._core"
 local document = require "tokencache.document"
 local errors = require "tokencache.error"
@@ -86,7 +85,7 @@ end
 ---@param may_be_plain? boolean  http will do: the flow's allow_insecure_http
 ---@return string? problem
 function discovery.problem_of_issuer(issuer, may_be_plain)
-  local problem = config.problem_of_url("provider: issuer", issuer, may_be_plain)
+  local problem = core.problem_of_endpoint("provider: issuer", issuer, may_be_plain)
   if not problem and core.parse_url(issuer).query then
     problem = "provider: issuer must not have a query"
   end
@@ -176,7 +175,7 @@ local function find_endpoint(flow, metadata, name)
     return config_error(("the metadata of %s names no %s (%s in provider)"):format(metadata.issuer,
       theirs, name))
   end
-  local problem = config.problem_of_url("the metadata's " .. theirs, url,
+  local problem = core.problem_of_endpoint("the metadata's " .. theirs, url,
     flow.allow_insecure_http)
   if problem then
     return config_error(metadata.issuer .. ": " .. problem)

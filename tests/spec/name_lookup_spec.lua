@@ -86,7 +86,8 @@ describe("where the name server does not answer", function()
         connect_timeout = 0.3 })
     ]], memcached.port)
     assert.equal(("nowhere.test:%d: memcached: no connection in time; check the server, the "
-      .. "network and what looks up its name, or raise connect_timeout=\nfound\n"):format(memcached.port), output)
+      .. "network and what looks up its name, or raise connect_timeout=\nfound\n")
+      :format(memcached.port), output)
   end)
 
   it("many calls leave no more than dozens of threads", function()

@@ -364,15 +364,6 @@ local function clocks(now, monotonic)
   end
 end
 
---- What is wrong with an address of the provider's that secrets go to, if anything.
----@param name string
----@param text string
----@param may_be_plain? boolean  http will do: the flow's allow_insecure_http
----@return string? problem
-function config.problem_of_url(name, text, may_be_plain)
-  return core.problem_of_endpoint(name, text, may_be_plain)
-end
-
 local function take_rest(draft)
   local flow, checked = draft.flow, draft.checked
   flow.client_id = checked.client_id
@@ -388,7 +379,7 @@ local function take_rest(draft)
   for _, name in ipairs(provider.endpoints) do
     local url = draft.server[name]
     local problem = url
-      and config.problem_of_url("provider: " .. name, url, flow.allow_insecure_http)
+      and core.problem_of_endpoint("provider: " .. name, url, flow.allow_insecure_http)
     if problem then
       return problem
     end
