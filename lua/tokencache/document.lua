@@ -78,13 +78,12 @@ local COPY = "^(%d+)\n(.*)$"
 local function load_copy(flow, source)
   local store, key, secret = place_of_copy(flow, source)
   local bytes = store and store:get(key)
-  if bytes and secret then
+  if type(bytes) ~= "string" then
+    return nil
+  elseif secret then
     bytes = sealed.open(secret, "document " .. key, bytes)
   end
-  local at, body = nil, nil
-  if type(bytes) == "string" then
-    at, body = bytes:match(COPY)
-  end
+  local at, body = (bytes or ""):match(COPY)
   local object = body and endpoint.object { body = body }
   local value = object and source.read(object)
   return value, value ~= nil and tonumber(at) or nil
@@ -104,14 +103,15 @@ local function save_copy(flow, source, at, body)
     ok, err = store:set(key, bytes, KEPT)
   end
   if errors.has_failed(ok, err) then
-    log.repeated("warning", "document: " .. source.name, "what ", source.name,
-      " publishes could not be kept in the store: ", errors.wrap("cache", err or "it failed"))
+    log.repeated("warning", "document: " .. source.name, "the ", source.name,
+      " could not be kept in the store: ", errors.wrap("cache", err or "it failed"))
   end
 end
 
 -- requests ----------------------------------------------------------------------------------------
 
---- Why an answer is no document; the second result is true where it may be elsewhere.
+--- Why an answer is no document: the kind of the error, and the words; the third result is true
+--- where the document may be elsewhere.
 local function problem_of_answer(response, object)
   local status = response.status
   if status >= 500 or status == 429 then

@@ -346,7 +346,7 @@ describe("the copy in a store", function()
       end
     end
     local planted = json.encode { issuer = ISSUER, token_endpoint = "https://evil.example/t" }
-    for _, bytes in ipairs { "1000\n" .. planted, store.entries[place]:sub(2), "", "1000\n{" } do
+    for _, bytes in ipairs { "1000\n" .. planted, store.entries[place]:sub(2), "", "1000\n{", 7 } do
       provider.asked, provider.sent, store.entries[place] = {}, {}, bytes
       assert(new(provider, store):account("c"):get_access_token { check_cache = false })
       assert.equal(1, #provider.asked)
