@@ -44,7 +44,8 @@ function nginx.set(world, has_workers)
   } or nil
 end
 
---- Whether other workers know, or should know, what a worker owed that has died.
+--- Whether the other workers of its nginx know, or should know, what a process owes or owed when it
+--- died.
 ---@param refresh_token string
 ---@return boolean
 function nginx.keeps(world, process, refresh_token)

@@ -157,6 +157,23 @@ local function draw_disasters(world, length)
   end
 end
 
+--- A worker that cannot write is gone, or stands still: the others know what it owes.
+local function draw_lost_worker(world, length)
+  local random = world.random_kind
+  local worker = random:pick(world.processes)
+  if not worker.is_worker or not random:chance(0.7) then
+    return
+  end
+  local from = random:between(0, length)
+  table.insert(world.faults.outages, { from = from, to = from + 60, process = worker.name,
+    write = true })
+  world:at(from + random:between(0, 30), function()
+    if not worker.is_dead then
+      disasters[random:pick { "kill", "stop" }](world, { process = worker })
+    end
+  end)
+end
+
 local function add_accounts(world)
   local random = world.random
   for i = 1, random:integer(1, 3) do
@@ -260,6 +277,7 @@ return function(seed, history)
   if not world.is_calm then
     draw_outages(world, length)
     draw_disasters(world, length)
+    draw_lost_worker(world, length)
   end
   world:run(length * 2)
   ask_again(world)

@@ -334,6 +334,8 @@ function Truth:on_replay(token, request)
     excuse(self, family, "the caller brought an old token")
   elseif request.lost then
     excuse(self, family, "a request came late, when nobody waited for its answer")
+  elseif request.process.is_worker and nginx.keeps(world, spender.process, family.newest) then
+    world:fail("a worker sends a spent refresh token although another has told it of the next one")
   elseif lock_excused(spender.lock, spender.delivered)
     or lock_excused(lock_of_debt(self, spender, family), true) then
     excuse(self, family, "the lock of who spent it ended")
