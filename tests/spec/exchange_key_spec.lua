@@ -189,6 +189,19 @@ describe("a login whose key a function tells", function()
     assert.is_nil(cache:get_cached_token())
   end)
 
+  it("is not given up by another call while it is being saved", function()
+    local logged, replace = keep_log(), store.replace
+    function store.replace(...)
+      store.replace = replace
+      tokencache.cache.from_store(store, "anna"):set_mark(("out %d"):format(stage.now + 1), 1000)
+      assert.equal("access-1", flow:account("anna"):get_access_token())
+      return replace(...)
+    end
+    assert.equal("access-1", assert(exchange(anna)).access_token)
+    assert.matches("access%-1", store:get("anna"))
+    assert.same({}, logged)
+  end)
+
   it("takes the place of who was logged in there before, and of what is owed there", function()
     local broken = true
     local set, replace = store.set, store.replace

@@ -22,6 +22,7 @@ local debt = {}
 ---@field read_at? number            Unix seconds: when that was read
 ---@field since number               Unix seconds: a log out since then counts for it
 ---@field account tokencache.Account  by whose handler it is saved
+---@field is_being_saved? boolean    a coroutine is at it
 ---@field is_shared? boolean         the other workers have been told
 ---@field lock? tokencache.Lock      while no run has it
 ---@field tries integer
@@ -240,7 +241,9 @@ function debt.resolve(account, state, info, entry, is_locked)
   if owed then
     is_newest, err = stands(owed, state, info)
   end
-  if err ~= nil then
+  if owed and owed.is_being_saved and state.owed == owed then
+    return owed.info -- who does that finds out whether it counts
+  elseif err ~= nil then
     return nil, errors.wrap("cache", err)
   elseif is_newest then
     owed.read, owed.entry = info, entry

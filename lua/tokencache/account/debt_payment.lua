@@ -99,7 +99,7 @@ end
 ---@return table? read { info, err, entry }: what is there, where that was looked up
 function payment.attempt(state, owed, held, is_read)
   local overwrites = is_new(owed)
-  owed.tries = owed.tries + 1
+  owed.tries, owed.is_being_saved = owed.tries + 1, false -- the last one may have raised
   local began = observer.on and owed.account.flow.io.monotonic()
   local must_look, outcome, read = not is_ready(owed, overwrites, is_read), nil, nil
   for _ = 1, LATECOMERS do
@@ -109,7 +109,9 @@ function payment.attempt(state, owed, held, is_read)
     if outcome ~= nil then
       return outcome, read
     end
+    owed.is_being_saved = true
     local ok, err = write(owed, held, read and read.err ~= nil)
+    owed.is_being_saved = false
     if ok then
       note_save(state, owed, began)
       return true, { info = owed.info }
