@@ -56,7 +56,7 @@ function Truth:on_lock(lock)
   lock.process.locks[lock.name] = lock
   local call = lock.task.call
   if call then
-    call.locked_at = self.world.now
+    call.locked_at, call.sent_at = self.world.now, nil
   end
 end
 
@@ -211,7 +211,7 @@ function Truth:on_send(request)
     check_lock(self, process, account, call)
   end
   if call then
-    call.sent_at = world.now
+    call.sent_at = call.sent_at or world.now
   end
   token.sent = (token.sent or 0) + 1
   request.lock = lock_of(self, process, account, call)
