@@ -220,11 +220,7 @@ describe("store.encrypted", function()
         expect_refused("the key id b", sealing:can_save("ann", old, 10))
       end
       expect_refused("the key id b", sealing:replace("ann", nil, "2"))
-      expect_refused("the key id b", sealing:replace("ann", "1", nil))
       assert.equal(entry, inner:get("ann"))
-      assert.equal(entry, (select(3, sealing:get("ann"))))
-      assert.is_true(sealing:replace("ann", entry, nil))
-      assert.is_nil(inner:get("ann"))
     end)
 
     it("nothing while another holds the lock", function()
@@ -357,7 +353,7 @@ describe("store.encrypted", function()
       { 'keys: the secret of the id "a" must be a string of 16 bytes at least',
         function() over({ a = "s3cret-15-bytes" }, "a") end },
       { 'keys: the secret of the id "a" must be',
-        function() over({ a = 123456789012345 }, "a") end },
+        function() over({ a = 1234567890123456 }, "a") end },
       { "keys: the secret of the id must be a str", function() over({ [NEW] = "a" }, "a") end },
       { "keys: a table of secrets by id", function() over({ NEW }, "a") end },
       { "keys: a table of secrets by id", function() over({ ["a:b"] = NEW }, "a:b") end },
