@@ -33,6 +33,7 @@ alloc() {
   known_leaks "$1/tests/alloc/alloc" "$1" tests/alloc/files.lua || first=1
   known_leaks "$1/tests/alloc/alloc" "$1" tests/alloc/accounts.lua || first=1
   known_leaks "$1/tests/alloc/alloc" "$1" tests/alloc/device.lua || first=1
+  known_leaks "$1/tests/alloc/alloc" "$1" tests/alloc/crypto.lua || first=1
   BROWSER=true known_leaks "$1/tests/alloc/alloc" "$1" tests/alloc/login.lua
   second=$?
   known_leaks tests/alloc/with_redis.sh "$1/tests/alloc/alloc" "$1" tests/alloc/redis.lua

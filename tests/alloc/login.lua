@@ -6,24 +6,12 @@ local judge = dofile "tests/alloc/judge.lua"
 local check, expect = judge.check, judge.expect
 
 local STATE = "st-8Zk2"
-local SECRET = "0123456789abcdef"
 
 --- Asks as a browser does, from another process, and waits for an answer.
 local function ask(port)
   os.execute(([[bash -c 'exec 3<>/dev/tcp/127.0.0.1/%d && printf "GET /callback?code=1&state=%s ]]
     .. [[HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n" >&3 && { read -t 5 -u 3 & }' ]]
     .. [[>/dev/null 2>&1]]):format(port, STATE, port))
-end
-
-local function seal()
-  local crypto, core = require "tokencache._crypto", require "tokencache._core"
-  local sealed = check(crypto.seal(SECRET, "aad", "plaintext"))
-  expect("plaintext", crypto.open(SECRET, "aad", sealed))
-  expect(nil, crypto.open(SECRET, "other", sealed))
-  local digest, err = crypto.sha256("abc")
-  expect("ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0",
-    digest and core.base64url_encode(digest), err)
-  expect("abc", core.base64url_decode("YWJj"))
 end
 
 --- A connection that there was no memory for is closed; the listener stays and hears the next one.
@@ -57,11 +45,8 @@ local function browse()
 end
 
 local function use()
-  seal()
   listen()
   browse()
 end
-
-use() -- libcrypto keeps what it looked up
 
 return use, use

@@ -177,11 +177,9 @@ describe("plain http to another machine", function()
   for _, flow in ipairs { "client_credentials", "authorization_code", "pkce", "implicit" } do
     it("is refused by flow." .. flow, function()
       for name, url in pairs(PLAIN) do
-        if name ~= "authorize_url" or flow ~= "client_credentials" then
-          local ok, problem = pcall(new, flow, merged(URLS, { [name] = url }))
-          assert.is_false(ok)
-          assert.truthy(problem:find(name .. NOT_SECURE, 1, true))
-        end
+        local ok, problem = pcall(new, flow, merged(URLS, { [name] = url }))
+        assert.is_false(ok)
+        assert.matches(name .. NOT_SECURE, problem, 1, true)
       end
     end)
   end
@@ -194,6 +192,19 @@ describe("plain http to another machine", function()
       assert.equal(PLAIN.token_url, stage.requests[1].url)
     end)
   end
+
+  it("will do for what is found by an issuer, which allow_insecure_http is about too", function()
+    stage.on.request = function(request)
+      if request.method == "GET" then
+        return stages.answer { issuer = "http://keycloak:8080", token_endpoint = PLAIN.token_url }
+      end
+      return stages.answer { access_token = "found", expires_in = 60 }
+    end
+    local provider = { issuer = "http://keycloak:8080", allow_insecure_http = true }
+    assert.equal("found", new("client_credentials", provider):get_access_token())
+    provider.allow_insecure_http = nil
+    assert.error_matches(function() new("client_credentials", provider) end, "issuer must be https")
+  end)
 
   it("is refused by flow.implicit all the same", function()
     assert.error_matches(function()

@@ -221,7 +221,8 @@ local function take_endpoint(draft)
   local definition = draft.definition
   local endpoint = definition.endpoint or "token_url"
   flow.default_auth_method = definition.auth_method
-  flow.grant_type = definition.grant_type or definition.name
+  local grant = definition.grant_type or definition.name
+  flow.grant_type = (server.grant_types or {})[grant] or grant
   flow.has_secret = (checked.client_secret or "") ~= ""
   flow.auth_method = checked.token_endpoint_auth_method
     or definition.may_be_public and not flow.has_secret and "none"

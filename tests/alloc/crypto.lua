@@ -1,0 +1,41 @@
+-- What needs libcrypto, while allocations fail; see alloc.c.
+
+local judge = dofile "tests/alloc/judge.lua"
+local check, expect = judge.check, judge.expect
+
+local SECRET = "0123456789abcdef"
+
+--- RFC 7515, appendix A.3.
+local EC_X = "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU"
+local EC_Y = "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"
+local INPUT = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcG"
+  .. "xlLmNvbS9pc19yb290Ijp0cnVlfQ"
+local SIGNATURE = "DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg"
+  .. "6NU1Q"
+
+local function verify()
+  local crypto = require "tokencache._crypto"
+  local decode = require("tokencache._core").base64url_decode
+  expect(true, crypto.verify("ES256", decode(EC_X), decode(EC_Y), INPUT, decode(SIGNATURE)))
+  expect(false, crypto.verify("PS256", ("\255"):rep(256), "\1\0\1", INPUT, ("\1"):rep(256)))
+end
+
+local function seal()
+  local crypto, core = require "tokencache._crypto", require "tokencache._core"
+  local sealed = check(crypto.seal(SECRET, "aad", "plaintext"))
+  expect("plaintext", crypto.open(SECRET, "aad", sealed))
+  expect(nil, crypto.open(SECRET, "other", sealed))
+  local digest, err = crypto.sha256("abc")
+  expect("ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0",
+    digest and core.base64url_encode(digest), err)
+  expect("abc", core.base64url_decode("YWJj"))
+end
+
+local function use()
+  seal()
+  judge.look_up(verify, "the key is no point of P-256") -- so libcrypto says, too
+end
+
+use() -- libcrypto keeps what it looked up
+
+return use, use
