@@ -3,6 +3,7 @@
 
 local core = require "tokencache._core"
 local endpoint = require "tokencache.transport.endpoint"
+local hidden = require "tokencache.util.hidden"
 local options = require "tokencache.util.options"
 local protected = require "tokencache.util.protected"
 local provider = require "tokencache.provider"
@@ -159,8 +160,8 @@ end
 ---@param server tokencache.Provider  checked
 function quirks.take(flow, server)
   local dead = server.dead_refresh_token
-  flow.headers, flow.on_request, flow.on_answer = server.headers, server.on_request,
-    server.on_answer
+  flow.headers = hidden(server.headers) -- there may be a key among them
+  flow.on_request, flow.on_answer = server.on_request, server.on_answer
   flow.calls_dead = options.matches(dead, "callable") and dead or dead and finder(dead)
   flow.token_types = server.token_types and lowered(server.token_types)
 end

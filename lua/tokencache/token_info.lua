@@ -48,12 +48,13 @@ end
 
 --- Where others keep a token's end; the first that can be read counts.
 local ENDS = { "expires_on", "expiry", "expiry_date" }
+local NONE = {}
 local IS_END = { expires_on = true, expiry = true, expiry_date = true }
 
 --- The end that a token states in another field than expires_at. Go's time zero means none.
 local function end_elsewhere(info)
   for _, name in ipairs(ENDS) do
-    local seconds = timestamp.read(info[name])
+    local seconds = info[name] ~= nil and timestamp.read(info[name])
     if seconds and seconds > 0 then
       return seconds
     end
@@ -64,8 +65,12 @@ end
 
 --- The end that an answer with a new token states, as a point in time. Zero means none.
 ---@param answer table
----@return number?  Unix seconds
+---@return number?  Unix seconds; nil also where it states a lifetime, which counts
 function token_info.end_in(answer)
+  local lifetime = answer.expires_in
+  if type(lifetime) == "number" and lifetime >= 0 then
+    return nil
+  end
   local ends = timestamp.read(answer.expires_at)
   return ends and ends > 0 and ends or end_elsewhere(answer)
 end
@@ -109,9 +114,9 @@ end
 ---@return table answer
 function token_info.complete(answer, previous, now)
   local refresh_token_end = token_info.refresh_token_end(answer, now)
-  local is_new = token_info.has_refresh_token(answer)
-    and not (previous and answer.refresh_token == previous.refresh_token)
-  for name, value in pairs(previous or {}) do
+  local is_new = previous and token_info.has_refresh_token(answer)
+    and answer.refresh_token ~= previous.refresh_token
+  for name, value in next, previous or NONE do
     local is_over = IS_END[name] or name == "refresh_token_expires_at" and is_new
     if answer[name] == nil and not is_over then
       answer[name] = value
@@ -132,7 +137,7 @@ function token_info.keep_form(info, former)
   local ends, lifetime = token_info.known_end(info), to_number(info.expires_in)
   local is_elsewhere = false
   for _, name in ipairs(ENDS) do
-    local is_read = timestamp.read(former[name]) ~= nil
+    local is_read = former[name] ~= nil and timestamp.read(former[name]) ~= nil
     if is_read and ends then
       info[name], is_elsewhere = timestamp.like(ends, former[name]), true
     elseif is_read then

@@ -10,6 +10,7 @@ local tokencache = require "tokencache"
 
 local CLIENT_SECRET, PENDING_KEY = "client-secret-4711", "pending-key-4711-4711"
 local PASSWORD, SEAL = "redis-password-4711", "encryption-key-4711"
+local HEADER_KEY = "header-key-4711"
 local STATE, PROXY_WORD = "state-4711-4711", "proxy-word-4711"
 
 --- The way to a text that has one of the secrets in it, which are found in keys, too.
@@ -41,7 +42,8 @@ local function find(value, secrets, way, seen)
 end
 
 local function expect_clean(objects, ...)
-  local secrets = { CLIENT_SECRET, PENDING_KEY, PASSWORD, SEAL, STATE, PROXY_WORD, ... }
+  local secrets = { CLIENT_SECRET, PENDING_KEY, PASSWORD, SEAL, STATE, PROXY_WORD,
+    HEADER_KEY, ... }
   for name, object in pairs(objects) do
     local way = find(object, secrets, name, {})
     assert(way == nil, way and "a secret at " .. way)
@@ -88,7 +90,8 @@ describe("no credential is found by walking through", function()
 
   local function new_flow(options)
     local url = endpoint:url("token")
-    options.provider = { token_url = url, authorize_url = url }
+    options.provider = { token_url = url, authorize_url = url,
+      headers = { ["X-Key"] = HEADER_KEY } }
     options.client_id, options.client_secret = "c", CLIENT_SECRET
     options.proxy = options.proxy or ""
     options.redirect_uri, options.pkce = "https://app.example/callback", true

@@ -26,7 +26,8 @@ local function ask(flow, url, what, token, hint, deadline, held)
   end
   local body, authorization = flow.client:request { "token", token,
     hint and "token_type_hint", hint }
-  local request = endpoint.request(url, authorization, body, timeout, deadline, flow.headers)
+  local request = endpoint.request(url, authorization, body, timeout, deadline,
+    flow.headers and flow.headers())
   if held then
     held:cover(flow.transport, request)
   end

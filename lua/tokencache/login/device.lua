@@ -41,7 +41,8 @@ local function post(flow, url, params, has_token_params, deadline)
   if timeout <= 0 then
     return nil, errors.new("timeout", "there was no time left to ask " .. url), body
   end
-  local request = endpoint.request(url, authorization, body, timeout, deadline, flow.headers)
+  local request = endpoint.request(url, authorization, body, timeout, deadline,
+    flow.headers and flow.headers())
   local problem = has_token_params and quirks.change(flow, request)
   if problem then
     return nil, errors.new("config", problem), body

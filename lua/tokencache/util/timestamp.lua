@@ -73,10 +73,11 @@ end
 ---@return table? date  its form, where it is a date
 ---@return boolean? is_milliseconds
 function timestamp.read(value)
-  if type(value) == "string" and not is_number(value) then
+  local kind = type(value)
+  if kind == "string" and not is_number(value) then
     return read_date(value)
   end
-  local number = (type(value) == "number" or type(value) == "string") and tonumber(value)
+  local number = (kind == "number" or kind == "string") and tonumber(value)
   if not number then
     return nil
   end
