@@ -5,7 +5,8 @@ local judge = require "simulation.judge"
 
 local client = {}
 
-local WHOLE_SECOND = 2 -- seconds: what is younger can be told from a log out by the lock alone
+local WHOLE_SECOND = 2 -- seconds: a login that is younger is told from a later one by the lock, as
+                       -- long as the log out has time, and by nothing else
 
 local function account_of(world, task, key)
   local process = task.process
@@ -161,7 +162,9 @@ local function log_out(world, task, key, method)
   local restored_at = world.truth.restored_at
   ok = ok and not call.store_failed and not (restored_at and restored_at >= call.started)
   local is_new = account.current and call.started - account.current.at < WHOLE_SECOND
-  if account.bringing > 0 or account.brought_at >= call.started or is_new and not call.lock then
+  local is_late = world.now > call.started + timeout
+  if account.bringing > 0 or account.brought_at >= call.started
+    or is_new and (is_late or not call.lock) then
     account.is_clear = false
   end
   if ok and account.is_clear then
