@@ -87,7 +87,9 @@ local OWE = [[
   end
   tokencache.set_logger(false)
   assert(assert(account:get_access_token()) == "new")
-  assert(io.open(os.getenv("READY_FILE"), "w")):write("owes\n"):close()
+  local ready = assert(io.open(os.getenv("READY_FILE"), "w"))
+  ready:write("owes\n")
+  ready:close()
   local core = require "tokencache._core"
   repeat
     core.sleep(0.02)
@@ -99,7 +101,7 @@ local OWE = [[
 ]]
 
 for name, code in pairs(kinds) do
-  it("the lock of a token that is owed to " .. name .. " says so", function()
+  it("the lock of a token that is owed to " .. name .. " says so #c", function()
     local flow_code = code()
     local account, handler = assert(compile(flow_code .. "return account, handler"))()
     assert(handler:save_token_to_cache({ access_token = "old", refresh_token = "one",
@@ -122,7 +124,7 @@ for name, code in pairs(kinds) do
   end)
 end
 
-it("a busy lock without a debt is waited for up to the deadline", function()
+it("a busy lock without a debt is waited for up to the deadline #c", function()
   for _, code in pairs(kinds) do
     local account, handler = assert(compile(code() .. "return account, handler"))()
     assert(handler:save_token_to_cache({ access_token = "old", refresh_token = "one",
