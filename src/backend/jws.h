@@ -1,6 +1,5 @@
 /* Signatures of JSON Web Signatures (RFC 7515), over OpenSSL's libcrypto. */
-#ifndef TC_JWS_H
-#define TC_JWS_H
+#pragma once
 
 #include "core/error.h"
 
@@ -12,5 +11,3 @@
    and TC_ERR_INVALID for any other `alg`. */
 int tc_jws_verify(tc_str alg, tc_str n_or_x, tc_str e_or_y, tc_str input, tc_str signature,
                   tc_error *err);
-
-#endif

@@ -129,7 +129,7 @@ describe("examples/nginx/run.sh login", function()
     assert.is_nil(browser.cookies.login)
     assert.equal("1", token_files())
     assert.equal("700", gateway.directory:mode("sessions"))
-    assert.equal("600", gateway.directory:mode("sessions/*.token"))
+    assert.equal("600", gateway.directory:mode("sessions/session*.token"))
   end)
 
   it("marks the cookies Secure where browsers come by https", function()
@@ -203,8 +203,8 @@ describe("examples/nginx/run.sh login", function()
     local browser = new_browser()
     browser.cookies.session = ("d"):rep(64)
     browser:log_in("alice")
-    assert.equal(".tokencache-lock 1", gateway.directory:shell(
-      "ls -A sessions | grep -v '^session'; ls sessions | wc -l"):gsub("%s+", " "))
+    local list = gateway.directory:shell("ls -A sessions | grep -v 'mark%3atokencache-lock'")
+    assert.matches("^%.tokencache%-lock\nsession%S+$", list) -- and the provider's documents
   end)
 
   it("leads nowhere else", function()
@@ -236,7 +236,7 @@ describe("examples/nginx/run.sh login", function()
     local name = gateway.directory:shell("ls sessions")
     assert.is_nil(name:find(browser.cookies.session, 1, true))
     assert.equal("session%3a" .. digest(browser.cookies.session) .. ".token",
-      gateway.directory:shell("ls sessions | grep 'token$'"))
+      gateway.directory:shell("ls sessions | grep '^session.*token$'"))
     assert.equal("alice", browser:user())
   end)
 

@@ -343,54 +343,6 @@ describe("validate_token", function()
   end)
 end)
 
-describe("set_logger", function()
-  local log = require "tokencache.log"
-
-  after_each(function()
-    tokencache.set_logger(nil)
-  end)
-
-  it("takes a function, which gets level and message", function()
-    local lines = {}
-    tokencache.set_logger(function(level, message) lines[#lines + 1] = { level, message } end)
-    log.warning("a ", 1, true)
-    log.debug("b")
-    assert.same({ { "warning", "a 1true" }, { "debug", "b" } }, lines)
-  end)
-
-  local function stderr_of(line)
-    local status, output = process.run(process.lua(line .. [[
-
-      local log = require "tokencache.log"
-      for _, level in ipairs { "debug", "info", "warning", "error" } do
-        log[level]("a line of ", level)
-      end]]))
-    assert.equal(0, status, output)
-    return output
-  end
-
-  it("without a logger warnings and errors go to stderr", function()
-    local both = "tokencache: warning: a line of warning\ntokencache: error: a line of error\n"
-    assert.equal(both, stderr_of "")
-    assert.equal(both, stderr_of [[
-      require("tokencache").set_logger(false)
-      require("tokencache").set_logger(nil)]])
-  end)
-
-  it("lets no logger that raises take the place of what was asked for", function()
-    local failed = "tokencache: warning: the logger failed: %s\n"
-    local both = "tokencache: warning: a line of warning\ntokencache: error: a line of error\n"
-    local set = [[require("tokencache").set_logger(function() error(%s, 0) end)]]
-    assert.equal(failed:format("no room") .. both, stderr_of(set:format [["no room"]]))
-    assert.equal(failed:format("it raised a table") .. both, stderr_of(set:format
-      [[setmetatable({}, { __tostring = function() error "no" end })]]))
-  end)
-
-  it("takes false for silence", function()
-    assert.equal("", stderr_of [[require("tokencache").set_logger(false)]])
-  end)
-end)
-
 describe("secrets", function()
   it("are not to be found in a flow, however deep one looks", function()
     local seen = {}

@@ -95,6 +95,9 @@ end
 
 --- The provider knows the refresh token no longer that was sent last.
 local function note_dead(run)
+  if run.dead == run.renews.refresh_token then
+    return
+  end
   run.dead = run.renews.refresh_token
   spent.note_dead(run.state, run.dead)
 end
