@@ -161,6 +161,7 @@ end
 function quirks.take(flow, server)
   local dead = server.dead_refresh_token
   flow.headers = hidden(server.headers) -- there may be a key among them
+  flow.grant_types = server.grant_types or {}
   flow.on_request, flow.on_answer = server.on_request, server.on_answer
   flow.calls_dead = options.matches(dead, "callable") and dead or dead and finder(dead)
   flow.token_types = server.token_types and lowered(server.token_types)

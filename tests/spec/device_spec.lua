@@ -76,6 +76,20 @@ after_each(function()
 end)
 
 describe("a login by another device", function()
+  it("is asked for as the provider wants it", function()
+    local stage = new_stage(stages.answer { data = TOKEN })
+    local provider = merged(PROVIDER, {
+      headers = { ["User-Agent"] = "me" },
+      grant_types = { ["urn:ietf:params:oauth:grant-type:device_code"] = "device" },
+      on_answer = function(answer) answer.object = answer.object.data end,
+    })
+    assert.equal("access-1", flow_of(stage, { provider = provider }):get_access_token())
+    local request = stage.requests[2]
+    assert.equal("me", stage.requests[1].headers["User-Agent"])
+    assert.equal("me", request.headers["User-Agent"])
+    assert.equal("device", query.read("?" .. request.body).grant_type)
+  end)
+
   it("shows the code and asks until the user has entered it", function()
     local stage = new_stage(PENDING, PENDING, GRANTED)
     assert.equal("access-1", flow_of(stage):get_access_token())

@@ -213,8 +213,9 @@ function device.ask(flow, login)
     return nil, after_failure(flow, login, err)
   end
   local response, body
+  local grant = flow.grant_types[device.GRANT] or device.GRANT
   response, err, body = post(flow, url,
-    { "grant_type", device.GRANT, "device_code", login.device_code }, true, now + flow.request_time)
+    { "grant_type", grant, "device_code", login.device_code }, true, now + flow.request_time)
   if not response then
     return nil, after_failure(flow, login, err)
   end
