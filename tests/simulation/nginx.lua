@@ -29,6 +29,7 @@ function nginx.set(world, has_workers)
     end,
     safe_set = function(_, name, text)
       if world.random:chance(world.faults.full) then
+        world.was_full = true
         world:note("shared dictionary", "no memory")
         return nil, "no memory"
       end
@@ -49,7 +50,7 @@ end
 ---@param refresh_token string
 ---@return boolean
 function nginx.keeps(world, process, refresh_token)
-  if not process.is_worker or world.faults.full > 0 then
+  if not process.is_worker or world.was_full then
     return false
   end
   local has_others, is_owed = false, false
