@@ -12,10 +12,9 @@ package.loaded["tokencache.environment"] = { nginx = true }
 require "tokencache.account.shared"
 package.loaded["tokencache.environment"] = environment
 
---- A process of another machine finds nothing there.
-local function entries_of(world)
-  local task = world.current
-  return task and task.process.is_worker and world.shared_entries or {}
+--- A process that is no worker finds nothing there, and cannot put anything there.
+local function is_worker(world)
+  return world.current and world.current.process.is_worker
 end
 
 --- Gives the workers of a world a dictionary; `settings` are the program's own.
@@ -25,19 +24,23 @@ function nginx.set(world, has_workers)
   world.shared_entries, world.has_workers = {}, has_workers
   settings.owed = has_workers and {
     get = function(_, name)
-      return entries_of(world)[name]
+      return is_worker(world) and world.shared_entries[name] or nil
     end,
     safe_set = function(_, name, text)
-      if world.random:chance(world.faults.full) then
+      if not is_worker(world) then
+        return nil, "no worker of nginx"
+      elseif world.random:chance(world.faults.full) then
         world.was_full = true
         world:note("shared dictionary", "no memory")
         return nil, "no memory"
       end
-      entries_of(world)[name] = text
+      world.shared_entries[name] = text
       return true
     end,
     delete = function(_, name)
-      entries_of(world)[name] = nil
+      if is_worker(world) then
+        world.shared_entries[name] = nil
+      end
     end,
     flush_expired = function()
       return 0
