@@ -86,6 +86,8 @@ local FORGED = {
   ["of an unknown kid"] = with_header({ kid = "other" }, NO_KEY),
   ["of a kid that is no string"] = with_header({ kid = 1 }, "its kid is no string"),
   ["of the kid of another kind of key"] = with_header({ kid = "es" }, NO_KEY),
+  ["of the kid of a key on another curve"] = { key = "es", header = { kid = "p384" },
+    problem = NO_KEY },
   ["of a key that is not for signatures"] = { key = "enc", problem = NO_KEY },
   ["of a weak key"] = { key = "weak",
     problem = "the RSA key must have 2048 to 8192 bits and an odd exponent" },

@@ -95,6 +95,7 @@ describe("OpenID Connect with a provider that errs", function()
     assert.equal(made.tokens.renewed, renew(nil))
     assert.equal(made.tokens.renewed, renew(json.null))
     assert.equal("token token", urls())
+    assert.same({}, stage.logged)
   end)
 
   for name, entry in pairs(REFUSED) do

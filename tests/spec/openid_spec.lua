@@ -63,14 +63,21 @@ describe("OpenID Connect", function()
   end
 
   it("does so for a login by another device", function()
-    local flow = tokencache.flow.device(server:options("public", { scope = "openid read",
-      io = { process = process.new(), now = function() return core.now() + later end,
-        monotonic = function() return core.monotonic() + later end } }))
-    local prompt, pending = flow:begin()
-    server:login(prompt.verification_uri_complete, { user = "carol" })
-    later = prompt.interval
-    assert(flow:poll(pending))
+    local all = options "public"
+    all.redirect_uri = nil
+    local flow = tokencache.flow.device(all)
+    local function poll()
+      local prompt, pending = flow:begin()
+      server:login(prompt.verification_uri_complete, { user = "carol" })
+      later = later + prompt.interval
+      return flow:poll(pending)
+    end
+    assert(poll())
     assert.equal("carol", flow:id_token_claims().sub)
+    ahead = 86400
+    local info, err = poll()
+    assert.is_nil(info)
+    assert.matches("the id_token was refused, and the login with it: it has expired", err.message)
   end)
 
   it("refuses a code that was put in place of the user's", function()

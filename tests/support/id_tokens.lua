@@ -2,7 +2,7 @@
 ---
 ---     local made = id_tokens.make(claims, { good = {}, forged = { claims = { aud = "other" } } })
 ---     made.tokens.good, made.tokens.forged
----     made.jwks        -- the provider's keys, of kid rs, es, weak (1024 bits), enc (not for that)
+---     made.jwks        -- the provider's keys: rs, es, p384, weak (1024 bits), enc (not for that)
 ---     made.next_jwks   -- after it has changed its keys: kid rs2
 ---
 --- Of a token: `header` and `claims` over the usual ones, json.null takes one away; `payload` in
@@ -19,7 +19,8 @@ local SCRIPT = [[
   const { usual, wanted } = JSON.parse(fs.readFileSync(process.argv[1]));
   const rsa = (bits) => c.generateKeyPairSync("rsa", { modulusLength: bits }).privateKey;
   const keys = { rs: rsa(2048), rs2: rsa(2048), enc: rsa(2048), weak: rsa(1024),
-    es: c.generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey };
+    es: c.generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey,
+    p384: c.generateKeyPairSync("ec", { namedCurve: "P-384" }).privateKey };
   const jwk = (kid) => ({ ...c.createPublicKey(keys[kid]).export({ format: "jwk" }), kid,
     use: kid === "enc" ? "enc" : "sig" });
   const part = (text) => Buffer.from(text).toString("base64url");
@@ -43,7 +44,7 @@ local SCRIPT = [[
   }
   console.log(JSON.stringify({
     tokens: Object.fromEntries(Object.entries(wanted).map(([name, token]) => [name, make(token)])),
-    jwks: { keys: ["weak", "enc", "es", "rs"].map(jwk) }, next_jwks: { keys: [jwk("rs2")] },
+    jwks: { keys: ["weak", "enc", "p384", "es", "rs"].map(jwk) }, next_jwks: { keys: [jwk("rs2")] },
   }));
 ]]
 
