@@ -23,26 +23,35 @@ static EVP_PKEY *new_key(const char *type, OSSL_PARAM *params) {
   EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, type, NULL);
   if (context == NULL || EVP_PKEY_fromdata_init(context) != 1 ||
       EVP_PKEY_fromdata(context, &key, EVP_PKEY_PUBLIC_KEY, params) != 1) {
+    EVP_PKEY_free(key);
     key = NULL;
   }
   EVP_PKEY_CTX_free(context);
   return key;
 }
 
-static EVP_PKEY *new_rsa_key(tc_str n, tc_str e) {
-  if (n.len > MOST_MODULUS || e.len > MOST_EXPONENT) return NULL;
+/* Reports whether an RSA key is strong, and not one that takes long to check. */
+static bool is_fit(const BIGNUM *modulus, const BIGNUM *exponent) {
+  return BN_num_bits(modulus) >= LEAST_BITS && BN_is_odd(exponent) && !BN_is_one(exponent);
+}
+
+/* Returns NULL where the key is unfit, or where libcrypto failed. */
+static EVP_PKEY *new_rsa_key(tc_str n, tc_str e, bool *unfit) {
+  *unfit = n.len > MOST_MODULUS || e.len > MOST_EXPONENT;
+  if (*unfit) return NULL;
   EVP_PKEY *key = NULL;
   OSSL_PARAM *params = NULL;
   OSSL_PARAM_BLD *builder = OSSL_PARAM_BLD_new();
   BIGNUM *modulus = BN_bin2bn(bytes_of(n), (int)n.len, NULL);
   BIGNUM *exponent = BN_bin2bn(bytes_of(e), (int)e.len, NULL);
-  if (builder != NULL && modulus != NULL && exponent != NULL && BN_is_odd(exponent) &&
-      !BN_is_one(exponent) && BN_num_bits(modulus) >= LEAST_BITS &&
-      OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_N, modulus) == 1 &&
-      OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_E, exponent) == 1) {
-    params = OSSL_PARAM_BLD_to_param(builder);
+  if (builder != NULL && modulus != NULL && exponent != NULL) {
+    *unfit = !is_fit(modulus, exponent);
+    if (OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_N, modulus) == 1 &&
+        OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_E, exponent) == 1) {
+      params = OSSL_PARAM_BLD_to_param(builder);
+    }
   }
-  if (params != NULL) key = new_key("RSA", params);
+  if (params != NULL && !*unfit) key = new_key("RSA", params);
   OSSL_PARAM_free(params);
   OSSL_PARAM_BLD_free(builder);
   BN_free(modulus);
@@ -50,11 +59,12 @@ static EVP_PKEY *new_rsa_key(tc_str n, tc_str e) {
   return key;
 }
 
-/* libcrypto checks that the point is on the curve. */
-static EVP_PKEY *new_ec_key(tc_str x, tc_str y) {
+/* Likewise. libcrypto checks that the point is on the curve. */
+static EVP_PKEY *new_ec_key(tc_str x, tc_str y, bool *unfit) {
   char curve[] = "P-256";
   unsigned char point[1 + 2 * COORDINATE] = {POINT_CONVERSION_UNCOMPRESSED};
-  if (x.len != COORDINATE || y.len != COORDINATE) return NULL;
+  *unfit = x.len != COORDINATE || y.len != COORDINATE;
+  if (*unfit) return NULL;
   memcpy(point + 1, x.data, COORDINATE);
   memcpy(point + 1 + COORDINATE, y.data, COORDINATE);
   OSSL_PARAM params[] = {
@@ -62,7 +72,10 @@ static EVP_PKEY *new_ec_key(tc_str x, tc_str y) {
       OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, point, sizeof point),
       OSSL_PARAM_construct_end(),
   };
-  return new_key("EC", params);
+  EVP_PKEY *key = new_key("EC", params);
+  int reason = ERR_GET_REASON(ERR_peek_last_error());
+  *unfit = key == NULL && (reason == EC_R_POINT_IS_NOT_ON_CURVE || reason == EC_R_INVALID_ENCODING);
+  return key;
 }
 
 /* libcrypto wants DER of r and s where a JWS has them as they are. Returns the length, or 0 without
@@ -87,17 +100,20 @@ static bool pad_with_pss(EVP_PKEY_CTX *context) {
          EVP_PKEY_CTX_set_rsa_pss_saltlen(context, RSA_PSS_SALTLEN_DIGEST) == 1;
 }
 
-/* 1, 0 where the signature does not fit, negative where libcrypto failed. */
+/* 1, 0 where the signature does not fit, negative where libcrypto failed. The digest is made apart:
+   libcrypto copies a context that makes it on the way, and without memory calls that a mismatch. */
 static int verify(EVP_PKEY *key, bool pss, tc_str input, const unsigned char *signature,
                   size_t len) {
   int fits = -1;
-  EVP_PKEY_CTX *padding = NULL; /* belongs to the other */
-  EVP_MD_CTX *context = EVP_MD_CTX_new();
-  if (context != NULL && EVP_DigestVerifyInit(context, &padding, EVP_sha256(), NULL, key) == 1 &&
-      (!pss || pad_with_pss(padding))) {
-    fits = EVP_DigestVerify(context, signature, len, bytes_of(input), input.len);
+  tc_error err = TC_ERROR_NONE;
+  char digest[TC_SHA256_SIZE];
+  EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL);
+  if (context != NULL && tc_sha256(input, digest, &err) == 0 &&
+      EVP_PKEY_verify_init(context) == 1 && (!pss || pad_with_pss(context)) &&
+      EVP_PKEY_CTX_set_signature_md(context, EVP_sha256()) == 1) {
+    fits = EVP_PKEY_verify(context, signature, len, (const unsigned char *)digest, TC_SHA256_SIZE);
   }
-  EVP_MD_CTX_free(context);
+  EVP_PKEY_CTX_free(context);
   return fits;
 }
 
@@ -117,16 +133,18 @@ int tc_jws_verify(tc_str alg, tc_str n_or_x, tc_str e_or_y, tc_str input, tc_str
     return tc_error_set(err, TC_ERR_INVALID, "alg must be RS256, PS256 or ES256");
   }
   int status = 0;
+  bool unfit = false;
   ERR_set_mark();
-  EVP_PKEY *key = ec ? new_ec_key(n_or_x, e_or_y) : new_rsa_key(n_or_x, e_or_y);
-  if (key == NULL) {
+  EVP_PKEY *key = ec ? new_ec_key(n_or_x, e_or_y, &unfit) : new_rsa_key(n_or_x, e_or_y, &unfit);
+  if (unfit) {
     status = tc_error_set(err, TC_ERR_PROTOCOL,
                           ec ? "the key is no point of P-256"
                              : "the RSA key must have %d to %d bits and an odd exponent",
                           LEAST_BITS, MOST_MODULUS * 8);
   } else {
-    int fits = ec ? verify_ec(key, input, signature)
-                  : verify(key, pss, input, bytes_of(signature), signature.len);
+    int fits = key == NULL ? -1
+               : ec        ? verify_ec(key, input, signature)
+                           : verify(key, pss, input, bytes_of(signature), signature.len);
     if (fits < 0) status = tc_crypto_failed(err, "the check of a signature");
     if (fits == 0) status = TC_JWS_FORGED;
   }

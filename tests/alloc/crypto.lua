@@ -8,12 +8,10 @@ local SECRET = "0123456789abcdef"
 --- RFC 7515, appendix A.3.
 local EC_X = "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU"
 local EC_Y = "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"
-local INPUT = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dH"
-  .. "A6Ly9leGFtcG"
-  .. "xlLmNvbS9pc19yb290Ijp0cnVlfQ"
-local SIGNATURE = "DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfK"
-  .. "TUJqPP3-Kg"
-  .. "6NU1Q"
+local INPUT = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leG"
+  .. "FtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ"
+local SIGNATURE = "DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-"
+  .. "Kg6NU1Q"
 
 local function verify()
   local crypto = require "tokencache._crypto"

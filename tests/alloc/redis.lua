@@ -11,6 +11,7 @@ local function lock(store)
   local handle = check(store:try_lock(KEY, 0.001))
   if handle then
     check(store:extend_lock(handle, 0.001))
+    check(store:keep_lock(handle, 0.001))
     check(store:unlock(handle))
   end
 end
