@@ -194,7 +194,7 @@ describe("a login whose key a function tells", function()
     function store.replace(...)
       store.replace = replace
       tokencache.cache.from_store(store, "anna"):set_mark(("out %d"):format(stage.now + 1), 1000)
-      assert.equal("access-1", flow:account("anna"):get_access_token())
+      logins.expect_reauthorize(flow:account("anna"):get_access_token())
       return replace(...)
     end
     assert.equal("access-1", assert(exchange(anna)).access_token)

@@ -241,14 +241,12 @@ function debt.resolve(account, state, info, entry, is_locked)
   if owed then
     is_newest, err = stands(owed, state, info)
   end
-  if owed and owed.is_being_saved and state.owed == owed then
-    return owed.info -- who does that finds out whether it counts
-  elseif err ~= nil then
+  if err ~= nil then
     return nil, errors.wrap("cache", err)
   elseif is_newest then
     owed.read, owed.entry = info, entry
     return owed.info
-  elseif owed and state.owed == owed then
+  elseif owed and state.owed == owed and not owed.is_being_saved then -- who does that gives it up
     debt.clear(state)
     give_up(state, owed, info)
   end
