@@ -18,6 +18,8 @@ local LOGIN_TIME = 600 -- seconds
 local kept = store.file { directory = ngx.config.prefix() .. "sessions" }
 local logins = store.shared_dict(ngx.shared.logins, { evict = true })
 
+tokencache.nginx.owed = ngx.shared.owed
+
 local flow = tokencache.flow.authorization_code {
   provider = token_url and {
     authorize_url = os.getenv "AUTHORIZE_URL", token_url = token_url,
