@@ -22,6 +22,11 @@ tc_buf *tc_lua_new_buf(lua_State *L) {
   return &self->buf;
 }
 
+void tc_lua_keep_buf(lua_State *L) {
+  (void)tc_lua_new_buf(L);
+  lua_rawseti(L, -2, 1);
+}
+
 int tc_lua_return_buf(lua_State *L, tc_buf *buf) {
   if (buf->failed) return luaL_error(L, "not enough memory");
   tc_str bytes = tc_buf_str(buf);

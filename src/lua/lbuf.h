@@ -11,7 +11,12 @@ tc_buf *tc_lua_new_buf(lua_State *L);
  */
 int tc_lua_return_buf(lua_State *L, tc_buf *buf);
 
-/* Functions whose upvalue 1 is a table, such as methods, whose class it is, keep a buffer in it.
+/* Puts one into the table on top of the stack: for functions that have the table as upvalue 1, such
+   as methods, whose class it is. Lua 5.4 finalizes nothing that is made while the state is closed,
+   so it is made before. */
+void tc_lua_keep_buf(lua_State *L);
+
+/* Functions whose upvalue 1 is such a table keep a buffer in it.
    This pushes that, empty, and takes it out of there. While one call has it, others find none and
    make their own: on Lua 5.1 lua_pushlstring lets finalizers run, and they may call the function
    again, before it copies the bytes. */

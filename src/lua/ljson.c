@@ -132,6 +132,7 @@ static int l_json_decode(lua_State *L) {
 
 static void push_decode(lua_State *L, bool tolerant) {
   lua_createtable(L, 1, 0);
+  tc_lua_keep_buf(L);
   lua_pushboolean(L, tolerant);
   lua_pushcclosure(L, l_json_decode, 2);
 }

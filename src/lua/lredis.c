@@ -275,6 +275,7 @@ int luaopen_tokencache__redis(lua_State *L) {
   };
   luaL_newlib(L, functions);
   lua_createtable(L, 1, 0);
+  tc_lua_keep_buf(L);
   lua_pushcclosure(L, l_redis_format, 1);
   lua_setfield(L, -2, "format");
   return 1;
