@@ -1,0 +1,234 @@
+-- A log out with store, lock and provider played: how long it takes, what it sends, what it leaves.
+
+local keep_log = require "support.keep_log"
+local log = require "tokencache.log"
+local logins = require "support.logins"
+local merged = require "support.merged"
+local stages = require "support.stage"
+
+after_each(function() log.set_logger(nil) end)
+
+describe("a log out", function()
+  local REVOKE = "https://login.example/revoke"
+  local stage, flow, answers
+
+  --- What was sent to the provider, but for requests for tokens.
+  local function revoked()
+    local bodies = {}
+    for _, request in ipairs(stage.requests) do
+      if request.url == REVOKE then
+        assert.equal("POST", request.method)
+        bodies[#bodies + 1] = request.body
+      end
+    end
+    return table.concat(bodies, " ")
+  end
+
+  local function new_flow(options)
+    return stage:user_flow(merged({ provider = {
+      token_url = "https://login.example/token",
+      authorize_url = "https://login.example/authorize",
+      revocation_url = REVOKE,
+    } }, options))
+  end
+
+  before_each(function()
+    stage = stages.new { token_info = merged(logins.LOGIN, { expires_at = 5000 }), lock = true }
+    logins.rotate(stage)
+    answers = {}
+    local token = stage.on.request
+    stage.on.request = function(request)
+      if request.url ~= REVOKE then
+        return token(request)
+      end
+      local answer = table.remove(answers, 1) or { status = 200 }
+      return answer.status and answer, answer.status and nil or answer
+    end
+    flow = new_flow()
+  end)
+
+  local BOTH = "token=refresh-1&token_type_hint=refresh_token "
+    .. "token=old&token_type_hint=access_token"
+
+  it("revokes the refresh token first, then the access token, under the lock", function()
+    assert.same({ true }, { flow:log_out() })
+    assert.equal(BOTH, revoked())
+    assert.equal("load try_lock load request request load remove unlock", stage:acts())
+    assert.matches("^Basic ", stage.requests[1].headers.Authorization)
+    assert.is_nil(stage.stored)
+  end)
+
+  it("takes place here whatever the provider says, and tells the caller", function()
+    for kind, answer in pairs {
+      transient = { status = 503 }, config = { status = 401, body = '{"error":"invalid_client"}' },
+      denied = { status = 400, body = '{"error":"unsupported_token_type"}' },
+    } do
+      stage.stored = logins.LOGIN
+      answers = { answer }
+      local ok, err = flow:log_out()
+      assert.is_true(ok)
+      assert.equal(kind, err.kind)
+      assert.equal(answer.status, err.status)
+      assert.is_nil(stage.stored)
+    end
+    stage.stored, answers = logins.LOGIN, { { kind = "transient", message = "no connection" } }
+    local ok, err = flow:log_out()
+    assert.is_true(ok)
+    assert.equal("transient no connection", err.kind .. " " .. tostring(err))
+    assert.is_nil(stage.stored)
+  end)
+
+  it("removes what is here where the provider cannot revoke", function()
+    assert.same({ true }, { stage:user_flow():log_out() })
+    assert.is_nil(stage.stored)
+    assert.equal(0, #stage.requests)
+  end)
+
+  it("is of no matter where nobody is logged in", function()
+    stage.stored = nil
+    assert.same({ true }, { flow:log_out() })
+    assert.same({ true }, { flow:remove() })
+    assert.equal(0, #stage.requests)
+  end)
+
+  it("fails where the entry cannot be removed, and the provider has been told", function()
+    stage.on.remove = logins.fail
+    local ok, err = flow:log_out()
+    assert.is_nil(ok)
+    assert.equal("cache", err.kind)
+    assert.equal(BOTH, revoked())
+  end)
+
+  it("revokes what another process has renewed since this one did", function()
+    stage.now = 6000
+    assert.equal("access-1", flow:get_access_token())
+    stage.stored = merged(stage.stored, { access_token = "theirs", refresh_token = "refresh-9" })
+    assert.same({ true }, { flow:log_out() })
+    assert.equal("token=refresh-9&token_type_hint=refresh_token "
+      .. "token=theirs&token_type_hint=access_token", revoked())
+  end)
+
+  it("revokes the successor where the store has brought a spent token back", function()
+    stage.now = 6000
+    assert.equal("access-1", flow:get_access_token())
+    stage.stored = logins.LOGIN
+    assert.same({ true }, { flow:log_out() })
+    assert.matches("^token=refresh%-2&", revoked())
+  end)
+
+  it("waits for half of its time for the lock, and then does without", function()
+    stage.holder = {}
+    local logged = keep_log()
+    assert.same({ true }, { flow:log_out { timeout = 4 } })
+    local seconds = 0
+    for _, pause in ipairs(stage.slept) do
+      seconds = seconds + pause
+    end
+    assert.is_true(seconds > 1 and seconds <= 2, seconds)
+    assert.is_nil(stage.stored)
+    assert.same({}, logged)
+  end)
+
+  it("leaves a login that is made while it waits for the lock or for the provider", function()
+    local later = merged(logins.LOGIN, { access_token = "later", authorized_at = 5000 })
+    local function log_in()
+      stage.stored = later
+    end
+    stage.holder = {}
+    for _, method in ipairs { "remove", "log_out" } do
+      stage.stored, stage.on.sleep = logins.LOGIN, log_in
+      assert.same({ true }, { flow[method](flow) })
+      assert.same(later, stage.stored)
+      assert.equal("", revoked())
+    end
+    stage.on.sleep = nil
+    stage.stored, stage.on.request = logins.LOGIN, function()
+      log_in()
+      return { status = 200 }
+    end
+    assert.same({ true }, { flow:log_out() })
+    assert.same(later, stage.stored)
+    assert.equal(BOTH, revoked())
+  end)
+
+  it("leaves a login of the same second where it goes on when its time is over", function()
+    stage.now = 1000.7
+    local first = merged(logins.LOGIN, { authorized_at = 1000 })
+    local later = merged(first, { access_token = "later" })
+    for _, there in ipairs { first, later } do
+      stage.stored = first
+      stage.on.try_lock = function()
+        stage.monotonic, stage.stored = stage.monotonic + 60, there
+        return false
+      end
+      assert.same({ true }, { flow:remove() })
+      assert.equal(there == later and later or nil, stage.stored)
+    end
+  end)
+
+  it("takes a renewal by a program that keeps no time of the login for no login", function()
+    stage.holder = {}
+    stage.on.sleep = function()
+      stage.stored = { access_token = "theirs", refresh_token = "refresh-1", expires_at = 9000,
+        scope = "a b" }
+    end
+    assert.same({ true }, { flow:log_out() })
+    assert.is_nil(stage.stored)
+    assert.equal("token=refresh-1&token_type_hint=refresh_token "
+      .. "token=theirs&token_type_hint=access_token", revoked())
+  end)
+
+  it("takes no longer than it may, however slow the provider is, and keeps its lock", function()
+    stage.handler.extend_lock = function(_, handle, ttl)
+      return stage:play("extend_lock", handle, ttl)
+    end
+    local timeouts = {}
+    local answer = stage.on.request
+    stage.on.request = function(request)
+      timeouts[#timeouts + 1] = request.timeout
+      stage.monotonic = stage.monotonic + 3
+      return answer(request)
+    end
+    assert.same({ true }, { flow:log_out { timeout = 8 } })
+    assert.same({ 8, 5 }, timeouts)
+    assert.is_true(#stage.extended >= 2)
+    stage.stored, timeouts = logins.LOGIN, {}
+    local ok, err = flow:log_out { timeout = 3 }
+    assert.is_true(ok)
+    assert.equal("transient there was no time left to revoke the access token",
+      err.kind .. " " .. tostring(err))
+    assert.same({ 3 }, timeouts)
+  end)
+
+  it("says what is wrong with the call", function()
+    for _, method in ipairs { "log_out", "remove" } do
+      assert.error_matches(function() flow[method](flow, { timeout = 0 }) end,
+        method .. ": timeout must be a number above zero, not 0")
+      assert.error_matches(function() flow[method]() end,
+        method .. ": call it on a flow, with a colon")
+    end
+    stage.handler.remove_cached_token = nil
+    assert.error_matches(function() flow:log_out() end,
+      "log_out: the cache handler has no remove_cached_token")
+  end)
+
+  it("sends tokens to no address that others can listen at", function()
+    for url, problem in pairs {
+      ["http://login.example/revoke"] = "must be https, or http on a loopback address",
+      ["https://login.example/revoke#x"] = "must not have a fragment",
+      ["login.example"] = "provider: revocation_url: ",
+    } do
+      for _, name in ipairs { "user_flow", "flow" } do
+        local ok, err = pcall(stage[name], stage, { provider = {
+          token_url = "https://login.example/token",
+          authorize_url = "https://login.example/authorize", revocation_url = url } })
+        assert.is_false(ok)
+        assert.matches("revocation_url", err, 1, true)
+        assert.matches(problem, err, 1, true)
+      end
+    end
+    assert(new_flow { provider = { token_url = "https://login.example/token",
+      authorize_url = "https://login.example/authorize",
+      revocation_url = "http://127.0.0.1:8080/revoke" } })
+  end)
+end)
