@@ -49,4 +49,6 @@ local function use()
   browse()
 end
 
+use() -- what was not loaded for want of memory Lua 5.1 does not load again
+
 return use, use

@@ -8,8 +8,7 @@ local unix = require "support.unix"
 local SECRETS = { "hush-header", "hush-body", "hush-query", "hush-proxy" }
 
 describe("the curl transport", function()
-  local endpoint, transport
-  local messages = {}
+  local endpoint, transport, messages = nil, nil, {}
 
   setup(function()
     endpoint = fake_endpoint.start { tls = true }
