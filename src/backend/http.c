@@ -65,10 +65,32 @@ static size_t on_body(char *data, size_t size, size_t count, void *to) {
   return keep(http, &http->answer->body, TC_HTTP_BODY_LIMIT, data, size * count);
 }
 
+/* Reports whether a header names an encoding of the body that libcurl does not know, such as
+   "utf-8". It would refuse the body, in which there may be a new refresh token. */
+static bool names_unknown_encoding(tc_str header) {
+  static const char *const known[] = {"identity", "none", "gzip", "x-gzip",
+                                      "deflate",  "br",   "zstd"};
+  tc_str name = TC_STR("content-encoding:"), value = header;
+  if (header.len < name.len || strncasecmp(header.data, name.data, name.len) != 0) return false;
+  value.data += name.len;
+  value.len -= name.len;
+  value = tc_str_trim(value, TC_STR(" \t\r\n"));
+  if (memchr(value.data, ',', value.len) != NULL) return false; /* a list is libcurl's business */
+  for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+    if (strlen(known[i]) == value.len && strncasecmp(known[i], value.data, value.len) == 0) {
+      return false;
+    }
+  }
+  return value.len > 0;
+}
+
 static size_t on_header(char *data, size_t size, size_t count, void *to) {
   tc_http *http = to;
   tc_buf *headers = &http->answer->headers;
   size_t len = size * count;
+  if (names_unknown_encoding((tc_str){data, len})) {
+    (void)curl_easy_setopt(http->curl, CURLOPT_HTTP_CONTENT_DECODING, 0L);
+  }
   /* a status line: what came before belonged to an interim answer (RFC 9110 §15.2) */
   if (len > 5 && memcmp(data, "HTTP/", 5) == 0) {
     tc_buf_clear(headers);
@@ -234,6 +256,7 @@ static CURLcode set_request(tc_http *http, const tc_http_request *request) {
   CURL *curl = http->curl;
   CURLcode code = CURLE_OK;
   SET(CURLOPT_HTTPHEADER, http->headers);
+  SET(CURLOPT_HTTP_CONTENT_DECODING, 1L);
   SET(CURLOPT_TIMEOUT_MS, milliseconds(request->timeout));
   if (request->method == TC_HTTP_POST) {
     SET(CURLOPT_POST, 1L);

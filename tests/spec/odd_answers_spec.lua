@@ -92,6 +92,15 @@ describe("a login is renewed by an answer with", function()
     end)
   end
 
+  it("the name of an encoding that there is not", function()
+    for _, name in ipairs { "utf-8", "aws-chunked", " UTF8 " } do
+      local flow = new_flow()
+      endpoint:answer(200, answer_with '"a":1', { ["Content-Encoding"] = name })
+      assert.equal("new", flow:get_access_token())
+      assert.equal("refresh-2", in_file().refresh_token)
+    end
+  end)
+
   it("a byte order mark before it", function()
     endpoint:answer(200, "\239\187\191" .. answer_with '"x":1')
     assert.equal("new", new_flow():get_access_token())
