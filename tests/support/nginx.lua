@@ -69,6 +69,10 @@ local function root()
   return (path:gsub("\n$", ""))
 end
 
+--- What nginx says of ngx_lua's own mark for timers, which that leaves behind where a worker that
+--- is ending begins a renewal: it is no socket (docs/nginx.md). The second line follows the first.
+local NO_SOCKET, ITS_END = "open socket #%-2 left in connection", "%[alert%] %d+#%d+: aborting$"
+
 ---@class Nginx
 ---@field port integer
 ---@field directory string  its prefix
@@ -279,7 +283,7 @@ function nginx.start(settings)
     root = root(),
     directory = process.temporary_directory(),
     port = loopback.free_port(),
-    announced = {},
+    announced = { NO_SOCKET, ITS_END },
     checked = 0,
   }, Nginx)
   write_conf(self, settings)
