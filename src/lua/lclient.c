@@ -38,6 +38,20 @@ static void add_params(lua_State *L, tc_buf *params) {
   }
 }
 
+static bool flag(lua_State *L, const char *name) {
+  lua_getfield(L, 1, name);
+  bool is_set = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return is_set;
+}
+
+static double number(lua_State *L, const char *name) {
+  lua_getfield(L, 1, name);
+  double value = lua_tonumber(L, -1);
+  lua_pop(L, 1);
+  return value;
+}
+
 /* What the provider calls the grant; absent: as we do. */
 static tc_str grant_type(lua_State *L, const tc_grant *grant) {
   lua_pushliteral(L, "grant_types");
@@ -57,7 +71,7 @@ static int l_client_new(lua_State *L) {
   tc_error err = TC_ERROR_NONE;
   tc_client_config config = {0};
   luaL_checktype(L, 1, LUA_TTABLE);
-  luaL_checkstack(L, 20, NULL);
+  luaL_checkstack(L, 40, NULL);
   tc_client *client = lua_newuserdata(L, sizeof *client);
   *client = (tc_client){0};
   tc_lua_push_class(L, METATABLE, NULL, NULL);
@@ -78,20 +92,13 @@ static int l_client_new(lua_State *L) {
   config.client_secret = field(L, "client_secret");
   config.scope = field(L, "scope");
   config.scope_separator = field(L, "scope_separator");
-  lua_getfield(L, 1, "allow_insecure_http");
-  config.allow_insecure_http = lua_toboolean(L, -1);
-  lua_getfield(L, 1, "basic_is_raw");
-  config.basic_is_raw = lua_toboolean(L, -1);
-  lua_getfield(L, 1, "scope_on_refresh");
-  config.scope_on_refresh = lua_toboolean(L, -1);
-  lua_getfield(L, 1, "leeway");
-  config.leeway = lua_tonumber(L, -1);
-  lua_getfield(L, 1, "default_expires_in");
-  config.default_expires_in = lua_tonumber(L, -1);
-  lua_getfield(L, 1, "keeps_dead");
-  config.keeps_dead = lua_toboolean(L, -1);
-  lua_getfield(L, 1, "reuses");
-  config.reuses = lua_toboolean(L, -1);
+  config.allow_insecure_http = flag(L, "allow_insecure_http");
+  config.basic_is_raw = flag(L, "basic_is_raw");
+  config.scope_on_refresh = flag(L, "scope_on_refresh");
+  config.leeway = number(L, "leeway");
+  config.default_expires_in = number(L, "default_expires_in");
+  config.keeps_dead = flag(L, "keeps_dead");
+  config.reuses = flag(L, "reuses");
   if (params->failed || tc_client_init(client, &config, &err) == TC_ERR_NOMEM) {
     return luaL_error(L, "not enough memory");
   }
