@@ -148,8 +148,8 @@ end
 local function choose_auth_method(flow, metadata)
   local field, wanted = "token_endpoint_auth_methods_supported", flow.auth_method
   if wanted then
-    return wanted, wanted ~= "none" and missing(metadata, field, wanted)
-      and missing(metadata, field, wanted) .. ", which token_endpoint_auth_method names" or nil
+    local lack = wanted ~= "none" and missing(metadata, field, wanted)
+    return wanted, lack and lack .. ", which token_endpoint_auth_method names" or nil
   elseif not flow.has_secret then
     return "none"
   end

@@ -45,6 +45,8 @@ local mistakes = {
     "flow.authorization_code: redirect_uri: not a URL of the form https://host/path" },
   { function() code(with { redirect_uri = "com.example.app:/a\nb" }) end,
     "flow.authorization_code: redirect_uri: a blank or control character in the URL" },
+  { function() code(with { acr_values = { "a", 2 }, scope = "openid" }) end,
+    "flow.authorization_code: acr_values must be a list of strings" },
   { function() code(with { redirect_uri = {} }) end,
     "flow.authorization_code: redirect_uri must not be an empty list" },
   { function() code(with { redirect_uri = { "http://127.0.0.1:8888/", 8889 } }) end,

@@ -324,8 +324,8 @@ function actions.request(run, url, authorization, body, timeout, deadline, origi
   end
   request.spends, run.asked = origin and not flow.reuses, flow.io.monotonic()
   local response, err = endpoint.send(transport, request)
-  if run.flow.discovers
-    and discovery.has_moved(run.flow, url, response, err, request.deadline, run.lock) then
+  if flow.discovers
+    and discovery.has_moved(flow, url, response, err, request.deadline, run.lock) then
     return "failed", "transient", url .. " is not the token endpoint any more", true
   elseif not response then
     return "failed", err.kind, err.message, err.sent == false

@@ -48,9 +48,10 @@ end
 ---@return string? problem
 function redirect_uri.read(given, may_be_name)
   local texts = type(given) == "table" and given or { given }
-  local wrong = options.problem_of_strings("redirect_uri", texts)
-  if wrong or #texts == 0 then
-    return nil, wrong or "redirect_uri must not be an empty list"
+  if not options.is_list(texts, "string") then
+    return nil, "redirect_uri must be a list of strings"
+  elseif #texts == 0 then
+    return nil, "redirect_uri must not be an empty list"
   end
   local list = {}
   for i, text in ipairs(texts) do

@@ -92,10 +92,12 @@ end
 
 --- OpenID Connect's parameters of a login by redirect.
 local function take_openid(self, checked)
-  self.max_age, self.acr_values = checked.max_age, checked.acr_values
-  if type(self.acr_values) == "table" then
-    self.acr_values = table.concat(self.acr_values, " ")
+  local values = checked.acr_values
+  if type(values) == "table" and not options.is_list(values, "string") then
+    return "acr_values must be a list of strings"
   end
+  self.max_age = checked.max_age
+  self.acr_values = type(values) == "table" and table.concat(values, " ") or values
   if (self.max_age or self.acr_values) and not self.openid then
     return "max_age and acr_values need the scope openid, and the provider's issuer"
   end

@@ -180,20 +180,6 @@ function options.argument(where, name, value, wanted)
   end
 end
 
---- What is wrong with a list that must hold strings and nothing else.
----@param name string
----@param list table
----@return string?
-function options.problem_of_strings(name, list)
-  local count = 0
-  for _ in pairs(list) do
-    count = count + 1
-    if type(list[count]) ~= "string" then
-      return name .. " must be a list of strings"
-    end
-  end
-end
-
 --- What is wrong with an object that must have these methods, if anything.
 ---@param object table|userdata
 ---@param methods string[]
