@@ -60,7 +60,10 @@ local faults = {
   memcached = { {
     name = "that is frozen",
     fail = function() real.memcached.child:freeze() end,
-    mend = function() real.memcached.child:signal("CONT") end,
+    mend = function()
+      real.memcached.child:signal("CONT")
+      real.memcached:ask "version" -- what it was asked while it was frozen comes first
+    end,
     is_unreadable = true,
   } },
 }
