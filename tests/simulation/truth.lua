@@ -76,12 +76,16 @@ function Truth.on_release(task, handle)
   end
 end
 
---- The process has been told whether it holds the lock.
+--- The process has been told whether it holds the lock. A call that holds it waits for it no more:
+--- it may have taken over that of its process's debt.
 ---@param now number
 function Truth.on_asked(now, task, handle, held)
   local lock = task.process.locks[handle.name]
   if lock and lock.serial == handle.serial and held ~= nil then
     lock.asked_at = now
+    if held and task.call then
+      task.call.told = nil
+    end
     lock.is_known_lost = lock.is_known_lost or held == false
   end
 end
