@@ -1,8 +1,11 @@
 -- Who owes a token to the store keeps the account's lock, and the lock says so: another process
 -- that waits for it in vain learns the reason.
 
+local log = require "tokencache.log"
+local logins = require "support.logins"
 local process = require "support.process"
 local real_stores = require "support.real_stores"
+local stages = require "support.stage"
 
 local compile = loadstring or load -- luacheck: ignore 113
 
@@ -123,6 +126,24 @@ for name, code in pairs(kinds) do
     handler:unlock(handle, guard)
   end)
 end
+
+it("a lock is let go of where the token is saved while the lock is being kept #once", function()
+  local stage = stages.new { lock = "extendable", token_info = logins.LOGIN }
+  finally(function() log.set_logger(nil) end)
+  logins.rotate(stage)
+  stage.on.save = function(info)
+    stage.stored = info
+    return nil, "the reply was lost"
+  end
+  stage.handler.keep_lock = function()
+    assert.equal("access-1", stage.account:get_access_token()) -- another coroutine's call
+    return true
+  end
+  stage.account = stage:user_flow()
+  assert.equal("access-1", stage.account:get_access_token())
+  assert.is_nil(stage.holder)
+  assert.equal(0, stage.io.process.owing)
+end)
 
 it("a busy lock without a debt is waited for up to the deadline #c", function()
   for _, code in pairs(kinds) do

@@ -167,11 +167,14 @@ function payment.return_lock(state, held)
   local owed = state.owed
   if not held or not held.handle then
     return
-  elseif owed and not owed.lock and debt.can_be_lost(owed) then
-    held:keep(not owed.account.flow.io.after and LONGEST_PAUSE or nil)
+  elseif not owed or owed.lock or not debt.can_be_lost(owed) then
+    return held:release()
+  end
+  held:keep(not owed.account.flow.io.after and LONGEST_PAUSE or nil)
+  if state.owed == owed and not owed.lock then
     owed.lock = held
-  else
-    held:release()
+  else -- another coroutine has paid it meanwhile
+    payment.return_lock(state, held)
   end
 end
 
