@@ -202,6 +202,21 @@ describe("a login whose key a function tells", function()
     assert.is_nil(table.concat(logged, "\n"):find("warning", 1, true))
   end)
 
+  it("is not given up to the login before by a clock that was put back, while it waits", function()
+    local logged, handle = keep_log(), store:try_lock("anna", 1000)
+    logins.rotate(stage, { access_token = "new" })
+    local cache = tokencache.cache.from_store(store, "anna")
+    assert(cache:save_token_to_cache(logins.LOGIN))
+    stage.now, stage.on.sleep = 400, function() -- the former login was at 500
+      stage.on.sleep = nil
+      assert.equal("new", flow:account("anna"):get_access_token())
+      store:unlock(handle)
+    end
+    assert.equal("new", assert(exchange(anna)).access_token)
+    assert.equal("new", assert(cache:get_cached_token()).access_token)
+    assert.same({}, logged)
+  end)
+
   it("takes the place of who was logged in there before, and of what is owed there", function()
     local broken = true
     local set, replace = store.set, store.replace

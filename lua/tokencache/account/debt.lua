@@ -12,6 +12,8 @@ local token_info = require "tokencache.token_info"
 
 local debt = {}
 
+local LATE = 5 -- seconds: a login that has waited for longer may not be the newest word
+
 ---@class tokencache.Debt
 ---@field info tokencache.TokenInfo  the token that is owed
 ---@field read? tokencache.TokenInfo what it replaces: the entry as this run read it; nil: none
@@ -134,6 +136,14 @@ function debt.note_mark(owed)
   end
 end
 
+--- Whether it is a login that has just come: whatever is there gives way. Clocks of machines differ
+--- by some seconds, so the times of logins are compared only where it has been kept waiting.
+---@param owed tokencache.Debt
+---@return boolean
+function debt.is_new_login(owed)
+  return owed.is_login and owed.tries == 0 and owed.account.flow.now() - owed.came_at <= LATE
+end
+
 --- Whether the debt still is the newest word of the account, beside what the store holds now. A
 --- miss is no word: stores lose entries; who logs out leaves a mark. Nor is a token that was spent:
 --- it may have been read a while ago.
@@ -143,7 +153,8 @@ local function stands(owed, state, info)
   if not info then
     local is_out, err = is_logged_out(owed)
     return not is_out, err
-  elseif is_same_token(owed.read, info) or shared.replaces(owed, info) then
+  elseif is_same_token(owed.read, info) or shared.replaces(owed, info)
+    or debt.is_new_login(owed) and not shared.was_taken(owed) then
     return true
   elseif owed.is_login then
     local theirs, ours = tonumber(info.authorized_at), tonumber(owed.info.authorized_at)

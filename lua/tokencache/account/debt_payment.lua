@@ -15,7 +15,6 @@ local AT_ONCE = 4        -- attempts that do not wait: the first, and the next t
 local LONGEST_PAUSE = 60 -- seconds between two attempts; the first pause is one, then doubled
 local LOCK_LIFE = 3      -- seconds for an attempt, where the lock cannot be extended
 local LATECOMERS = 3     -- times that the entry may change under an attempt
-local LATE = 5           -- seconds: a login that has waited for longer may not be the newest word
 
 local function note_failure(owed, err)
   if observer.on then
@@ -27,12 +26,6 @@ local function note_failure(owed, err)
   shared.warn_of_absence(owed)
   log.repeated("error", "save: " .. tostring(err), "the token could not be saved; it is kept in "
     .. "memory, and the save is tried again: ", err)
-end
-
---- Whether it is a login that has just come: whatever is there gives way. Clocks of machines differ
---- by some seconds, so the times of logins are compared only where it has been kept waiting.
-local function is_new(owed)
-  return owed.is_login and owed.tries == 0 and owed.account.flow.now() - owed.came_at <= LATE
 end
 
 --- Reads what the token is to be saved over, and looks whether it still counts beside that.
@@ -98,7 +91,7 @@ end
 ---@return boolean     it is owed no longer
 ---@return table? read { info, err, entry }: what is there, where that was looked up
 function payment.attempt(state, owed, held, is_read)
-  local overwrites = is_new(owed)
+  local overwrites = debt.is_new_login(owed)
   owed.tries, owed.is_being_saved = owed.tries + 1, false -- the last one may have raised
   local began = observer.on and owed.account.flow.io.monotonic()
   local must_look, outcome, read = not is_ready(owed, overwrites, is_read), nil, nil
