@@ -33,8 +33,8 @@ for name, new_store in pairs(real.new) do
   end
 end
 
---- The same store, which takes nothing new while the switch is on, and cannot be read while its
---- `read_on` is.
+--- The same store, which takes nothing new while the switch is on, cannot be read while its
+--- `read_on` is, and takes no marks of log outs while its `marks_on` is.
 local function over_switch(new_store, switch)
   return function()
     local store = new_store()
@@ -56,7 +56,14 @@ local function over_switch(new_store, switch)
       end
       return store:get(...)
     end
-    return setmetatable({ get = get, set = saves_by "set", replace = saves_by "replace",
+    local save = saves_by "set"
+    local function set(_, key, ...)
+      if switch.marks_on and key:find("tokencache-mark", 1, true) then
+        return nil, "this process may not write marks"
+      end
+      return save(_, key, ...)
+    end
+    return setmetatable({ get = get, set = set, replace = saves_by "replace",
       identity = identity }, { __index = store })
   end
 end
@@ -161,6 +168,20 @@ for _, backend in ipairs(backends) do
       local token, err = there:account():get_access_token()
       assert.is_nil(token)
       assert.equal("reauthorize", err.kind, tostring(err))
+    end)
+
+    it("a log out that could not be noted says so, and the next one is", function()
+      here:log_in()
+      switch.marks_on = true
+      local ok, err = here:account():log_out()
+      switch.marks_on = false
+      assert.is_true(ok)
+      assert.equal("cache", err.kind)
+      assert.matches("log out again: .*this process may not write marks", tostring(err))
+      expect_logged_out(here)
+      assert.is_nil(here:handler():get_mark())
+      assert.same({ true }, { here:account():remove() })
+      assert.matches("^out %d", here:handler():get_mark())
     end)
 
     it("what this process owes is dropped by its own log out", function()

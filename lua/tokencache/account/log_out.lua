@@ -20,14 +20,19 @@ local LATECOMERS = 3    -- times that the entry may change while it is removed
 
 local RULES = { timeout = { "number>0" } }
 
-local function leave_mark(account)
+--- Where that fails, the next log out tries again, though it may find no login any more.
+---@return tokencache.Error? err  it failed
+local function leave_mark(account, state)
   local handler = account.handler
   if not handler.set_mark then
     return
   end
   local ok, err = handler:set_mark(("out %.3f"):format(account.flow.now()), MARK_LIFE)
-  if errors.has_failed(ok, err) then
-    log.warning("the log out could not be noted: ", errors.wrap("cache", err or "it failed"))
+  state.unmarked = errors.has_failed(ok, err) or nil
+  if state.unmarked then
+    return errors.new("cache", "the login is removed, but that could not be noted for processes "
+      .. "which still owe the cache a token of it; log out again: "
+      .. tostring(errors.wrap("cache", err or "set_mark returned false")))
   end
 end
 
@@ -108,7 +113,7 @@ end
 ---@param out tokencache.LogOut
 ---@param held? tokencache.Lock
 ---@return boolean? removed  as for remove
----@return any err  beside true: the provider could not be told
+---@return any err  beside true: the provider, or who owes a token, could not be told
 local function end_login(out, held)
   local account, state = out.account, out.state
   local refused
@@ -121,10 +126,10 @@ local function end_login(out, held)
       refused = revocation(account.flow, info, out.deadline - account.flow.io.monotonic(), held)
     end
   end
-  local owed = state.owed
-  if out.before or out.unread or not held then -- else nobody owes a token: who does keeps the lock
-    leave_mark(account)
-  end
+  local owed, unmarked = state.owed, nil
+  if out.before or out.unread or state.unmarked or not held then
+    unmarked = leave_mark(account, state)
+  end -- else nobody owes a token: who does keeps the lock
   local removed, err = remove(out)
   if not removed then -- what is owed belongs to the login that is still there
     return removed, err
@@ -133,7 +138,7 @@ local function end_login(out, held)
     shared.drop_debt(state.id)
   end
   spent.forget(state)
-  return true, refused
+  return true, refused or unmarked
 end
 
 ---@param out tokencache.LogOut

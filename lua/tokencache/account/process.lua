@@ -19,6 +19,7 @@ local MOST_ACCOUNTS = 10000
 ---@field dead? table         digests of those that the provider knows no longer: { has, order }
 ---@field failure? { err: tokencache.Error, at: number, who: string }  `at`: monotonic seconds
 ---@field waiter? tokencache.Waiter  of those who wait for the lock
+---@field unmarked? boolean   the last log out could not leave its mark
 ---@field watched? boolean    a timer looks after what another worker owes
 
 ---@class tokencache.Process
