@@ -170,7 +170,7 @@ local function log_out(world, task, key, method)
   if ok and account.is_clear then
     for i = 1, count do
       local family = account.families[i]
-      if call.has_marked or family.was_saved then
+      if call.has_marked or family.was_saved and not account.lacks_mark then
         family.logged_out_at = family.logged_out_at or world.now
       else -- nobody there knew of the login, which may still be saved, or not
         table.insert(family.excuses, "it was logged out where it was not known")

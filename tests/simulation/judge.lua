@@ -57,7 +57,8 @@ local function check_token(world, call, token)
     and not was_stopped(call, access) then
     world:fail("an expired token is returned")
   elseif not world.has_jumped and family.logged_out_at and family.logged_out_at < call.started
-    and world.store.kind.replace and not call.store_failed and not call.is_given then
+    and world.store.kind.replace and not call.store_failed and not call.is_given
+    and not family.has_escaped then
     world:fail("a token is returned of a login that was logged out")
   end
 end

@@ -111,7 +111,21 @@ function Truth.on_store_failure(task, method, key, fate)
   local account = task.process.world.accounts[key:match("^tokencache%-mark:(.*)$")]
   if account and method == "get" then
     account.mark_is_unread = true
+  elseif account and fate == "before" then
+    account.lacks_mark = true
   end
+end
+
+--- A log out that cannot have the lock does not keep others from saving a login that they owe, and
+--- whose marks they have looked at just before.
+local function note_first_save(self, account, family)
+  local marked_at = account and account.marked_apart_at
+  local looked_at = self.world.current.looked_at
+  if not family.was_saved and marked_at and looked_at and looked_at < marked_at then
+    family.has_escaped = true
+    self.world:note("  excuse", "login", family.id, "was saved amid a log out without the lock")
+  end
+  family.was_saved = true
 end
 
 --- Whoever logged in last counts: what was renewed of the login before is not saved over that. A
@@ -120,10 +134,12 @@ function Truth:on_put(key, bytes)
   local world = self.world
   local tokens, call = world.provider.refresh, world.current.call
   local before, token = tokens[world.store:refresh_token_at(key)], tokens[bytes:match("rt%-%d+")]
-  if call and key:find("^tokencache%-mark:") then
-    call.has_marked = true
+  local account = world.accounts[token and key or key:match("^tokencache%-mark:(.*)$")]
+  if call and account and not token then
+    call.has_marked, account.lacks_mark = true, nil
+    account.marked_apart_at = not is_in_force(self, call.lock) and world.now or nil
   elseif token then
-    token.family.was_saved = true
+    note_first_save(self, account, token.family)
   end
   local lock = call and call.lock
   if token and token.spent and not world.store.kind.replace and lock
@@ -300,7 +316,7 @@ function Truth:on_answer(request)
       new.is_given = call and call.is_given -- the caller has brought that login
     end
     if request.token and request.new ~= request.refresh then
-      request.delivered = true
+      request.delivered_at = world.now
       remember_spent(process, request.token)
     end
   elseif request.refresh then
@@ -318,6 +334,12 @@ local function lock_of_debt(self, spender, family)
   return is_owed and spender.process.locks[family.account] or nil
 end
 
+--- Whether the sender took its lock after the successor had come, and so could be told of it.
+local function was_told(request, spender)
+  local since = spender.delivered_at
+  return since ~= nil and request.lock ~= nil and request.lock.granted > since
+end
+
 --- A spent token has come again, and its login is over.
 function Truth:on_replay(token, request)
   local spender, world = token.spent.request, self.world
@@ -331,16 +353,17 @@ function Truth:on_replay(token, request)
     excuse(self, family, "there are no locks")
   elseif self.restored_at and self.restored_at >= spender.looked_at then
     excuse(self, family, "the store went back")
-  elseif not spender.delivered and (spender.lost or spender.process.is_dead
+  elseif not spender.delivered_at and (spender.lost or spender.process.is_dead
     or spender.task.gone) then
     excuse(self, family, "the answer was lost")
   elseif request.task.call and request.task.call.is_given then
     excuse(self, family, "the caller brought an old token")
   elseif request.lost then
     excuse(self, family, "a request came late, when nobody waited for its answer")
-  elseif request.process.is_worker and nginx.keeps(world, spender.process, family.newest) then
+  elseif request.process.is_worker and was_told(request, spender)
+    and nginx.keeps(world, spender.process, family.newest) then
     world:fail("a worker sends a spent refresh token although another has told it of the next one")
-  elseif lock_excused(spender.lock, spender.delivered)
+  elseif lock_excused(spender.lock, spender.delivered_at ~= nil)
     or lock_excused(lock_of_debt(self, spender, family), true) then
     excuse(self, family, "the lock of who spent it ended")
   elseif lock_excused(request.lock, false) then
