@@ -273,11 +273,11 @@ local function met_nobody(response, err)
 end
 
 --- Notes what came of a request to an endpoint that was discovered.
----@param flow tokencache.Flow
+---@param flow tokencache.Flow  with an issuer
 ---@param response? tokencache.HttpResponse
 ---@param err? tokencache.Error
 function discovery.note(flow, response, err)
-  local source = flow.issuer and met_nobody(response, err) and source_of(flow)
+  local source = met_nobody(response, err) and source_of(flow)
   if source then
     document.expire(flow, source)
   end

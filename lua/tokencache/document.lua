@@ -135,7 +135,7 @@ local function fetch_from(flow, source, url, deadline, held)
   if timeout <= 0 then
     return nil, errors.new("timeout", url .. ": no time was left to ask for it")
   end
-  local response, err = endpoint.get(flow.transport, url, timeout, deadline, held)
+  local response, err = endpoint.get(flow, url, timeout, deadline, held)
   if not response then
     return nil, errors.new(err.kind, url .. " could not be had: " .. err.message)
   end

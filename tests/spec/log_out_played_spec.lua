@@ -195,7 +195,7 @@ describe("a log out", function()
     stage.stored, timeouts = logins.LOGIN, {}
     local ok, err = flow:log_out { timeout = 3 }
     assert.is_true(ok)
-    assert.equal("transient there was no time left to revoke the access token",
+    assert.equal("timeout there was no time left to ask https://login.example/revoke",
       err.kind .. " " .. tostring(err))
     assert.same({ 3 }, timeouts)
   end)

@@ -50,6 +50,19 @@ describe("headers", function()
     assert.equal("my program/1", stage.requests[2].headers["User-Agent"])
   end)
 
+  it("are sent where documents and users are asked about, too", function()
+    local issuer = "https://login.example"
+    stage.on.request = function(request)
+      return stages.answer(request.url == issuer .. "/me" and { sub = "alice" } or { issuer = issuer,
+        token_endpoint = URLS.token_url, userinfo_endpoint = issuer .. "/me" })
+    end
+    stage.stored = { access_token = "a", client_id = stages.CLIENT_ID }
+    assert.same({ sub = "alice" }, stage:user_flow { provider = { issuer = issuer,
+      headers = { ["User-Agent"] = "my program/1" } } }:userinfo())
+    assert.same({ "my program/1", "my program/1" }, { stage.requests[1].headers["User-Agent"],
+      stage.requests[2].headers["User-Agent"] })
+  end)
+
   it("arrive", function()
     local endpoint = fake_endpoint.start()
     assert(tokencache.flow.client_credentials { client_id = "c", client_secret = "s", proxy = "",

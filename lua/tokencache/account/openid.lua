@@ -143,7 +143,7 @@ function openid.userinfo(account, seconds)
     if not info then
       return nil, err
     end
-    response, err = endpoint.get(flow.transport, url, deadline - flow.io.monotonic(), deadline, nil,
+    response, err = endpoint.get(flow, url, deadline - flow.io.monotonic(), deadline, nil,
       "Bearer " .. info.access_token)
     if not response then
       return nil, err

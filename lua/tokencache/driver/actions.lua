@@ -306,8 +306,7 @@ function actions.request(run, url, authorization, body, timeout, deadline, origi
   if key_error then
     return "failed", key_error.kind, key_error.message, true
   end
-  local request = endpoint.request(url, authorization, body, timeout, deadline,
-    flow.headers and flow.headers())
+  local request = endpoint.request(flow, url, authorization, body, timeout, deadline)
   local problem = quirks.change(flow, request)
   if problem then
     return "failed", "config", problem, true

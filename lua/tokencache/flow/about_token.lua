@@ -2,6 +2,7 @@
 
 local endpoint = require "tokencache.transport.endpoint"
 local errors = require "tokencache.error"
+local post = require "tokencache.flow.post"
 
 local about_token = {}
 
@@ -14,27 +15,13 @@ about_token.rules = {
   timeout = { "number>0" },
 }
 
---- Asks, authenticated as the client.
 ---@param what string  for messages: "revoke the token"
 ---@param held? tokencache.Lock  it lasts meanwhile
 ---@return tokencache.HttpResponse?
 ---@return tokencache.Error?
 local function ask(flow, url, what, token, hint, deadline, held)
-  local timeout = deadline - flow.io.monotonic()
-  if timeout <= 0 then
-    return nil, errors.new("transient", "there was no time left to " .. what)
-  end
-  local body, authorization = flow.client:request { "token", token,
-    hint and "token_type_hint", hint }
-  local request = endpoint.request(url, authorization, body, timeout, deadline,
-    flow.headers and flow.headers())
-  if held then
-    held:cover(flow.transport, request)
-  end
-  local response, err = endpoint.send(flow.transport, request)
-  if flow.issuer then
-    require("tokencache.discovery").note(flow, response, err)
-  end
+  local response, err = post(flow, url, { "token", token, hint and "token_type_hint", hint },
+    deadline, held)
   if response and response.status ~= 200 then
     return nil, endpoint.refusal("the provider did not " .. what, response)
   end

@@ -4,6 +4,7 @@
 local core = require "tokencache._core"
 local endpoint = require "tokencache.transport.endpoint"
 local errors = require "tokencache.error"
+local post = require "tokencache.flow.post"
 local quirks = require "tokencache.quirks"
 
 local device = {}
@@ -30,32 +31,6 @@ local INTERVAL, SLOWER = 5, 5 -- seconds; RFC 8628 §3.2, §3.5
 local LIFETIME = 600 -- seconds of a code whose answer does not tell
 local LONGEST_PAUSE = 60 -- seconds, while the provider cannot be reached
 local CTRL_C = 0.2 -- seconds; so often it is looked after
-
---- Sends a form. What the error says repeats no secret of it.
----@return tokencache.HttpResponse?
----@return tokencache.Error?
----@return string body  that was sent
-local function post(flow, url, params, has_token_params, deadline)
-  local body, authorization = flow.client:request(params, has_token_params)
-  local timeout = deadline - flow.io.monotonic()
-  if timeout <= 0 then
-    return nil, errors.new("timeout", "there was no time left to ask " .. url), body
-  end
-  local request = endpoint.request(url, authorization, body, timeout, deadline,
-    flow.headers and flow.headers())
-  local problem = has_token_params and quirks.change(flow, request)
-  if problem then
-    return nil, errors.new("config", problem), body
-  end
-  local response, err = endpoint.send(flow.transport, request)
-  if flow.issuer then
-    require("tokencache.discovery").note(flow, response, err)
-  end
-  if response then
-    return response, nil, body
-  end
-  return nil, errors.new(err.kind, flow.client:hide(err.message, body)), body
-end
 
 --- RFC 6749 §5.2, RFC 8628 §3.2
 local REMEDIES = {
@@ -135,7 +110,7 @@ function device.begin(flow, deadline)
     params[#params + 1] = scope
   end
   local response, body
-  response, err, body = post(flow, url, params, false, deadline)
+  response, err, body = post(flow, url, params, deadline)
   if not response then
     return nil, err
   end
@@ -215,7 +190,7 @@ function device.ask(flow, login)
   local response, body
   local grant = flow.grant_types[device.GRANT] or device.GRANT
   response, err, body = post(flow, url,
-    { "grant_type", grant, "device_code", login.device_code }, true, now + flow.request_time)
+    { "grant_type", grant, "device_code", login.device_code }, now + flow.request_time, nil, true)
   if not response then
     return nil, after_failure(flow, login, err)
   end

@@ -7,30 +7,32 @@ local endpoint = {}
 
 local json -- loaded at the first answer
 
+--- A request to a provider, with the headers that it wants over ours.
+---@param flow tokencache.Flow
+---@param headers table<string, string>
+---@return tokencache.HttpRequest
+local function new_request(flow, method, url, timeout, deadline, headers)
+  for name, value in pairs(flow.headers and flow.headers() or {}) do
+    headers[name] = value
+  end
+  return { method = method, url = url, headers = headers, timeout = timeout, deadline = deadline }
+end
+
+---@param flow tokencache.Flow
 ---@param url string
 ---@param authorization? string  the header's value
 ---@param body string            form-encoded
 ---@param timeout number         seconds from now
 ---@param deadline number        monotonic seconds
----@param more? table<string, string>  headers that the provider wants
 ---@return tokencache.HttpRequest
-function endpoint.request(url, authorization, body, timeout, deadline, more)
-  local headers = {
+function endpoint.request(flow, url, authorization, body, timeout, deadline)
+  local request = new_request(flow, "POST", url, timeout, deadline, {
     Accept = "application/json",
     ["Content-Type"] = "application/x-www-form-urlencoded",
     Authorization = authorization,
-  }
-  for name, value in pairs(more or {}) do
-    headers[name] = value
-  end
-  return {
-    method = "POST",
-    url = url,
-    headers = headers,
-    body = body,
-    timeout = timeout,
-    deadline = deadline,
-  }
+  })
+  request.body = body
+  return request
 end
 
 local NO_RESPONSE = "the transport must return { status =, headers =, body = }, or nil and an "
@@ -58,7 +60,7 @@ function endpoint.send(transport, request)
 end
 
 --- Asks for a document.
----@param transport tokencache.Transport
+---@param flow tokencache.Flow
 ---@param url string
 ---@param timeout number  seconds from now
 ---@param deadline number monotonic seconds
@@ -66,13 +68,13 @@ end
 ---@param authorization? string  the header's value
 ---@return tokencache.HttpResponse?
 ---@return tokencache.Error?
-function endpoint.get(transport, url, timeout, deadline, held, authorization)
-  local request = { method = "GET", url = url, timeout = timeout, deadline = deadline,
-    headers = { Accept = "application/json", Authorization = authorization } }
+function endpoint.get(flow, url, timeout, deadline, held, authorization)
+  local request = new_request(flow, "GET", url, timeout, deadline,
+    { Accept = "application/json", Authorization = authorization })
   if held then
-    held:cover(transport, request)
+    held:cover(flow.transport, request)
   end
-  return endpoint.send(transport, request)
+  return endpoint.send(flow.transport, request)
 end
 
 --- The object in the answer; nil: there is none.
