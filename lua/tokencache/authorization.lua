@@ -152,7 +152,8 @@ function authorization.read(flow, auth, text)
     return nil, err
   end
   local response
-  response, err = core.read_callback(text, auth.state, flow.issuer, iss_is_optional)
+  local issuer = not flow.id_token_issuer and flow.issuer or nil -- else iss might be either
+  response, err = core.read_callback(text, auth.state, issuer, iss_is_optional)
   if not response then
     return nil, err
   end

@@ -50,11 +50,11 @@ local function strings_of(list)
   return strings
 end
 
-local function reader_of(issuer)
+local function reader_of(issuer, other)
   return function(object)
     if type(object.issuer) ~= "string" then
       return nil, "names no issuer"
-    elseif object.issuer ~= issuer then
+    elseif object.issuer ~= issuer and object.issuer ~= other then
       return nil, "is the document of another issuer, " .. shown(object.issuer)
     end
     local metadata = { issuer = issuer, authorization_response_iss_parameter_supported =
@@ -102,7 +102,8 @@ local function source_of(flow)
     if problem then
       return nil, errors.new("config", problem)
     end
-    source = { name = "metadata of " .. issuer, urls = urls_of(issuer), read = reader_of(issuer),
+    source = { name = "metadata of " .. issuer, urls = urls_of(issuer),
+      read = reader_of(issuer, flow.id_token_issuer),
       remedy = "check issuer in provider, or give the endpoints there: authorize_url, token_url" }
     flow.metadata_source = source
   end

@@ -3,6 +3,7 @@
 
 local core = require "tokencache._core"
 local crypto = require "tokencache.crypto"
+local is_uuid = require "tokencache.util.is_uuid"
 local json = require "tokencache.json"
 
 local id_token = {}
@@ -70,6 +71,15 @@ local function problem_of_header(header)
   end
 end
 
+--- Reports whether the token says that this is its issuer. Microsoft's name {tenantid} in their
+--- place where there are many, and the token names its own (tid).
+local function is_of(issuer, claims)
+  if is_uuid(claims.tid) then
+    issuer = issuer:gsub("{tenantid}", claims.tid)
+  end
+  return claims.iss == issuer and not issuer:find("{tenantid}", 1, true)
+end
+
 --- Reports whether a key of the provider's may have made the signature (RFC 7517 §4).
 local function suits(key, header, wanted)
   return type(key) == "table" and key.kty == wanted.kty and key.crv == wanted.crv
@@ -90,8 +100,13 @@ local function check_signature(jws, keys)
   local problem
   for _, key in ipairs(keys) do
     if suits(key, header, wanted) then
-      local fits, err = crypto.verify(header.alg, number_of(key, wanted[1]),
-        number_of(key, wanted[2]), jws.input, jws.signature)
+      local fits, err
+      if type(key.issuer) == "string" and not is_of(key.issuer, jws.claims) then
+        err = "it is signed by the key of another issuer" -- which Microsoft's keys name
+      else
+        fits, err = crypto.verify(header.alg, number_of(key, wanted[1]),
+          number_of(key, wanted[2]), jws.input, jws.signature)
+      end
       if fits then
         return true
       end
@@ -123,7 +138,7 @@ function id_token.verify(text, keys)
 end
 
 ---@class tokencache.IdTokenExpectation
----@field issuer string
+---@field issuer string          {tenantid} in it stands for the claim tid
 ---@field client_id string
 ---@field now number             Unix seconds
 ---@field access_token? string   that came with it
@@ -184,7 +199,7 @@ end
 ---@return string?
 function id_token.problem_of_claims(claims, expected)
   local audience, client_id = claims.aud, expected.client_id
-  if claims.iss ~= expected.issuer then
+  if not is_of(expected.issuer, claims) then
     return "its iss is not " .. expected.issuer
   elseif type(claims.sub) ~= "string" or claims.sub == "" then
     return "it names no user (sub)"

@@ -24,6 +24,8 @@ local provider = {}
 ---@field authorize_params? table<string, string|string[]>  sent with each authorization request
 ---@field issuer? string         what is not given is found by it (RFC 8414); checked in responses
 ---                              (RFC 9207)
+---@field id_token_issuer? string  the iss of its ID tokens where that is not `issuer`; {tenantid}
+---                              in it stands for the token's tid, a UUID
 ---@field authorization_response_iss_parameter_supported? boolean  false: a response without iss
 ---                              passes (RFC 9207 §2.3)
 ---@field allow_insecure_http? boolean  true: http will do for its URLs, also to other machines:
@@ -59,6 +61,7 @@ provider.rules = {
   token_params = { "table" },
   authorize_params = { "table" },
   issuer = { "string" },
+  id_token_issuer = { "string" },
   authorization_response_iss_parameter_supported = { "boolean" },
   allow_insecure_http = { "boolean" },
   headers = { "table" },

@@ -99,6 +99,17 @@ describe("a flow", function()
     end
   end)
 
+  it("of many tenants takes the document that names the issuer of their ID tokens", function()
+    local template = ISSUER .. "/{tenantid}"
+    for named, other in pairs { [template] = true, [ISSUER .. "/another"] = false } do
+      local stage = new_stage(new_provider { issuer = named })
+      local token, err = stage:flow { provider = { issuer = ISSUER, id_token_issuer = template } }
+        :get_access_token()
+      assert.equal(other, token ~= nil)
+      assert.equal(other and "" or "config", err and err.kind or "")
+    end
+  end)
+
   it("sends nothing to an address that is not safe, or not there", function()
     for endpoint, problem in pairs { [ISSUER .. "/t#a"] = "a fragment",
       ["http://login.example/token"] = "must be https",

@@ -5,6 +5,7 @@ local crypto = require "tokencache.crypto"
 local id_tokens = require "support.id_tokens"
 local json = require "tokencache.json"
 local stages = require "support.stage"
+local tokencache = require "tokencache"
 
 local NOW = 1760000000
 local ISSUER = "https://login.example"
@@ -161,6 +162,37 @@ local TIMES = { -- with max_age = 600
     "it does not say when the user has logged in (auth_time), which max_age asks for"),
 }
 
+local TENANT, OTHER = "72f988bf-86f1-41af-91ab-2d7cd011db47", "9188040d-6c67-4c5b-b112-36a304b66dad"
+
+local function of_tenant(tenant)
+  return "https://login.microsoftonline.com/" .. tenant .. "/v2.0"
+end
+
+local NOT_TENANT = "its iss is not " .. of_tenant "{tenantid}"
+
+local TENANTS = { -- with Microsoft's preset
+  ["of a tenant"] = with_claims { iss = of_tenant(TENANT), tid = TENANT },
+  ["of another tenant"] = with_claims { iss = of_tenant(OTHER), tid = OTHER },
+  ["of no tenant"] = with_claims({ iss = of_tenant(TENANT) }, NOT_TENANT),
+  ["of another tenant than it says"] =
+    with_claims({ iss = of_tenant(TENANT), tid = OTHER }, NOT_TENANT),
+  ["of the tenant's name for all"] =
+    with_claims({ iss = of_tenant "{tenantid}", tid = "{tenantid}" }, NOT_TENANT),
+  ["of the name for all"] = with_claims({ iss = of_tenant "{tenantid}" }, NOT_TENANT),
+  ["of the name for all, and a tenant"] =
+    with_claims({ iss = of_tenant "{tenantid}", tid = TENANT }, NOT_TENANT),
+  ["of a tenant that is no UUID"] =
+    with_claims({ iss = of_tenant "common", tid = "common" }, NOT_TENANT),
+  ["of a tenant and more"] = with_claims({ iss = of_tenant(TENANT .. "/x"), tid = TENANT .. "/x" },
+    NOT_TENANT),
+  ["of a tenant elsewhere"] =
+    with_claims({ iss = "https://evil.example/" .. TENANT .. "/v2.0", tid = TENANT }, NOT_TENANT),
+  ["of a tenant, signed by the key of another"] =
+    { claims = { iss = of_tenant(TENANT), tid = TENANT }, key = "es",
+    problem = "it is signed by the key of another issuer" },
+  ["of the tenant of the key"] = { claims = { iss = of_tenant(OTHER), tid = OTHER }, key = "es" },
+}
+
 local function sorted(list)
   local names = {}
   for name in pairs(list) do
@@ -176,7 +208,7 @@ describe("an ID token", function()
 
   setup(function()
     local wanted = {}
-    for _, list in ipairs { GOOD, FORGED, TIMES } do
+    for _, list in ipairs { GOOD, FORGED, TIMES, TENANTS } do
       for name, entry in pairs(list) do
         wanted[name] = { header = entry.header, claims = entry.claims, payload = entry.payload,
           key = entry.key, hmac = entry.hmac, der = entry.der }
@@ -198,7 +230,7 @@ describe("an ID token", function()
     end
     options = options or {}
     options.scope = "openid"
-    options.provider = { issuer = ISSUER, token_url = ISSUER .. "/token",
+    options.provider = options.provider or { issuer = ISSUER, token_url = ISSUER .. "/token",
       authorize_url = ISSUER .. "/authorize", jwks_url = ISSUER .. "/jwks",
       authorization_response_iss_parameter_supported = false }
     return stage:user_flow(options)
@@ -243,6 +275,21 @@ describe("an ID token", function()
         assert_refused(flow, name, TIMES[name])
       else
         assert(log_in(flow, name, TIMES[name]))
+      end
+    end)
+  end
+
+  for _, name in ipairs(sorted(TENANTS)) do
+    it(name .. " is judged by the tenant that it names", function()
+      for _, key in ipairs(made.jwks.keys) do
+        key.issuer = key.kid == "es" and of_tenant(OTHER)
+          or not TENANTS[name].problem and of_tenant "{tenantid}" or nil
+      end
+      local flow = new_flow { provider = tokencache.provider.microsoft }
+      if TENANTS[name].problem then
+        assert_refused(flow, name, TENANTS[name])
+      else
+        assert(log_in(flow, name, TENANTS[name]))
       end
     end)
   end

@@ -268,9 +268,16 @@ describe("presets that are called", function()
     local id = "0a1b2c3d-0000-4000-8000-0123456789ab"
     assert.equal("https://login.microsoftonline.com/" .. id .. "/v2.0",
       preset.microsoft { tenant = id }.issuer)
-    assert.is_nil(preset.microsoft { tenant = "shop.example" }.issuer)
+    assert.is_nil(preset.microsoft { tenant = id }.id_token_issuer)
+    for _, tenant in ipairs { "shop.example", "common", "organizations" } do
+      assert.equal("https://login.microsoftonline.com/" .. tenant .. "/v2.0",
+        preset.microsoft { tenant = tenant }.issuer)
+      assert.equal("https://login.microsoftonline.com/{tenantid}/v2.0",
+        preset.microsoft { tenant = tenant }.id_token_issuer)
+    end
     assert.equal("https://login.microsoftonline.com/9188040d-6c67-4c5b-b112-36a304b66dad/v2.0",
       preset.microsoft { tenant = "consumers" }.issuer)
+    assert.is_nil(preset.microsoft { tenant = "consumers" }.id_token_issuer)
     assert.equal("https://shop.okta.com/oauth2/v1/token",
       preset.okta { domain = "shop.okta.com", server = false }.token_url)
     assert.equal("https://shop.okta.com",

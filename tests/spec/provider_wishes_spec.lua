@@ -53,8 +53,8 @@ describe("headers", function()
   it("are sent where documents and users are asked about, too", function()
     local issuer = "https://login.example"
     stage.on.request = function(request)
-      return stages.answer(request.url == issuer .. "/me" and { sub = "alice" } or { issuer = issuer,
-        token_endpoint = URLS.token_url, userinfo_endpoint = issuer .. "/me" })
+      return stages.answer(request.url == issuer .. "/me" and { sub = "alice" }
+        or { issuer = issuer, userinfo_endpoint = issuer .. "/me" })
     end
     stage.stored = { access_token = "a", client_id = stages.CLIENT_ID }
     assert.same({ sub = "alice" }, stage:user_flow { provider = { issuer = issuer,

@@ -52,7 +52,7 @@ local function problem_of(run)
     return problem
   end
   return id_token.problem_of_claims(jws.claims, {
-    issuer = flow.issuer,
+    issuer = flow.id_token_issuer or flow.issuer,
     client_id = flow.client_id,
     now = flow.now(),
     access_token = object.access_token,

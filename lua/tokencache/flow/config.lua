@@ -368,6 +368,7 @@ end
 local function take_rest(draft)
   local flow, checked = draft.flow, draft.checked
   flow.client_id = checked.client_id
+  flow.id_token_issuer = draft.server.id_token_issuer
   flow.io = draft.io
   flow.now = checked.clock and checked_clock("clock", checked.clock)
     or checked_clock("io.now", draft.io.now)

@@ -4,17 +4,15 @@
 --- applications", and flow.pkce. There is no endpoint to revoke tokens.
 ---
 --- tenant: "common" (the default: any account), "organizations", "consumers", or a tenant's id or
---- domain. Only with an id can it be checked who has issued an ID token.
+--- domain. Only with an id, or "consumers", is it known beforehand who issues an ID token; else it
+--- is whichever tenant the token names (tid), which is for the program to judge.
 
+local is_uuid = require "tokencache.util.is_uuid"
 local preset = require "tokencache.provider.preset"
 
 local CONSUMERS = "9188040d-6c67-4c5b-b112-36a304b66dad" -- the tenant of personal accounts
 
-local function issuer_of(tenant)
-  local id = tenant == "consumers" and CONSUMERS or tenant:lower()
-  local groups = { id:match("^(%x+)%-(%x+)%-(%x+)%-(%x+)%-(%x+)$") }
-  return #groups == 5 and "https://login.microsoftonline.com/" .. id .. "/v2.0" or nil
-end
+local HOST = "https://login.microsoftonline.com/"
 
 ---@type tokencache.Provider|fun(opts: { tenant?: string }): tokencache.Provider
 return preset.with_default("microsoft", { tenant = { "string", default = "common" } },
@@ -23,10 +21,12 @@ return preset.with_default("microsoft", { tenant = { "string", default = "common
     if not preset.is_segment(tenant) then
       return nil, "tenant must be an id, a domain, or common, organizations or consumers"
     end
-    local base = "https://login.microsoftonline.com/" .. tenant
+    local base = HOST .. tenant
+    local id = tenant == "consumers" and CONSUMERS or tenant:lower()
     return {
       name = "Microsoft",
-      issuer = issuer_of(tenant),
+      issuer = HOST .. id .. "/v2.0",
+      id_token_issuer = not is_uuid(id) and HOST .. "{tenantid}/v2.0" or nil,
       authorization_response_iss_parameter_supported = false,
       authorize_url = base .. "/oauth2/v2.0/authorize",
       token_url = base .. "/oauth2/v2.0/token",
