@@ -58,6 +58,7 @@ describe("headers", function()
     end
     stage.stored = { access_token = "a", client_id = stages.CLIENT_ID }
     assert.same({ sub = "alice" }, stage:user_flow { provider = { issuer = issuer,
+      token_url = URLS.token_url, authorize_url = URLS.authorize_url,
       headers = { ["User-Agent"] = "my program/1" } } }:userinfo())
     assert.same({ "my program/1", "my program/1" }, { stage.requests[1].headers["User-Agent"],
       stage.requests[2].headers["User-Agent"] })
