@@ -146,7 +146,10 @@ end
 ---@field max_age? number        seconds since the person's last login that were allowed
 ---@field previous? table        claims of the token that is renewed
 
-local function names_client(audience, client_id)
+---@param audience any  the claim aud
+---@param client_id string
+---@return boolean
+function id_token.names_client(audience, client_id)
   if type(audience) ~= "table" then
     return audience == client_id
   end
@@ -162,7 +165,11 @@ local function is_number(value)
   return type(value) == "number" and value == value
 end
 
-local function problem_of_times(claims, expected)
+--- What is wrong with its times, of which exp and iat must be there.
+---@param claims table
+---@param expected { now: number, max_age?: number }
+---@return string?
+function id_token.problem_of_times(claims, expected)
   local now, auth_time = expected.now, claims.auth_time
   if not is_number(claims.exp) or claims.exp + TOLERANCE <= now then
     return "it has expired"
@@ -203,7 +210,7 @@ function id_token.problem_of_claims(claims, expected)
     return "its iss is not " .. expected.issuer
   elseif type(claims.sub) ~= "string" or claims.sub == "" then
     return "it names no user (sub)"
-  elseif not names_client(audience, client_id) then
+  elseif not id_token.names_client(audience, client_id) then
     return "it is for other clients (aud)"
   elseif type(audience) == "table" and #audience > 1 and claims.azp == nil then
     return "it is for several clients and does not say which one has asked for it (azp)"
@@ -215,7 +222,7 @@ function id_token.problem_of_claims(claims, expected)
     and not fits_hash(claims.at_hash, expected.access_token) then
     return "its at_hash is not that of the access token"
   end
-  return problem_of_times(claims, expected)
+  return id_token.problem_of_times(claims, expected)
     or expected.previous and problem_of_renewal(claims, expected.previous)
 end
 
