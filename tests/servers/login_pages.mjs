@@ -40,10 +40,13 @@ function stepsOf(page, { user, password, deny, code }) {
   ];
 }
 
-// Logs in and consents until the browser has been sent away from the server, or a device let in.
+// The pages that oidc-provider ends with, or on which it asks who wants to leave.
+const lastPages = 'text=/Sign-in Success|Sign-out Success|sign me out/';
+
+// Logs in and consents until the browser has been sent away from the server, or is at such a page.
 export async function logIn(page, server, person) {
   const deadline = Date.now() + patience;
-  while (isAt(page, server) && !await page.isVisible('text="Sign-in Success"')) {
+  while (isAt(page, server) && !await page.isVisible(lastPages)) {
     for (const [selector, step] of stepsOf(page, person)) {
       if (!isAt(page, server) || !await page.isVisible(selector)) continue;
       await step();

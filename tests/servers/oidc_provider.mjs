@@ -10,6 +10,8 @@
 //   POST /test/expire_device          body: a device's user_code, which is over then
 //   POST /test/revoke                 body: a refresh token; ends its login
 //   POST /test/new_keys               it signs with new ones from now on
+//   POST /test/back_channel?uri=&sid= the confidential client hears there of logouts, by sessions
+//                                     with sid, else by users
 //   POST /test/keys_away?for=         the next requests for its keys, so many, are answered 503
 //   POST /test/next_token?status=&error=&retry_after=
 //                                     the next token request is answered so, not processed
@@ -80,6 +82,7 @@ const configuration = {
   issueRefreshToken: (ctx, client) => client.grantTypeAllowed('refresh_token'),
   ttl: { ClientCredentials: lifetime, AccessToken: lifetime, RefreshToken: refreshLifetime },
   features: {
+    backchannelLogout: { enabled: true },
     clientCredentials: { enabled: true },
     deviceFlow: { enabled: true },
     devInteractions: { enabled: true },
@@ -134,6 +137,13 @@ const controls = {
     configuration.jwks = newKeys();
     open(provider.issuer);
     return 'made';
+  },
+  back_channel({ uri, sid }) {
+    Object.assign(configuration.clients.find((client) => client.client_id === 'confidential'), {
+      backchannel_logout_uri: uri, backchannel_logout_session_required: Boolean(sid),
+    });
+    open(provider.issuer);
+    return 'noted';
   },
   keys_away(options) {
     keysAway = Number(options.for);

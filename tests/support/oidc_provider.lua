@@ -15,6 +15,7 @@
 ---     server:introspect(token).active
 ---     server:owner(token)              -- "alice"
 ---     server:revoke(refresh_token)
+---     server:tell_logouts(uri)         -- of the confidential client, by back-channel logout
 ---     server:next_token { status = 503, error = "server_error" }, { lost = true }, { delay = 3 }
 ---     server:stop()
 
@@ -181,6 +182,13 @@ end
 ---@param fault { status?: integer, error?: string, lost?: boolean, delay?: number }
 function OidcProvider:next_token(fault)
   self:control("next_token", fault, "")
+end
+
+--- Has the confidential client told of logouts.
+---@param uri string
+---@param by_sessions? boolean  else by users
+function OidcProvider:tell_logouts(uri, by_sessions)
+  self:control("back_channel", { uri = uri, sid = by_sessions and 1 or nil }, "")
 end
 
 function OidcProvider:stop()
