@@ -49,6 +49,7 @@ const person = {
   response_types: ['code'],
   application_type: 'native',
   redirect_uris: ['http://127.0.0.1/callback', 'http://[::1]/callback', 'http://localhost/callback',
+    'http://127.0.0.1/auth/callback',
     'com.example.app:/callback'],
   post_logout_redirect_uris: ['http://127.0.0.1/left'],
   scope: 'openid read write',

@@ -8,7 +8,7 @@
 ---       server = [[ location /a { content_by_lua_block { ngx.say("here") } } ]],
 ---       values = { FILE = "/a/file" },     -- of $FILE in all of these
 ---       thread_pool = false,               -- for none
----     }                                  -- and build =, environment =, level = of the log
+---     }                 -- and build =, environment =, port =, level = of the log
 ---     local status, body, headers = server:get("/a")     -- body: "here\n"
 ---     server:check_tap("/a")               -- which runs a suite, by support.in_nginx
 ---     local request = server:begin("/a")                 -- sent, and not waited for
@@ -282,7 +282,7 @@ function nginx.start(settings)
   local self = setmetatable({
     root = root(),
     directory = process.temporary_directory(),
-    port = loopback.free_port(),
+    port = settings.port or loopback.free_port(),
     announced = { NO_SOCKET, ITS_END },
     checked = 0,
   }, Nginx)

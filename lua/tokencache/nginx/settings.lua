@@ -1,5 +1,19 @@
---- What a program names for all flows inside nginx: the table `tokencache.nginx`.
+--- What nginx has beside flows: the table `tokencache.nginx`. Its functions are loaded when they are
+--- first asked for.
+
+local modules = {
+  login = "tokencache.nginx.login",
+}
 
 ---@class tokencache.NginxSettings
 ---@field owed? table  ngx.shared.NAME: where workers tell each other of tokens that are not saved
-return {}
+---@field login fun(opts: tokencache.LoginGatewayOptions): tokencache.LoginGateway
+return setmetatable({}, {
+  __index = function(self, name)
+    local module = modules[name]
+    if module then
+      rawset(self, name, require(module))
+      return rawget(self, name)
+    end
+  end,
+})

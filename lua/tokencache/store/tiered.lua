@@ -19,6 +19,7 @@ local token_info = require "tokencache.token_info"
 ---@field private front tokencache.Store
 ---@field private back tokencache.Store
 ---@field private leeway number
+---@field private front_time? number
 ---@field private clock fun(): number
 ---@field private behind table<string, true>  keys at which the front may hold what the back no
 ---                                           longer does: it could not be emptied there
@@ -46,6 +47,7 @@ local function front_ttl(self, bytes)
     return nil
   end
   local seconds = math.floor(tiers.seconds_left(info, self.leeway, self.clock()))
+  seconds = math.min(seconds, self.front_time or seconds)
   return seconds >= 1 and seconds or nil
 end
 
@@ -112,6 +114,7 @@ local RULES = {
   front = { "object", required = true },
   back = { "object", required = true },
   leeway = { "number>=0", default = 60 },
+  front_time = { "number>0" },
   clock = { "callable", default = default_io.now },
 }
 
@@ -120,6 +123,8 @@ local RULES = {
 ---@field back tokencache.Store   the store that counts
 ---@field leeway? number          seconds before its token's end at which an entry leaves the front;
 ---                               default 60
+---@field front_time? number      seconds at most that an entry is served from the front, whatever has
+---                               become of it in the back; default: as long as its token is fresh
 ---@field clock? fun(): number    returns Unix seconds
 
 --- Keys, locks, listing and identity are the back's.

@@ -1,0 +1,55 @@
+--- What the gateway itself answers to a browser.
+
+local ngx = require("tokencache.environment").nginx
+
+local answer = {}
+
+local POLICY = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'"
+
+local function set_headers(cookies)
+  ngx.header["Cache-Control"] = "no-store"
+  if cookies then
+    ngx.header["Set-Cookie"] = cookies
+  end
+end
+
+---@param text any
+---@return string
+function answer.escape(text)
+  return (tostring(text):gsub("[&<>\"']", function(c) return ("&#%d;"):format(c:byte()) end))
+end
+
+---@param to string
+---@param cookies? string[]
+function answer.redirect(to, cookies)
+  set_headers(cookies)
+  return ngx.redirect(to, 303)
+end
+
+--- A page of one sentence.
+---@param status integer
+---@param message string
+---@param more? string     HTML
+---@param cookies? string[]
+function answer.page(status, message, more, cookies)
+  set_headers(cookies)
+  ngx.status = status
+  ngx.header["Content-Type"] = "text/html; charset=utf-8"
+  ngx.header["Content-Security-Policy"] = POLICY
+  ngx.header["X-Content-Type-Options"] = "nosniff"
+  ngx.print('<!DOCTYPE html><html lang="en"><meta name="viewport" content="width=device-width">',
+    "<title>Login</title><p>", answer.escape(message), more or "", "\n")
+  return ngx.exit(ngx.HTTP_OK) -- it is answered
+end
+
+--- Something that is nobody's fault who sits at a browser.
+---@param err tokencache.Error
+---@param seconds? number  until it may work again
+---@param cookies? string[]
+function answer.unavailable(err, seconds, cookies)
+  ngx.log(ngx.ERR, "login: ", err.kind, ": ", tostring(err))
+  ngx.header["Retry-After"] = ("%d"):format(math.max(1, math.ceil(seconds or 1)))
+  return answer.page(503, "This does not work at the moment; try again later.", nil, cookies)
+end
+
+return answer

@@ -1,0 +1,70 @@
+--- The first half of a login: to the provider. What has to be kept until the user comes back is in a
+--- cookie of the browser's, sealed, so that logins nobody finishes leave nothing behind. There are a
+--- few such cookies, for the tabs of a browser that log in at the same time.
+
+local answer = require "tokencache.nginx.login.answer"
+local cookie = require "tokencache.nginx.login.cookie"
+local json = require "tokencache.json"
+local ngx = require("tokencache.environment").nginx
+local sealed = require "tokencache.sealed"
+
+local begin = {}
+
+local LOGIN_TIME = 600   -- seconds
+local COOKIES = 4
+local LONGEST_PATH = 2000 -- bytes: a browser takes 4096 for a cookie
+
+--- Which of the cookies.
+local function name_for(gateway, state)
+  return gateway.cookies.login .. state:byte() % COOKIES
+end
+
+local function bound(gateway)
+  return "login " .. gateway.flow.client_id .. " " .. gateway.options.public_url
+end
+
+--- Only to a page of ours: "//host" and "/\host" lead elsewhere, and browsers skip tabs. What is not
+--- ASCII has no place in a header, and need not be UTF-8, which JSON must be.
+---@param to? string
+---@return string
+function begin.local_path(to)
+  if not to or not to:find("^/[^/\\]") or to:find("%c") or #to > LONGEST_PATH then
+    return "/"
+  end
+  return (to:gsub("[\128-\255]", function(byte) return ("%%%02X"):format(byte:byte()) end))
+end
+
+--- Sends the browser to the provider.
+---@param gateway tokencache.LoginGateway
+---@param to? string  a path, where it goes after the login
+function begin.start(gateway, to)
+  local url, pending = gateway.flow:get_authorize_url()
+  if not url then
+    return answer.unavailable(pending)
+  end
+  local state = ngx.decode_args(url:match "%?(.*)").state
+  local text, err = sealed.seal(gateway.secret(), bound(gateway),
+    json.encode { pending = pending, to = begin.local_path(to) })
+  if not text then
+    return answer.unavailable(err)
+  end
+  return answer.redirect(url,
+    { cookie.write(gateway.cookies, name_for(gateway, state), text, LOGIN_TIME) })
+end
+
+--- What the browser has kept of the login that it comes back from.
+---@param gateway tokencache.LoginGateway
+---@return { pending: string, to: string }?
+---@return string? name  of the cookie
+function begin.read(gateway)
+  local state = ngx.req.get_uri_args().state
+  if type(state) ~= "string" or state == "" then
+    return nil
+  end
+  local name = name_for(gateway, state)
+  local text = cookie.read(ngx.var.http_cookie, name)
+  text = text and sealed.open(gateway.secret(), bound(gateway), text)
+  return text and json.decode(text), name
+end
+
+return begin

@@ -1,0 +1,94 @@
+--- The second half of a login: the browser comes back from the provider.
+
+local answer = require "tokencache.nginx.login.answer"
+local begin = require "tokencache.nginx.login.begin"
+local cookie = require "tokencache.nginx.login.cookie"
+local log = require "tokencache.log"
+local ngx = require("tokencache.environment").nginx
+local openid = require "tokencache.account.openid"
+local session = require "tokencache.nginx.login.session"
+
+--- What in an ID token is about the token itself.
+local OF_TOKEN = { aud = true, exp = true, iat = true, nbf = true, jti = true, nonce = true,
+  azp = true, at_hash = true, c_hash = true, s_hash = true }
+
+--- An account that holds the token and keeps nothing.
+local function account_of(flow, info)
+  return flow:account {
+    get_cached_token = function() return info end,
+    save_token_to_cache = function() return true end,
+  }
+end
+
+--- What the provider says of the user.
+local function claims_of(gateway, info)
+  local claims, err = {}, nil
+  for name, claim in pairs(gateway.flow.openid and openid.claims(gateway.flow, info) or {}) do
+    claims[name] = not OF_TOKEN[name] and claim or nil
+  end
+  if gateway.options.userinfo then
+    local about
+    about, err = account_of(gateway.flow, info):userinfo()
+    for name, claim in pairs(about or {}) do
+      claims[name] = claim
+    end
+  end
+  return not err and claims or nil, err
+end
+
+local function again(gateway)
+  return '<p><a href="' .. gateway.options.path .. 'login">Log in</a>'
+end
+
+--- A login that failed.
+local function refuse(gateway, err, name)
+  local gone = { cookie.write(gateway.cookies, name, "") }
+  if err.kind == "transient" or err.kind == "timeout" then -- to reload is to try again
+    return answer.unavailable(err, err.retry_after)
+  elseif err.kind == "denied" or err.kind == "state" or err.kind == "reauthorize" then
+    return answer.page(403, tostring(err), again(gateway), gone)
+  elseif err.kind == "protocol" then
+    ngx.log(ngx.ERR, "login: ", err.kind, ": ", tostring(err))
+    return answer.page(403, "The answer to this login makes no sense; log in again.",
+      again(gateway), gone)
+  end
+  return answer.unavailable(err, nil, gone)
+end
+
+--- Ends the session that the browser had before.
+local function end_former(gateway, header)
+  local account, id = gateway.sessions:open(cookie.read(header, gateway.cookies.session))
+  if account then
+    gateway.sessions:forget(id)
+    local ok, err = account:remove()
+    if not ok then
+      log.warning("the session before this login could not be ended: ", err)
+    end
+  end
+  session.forget(gateway, header)
+end
+
+---@param gateway tokencache.LoginGateway
+return function(gateway)
+  local begun, name = begin.read(gateway)
+  if not begun then
+    return answer.page(400, "No login was begun in this browser, or it was too long ago.",
+      again(gateway))
+  end
+  local is_denied, allow = false, gateway.options.allow
+  local value, err = gateway.sessions:log_in(ngx.var.request_uri, begun.pending, function(info)
+    local claims, why = claims_of(gateway, info)
+    is_denied = claims ~= nil and allow ~= nil and not allow(claims)
+    info.claims = claims
+    return claims ~= nil and not is_denied, why or "this user is not allowed in"
+  end)
+  if is_denied then
+    return answer.page(403, "You have no access here.", again(gateway),
+      { cookie.write(gateway.cookies, name, "") })
+  elseif not value then
+    return refuse(gateway, err, name)
+  end
+  end_former(gateway, ngx.var.http_cookie)
+  return answer.redirect(begun.to, { cookie.write(gateway.cookies, gateway.cookies.session, value),
+    cookie.write(gateway.cookies, name, "") })
+end

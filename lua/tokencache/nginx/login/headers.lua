@@ -1,0 +1,89 @@
+--- The headers by which the application knows its user. The same from outside never get through, be
+--- they doubled, or in a form that some servers take for the same: X_User, X.User.
+
+local ngx = require("tokencache.environment").nginx
+
+local headers = {}
+
+--- As CGI has it (RFC 3875 §4.1.18), and what is like it.
+local function plain(name)
+  return (name:lower():gsub("[^a-z0-9]", "-"))
+end
+
+---@param checked table  options
+---@return table<string, true>
+function headers.guarded(checked)
+  local names = { [plain "Authorization"] = checked.authorization or nil }
+  for name in pairs(checked.headers) do
+    names[plain(name)] = true
+  end
+  return names
+end
+
+local function text_of(value)
+  local kind = type(value)
+  if kind == "table" then -- of roles, groups
+    local parts = {}
+    for i, part in ipairs(value) do
+      parts[i] = text_of(part)
+    end
+    return #parts > 0 and table.concat(parts, ",") or nil
+  elseif kind == "number" then
+    return ("%.14g"):format(value)
+  end
+  return (kind == "string" or kind == "boolean") and tostring(value) or nil
+end
+
+--- A header is no place for line ends.
+local function safe(value)
+  local text = text_of(value)
+  return text and not text:find "%c" and text or nil
+end
+
+--- What a session's requests are passed on with: a list of name, value, name, value; false: none.
+---@param checked table  options
+---@param claims table
+---@param token string
+---@return table
+function headers.of(checked, claims, token)
+  local list = {}
+  if checked.authorization then
+    list[1], list[2] = "Authorization", token and "Bearer " .. token
+  end
+  for name, claim in pairs(checked.headers) do
+    list[#list + 1] = name
+    list[#list + 1] = safe(claims[claim]) or false
+  end
+  return list
+end
+
+--- Set_header leaves none of the same name beside its own. The names that are left to look for have
+--- something in them that is neither letter, digit nor dash.
+local function drop_lookalikes(guarded)
+  for name in pairs(ngx.req.get_headers(0, true)) do -- 0: all of them
+    if name:find "[^%w-]" and guarded[plain(name)] then
+      ngx.req.clear_header(name)
+    end
+  end
+end
+
+---@param guarded table<string, true>
+---@param list table  of `of`
+---@param cookie? string  nil: none
+function headers.put(guarded, list, cookie)
+  drop_lookalikes(guarded)
+  for i = 1, #list, 2 do
+    if list[i + 1] then
+      ngx.req.set_header(list[i], list[i + 1])
+    else
+      ngx.req.clear_header(list[i])
+    end
+  end
+  if cookie then
+    ngx.req.set_header("Cookie", cookie)
+  else
+    ngx.req.clear_header "Cookie"
+  end
+end
+
+return headers

@@ -1,0 +1,172 @@
+--- A gateway where people log in, for the applications behind it: `tokencache.nginx.login`.
+---
+---     init_by_lua_block {
+---       gateway = require("tokencache").nginx.login {
+---         issuer = "https://login.example.com", client_id = "...", client_secret = "...",
+---         public_url = "https://app.example.com",   -- redirect URI: .../auth/callback
+---         store = tokencache.store.redis { host = "..." },
+---       }
+---     }
+---     init_worker_by_lua_block { gateway:init_worker() }
+---     location /auth/ { content_by_lua_block { gateway:serve() } }
+---     location / { access_by_lua_block { gateway:require_user() } proxy_pass ...; }
+---
+--- All options are in options.lua, told for users in docs/nginx.md. The parts: begin.lua and
+--- callback.lua are the halves of a login, log_out.lua is its end; session.lua finds the session of a
+--- request, headers.lua tells the application of it; store_sessions.lua is where sessions are kept.
+
+local answer = require "tokencache.nginx.login.answer"
+local begin = require "tokencache.nginx.login.begin"
+local cookie = require "tokencache.nginx.login.cookie"
+local crypto = require "tokencache.crypto"
+local flow = require "tokencache.flow.authorization_code"
+local gateway_options = require "tokencache.nginx.login.options"
+local headers = require "tokencache.nginx.login.headers"
+local hidden = require "tokencache.util.hidden"
+local log = require "tokencache.log"
+local lru = require "tokencache.util.lru"
+local ngx = require("tokencache.environment").nginx
+local options = require "tokencache.util.options"
+local session = require "tokencache.nginx.login.session"
+local settings = require "tokencache.nginx.settings"
+local shared_dict = require "tokencache.store.shared_dict"
+local store_sessions = require "tokencache.nginx.login.store_sessions"
+local tiered = require "tokencache.store.tiered"
+
+local REMEMBERED = 10000 -- sessions, by a worker
+
+---@class tokencache.LoginGateway
+---@field options table             checked
+---@field flow tokencache.UserFlow
+---@field sessions tokencache.StoreSessions  the place where they are kept
+---@field cookies tokencache.CookieSettings
+---@field dict table                ngx.shared.NAME
+---@field guarded table<string, true>  headers that are ours alone
+---@field secret fun(): string      seals what browsers keep
+---@field memo tokencache.Lru       sessions by the header Cookie
+local Gateway = {}
+
+local metatable = {
+  __index = Gateway,
+  __name = "tokencache.nginx.login",
+  __tostring = function(self)
+    return "tokencache.nginx.login: " .. self.options.public_url
+  end,
+}
+
+--- To be called in init_worker_by_lua: tokens are renewed from then on before a request needs that.
+function Gateway:init_worker()
+  local ok, err = self.flow:keep_fresh()
+  if not ok then
+    log.warning("tokens will be renewed only when they are asked for: ", err)
+  end
+end
+
+--- A script cannot log in: only what fills the browser's window is sent to the provider.
+local function is_a_page()
+  local mode = ngx.var.http_sec_fetch_mode
+  if ngx.req.get_method() ~= "GET" then
+    return false
+  elseif mode then
+    return mode == "navigate"
+  end
+  return (ngx.var.http_accept or ""):find("text/html", 1, true) ~= nil
+end
+
+local function turn_away(self, kind)
+  if kind == "pass" then
+    local list = headers.of(self.options, {})
+    return headers.put(self.guarded, list, cookie.of_application(ngx.var.http_cookie or "",
+      self.cookies))
+  elseif kind == "login" and is_a_page() then
+    return begin.start(self, ngx.var.request_uri)
+  end
+  ngx.header["WWW-Authenticate"] = ('Bearer realm="%s%slogin"'):format(self.options.public_url,
+    self.options.path)
+  ngx.header["Cache-Control"] = "no-store"
+  return ngx.exit(401)
+end
+
+---@class tokencache.RequireUserOptions
+---@field unauthorized? "login"|"401"|"pass"  default: the gateway's
+---@field allow? fun(claims: table): boolean?  beside the gateway's
+
+--- For access_by_lua: lets a request through that is a user's, and tells the application whose.
+---@param opts? tokencache.RequireUserOptions
+---@return table?  claims  what is known of the user; nil: nobody, which passes here
+function Gateway:require_user(opts)
+  local found, err = session.find(self, ngx.var.http_cookie)
+  if not found then
+    if err then
+      return answer.unavailable(err, err.retry_after)
+    end
+    return turn_away(self, opts and opts.unauthorized or self.options.unauthorized)
+  end
+  local claims, allow = found.claims, self.options.allow
+  if allow and not allow(claims) or opts and opts.allow and not opts.allow(claims) then
+    return answer.page(403, "You have no access here.")
+  end
+  headers.put(self.guarded, found.headers, found.cookie)
+  return claims
+end
+
+local routes = {
+  login = function(self)
+    local to = ngx.var.arg_to
+    return begin.start(self, to and ngx.unescape_uri(to))
+  end,
+  callback = require "tokencache.nginx.login.callback",
+  logout = require "tokencache.nginx.login.log_out",
+}
+
+--- For content_by_lua of the location that the option `path` names.
+function Gateway:serve()
+  local path, uri = self.options.path, ngx.var.uri
+  local route = uri:sub(1, #path) == path and routes[uri:sub(#path + 1)]
+  if not route then
+    return ngx.exit(404)
+  end
+  return route(self)
+end
+
+--- The sessions of a store are looked for in the shared dict first, unless that is the store.
+local function with_front(store, dict)
+  local identity = store.identity
+  if type(identity) == "string" and identity:find "^shared_dict:" then
+    return store
+  end
+  return tiered { front = shared_dict(dict, { evict = true }), back = store,
+    front_time = session.FRONT_TIME }
+end
+
+--- The same in all workers, also over a reload.
+local function shared_secret(dict)
+  dict:add("login-secret", assert(crypto.random(32)))
+  return dict:get "login-secret"
+end
+
+---@param given tokencache.LoginGatewayOptions
+---@return tokencache.LoginGateway
+return function(given)
+  local checked, flow_options = gateway_options.read(given)
+  local dict = ngx.shared[checked.shared_dict]
+  if not dict then
+    error("nginx.login: shared_dict: there is no lua_shared_dict " .. checked.shared_dict
+      .. " in http {}", 2)
+  elseif not checked.store then
+    error("nginx.login: store is required: give one of tokencache.store", 2)
+  end
+  settings.owed = settings.owed or dict
+  flow_options.store = with_front(checked.store, dict)
+  local self = {
+    options = options.merge(checked, { client_secret = false, cookie_secret = false }),
+    flow = flow(flow_options),
+    cookies = cookie.settings(checked),
+    dict = dict,
+    guarded = headers.guarded(checked),
+    secret = hidden(checked.cookie_secret or shared_secret(dict)),
+    memo = lru(REMEMBERED),
+  }
+  self.sessions = store_sessions(self.flow, dict, checked)
+  return setmetatable(self, metatable)
+end

@@ -1,0 +1,67 @@
+--- Ends a session: here, and at the provider.
+
+local answer = require "tokencache.nginx.login.answer"
+local cookie = require "tokencache.nginx.login.cookie"
+local log = require "tokencache.log"
+local ngx = require("tokencache.environment").nginx
+local session = require "tokencache.nginx.login.session"
+
+local BUTTON = '<form method="post"><button>Log out</button></form>'
+
+--- Reports whether it is a page of ours that sends the request. Browsers that say nothing of that are
+--- too old.
+local function is_ours(gateway)
+  local site, origin = ngx.var.http_sec_fetch_site, ngx.var.http_origin
+  if site then
+    return site == "same-origin"
+  elseif origin then
+    return origin == gateway.options.public_url
+  end
+  local page = ngx.var.http_referer or ""
+  return (page .. "/"):find(gateway.options.public_url .. "/", 1, true) == 1
+end
+
+--- Where the browser goes then; nil: nowhere.
+local function next_page(gateway, account)
+  local to = gateway.options.after_logout
+  local ours = to and to:sub(1, 1) == "/" and gateway.options.public_url .. to or to
+  if not account or not gateway.options.end_session then
+    return ours
+  end
+  local url, err = account:end_session_url { post_logout_redirect_uri = ours }
+  if not url and err.kind ~= "config" then -- else the provider has no such thing
+    log.warning("the session at the provider is not ended: ", err)
+  end
+  return url or ours
+end
+
+---@param gateway tokencache.LoginGateway
+return function(gateway)
+  if ngx.req.get_method() ~= "POST" then
+    return answer.page(200, "Do you want to log out?", BUTTON)
+  elseif not is_ours(gateway) then
+    return answer.page(403, "A page of another site wants to log you out.", BUTTON)
+  end
+  local header = ngx.var.http_cookie
+  local account, id = gateway.sessions:open(cookie.read(header, gateway.cookies.session))
+  if not account and id then
+    return answer.unavailable(id)
+  end
+  local to = next_page(gateway, account)
+  if account then
+    gateway.sessions:forget(id)
+    local ok, err = account:log_out()
+    if not ok then
+      return answer.unavailable(err)
+    elseif err then -- it is removed here, but the provider could not be told
+      log.warning("log out: ", err)
+    end
+    session.forget(gateway, header)
+  end
+  local gone = { cookie.write(gateway.cookies, gateway.cookies.session, "") }
+  if to then
+    return answer.redirect(to, gone)
+  end
+  return answer.page(200, "You are logged out.",
+    '<p><a href="' .. gateway.options.path .. 'login">Log in</a>', gone)
+end

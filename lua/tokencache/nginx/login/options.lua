@@ -1,0 +1,163 @@
+--- The options of the login gateway, and what they mean.
+
+local core = require "tokencache._core"
+local options = require "tokencache.util.options"
+local provider = require "tokencache.provider"
+local user = require "tokencache.flow.user"
+
+local gateway_options = {}
+
+---@class tokencache.LoginGatewayOptions: tokencache.LoginOptions
+---@field issuer? string          the provider, found by its metadata; or
+---@field provider? tokencache.Provider  a preset, or a table of its endpoints
+---@field public_url string       where browsers find this server: "https://app.example.com"
+---@field path? string            of the location of serve(); default "/auth/". PUBLIC_URL/auth/callback
+---                               is the redirect URI to register
+---@field store? tokencache.Store  where sessions are kept: Redis, memcached, files
+---@field cookie_secret? string   16 bytes or more, the same on all machines: seals what a browser keeps
+---                               of a login that has begun; default: random, for this nginx alone
+---@field shared_dict? string     the lua_shared_dict of this nginx; default "tokencache"
+---@field cookie? { name?: string, domain?: string }  default: "tokencache", for this host alone
+---@field idle_timeout? number    seconds without a request after which a session ends; default 3600
+---@field lifetime? number        seconds after its login at which it ends; default 86400
+---@field unauthorized? "login"|"401"|"pass"  what becomes of a request without a user; default "login":
+---                               pages lead to the provider, all others get 401
+---@field allow? fun(claims: table): boolean?  who may come in; default: all whom the provider knows
+---@field headers? table<string, string>  of the requests passed on, by claim; default
+---                               { ["X-User"] = "sub" }
+---@field authorization? boolean  default true: requests are passed on with the user's access token
+---@field userinfo? boolean       true: the claims are also those of the provider's userinfo endpoint
+---@field end_session? boolean    default true: a log out ends the session at the provider, too, where
+---                               it can be done
+---@field after_logout? string    a path, or a URL: where it leads; a page of ours by default
+
+--- What of a flow's options is the gateway's own matter.
+local OWN = { cache = true, redirect_uri = true, state = true, login = true, open_browser = true,
+  authorize = true, show = true, show_dialog = true, login_timeout = true, pending_key = true,
+  on_invalid_grant = true }
+
+local of_flow = {}
+for name, rule in pairs(user.rules) do
+  of_flow[name] = not OWN[name] and rule or nil
+end
+
+local SECRET_MIN = 16 -- bytes
+
+local RULES = options.merge(of_flow, {
+  issuer = { "string" },
+  provider = { "table" },
+  scope = { { "string", "table" }, default = "openid" },
+  public_url = { "string", required = true,
+    hint = "give where browsers find this server, as https://app.example.com" },
+  path = { "string", default = "/auth/" },
+  cookie_secret = { "string" },
+  shared_dict = { "string", default = "tokencache" },
+  cookie = { "table" },
+  idle_timeout = { "number>0", default = 3600 }, -- NIST SP 800-63B §2.2.3, as is the other
+  lifetime = { "number>0", default = 86400 },
+  unauthorized = { "string", default = "login" },
+  allow = { "callable" },
+  headers = { "table" },
+  authorization = { "boolean", default = true },
+  userinfo = { "boolean" },
+  end_session = { "boolean", default = true },
+  after_logout = { "string" },
+})
+
+local COOKIE_RULES = {
+  name = { "string", default = "tokencache" },
+  domain = { "string" },
+}
+
+local checks = {}
+
+--- Browsers send no other form of it as Origin.
+function checks.public_url(text, checked)
+  local url, problem = core.parse_url(text)
+  if not url then
+    return problem
+  elseif url.scheme ~= "https" and url.scheme ~= "http" then
+    return "must be an https URL"
+  elseif url.path ~= "" and url.path ~= "/" or url.query or url.fragment then
+    return "must be a scheme and a host, without a path"
+  end
+  checked.is_https = url.scheme == "https"
+  checked.public_url = text:lower():gsub("/$", ""):gsub(checked.is_https and ":443$" or ":80$", "")
+end
+
+function checks.path(path)
+  return not path:find "^/[%w/._~-]*/$" and "must begin and end with a slash"
+    or path:find("//", 1, true) and "must not have two slashes in a row"
+end
+
+function checks.cookie_secret(secret)
+  return #secret < SECRET_MIN and "must have at least 16 bytes; make one with a random generator"
+end
+
+function checks.cookie(given, checked)
+  local problem
+  checked.cookie, problem = options.read(given, COOKIE_RULES)
+  if problem then
+    return problem
+  elseif not checked.cookie.name:find "^[%w_-]+$" then
+    return "name must be letters, digits, _ and -"
+  elseif checked.cookie.domain and not checked.cookie.domain:find "^[%w.-]+$" then
+    return "domain must be the name of a domain"
+  end
+end
+
+local IS_KIND = { login = true, ["401"] = true, pass = true }
+
+function checks.unauthorized(kind)
+  return not IS_KIND[kind] and 'must be "login", "401" or "pass"'
+end
+
+function checks.headers(headers)
+  local problem = options.is_list(headers, "string") and next(headers) ~= nil
+    and "headers must map names to claims"
+  for name, claim in pairs(headers) do
+    problem = problem or provider.problem_of_headers { [name] = claim }
+      or name:lower() == "authorization" and "must not set Authorization; that is authorization"
+      or name:lower() == "cookie" and "must not set Cookie"
+  end
+  return problem and problem:gsub("^headers ", "")
+end
+
+function checks.after_logout(to)
+  return not to:find "^/[^/\\]?" and not core.parse_url(to) and "must be a path, or a URL"
+end
+
+local DEFAULTS = { cookie = {}, headers = { ["X-User"] = "sub" } }
+
+--- Raises where an option is wrong, and blames the caller's caller.
+---@param given tokencache.LoginGatewayOptions
+---@return table checked
+---@return table flow_options  what of it is the flow's
+function gateway_options.read(given)
+  local checked = options.check("nginx.login", given, RULES, 3)
+  for name, value in pairs(DEFAULTS) do
+    checked[name] = checked[name] or value
+  end
+  local problem = (checked.issuer == nil) == (checked.provider == nil)
+    and "give issuer, or provider" or nil
+  for name, check in pairs(checks) do
+    local why = checked[name] ~= nil and check(checked[name], checked)
+    problem = problem or why and name .. " " .. why
+  end
+  if problem then
+    error("nginx.login: " .. problem, 3)
+  end
+  local flow_options = {}
+  for name in pairs(of_flow) do
+    flow_options[name] = checked[name]
+  end
+  local server = options.merge(checked.provider or {}, { issuer = checked.issuer })
+  server.refresh_token_lifetime = math.min(server.refresh_token_lifetime or math.huge,
+    checked.lifetime)
+  flow_options.provider = server
+  flow_options.redirect_uri = checked.public_url .. checked.path .. "callback"
+  flow_options.pkce, flow_options.authorize = true, false
+  return checked, flow_options
+end
+
+return gateway_options

@@ -1,0 +1,119 @@
+--- Sessions in a store: a browser holds a random id, the store has an account at its digest.
+---
+--- This is one *place* of sessions; each has these methods. `value` is what the browser holds.
+
+local core = require "tokencache._core"
+local digest = require("tokencache.key").digest
+local errors = require "tokencache.error"
+local ngx = require("tokencache.environment").nginx
+local random = require("tokencache.io").random
+
+local RANDOM_BYTES = 32
+local ID_PATTERN = "^" .. ("[%w_-]"):rep(43) .. "$" -- as many in base64url
+local NOTED_AT = 20 -- a use is noted anew after this part of the idle time
+
+---@class tokencache.StoreSessions
+---@field package flow tokencache.UserFlow
+---@field package store tokencache.Store
+---@field package dict table
+---@field package idle_timeout number
+local Sessions = {}
+Sessions.__index = Sessions
+
+local function id_of(value)
+  return value and value:find(ID_PATTERN) and digest(value) or nil
+end
+
+--- The account of a session.
+---@param value? string
+---@return tokencache.Account?  nil without an error: there is no such session
+---@return string|tokencache.Error|nil  its id: not secret, and the same in all workers
+function Sessions:open(value)
+  local id = id_of(value)
+  if not id then
+    return nil
+  end
+  local key = "session:" .. id
+  local bytes, err = self.store:get(key)
+  if bytes == nil then
+    return nil, err ~= nil and errors.wrap("cache", err) or nil
+  end
+  return self.flow:account(key), id
+end
+
+--- Finishes a login in a new session.
+---@param response_url string
+---@param pending string
+---@param admit fun(info: tokencache.TokenInfo): boolean?, any  may add to it; nil: nobody may have
+---   this login, and why
+---@return string? value  for the browser
+---@return tokencache.Error?
+function Sessions:log_in(response_url, pending, admit)
+  local bytes, err = random(RANDOM_BYTES)
+  if not bytes then
+    return nil, err
+  end
+  local value = core.base64url_encode(bytes)
+  local id = digest(value)
+  local key = "session:" .. id
+  local info
+  info, err = self.flow:exchange(response_url, pending, function(got)
+    local admitted, why = admit(got)
+    return admitted and key, why
+  end)
+  if not info then
+    return nil, err
+  end
+  local kept = self.store:get(key)
+  if kept == nil then -- what could not be saved is no login
+    self.flow:account(key):log_out()
+    return nil, errors.new("cache", "the session could not be kept")
+  end
+  self:note_use(id)
+  return value
+end
+
+---@param id string
+function Sessions:note_use(id)
+  local now = ngx.time()
+  self.store:set("session-use:" .. id, ("%d"):format(now), math.ceil(self.idle_timeout))
+  self.dict:set("session-use:" .. id, now, self.idle_timeout / NOTED_AT)
+end
+
+--- Notes that a session is used.
+---@param id string
+---@return boolean?  false: it was not used for too long; nil: that cannot be told
+---@return tokencache.Error?
+function Sessions:touch(id)
+  if self.dict:get("session-use:" .. id) then
+    return true
+  end
+  local text, err = self.store:get("session-use:" .. id)
+  if text == nil and err ~= nil then
+    return nil, errors.wrap("cache", err)
+  end
+  local at = tonumber(text)
+  if not at or ngx.time() - at > self.idle_timeout then
+    return false
+  end
+  self:note_use(id)
+  return true
+end
+
+--- Removes what is kept beside the account.
+---@param id string
+function Sessions:forget(id)
+  self.dict:delete("session-use:" .. id)
+  if self.store.delete then
+    self.store:delete("session-use:" .. id)
+  end
+end
+
+---@param flow tokencache.UserFlow
+---@param dict table  ngx.shared.NAME
+---@param checked table  options
+---@return tokencache.StoreSessions
+return function(flow, dict, checked)
+  return setmetatable({ flow = flow, store = flow.store, dict = dict,
+    idle_timeout = checked.idle_timeout }, Sessions)
+end

@@ -1,0 +1,164 @@
+--- A real nginx with tokencache.nginx.login, an application behind it, and browsers.
+---
+---     local gateway = login_gateway.start(provider, { lifetime = 5 })
+---                               -- options: Lua source, or plain values; store = file by default
+---                               -- and where = { main=, http=, server=, workers= } of support.nginx
+---     local browser = gateway:new_browser()
+---     browser:get("/things")                   -- { status=, body=, headers=, cookies= }
+---     browser:request("POST", "/auth/logout", { Origin = gateway.url })
+---     browser:go_to_provider("/things", { user = "bob" })   -- the path it comes back by
+---     browser:log_in("alice"[, path])
+---     browser:user()                           -- "alice": what the application was told
+---     gateway:passed("/things", headers)       -- the headers the application got, as text
+---     gateway:stop()
+
+local loopback = require "support.loopback"
+local merged = require "support.merged"
+local nginx = require "support.nginx"
+
+local login_gateway = {}
+
+
+local HTTP = [[
+  lua_shared_dict tokencache 10m;
+  init_by_lua_block {
+    tokencache = require "tokencache"
+    os.execute("mkdir -p -m 700 " .. ngx.config.prefix() .. "sessions")
+    gateway = tokencache.nginx.login { $OPTIONS }
+  }
+  underscores_in_headers on;
+  server {
+    listen 127.0.0.1:$APPLICATION;
+    underscores_in_headers on;
+    ignore_invalid_headers off;
+    location / {
+      content_by_lua_block {
+        if ngx.var.arg_status then
+          ngx.status = tonumber(ngx.var.arg_status)
+        end
+        ngx.print((ngx.req.raw_header()))
+      }
+    }
+  }
+]]
+
+local SERVER = [[
+  ignore_invalid_headers off;
+  location /auth/ { content_by_lua_block { gateway:serve() } }
+  location / {
+    access_by_lua_block { gateway:require_user() }
+    proxy_pass http://127.0.0.1:$APPLICATION;
+  }
+]]
+
+local function source(value)
+  return type(value) == "string" and value or tostring(value)
+end
+
+--- Options by name as Lua source.
+local function in_lua(options)
+  local list = {}
+  for name, value in pairs(options) do
+    list[#list + 1] = ("%s = %s"):format(name, source(value))
+  end
+  return table.concat(list, ", ")
+end
+
+---@class LoginGatewayServer
+---@field server Nginx
+---@field url string
+local Gateway = {}
+Gateway.__index = Gateway
+
+local Browser = {}
+Browser.__index = Browser
+
+local function value_of(set_cookie)
+  return set_cookie:match("^[^=]*=([^;]*)")
+end
+
+--- Keeps cookies, whatever their paths.
+function Browser:request(method, path, headers)
+  local cookies = {}
+  for name, value in pairs(self.cookies) do
+    cookies[#cookies + 1] = name .. "=" .. value
+  end
+  local answer = self.gateway:request(method, path, merged({ Accept = "text/html",
+    Cookie = cookies[1] and table.concat(cookies, "; ") }, headers))
+  for name, cookie in pairs(answer.cookies) do
+    self.cookies[name] = not cookie:find("Max-Age=0", 1, true) and value_of(cookie) or nil
+  end
+  return answer
+end
+
+function Browser:get(path, headers)
+  return self:request("GET", path, headers)
+end
+
+--- A form of a page of the gateway's.
+function Browser:post(path)
+  return self:request("POST", path, { Origin = self.gateway.url })
+end
+
+function Browser:go_to_provider(path, options)
+  local answer = self:get(path or "/")
+  assert(answer.status == 303, answer.body)
+  local url = self.gateway.provider:login(answer.headers.location, options)
+  assert(url:sub(1, #self.gateway.url) == self.gateway.url, url)
+  return url:sub(#self.gateway.url + 1)
+end
+
+function Browser:log_in(user, path)
+  local answer = self:get(self:go_to_provider(path, { user = user }))
+  assert(answer.status == 303, answer.body)
+  return answer
+end
+
+function Browser:user()
+  return self:get("/").body:match("\r\nX%-User: ([^\r]*)")
+end
+
+---@return table
+function Gateway:new_browser()
+  return setmetatable({ gateway = self, cookies = {} }, Browser)
+end
+
+function Gateway:request(method, path, headers)
+  local answer = {}
+  answer.status, answer.body, answer.headers, answer.cookies = self.server:get(path,
+    { method = method, headers = headers, body = method == "POST" and "" or nil })
+  return answer
+end
+
+function Gateway:stop()
+  self.server:stop()
+end
+
+---@param provider OidcProvider
+---@param options? table<string, any>  of the gateway, as Lua source
+---@param where? table  settings of support.nginx
+---@return LoginGatewayServer
+function login_gateway.start(provider, options, where)
+  where = where or {}
+  local client, port = provider.clients.confidential, loopback.free_port()
+  local url = "http://127.0.0.1:" .. port
+  local server = nginx.start(merged(where, {
+    port = port,
+    http = HTTP .. (where.http or ""),
+    server = where.server or SERVER,
+    init_worker = "gateway:init_worker() " .. (where.init_worker or ""),
+    values = merged({
+      APPLICATION = tostring(loopback.free_port()),
+      OPTIONS = in_lua(merged({
+        issuer = ("%q"):format(provider.url),
+        client_id = ("%q"):format(client.client_id),
+        client_secret = ("%q"):format(client.client_secret),
+        public_url = ("%q"):format(url),
+        store = "tokencache.store.file { directory = ngx.config.prefix() .. 'sessions' }",
+      }, options)),
+    }, where.values),
+  }))
+  return setmetatable({ server = server, url = url, provider = provider }, Gateway)
+end
+
+return login_gateway
