@@ -1,8 +1,7 @@
 --- A real nginx with tokencache.nginx.login, an application behind it, and browsers.
 ---
 ---     local gateway = login_gateway.start(provider, { lifetime = 5 })
----                               -- options: Lua source, or plain values; store = file by default
----                               -- and where = { main=, http=, server=, workers= } of support.nginx
+---                     -- options: Lua source, or numbers and booleans; settings of support.nginx
 ---     local browser = gateway:new_browser()
 ---     browser:get("/things")                   -- { status=, body=, headers=, cookies= }
 ---     browser:request("POST", "/auth/logout", { Origin = gateway.url })

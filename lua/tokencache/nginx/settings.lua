@@ -1,5 +1,5 @@
---- What nginx has beside flows: the table `tokencache.nginx`. Its functions are loaded when they are
---- first asked for.
+--- What there is for nginx beside flows: the table `tokencache.nginx`. Its functions are loaded
+--- when they are first asked for.
 
 local modules = {
   login = "tokencache.nginx.login",

@@ -123,8 +123,8 @@ local RULES = {
 ---@field back tokencache.Store   the store that counts
 ---@field leeway? number          seconds before its token's end at which an entry leaves the front;
 ---                               default 60
----@field front_time? number      seconds at most that an entry is served from the front, whatever has
----                               become of it in the back; default: as long as its token is fresh
+---@field front_time? number      seconds at most that an entry is served from the front, whatever
+---                               becomes of it in the back; default: while its token is fresh
 ---@field clock? fun(): number    returns Unix seconds
 
 --- Keys, locks, listing and identity are the back's.

@@ -1,6 +1,6 @@
---- The first half of a login: to the provider. What has to be kept until the user comes back is in a
---- cookie of the browser's, sealed, so that logins nobody finishes leave nothing behind. There are a
---- few such cookies, for the tabs of a browser that log in at the same time.
+--- The first half of a login: to the provider. What has to be kept until the user comes back is in
+--- a cookie of the browser's, sealed, so that logins nobody finishes leave nothing behind. There
+--- are a few such cookies, for the tabs of a browser that log in at the same time.
 
 local answer = require "tokencache.nginx.login.answer"
 local cookie = require "tokencache.nginx.login.cookie"
@@ -23,8 +23,8 @@ local function bound(gateway)
   return "login " .. gateway.flow.client_id .. " " .. gateway.options.public_url
 end
 
---- Only to a page of ours: "//host" and "/\host" lead elsewhere, and browsers skip tabs. What is not
---- ASCII has no place in a header, and need not be UTF-8, which JSON must be.
+--- Only to a page of ours: "//host" and "/\host" lead elsewhere, and browsers skip tabs. What is
+--- not ASCII has no place in a header, and need not be UTF-8, which JSON must be.
 ---@param to? string
 ---@return string
 function begin.local_path(to)

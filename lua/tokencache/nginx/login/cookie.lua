@@ -1,7 +1,7 @@
 --- Cookies of the gateway: one for the session, and one for each login that has begun.
 ---
---- Where browsers come by https their names begin with "__Host-", which no other host can set, nor a
---- page that came by http (RFC 6265bis §4.1.3.2).
+--- Where browsers come by https their names begin with "__Host-", which no other host can set, nor
+--- a page that came by http (RFC 6265bis §4.1.3.2).
 
 local cookie = {}
 

@@ -12,8 +12,9 @@
 ---     location / { access_by_lua_block { gateway:require_user() } proxy_pass ...; }
 ---
 --- All options are in options.lua, told for users in docs/nginx.md. The parts: begin.lua and
---- callback.lua are the halves of a login, log_out.lua is its end; session.lua finds the session of a
---- request, headers.lua tells the application of it; store_sessions.lua is where sessions are kept.
+--- callback.lua are the halves of a login, log_out.lua is its end; session.lua finds the session of
+--- a request, headers.lua tells the application of it; store_sessions.lua is where sessions are
+--- kept.
 
 local answer = require "tokencache.nginx.login.answer"
 local begin = require "tokencache.nginx.login.begin"

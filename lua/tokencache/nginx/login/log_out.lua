@@ -8,8 +8,8 @@ local session = require "tokencache.nginx.login.session"
 
 local BUTTON = '<form method="post"><button>Log out</button></form>'
 
---- Reports whether it is a page of ours that sends the request. Browsers that say nothing of that are
---- too old.
+--- Reports whether it is a page of ours that sends the request. Browsers that say nothing of that
+--- are too old.
 local function is_ours(gateway)
   local site, origin = ngx.var.http_sec_fetch_site, ngx.var.http_origin
   if site then

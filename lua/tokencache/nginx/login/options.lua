@@ -11,25 +11,27 @@ local gateway_options = {}
 ---@field issuer? string          the provider, found by its metadata; or
 ---@field provider? tokencache.Provider  a preset, or a table of its endpoints
 ---@field public_url string       where browsers find this server: "https://app.example.com"
----@field path? string            of the location of serve(); default "/auth/". PUBLIC_URL/auth/callback
----                               is the redirect URI to register
+---@field path? string            of the location of serve(); default "/auth/". The redirect URI to
+---                               register is PUBLIC_URL/auth/callback
 ---@field store? tokencache.Store  where sessions are kept: Redis, memcached, files
----@field cookie_secret? string   16 bytes or more, the same on all machines: seals what a browser keeps
----                               of a login that has begun; default: random, for this nginx alone
+---@field cookie_secret? string   16 bytes or more, the same on all machines: seals what a browser
+---                               keeps of a login that has begun; default: random, for this nginx
+---                               alone
 ---@field shared_dict? string     the lua_shared_dict of this nginx; default "tokencache"
 ---@field cookie? { name?: string, domain?: string }  default: "tokencache", for this host alone
 ---@field idle_timeout? number    seconds without a request after which a session ends; default 3600
 ---@field lifetime? number        seconds after its login at which it ends; default 86400
----@field unauthorized? "login"|"401"|"pass"  what becomes of a request without a user; default "login":
----                               pages lead to the provider, all others get 401
+---@field unauthorized? "login"|"401"|"pass"  what becomes of a request without a user; default
+---                               "login": pages lead to the provider, all others get 401
 ---@field allow? fun(claims: table): boolean?  who may come in; default: all whom the provider knows
 ---@field headers? table<string, string>  of the requests passed on, by claim; default
 ---                               { ["X-User"] = "sub" }
----@field authorization? boolean  default true: requests are passed on with the user's access token
----@field userinfo? boolean       true: the claims are also those of the provider's userinfo endpoint
----@field end_session? boolean    default true: a log out ends the session at the provider, too, where
----                               it can be done
----@field after_logout? string    a path, or a URL: where it leads; a page of ours by default
+---@field authorization? boolean  default true: they are passed on with the user's access token
+---@field userinfo? boolean       true: the claims are also those of the userinfo endpoint
+---@field end_session? boolean    default true: a log out ends the session at the provider, too,
+---                               where it can be done
+---@field after_logout? string    a path, or a URL: where that leads; default: a page of ours
+---@field timeout? number         seconds that a request may wait for the provider; default 10
 
 --- What of a flow's options is the gateway's own matter.
 local OWN = { cache = true, redirect_uri = true, state = true, login = true, open_browser = true,
@@ -47,6 +49,7 @@ local RULES = options.merge(of_flow, {
   issuer = { "string" },
   provider = { "table" },
   scope = { { "string", "table" }, default = "openid" },
+  timeout = { "number>0", default = 10 },
   public_url = { "string", required = true,
     hint = "give where browsers find this server, as https://app.example.com" },
   path = { "string", default = "/auth/" },
