@@ -8,6 +8,7 @@ local errors = require "tokencache.error"
 local discovery = {}
 
 local LONGEST_SHOWN = 200 -- bytes of a provider's words
+local KEYS_PAUSE = 10 -- seconds
 
 ---@class tokencache.Metadata
 ---@field issuer string
@@ -113,16 +114,16 @@ end
 --- What the provider says of itself.
 ---@param flow tokencache.Flow
 ---@param deadline number   monotonic seconds
----@param anew? boolean     what is known does not do any more
+---@param since? number     monotonic seconds: what was known before does not do any more
 ---@param held? tokencache.Lock  it lasts meanwhile
 ---@return tokencache.Metadata?
 ---@return tokencache.Error?
-function discovery.ensure(flow, deadline, anew, held)
+function discovery.ensure(flow, deadline, since, held)
   local source, err = source_of(flow)
   if not source then
     return nil, err
   end
-  return document.get(flow, source, deadline, anew, held)
+  return document.get(flow, source, deadline, since, held)
 end
 
 local function has(list, wanted)
@@ -291,7 +292,8 @@ end
 ---@param held? tokencache.Lock  it lasts meanwhile
 ---@return boolean
 function discovery.has_moved(flow, url, response, err, deadline, held)
-  local metadata = met_nobody(response, err) and discovery.ensure(flow, deadline, true, held)
+  local metadata = met_nobody(response, err)
+    and discovery.ensure(flow, deadline, flow.io.monotonic(), held)
   return metadata and metadata.token_url ~= url and equip(flow, metadata) or false
 end
 
@@ -306,24 +308,26 @@ local function read_keys(object)
   return keys
 end
 
---- The provider's keys (RFC 7517 §5).
+--- The provider's keys (RFC 7517 §5). They are asked for anew every ten seconds at most: whoever
+--- can bring a token signed by nobody must not be able to have the provider flooded.
 ---@param flow tokencache.Flow
 ---@param deadline number  monotonic seconds
----@param anew? boolean    those that are known do not do; asked for once a minute at most
+---@param since? number    monotonic seconds: those that were known before do not do
 ---@param held? tokencache.Lock  it lasts meanwhile
 ---@return table[]?
 ---@return tokencache.Error?
-function discovery.keys(flow, deadline, anew, held)
-  if anew and not flow.endpoints.jwks_url and flow.issuer then
-    discovery.ensure(flow, deadline, true, held) -- they may have moved
+---@return number? wait    seconds, after which there may be newer ones
+function discovery.keys(flow, deadline, since, held)
+  if since and not flow.endpoints.jwks_url and flow.issuer then
+    discovery.ensure(flow, deadline, since, held) -- they may have moved
   end
   local url, err = flow:_endpoint("jwks_url", deadline)
   if not url then
     return nil, err
   end
   flow.keys_source = { name = "keys at " .. url, urls = { url }, read = read_keys,
-    remedy = "check jwks_url in provider" }
-  return document.get(flow, flow.keys_source, deadline, anew, held)
+    remedy = "check jwks_url in provider", pause = KEYS_PAUSE }
+  return document.get(flow, flow.keys_source, deadline, since, held)
 end
 
 --- Has the provider's keys, those that the flow knows, asked for anew when they are needed next.

@@ -11,7 +11,7 @@ local settings = require "tokencache.nginx.settings"
 
 local FRESH = 86400      -- seconds
 local KEPT = 30 * 86400  -- seconds that a copy is kept
-local PAUSE = 60         -- seconds, between two requests for a document that is there
+local PAUSE = 60         -- seconds, between two requests for a document that is there; the default
 local MOST_TIME = 10     -- seconds that a request may take
 local MOST_COPIED = 65536 -- bytes
 local MOST = 1000        -- documents that a process remembers
@@ -26,10 +26,12 @@ local document = {}
 ---@field urls string[]     tried in turn, as long as there is nothing
 ---@field read fun(object: table): any, string?  what is of use in it; or nil and what is wrong
 ---@field remedy string     in words
+---@field pause? number      seconds, between two requests while it is there
 
 ---@class tokencache.DocumentEntry
 ---@field value? any        what was read last
----@field at? number        Unix seconds: when it was
+---@field at? number        Unix seconds: when the provider said so
+---@field got? number       the same in monotonic seconds
 ---@field is_expired? boolean  it does not do any more
 ---@field next number       monotonic seconds: before that what is there is not asked for again
 ---@field busy_until number monotonic seconds: a coroutine asks for it, or was dropped by then
@@ -171,15 +173,16 @@ local function fetch(flow, entry, source, deadline, held)
   return nil, errors.new(err.kind, table.concat(messages, "; "), { status = err.status })
 end
 
-local function take(flow, entry, value, at)
+local function take(flow, entry, source, value, at)
   entry.value, entry.at, entry.failure, entry.is_expired = value, at, nil, nil
-  entry.next = flow.io.monotonic() + PAUSE
+  entry.got = flow.io.monotonic() - age(flow, at)
+  entry.next = entry.got + (source.pause or PAUSE)
 end
 
 local function fail(flow, entry, source, err)
   entry.failure, entry.failed_at = err, flow.io.monotonic()
   if entry.value ~= nil then
-    entry.next = entry.failed_at + PAUSE
+    entry.next = entry.failed_at + (source.pause or PAUSE)
     log.repeated("warning", "stale document: " .. source.name,
       "what was known of the provider before goes on to serve: ", err)
   end
@@ -187,12 +190,12 @@ end
 
 --- Looks for it where it may be. The copy of another will do where it is fresh; or where it is as
 --- young as one that is asked for now may be.
-local function find(flow, entry, source, deadline, anew, held)
-  anew = anew or entry.is_expired
+local function find(flow, entry, source, deadline, since, held)
+  local anew = since or entry.is_expired
   local value, at = load_copy(flow, source)
   if at and (not entry.at or at > entry.at) then
-    take(flow, entry, value, at)
-    if age(flow, at) < (anew and PAUSE or FRESH) then
+    take(flow, entry, source, value, at)
+    if age(flow, at) < (anew and (source.pause or PAUSE) or FRESH) then
       return
     end
   end
@@ -207,13 +210,13 @@ local function find(flow, entry, source, deadline, anew, held)
     return fail(flow, entry, source, result)
   end
   at = flow.io.now()
-  take(flow, entry, value, at)
+  take(flow, entry, source, value, at)
   save_copy(flow, source, at, result)
 end
 
-local function find_for_all(flow, entry, source, deadline, anew, held)
+local function find_for_all(flow, entry, source, deadline, since, held)
   entry.busy_until = flow.io.monotonic() + MOST_TIME
-  find(flow, entry, source, deadline, anew, held)
+  find(flow, entry, source, deadline, since, held)
   entry.busy_until = 0
   if entry.waiter then
     entry.waiter:wake()
@@ -236,29 +239,40 @@ local function wait(io, entry, seconds, pause)
   return err ~= nil and errors.wrap("config", err) or nil
 end
 
+local function is_older(entry, since)
+  return since ~= nil and entry.value ~= nil and entry.got < since
+end
+
+--- What is known. Where that is too old, the error is why there is nothing newer.
+local function known(entry, since, now)
+  local is_old = is_older(entry, since)
+  return entry.value, (is_old or entry.value == nil) and entry.failure or nil,
+    is_old and math.max(entry.next - now, LONGEST_WAIT) or nil
+end
+
 --- What the document says; while the provider is away, what it said last.
 ---@param flow tokencache.Flow
 ---@param source tokencache.DocumentSource
 ---@param deadline number  monotonic seconds
----@param anew? boolean    what is known does not do any more; it is asked for once a minute at most
+---@param since? number    monotonic seconds: what was known before does not do any more
 ---@param held? tokencache.Lock  it lasts meanwhile
 ---@return any
 ---@return tokencache.Error?
-function document.get(flow, source, deadline, anew, held)
+---@return number? wait    seconds, after which there may be one that is no older than `since`
+function document.get(flow, source, deadline, since, held)
   local io, entry = flow.io, entry_of(flow, source)
-  local since, pause = io.monotonic(), FIRST_WAIT
+  local began, pause = io.monotonic(), FIRST_WAIT
   while true do
     local now, is_there = io.monotonic(), entry.value ~= nil
     local is_busy = now < entry.busy_until
     local is_fresh = is_there and not entry.is_expired and age(flow, entry.at) < FRESH
-    local will_do = now < entry.next or (is_busy and held) or (not anew and (is_busy or is_fresh))
-    if is_there and will_do then
-      return entry.value
-    elseif entry.failure and entry.failed_at > since then
-      return entry.value, not is_there and entry.failure or nil
+    local will_do = now < entry.next or (is_busy and held)
+      or not is_older(entry, since) and (is_busy or is_fresh)
+    if is_there and will_do or entry.failure and entry.failed_at > began then
+      return known(entry, since, now)
     elseif not is_busy then
-      find_for_all(flow, entry, source, deadline, anew, held)
-      return entry.value, entry.value == nil and entry.failure or nil
+      find_for_all(flow, entry, source, deadline, since, held)
+      return known(entry, since, io.monotonic())
     elseif now >= deadline then
       return nil, errors.new("timeout", "the deadline passed while " .. source.urls[1]
         .. " was being asked for")

@@ -248,22 +248,25 @@ end)
 describe("the keys of a provider", function()
   local KEYS = ISSUER .. "/keys"
 
-  it("are kept likewise, and asked for anew once a minute at most", function()
+  it("are kept likewise, and asked for anew every ten seconds at most", function()
     local provider = new_provider { jwks_uri = KEYS }
     provider.documents[KEYS] = { keys = { { kid = "one" }, "no key", { kid = "two" } } }
     local stage = new_stage(provider)
     local flow = stage:user_flow(options())
     local function kids(anew)
       local list = {}
-      for i, key in ipairs(assert(discovery.keys(flow, stage.monotonic + 10, anew))) do
+      local keys, err, wait = discovery.keys(flow, stage.monotonic + 10,
+        anew and stage.monotonic or nil)
+      for i, key in ipairs(assert(keys, err)) do
         list[i] = key.kid
       end
-      return table.concat(list, " ")
+      return table.concat(list, " ") .. (wait and " for " .. wait or "")
     end
     assert.equal("one two", kids())
     provider.documents[KEYS] = { keys = { { kid = "three" } } }
-    assert.equal("one two", kids(true))
-    at(61, stage)
+    at(4, stage)
+    assert.equal("one two for 6", kids(true))
+    at(6, stage)
     assert.equal("one two", kids())
     assert.equal("three", kids(true))
     at(61, stage)
@@ -273,6 +276,21 @@ describe("the keys of a provider", function()
     at(DAY, stage)
     provider.on = function() return stages.refuse() end
     assert.equal("four", kids())
+  end)
+
+  it("of another process, seconds old, are not those of now", function()
+    local provider, store = new_provider { jwks_uri = KEYS }, tokencache.store.memory {}
+    provider.documents[KEYS] = { keys = { { kid = "one" } } }
+    local flow = new_stage(provider):user_flow(options { store = store })
+    assert(discovery.keys(flow, 60))
+    local stage = new_stage(provider)
+    local other = stage:user_flow(options { store = store })
+    at(4, stage)
+    provider.documents[KEYS] = { keys = { { kid = "two" } } }
+    local keys, _, wait = discovery.keys(other, 60, stage.monotonic)
+    assert.same({ "one", 6 }, { keys[1].kid, wait })
+    at(6, stage)
+    assert.equal("two", discovery.keys(other, 70, stage.monotonic - 6)[1].kid)
   end)
 
   it("need an address", function()
@@ -308,7 +326,7 @@ describe("the copy in a store", function()
     local other, other_stage = new(provider, store)
     assert(flow:account("a"):get_access_token())
     at(100, other_stage)
-    assert(discovery.ensure(other, other_stage.monotonic + 10, true))
+    assert(discovery.ensure(other, other_stage.monotonic + 10, other_stage.monotonic))
     at(200, stage)
     provider.gone[ISSUER .. "/token"] = gone
     provider.say { token_endpoint = ISSUER .. "/new" }

@@ -1,15 +1,17 @@
 --- OpenID Connect where the provider errs, or is away.
 
+local core = require "tokencache._core"
 local id_tokens = require "support.id_tokens"
 local json = require "tokencache.json"
 local log = require "tokencache.log"
 local stages = require "support.stage"
+local tokencache = require "tokencache"
 
 local NOW = 1760000000
 local ISSUER = "https://login.example"
 
 local USUAL = { iss = ISSUER, sub = "alice", aud = stages.CLIENT_ID, exp = NOW + 3600, iat = NOW,
-  auth_time = NOW - 10, nonce = "n" }
+  auth_time = NOW - 10, nonce = core.base64url_encode(("n"):rep(32)) }
 
 --- Of renewals: refused, and why.
 local REFUSED = {
@@ -33,7 +35,8 @@ describe("OpenID Connect with a provider that errs", function()
   local made, stage, flow, answers, keys
 
   setup(function()
-    local wanted = { login = {}, renewed = { claims = { nonce = json.null, more = 1 } },
+    local wanted = { login = {}, device = { claims = { nonce = json.null } },
+      renewed = { claims = { nonce = json.null, more = 1 } },
       new = { key = "rs2", claims = { more = 2 } } }
     for name, entry in pairs(REFUSED) do
       wanted[name] = { claims = entry.claims, header = entry.header, key = entry.key }
@@ -45,7 +48,9 @@ describe("OpenID Connect with a provider that errs", function()
   before_each(function()
     stage = stages.new { lock = true }
     stage.now, answers, keys = NOW, {}, made.jwks
+    stage.io.random = function(count) return ("n"):rep(count) end
     stage.on.request = function(request)
+      stage.monotonic = stage.monotonic + 0.125
       if request.url == ISSUER .. "/jwks" then
         return keys and stages.answer(keys) or { status = 503 }
       end
@@ -126,18 +131,85 @@ describe("OpenID Connect with a provider that errs", function()
     assert.equal("jwks token", urls())
   end)
 
-  it("asks for them no more than once a minute", function()
-    local flow_log_in = function()
-      stage.requests, answers[1] = {}, renewal(made.tokens.new)
-      local url, pending = flow:get_authorize_url()
-      return flow:exchange(stages.REDIRECT_URI .. "?code=c&iss=" .. ISSUER .. "&state="
-        .. url:match("state=([^&]+)"), pending)
+  describe("with a login signed by a key that is not known", function()
+    local logins = 0
+
+    local function exchange(timeout)
+      stage.requests, answers[1], stage.slept = {}, renewal(made.tokens.new), {}
+      flow.timeout = timeout or flow.timeout
+      logins = logins + 1
+      local state = "unknown-key-" .. logins
+      local _, pending = flow:get_authorize_url { state = state }
+      return flow:exchange(stages.REDIRECT_URI .. "?code=c&iss=" .. ISSUER .. "&state=" .. state,
+        pending)
     end
-    for i, wanted in ipairs { "jwks token", "token", "token jwks", "token" } do
-      stage.monotonic = stage.monotonic + (i == 3 and 61 or 1)
-      assert.is_nil(flow_log_in())
-      assert.equal(wanted, urls())
+
+    it("asks for the keys anew, though it did so a moment ago", function()
+      stage.on.sleep = function() keys = made.next_jwks end
+      assert(exchange())
+      assert.equal("jwks token jwks", urls())
+      assert.same({ 9.875 }, stage.slept)
+      assert.equal(made.tokens.new, stage.stored.id_token)
+    end)
+
+    it("asks for them anew at once where that is a while ago", function()
+      assert.is_nil(exchange())
+      assert.equal("jwks token jwks", urls())
+      stage.monotonic, stage.now = stage.monotonic + 11, stage.now + 11
+      assert.is_nil(exchange())
+      assert.equal("token jwks", urls())
+      assert.same({}, stage.slept)
+    end)
+
+    it("waits for keys that are away", function()
+      stage.on.sleep = function()
+        keys = #stage.slept == 2 and made.next_jwks or nil
+      end
+      assert(exchange())
+      assert.equal("jwks token jwks jwks", urls())
+      assert.same({ 9.875, 10 }, stage.slept)
+    end)
+
+    it("takes no longer than its call may, and says why", function()
+      for _, case in ipairs { { 5, "the provider has no key that it could be", "jwks token" },
+        { 25, ISSUER .. "/jwks answered with status 503", "token jwks jwks jwks" } } do
+        local info, err = exchange(case[1])
+        assert.is_nil(info)
+        assert.matches("the id_token was refused, and the login with it: " .. case[2], err.message,
+          1, true)
+        assert.equal(case[3], urls())
+        stage.monotonic, stage.now, keys = stage.monotonic + 11, stage.now + 11, nil
+      end
+    end)
+
+    it("is refused where one may not wait", function()
+      stage.on.sleep = function() return nil, "not here" end
+      local info, err = exchange()
+      assert.is_nil(info)
+      assert.equal("config", err.kind)
+    end)
+  end)
+
+  it("asks for the token of a login by device when the keys are there", function()
+    local device = tokencache.flow.device { client_id = stages.CLIENT_ID, scope = "openid",
+      client_secret = stages.CLIENT_SECRET, cache = stage.handler, http = stage.transport,
+      io = stage.io, provider = { issuer = ISSUER, token_url = ISSUER .. "/token",
+        device_authorization_url = ISSUER .. "/device", jwks_url = ISSUER .. "/jwks" } }
+    answers, keys = { stages.answer { device_code = "d", user_code = "u", interval = 1,
+      verification_uri = ISSUER .. "/code" } }, nil
+    local _, pending = device:begin()
+    for _ = 1, 2 do
+      stage.monotonic, stage.now = stage.monotonic + 61, stage.now + 61
+      local info, err = device:poll(pending)
+      assert.is_nil(info)
+      assert.equal("transient", err.kind)
+      assert.is_number(err.retry_after)
     end
+    assert.equal("device jwks jwks", urls())
+    stage.monotonic, stage.now = stage.monotonic + 61, stage.now + 61
+    keys, answers[1] = made.jwks, renewal(made.tokens.device)
+    assert.equal("access-1", assert(device:poll(pending)).access_token)
+    assert.equal("jwks token", urls())
   end)
 
   describe("asked about a user", function()

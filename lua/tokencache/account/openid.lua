@@ -21,8 +21,25 @@ local openid = {}
 ---@return tokencache.Error?  only a login needs them
 function openid.prepare(run, seconds, renews)
   local deadline = run.flow.io.monotonic() + seconds
-  run.keys, run.keys_error = discovery.keys(run.flow, deadline, false, run.lock)
+  run.keys, run.keys_error = discovery.keys(run.flow, deadline, nil, run.lock)
   return not renews and run.keys_error or nil
+end
+
+--- The provider's keys as they are now. Where they were asked for a moment ago, a login waits: its
+--- token cannot be had again.
+local function newer_keys(run)
+  local io, deadline = run.flow.io, run.deadline
+  local since = io.monotonic()
+  while true do
+    local keys, err, wait = discovery.keys(run.flow, deadline, since, run.lock)
+    if not wait or io.monotonic() + wait >= deadline then
+      return keys, err
+    end
+    local _, refusal = run.lock:sleep(io.sleep, wait)
+    if refusal ~= nil then
+      return nil, errors.wrap("config", refusal)
+    end
+  end
 end
 
 --- A key that is not known may be a new one of the provider's.
@@ -34,10 +51,11 @@ local function verify(run, text)
   if may_be_new and run.renews then
     discovery.expire_keys(run.flow)
   elseif may_be_new then
-    local newer = discovery.keys(run.flow, run.deadline, true, run.lock)
+    local newer, err = newer_keys(run)
     if newer and newer ~= run.keys then
       jws, problem = id_token.verify(text, newer)
     end
+    problem = err or problem
   end
   return jws, problem
 end

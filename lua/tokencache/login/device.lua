@@ -184,7 +184,11 @@ function device.ask(flow, login)
   end
   login.at = now + flow.request_time + login.interval -- for who asks while this is under way
   local url, err = flow:_endpoint("token_url", now + flow.request_time)
-  if not url then
+  local ready = url
+  if url and flow.openid then -- an answer that brings tokens comes once, and must not wait for keys
+    ready, err = require("tokencache.discovery").keys(flow, now + flow.request_time)
+  end
+  if not ready then
     return nil, after_failure(flow, login, err)
   end
   local response, body
