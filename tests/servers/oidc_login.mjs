@@ -37,11 +37,24 @@ function form(user, deny, html) {
   return { url, body };
 }
 
+const jars = new Map(); // of each user's last browser
+
+// Logs out of the provider in the browser that the user came by last.
+export async function logOut(origin, user) {
+  const cookies = [...jars.get(user)].map(([name, value]) => `${name}=${value}`).join('; ');
+  const { html } = await send(`${origin}/session/end`, undefined, cookies);
+  const { url, body } = form(user, false, html);
+  body.set('logout', 'yes');
+  const { status } = await send(url, body, cookies);
+  if (status !== 303) throw new Error(`the log out was answered with status ${status}`);
+}
+
 // Returns where the browser is sent at last: an address that is not the server's. Or what the
 // pages for a device end with.
 export async function logIn(authorizeUrl, { user = 'alice', deny = false } = {}) {
   const { origin } = new URL(authorizeUrl);
   const jar = new Map();
+  jars.set(user, jar);
   let url = authorizeUrl;
   let body;
   for (let steps = 0; steps < 20; steps += 1) {

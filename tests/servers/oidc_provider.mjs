@@ -7,6 +7,7 @@
 //                                   and "metadata"
 //   POST /test/login?user=&deny=      body: an authorization URL; where its pages send the browser.
 //                                     Or a device's verification_uri_complete; what they end with
+//   POST /test/log_out?user=          at the provider, in the browser of the last such login
 //   POST /test/expire_device          body: a device's user_code, which is over then
 //   POST /test/revoke                 body: a refresh token; ends its login
 //   POST /test/new_keys               it signs with new ones from now on
@@ -21,7 +22,7 @@
 import { createServer } from 'node:http';
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { renameSync, writeFileSync } from 'node:fs';
-import { logIn } from './oidc_login.mjs';
+import { logIn, logOut } from './oidc_login.mjs';
 
 // its notices about settings that only matter in production
 console.info = console.warn = () => {};
@@ -125,6 +126,10 @@ const controls = {
   token_requests: () => String(tokenRequests),
   counts: () => JSON.stringify(counts),
   login: (options, url) => logIn(url, options),
+  async log_out({ user }) {
+    await logOut(provider.issuer, user);
+    return 'done';
+  },
   async revoke(options, token) {
     const { grantId } = await provider.RefreshToken.find(token);
     await (await provider.Grant.find(grantId)).destroy();

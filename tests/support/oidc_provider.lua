@@ -15,6 +15,7 @@
 ---     server:introspect(token).active
 ---     server:owner(token)              -- "alice"
 ---     server:revoke(refresh_token)
+---     server:log_out("alice")          -- at the provider, where the last login has been
 ---     server:tell_logouts(uri)         -- of the confidential client, by back-channel logout
 ---     server:next_token { status = 503, error = "server_error" }, { lost = true }, { delay = 3 }
 ---     server:stop()
@@ -182,6 +183,12 @@ end
 ---@param fault { status?: integer, error?: string, lost?: boolean, delay?: number }
 function OidcProvider:next_token(fault)
   self:control("next_token", fault, "")
+end
+
+--- Logs out of the provider, in the browser that the user has logged in by last.
+---@param user string
+function OidcProvider:log_out(user)
+  self:control("log_out", { user = user }, "")
 end
 
 --- Has the confidential client told of logouts.

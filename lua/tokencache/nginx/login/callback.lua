@@ -20,10 +20,11 @@ local function account_of(flow, info)
   }
 end
 
---- What the provider says of the user.
+--- What the provider says of the user, and when, by its clock, it has let the user in.
 local function claims_of(gateway, info)
   local claims, err = {}, nil
-  for name, claim in pairs(gateway.flow.openid and openid.claims(gateway.flow, info) or {}) do
+  local stated = gateway.flow.openid and openid.claims(gateway.flow, info) or {}
+  for name, claim in pairs(stated) do
     claims[name] = not OF_TOKEN[name] and claim or nil
   end
   if gateway.options.userinfo then
@@ -33,7 +34,7 @@ local function claims_of(gateway, info)
       claims[name] = claim
     end
   end
-  return not err and claims or nil, err
+  return not err and claims or nil, err, stated.iat
 end
 
 local function again(gateway)
@@ -77,9 +78,9 @@ return function(gateway)
   end
   local is_denied, allow = false, gateway.options.allow
   local value, err = gateway.sessions:log_in(ngx.var.request_uri, begun.pending, function(info)
-    local claims, why = claims_of(gateway, info)
+    local claims, why, began_at = claims_of(gateway, info)
     is_denied = claims ~= nil and allow ~= nil and not allow(claims)
-    info.claims = claims
+    info.claims, info.began_at = claims, began_at
     return claims ~= nil and not is_denied, why or "this user is not allowed in"
   end)
   if is_denied then

@@ -12,11 +12,12 @@
 ---     location / { access_by_lua_block { gateway:require_user() } proxy_pass ...; }
 ---
 --- All options are in options.lua, told for users in docs/nginx.md. The parts: begin.lua and
---- callback.lua are the halves of a login, log_out.lua is its end; session.lua finds the session of
---- a request, headers.lua tells the application of it; store_sessions.lua is where sessions are
---- kept.
+--- callback.lua are the halves of a login, log_out.lua and back_channel.lua its ends; session.lua
+--- finds the session of a request, headers.lua tells the application of it; store_sessions.lua is
+--- where sessions are kept.
 
 local answer = require "tokencache.nginx.login.answer"
+local back_channel = require "tokencache.nginx.login.back_channel"
 local begin = require "tokencache.nginx.login.begin"
 local cookie = require "tokencache.nginx.login.cookie"
 local crypto = require "tokencache.crypto"
@@ -118,6 +119,7 @@ local routes = {
   end,
   callback = require "tokencache.nginx.login.callback",
   logout = require "tokencache.nginx.login.log_out",
+  backchannel = back_channel.serve,
 }
 
 --- For content_by_lua of the location that the option `path` names.

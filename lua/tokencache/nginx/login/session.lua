@@ -1,5 +1,6 @@
 --- What a request's cookie leads to: the session as a worker remembers it for a second.
 
+local back_channel = require "tokencache.nginx.login.back_channel"
 local cookie = require "tokencache.nginx.login.cookie"
 local headers = require "tokencache.nginx.login.headers"
 local ngx = require("tokencache.environment").nginx
@@ -35,8 +36,12 @@ local function read(gateway, header, account, id)
     return nil, err
   end
   local now, last = ngx.now(), ends_at(gateway, info)
-  if now >= last then
+  local has_left
+  has_left, err = back_channel.has_ended(gateway, id, info, session.FRONT_TIME)
+  if has_left or now >= last then
     return expire(gateway, account, id)
+  elseif err then
+    return nil, err
   end
   local claims = info.claims or {}
   return {

@@ -1,0 +1,134 @@
+--- Back-channel logout: the provider itself says that a user has left (OpenID Connect Back-Channel
+--- Logout 1.0).
+---
+--- No list of a user's sessions is kept, which logins would change at the same time. What the
+--- provider says is a mark in the store, for a user or for one session at the provider, with the
+--- time by the provider's clock: each session that began no later has ended. Who looks for a
+--- session looks for such marks, too.
+
+local digest = require("tokencache.key").digest
+local errors = require "tokencache.error"
+local json = require "tokencache.json"
+local log = require "tokencache.log"
+local logout_token = require "tokencache.logout_token"
+local ngx = require("tokencache.environment").nginx
+
+local back_channel = {}
+
+local REPEATED = 180 -- seconds after its end that a token is known: longer than clocks may differ
+
+local function key_of(flow, kind, name)
+  return "session-left:" .. digest(table.concat({ flow.issuer, flow.client_id, kind, name }, "\0"))
+end
+
+--- When the user, or the session at the provider, was left last, by the provider's clock.
+---@return number?
+---@return tokencache.Error?
+local function left_at(flow, kind, name)
+  local text, err = flow.store:get(key_of(flow, kind, name))
+  if text == nil and err ~= nil then
+    return nil, errors.wrap("cache", err)
+  end
+  return tonumber(text)
+end
+
+--- Reports whether the provider has ended the login.
+---@param gateway tokencache.LoginGateway
+---@param id string       of the session
+---@param info tokencache.TokenInfo
+---@param seconds number  for which what is found holds
+---@return boolean?
+---@return tokencache.Error?
+function back_channel.has_ended(gateway, id, info, seconds)
+  local began, seen = info.began_at, "session-seen:" .. id
+  if not began or gateway.dict:get(seen) then
+    return false
+  end
+  for _, kind in ipairs { "sub", "sid" } do
+    local name, at, err = info.claims[kind], nil, nil
+    if type(name) == "string" then
+      at, err = left_at(gateway.flow, kind, name)
+    end
+    if err then
+      return nil, err
+    elseif at and began <= at then
+      return true
+    end
+  end
+  gateway.dict:set(seen, true, seconds)
+  return false
+end
+
+--- Marks what the token names: one session at the provider, else all of a user's.
+---@param gateway tokencache.LoginGateway
+---@param token tokencache.LogoutToken
+---@return true?
+---@return tokencache.Error?
+local function mark(gateway, token)
+  local flow, kind = gateway.flow, token.sid and "sid" or "sub"
+  local at, err = left_at(flow, kind, token[kind])
+  local ok = at ~= nil and at >= token.iat
+  if not ok and not err then
+    ok, err = flow.store:set(key_of(flow, kind, token[kind]), ("%.0f"):format(token.iat),
+      math.ceil(gateway.options.lifetime))
+  end
+  if errors.has_failed(ok, err) then
+    return nil, errors.wrap("cache", err or "it failed")
+  end
+  return true
+end
+
+--- Ends what a logout token names.
+---@return true?
+---@return any problem
+local function log_out(gateway, text)
+  local flow = gateway.flow
+  local token, problem = logout_token.check(flow, text, flow.io.monotonic() + flow.timeout)
+  if not token then
+    return nil, problem
+  end
+  local known = "session-jti:" .. digest(token.jti)
+  if not gateway.dict:add(known, true, token.exp - ngx.time() + REPEATED) then
+    return nil, "it has come before (jti)"
+  end
+  local ok, err = mark(gateway, token)
+  if not ok then
+    gateway.dict:delete(known) -- the provider may try again
+  end
+  return ok, err
+end
+
+local function answer(status, object)
+  ngx.status = status
+  ngx.header["Cache-Control"] = "no-store"
+  ngx.header["Content-Type"] = "application/json"
+  ngx.print(json.encode(object))
+  return ngx.exit(ngx.HTTP_OK)
+end
+
+--- For the provider's request (§2.5 to §2.8).
+---@param gateway tokencache.LoginGateway
+function back_channel.serve(gateway)
+  if not gateway.flow.openid then
+    return ngx.exit(404)
+  end
+  local args
+  if ngx.req.get_method() == "POST" then
+    ngx.req.read_body()
+    args = ngx.req.get_post_args(10)
+  end
+  local text = args and args.logout_token
+  local ok, problem = nil, "a form with one logout_token is expected"
+  if type(text) == "string" then
+    ok, problem = log_out(gateway, text)
+  end
+  if ok then
+    return answer(200, {})
+  end
+  log.repeated("warning", "back-channel logout: " .. tostring(problem),
+    "a back-channel logout was refused: ", problem)
+  return answer(400, { error = "invalid_request",
+    error_description = type(problem) == "table" and problem.kind or problem })
+end
+
+return back_channel
