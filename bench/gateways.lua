@@ -13,6 +13,13 @@ local gateways = {}
 ---@field name string      for the report
 ---@field http string      of nginx.conf, with gateways.HTTP in it
 ---@field location string  what attaches the token
+---@field server? string   other locations
+---@field init_worker? string  Lua
+
+---@class Gateway: Contestant
+---@field server Nginx
+---@field memory number[]    KiB by round
+---@field arguments string[]  more of wrk's, for its turns
 
 local BACK = [[
   location /token {
@@ -44,14 +51,17 @@ end
 local function start(settings, values)
   return nginx.start {
     http = settings.http,
+    init_worker = settings.init_worker,
     server = 'location / { proxy_pass http://back; proxy_set_header Connection ""; '
-      .. settings.location .. "}",
+      .. settings.location .. "}" .. (settings.server or ""),
     values = values,
   }
 end
 
---- What the only worker shares with no other process, in KiB.
-local function private_memory(server)
+--- What the only worker shares with no other process.
+---@param server Nginx
+---@return number  KiB
+function gateways.private_memory(server)
   local sums = process.read_file("/proc/" .. server:worker_pids()[1] .. "/smaps_rollup")
   return tonumber(sums:match("Private_Clean:%s+(%d+)"))
     + tonumber(sums:match("Private_Dirty:%s+(%d+)"))
@@ -68,46 +78,59 @@ local function processor_time(server)
   return sum / 1e9
 end
 
+local function take_turn(one, round)
+  local before = processor_time(one.server)
+  local requests = wrk.finish(wrk.start(("http://127.0.0.1:%d/"):format(one.server.port), 32,
+    one.arguments))
+  one.times[round] = (processor_time(one.server) - before) / requests
+  one.memory[round] = gateways.private_memory(one.server)
+end
+
 --- One after the other, one round in their order, the next in the reverse, as in bench.contest; and
 --- in the workers' processor time, for which there is no better or worse share of it.
-local function take_turns(contestants, round)
-  for position = 1, #contestants do
-    local one = contestants[round % 2 == 1 and position or #contestants + 1 - position]
-    local before = processor_time(one.server)
-    local requests = wrk.finish(wrk.start(("http://127.0.0.1:%d/"):format(one.server.port), 32))
-    one.times[round] = (processor_time(one.server) - before) / requests
-    one.memory[round] = private_memory(one.server)
-  end
-end
-
-local function await_workers(contestants)
-  for _, one in ipairs(contestants) do
-    process.wait_until("a worker", function() return one.server:worker_pids()[1] end)
-  end
-end
-
+---@param contestants Gateway[]
 ---@param rounds integer  of a second for each; a fifth of these are enough
+function gateways.take_turns(contestants, rounds)
+  for round = 0, math.ceil(rounds / 5) do -- the first one does not count
+    for position = 1, #contestants do
+      take_turn(contestants[round % 2 == 1 and position or #contestants + 1 - position], round)
+    end
+  end
+end
+
 ---@param all_settings GatewaySettings[]
 ---@param values? table<string, any>  of the settings' own $NAMEs
----@return Contestant[]  in the order of the settings, with `memory`, KiB by round
-function gateways.measure(rounds, all_settings, values)
+---@return Gateway[]    in the order of the settings
+---@return fun() stop
+function gateways.start(all_settings, values)
   local back = nginx.start { http = "keepalive_requests 1000000000;", server = BACK }
   local contestants, directories = {}, {}
   for i, settings in ipairs(all_settings) do
     directories[i] = folder.new()
-    contestants[i] = { name = settings.name, times = {}, memory = {},
+    contestants[i] = { name = settings.name, times = {}, memory = {}, arguments = {},
       server = start(settings, merge({ BACK = back.port, FILE = directories[i]:file("token.json") },
         values or {})) }
   end
-  await_workers(contestants)
-  for round = 0, math.ceil(rounds / 5) do -- the first one does not count
-    take_turns(contestants, round)
+  for _, one in ipairs(contestants) do
+    process.wait_until("a worker", function() return one.server:worker_pids()[1] end)
   end
-  for i, one in ipairs(contestants) do
-    one.server:stop()
-    directories[i]:remove()
+  return contestants, function()
+    for i, one in ipairs(contestants) do
+      one.server:stop()
+      directories[i]:remove()
+    end
+    back:stop()
   end
-  back:stop()
+end
+
+---@param rounds integer
+---@param all_settings GatewaySettings[]
+---@param values? table<string, any>
+---@return Gateway[]
+function gateways.measure(rounds, all_settings, values)
+  local contestants, stop = gateways.start(all_settings, values)
+  gateways.take_turns(contestants, rounds)
+  stop()
   return contestants
 end
 

@@ -6,9 +6,14 @@ local wrk = {}
 
 ---@param url string
 ---@param connections integer
+---@param arguments? string[]  more of wrk's
 ---@return Child
-function wrk.start(url, connections)
-  return process.start { "wrk", "-t1", "-c" .. connections, "-d1s", url }
+function wrk.start(url, connections, arguments)
+  local command = { "wrk", "-t1", "-c" .. connections, "-d1s", url }
+  for _, argument in ipairs(arguments or {}) do
+    command[#command + 1] = argument
+  end
+  return process.start(command)
 end
 
 --- Every answer must be a success.

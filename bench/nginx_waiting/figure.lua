@@ -1,15 +1,14 @@
 --- The slowest of a hundred requests to a worker of nginx, while others of the same worker wait for
 --- a token endpoint, a Redis or a file, and while none do.
 
-local core = require "tokencache._core"
 local folder = require "support.folder"
 local nginx = require "support.nginx"
 local process = require "support.process"
 local redis_server = require "support.redis_server"
 local report = require "bench.report"
+local waiting = require "bench.waiting"
 
 local AIM = { most = 2.0 }
-local REQUESTS = 300 -- in a turn
 
 local HTTP = [[
   init_by_lua_block {
@@ -38,45 +37,22 @@ local ENDPOINT = [[
   }
 ]]
 
---- Seconds within which 99 of 100 requests were answered.
-local function p99(server)
-  local times = {}
-  for i = 1, REQUESTS do
-    local start = core.monotonic()
-    local status = server:get("/quick")
-    times[i] = core.monotonic() - start
-    assert(status == 200)
-  end
-  table.sort(times)
-  return times[math.ceil(REQUESTS * 0.99)]
-end
-
 local function nothing() end
 
-local function p99_beside(server, case)
-  local waiting = {};
-  (case.stop or nothing)()
-  for i = 1, case.count do
-    waiting[i] = server:begin(case.path, { timeout = 60 })
-  end
-  local seconds = p99(server)
-  assert(not waiting[case.count]:is_answered());
-  (case.go_on or nothing)()
-  for _, request in ipairs(waiting) do
-    assert(select(2, request:finish()) == case.answer .. "\n")
-  end
-  return seconds
-end
-
 local function measure(rounds, server, case)
-  local alone, beside = { name = "none waiting", times = {} }, { times = {} }
-  for round = 1, math.max(5, math.floor(rounds / case.share)) do
-    if round % 2 == 1 then
-      alone.times[round] = p99(server)
-    end
-    beside.times[round] = p99_beside(server, case)
-    alone.times[round] = alone.times[round] or p99(server)
-  end
+  local beside, alone = waiting.measure(math.floor(rounds / case.share),
+    function() return (server:get("/quick")) end, {
+      begin = function()
+        (case.stop or nothing)()
+        local requests = {}
+        for i = 1, case.count do
+          requests[i] = server:begin(case.path, { timeout = 60 })
+        end
+        return requests
+      end,
+      go_on = case.go_on,
+      check = function(_, body) assert(body == case.answer .. "\n", body) end,
+    })
   report.ratio("p99 beside " .. case.name, beside, alone, AIM)
 end
 
