@@ -50,10 +50,9 @@ export async function logOut(origin, user) {
 }
 
 // Returns where the browser is sent at last: an address that is not the server's. Or what the
-// pages for a device end with.
-export async function logIn(authorizeUrl, { user = 'alice', deny = false } = {}) {
+// pages for a device end with. jar: the browser's cookies, of one that has been here before.
+export async function logIn(authorizeUrl, { user = 'alice', deny = false, jar = new Map() } = {}) {
   const { origin } = new URL(authorizeUrl);
-  const jar = new Map();
   jars.set(user, jar);
   let url = authorizeUrl;
   let body;

@@ -5,8 +5,10 @@
 //   GET  /test/token_requests         how many requests its token endpoint has had
 //   GET  /test/counts                 JSON: the same by grant_type, "authorize": logins begun,
 //                                   and "metadata"
-//   POST /test/login?user=&deny=      body: an authorization URL; where its pages send the browser.
-//                                     Or a device's verification_uri_complete; what they end with
+//   POST /test/login?user=&deny=&browser=
+//                                     body: an authorization URL; where its pages send the browser.
+//                                     Or a device's verification_uri_complete; what they end with.
+//                                     A browser with a name keeps its cookies for the next time
 //   POST /test/log_out?user=          at the provider, in the browser of the last such login
 //   POST /test/expire_device          body: a device's user_code, which is over then
 //   POST /test/revoke                 body: a refresh token; ends its login
@@ -110,6 +112,7 @@ let tokenRequests = 0;
 let fault; // of the next token request
 const expiredDevices = new Set(); // user codes
 const counts = { authorize: 0, metadata: 0 };
+const browsers = {}; // by name: their cookies
 
 function count(ctx) {
   const grant = ctx.oidc.params?.grant_type ?? ctx.oidc.body?.grant_type;
@@ -125,7 +128,10 @@ async function read(request) {
 const controls = {
   token_requests: () => String(tokenRequests),
   counts: () => JSON.stringify(counts),
-  login: (options, url) => logIn(url, options),
+  login({ browser, ...options }, url) {
+    if (browser) browsers[browser] ??= new Map();
+    return logIn(url, { ...options, jar: browsers[browser] });
+  },
   async log_out({ user }) {
     await logOut(provider.issuer, user);
     return 'done';

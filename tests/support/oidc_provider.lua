@@ -120,7 +120,8 @@ end
 
 --- What a person at a browser would do: log in and consent.
 ---@param authorize_url string  or a device's verification_uri_complete
----@param options? { user?: string, deny?: boolean }
+---@param options? { user?: string, deny?: boolean, browser?: string }  browser: a name; logs in
+---   without pages from the second time on
 ---@return string response_url  where the browser is sent to; or what a device's page says
 function OidcProvider:login(authorize_url, options)
   return self:control("login", options, authorize_url)
