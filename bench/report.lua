@@ -94,6 +94,16 @@ function report.difference(what, unit, ours, floor_name, floor, most)
       or "")
 end
 
+--- How many times as much memory `ours` takes.
+---@param what string
+---@param ours number[]   KiB, by round
+---@param floor_name string
+---@param floor number[]
+function report.memory(what, ours, floor_name, floor)
+  print_line(what, shown(UNITS.MB, summary.of(ours)), floor_name .. ": "
+    .. shown(UNITS.MB, summary.of(floor)), shown(UNITS.ratio, summary.ratios(ours, floor)), "")
+end
+
 --- What is compared with nothing.
 ---@param what string
 ---@param unit "us"|"bytes"

@@ -24,7 +24,7 @@ local function nothing() end
 local function p99_beside(ask, case)
   local requests = case.begin()
   local seconds = p99(ask)
-  assert(not requests[#requests]:is_answered())
+  assert(not requests[#requests]:is_answered());
   (case.go_on or nothing)()
   for _, request in ipairs(requests) do
     case.check(request:finish())

@@ -76,14 +76,20 @@ local function value_of(set_cookie)
   return set_cookie:match("^[^=]*=([^;]*)")
 end
 
---- Keeps cookies, whatever their paths.
-function Browser:request(method, path, headers)
+--- For the header Cookie.
+---@return string?
+function Browser:cookie_header()
   local cookies = {}
   for name, value in pairs(self.cookies) do
     cookies[#cookies + 1] = name .. "=" .. value
   end
+  return cookies[1] and table.concat(cookies, "; ")
+end
+
+--- Keeps cookies, whatever their paths.
+function Browser:request(method, path, headers)
   local answer = self.gateway:request(method, path, merged({ Accept = "text/html",
-    Cookie = cookies[1] and table.concat(cookies, "; ") }, headers))
+    Cookie = self:cookie_header() }, headers))
   for name, cookie in pairs(answer.cookies) do
     self.cookies[name] = not cookie:find("Max-Age=0", 1, true) and value_of(cookie) or nil
   end
@@ -101,15 +107,14 @@ end
 
 function Browser:go_to_provider(path, options)
   local answer = self:get(path or "/")
-  assert(answer.status == 303, answer.body)
-  local url = self.gateway.provider:login(answer.headers.location, options)
+  local url = self.gateway.provider:login(assert(answer.headers.location, answer.body), options)
   assert(url:sub(1, #self.gateway.url) == self.gateway.url, url)
   return url:sub(#self.gateway.url + 1)
 end
 
 function Browser:log_in(user, path)
   local answer = self:get(self:go_to_provider(path, { user = user }))
-  assert(answer.status == 303, answer.body)
+  assert(answer.headers.location, answer.body)
   return answer
 end
 
@@ -157,7 +162,16 @@ function login_gateway.start(provider, options, where)
       }, options)),
     }, where.values),
   }))
-  return setmetatable({ server = server, url = url, provider = provider }, Gateway)
+  return login_gateway.at(server, provider)
+end
+
+--- A gateway of another make, for the same browsers.
+---@param server Nginx
+---@param provider OidcProvider
+---@return LoginGatewayServer
+function login_gateway.at(server, provider)
+  return setmetatable({ server = server, url = "http://127.0.0.1:" .. server.port,
+    provider = provider }, Gateway)
 end
 
 return login_gateway
