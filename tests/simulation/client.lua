@@ -8,18 +8,12 @@ local client = {}
 local WHOLE_SECOND = 2 -- seconds: a login that is younger is told from a later one by the lock, as
                        -- long as the log out has time, and by nothing else
 
-local function account_of(world, task, key)
-  local process = task.process
-  local flow = process.flows[world.random:integer(1, #process.flows)]
-  return flow:account(key), flow
-end
-
 --- Begins a call and notes it.
 local function begin(world, task, key, what, fields)
   local call = fields or {}
   call.account, call.what, call.task = key, what, task
   call.timeout, call.started = call.timeout or world.timeout, world.now
-  task.call = call
+  task.call, task.from_front = call, nil
   world.calls[#world.calls + 1] = call
   world:note("calls", what, key, call.refused or "", call.timeout)
   return call
@@ -35,7 +29,7 @@ local calls = {}
 
 function calls.get(world, task, key)
   local call = begin(world, task, key, "get_access_token")
-  local token, err = account_of(world, task, key):get_access_token()
+  local token, err = task.process:account(key):get_access_token()
   task.latest[key] = token or task.latest[key]
   return finish(world, call, token, err)
 end
@@ -43,24 +37,24 @@ end
 function calls.get_soon(world, task, key)
   local timeout = world.random:pick { 0.02, 0.5, 3 }
   local call = begin(world, task, key, "get_access_token", { timeout = timeout })
-  return finish(world, call, account_of(world, task, key):get_access_token { timeout = timeout })
+  return finish(world, call, task.process:account(key):get_access_token { timeout = timeout })
 end
 
 function calls.info(world, task, key)
   local call = begin(world, task, key, "get_token_info")
-  local info, err = account_of(world, task, key):get_token_info()
+  local info, err = task.process:account(key):get_token_info()
   task.infos[key] = task.infos[key] or info
   return finish(world, call, info and info.access_token, err)
 end
 
 function calls.forced(world, task, key)
   local call = begin(world, task, key, "get_access_token anew", { is_forced = true })
-  return finish(world, call, account_of(world, task, key):get_access_token { check_cache = false })
+  return finish(world, call, task.process:account(key):get_access_token { check_cache = false })
 end
 
 function calls.refresh(world, task, key)
   local call = begin(world, task, key, "refresh_access_token", { is_forced = true })
-  local info, err = account_of(world, task, key):refresh_access_token()
+  local info, err = task.process:account(key):refresh_access_token()
   return finish(world, call, info and info.access_token, err)
 end
 
@@ -70,7 +64,7 @@ function calls.refused(world, task, key)
     return calls.get(world, task, key)
   end
   local call = begin(world, task, key, "get_access_token refused", { refused = refused })
-  local token, err = account_of(world, task, key):get_access_token { refused = refused }
+  local token, err = task.process:account(key):get_access_token { refused = refused }
   task.latest[key] = token or refused
   return finish(world, call, token, err)
 end
@@ -86,7 +80,7 @@ function calls.validate(world, task, key)
     family.logged_out_at = nil -- what the caller brings is a login again
   end
   account.is_unclear, account.bringing = true, account.bringing + 1
-  local got, err = account_of(world, task, key):validate_token(info)
+  local got, err = task.process:account(key):validate_token(info)
   if not err or err.kind ~= "timeout" then -- else it goes on
     account.bringing, account.brought_at = account.bringing - 1, world.now
   end
@@ -95,7 +89,7 @@ end
 
 function calls.peek(world, task, key)
   local call = begin(world, task, key, "peek_access_token")
-  local token = account_of(world, task, key):peek_access_token()
+  local token = task.process:account(key):peek_access_token()
   return finish(world, call, token)
 end
 
@@ -126,7 +120,7 @@ local function log_in(world, task, key, how)
   local call = begin(world, task, key, "login " .. how, { is_login = true })
   call.timeout = (how == "by function" and 2 or 1) * world.timeout
   begin_change(account)
-  local object, flow = account_of(world, task, key)
+  local object, flow = task.process:account(key)
   local response = { code = code, redirect_uri = flow.redirect_uri }
   local info, err
   if how == "by function" then
@@ -148,6 +142,9 @@ function calls.login(world, task, key)
 end
 
 function calls.login_by_function(world, task, key)
+  if world.store.kind.handlers then
+    return calls.login(world, task, key) -- the function would tell a key of the flow's store
+  end
   return log_in(world, task, key, "by function")
 end
 
@@ -156,8 +153,10 @@ local function log_out(world, task, key, method)
   local timeout = world.random:chance(0.3) and world.random:pick { 0.02, 0.5, 3 } or world.timeout
   local call = begin(world, task, key, method, { is_log_out = true, timeout = timeout })
   local count = #account.families
+  local there = world.provider.refresh[world.store:refresh_token_at(key)]
+  there = there and there.family
   begin_change(account)
-  local object = account_of(world, task, key)
+  local object = task.process:account(key)
   local ok, err = object[method](object, { timeout = timeout })
   local restored_at = world.truth.restored_at
   ok = ok and not call.store_failed and not (restored_at and restored_at >= call.started)
@@ -170,8 +169,9 @@ local function log_out(world, task, key, method)
   if ok and account.is_clear then
     for i = 1, count do
       local family = account.families[i]
-      if call.has_marked or family.was_saved and not account.lacks_mark then
+      if call.has_marked or family == there then
         family.logged_out_at = family.logged_out_at or world.now
+        family.logged_out_by = task.process
       else -- nobody there knew of the login, which may still be saved, or not
         table.insert(family.excuses, "it was logged out where it was not known")
       end
@@ -227,7 +227,7 @@ function client.start_final(world, process, seconds)
     for _, key in ipairs(world.keys) do
       world:pause(world.random:between(0, 0.02))
       local call = begin(world, task, key, "get_access_token")
-      local token, err = account_of(world, task, key):get_access_token()
+      local token, err = task.process:account(key):get_access_token()
       finish(world, call, token, err)
       judge.final(world, call, token, err)
     end

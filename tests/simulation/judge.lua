@@ -1,5 +1,6 @@
 --- Judges what calls return and when they end.
 
+local front = require "simulation.front"
 local store = require "simulation.store"
 
 local judge = {}
@@ -58,7 +59,8 @@ local function check_token(world, call, token)
     world:fail("an expired token is returned")
   elseif not world.has_jumped and family.logged_out_at and family.logged_out_at < call.started
     and world.store.kind.replace and not call.store_failed and not call.is_given
-    and not family.has_escaped then
+    and not family.has_escaped
+    and not (call.task.from_front and front.may_be_behind(call.task.from_front, family)) then
     world:fail("a token is returned of a login that was logged out")
   end
 end

@@ -1,5 +1,7 @@
 --- A virtual process: its coroutines, its clocks, its io table, and its flows over the store.
 
+local front = require "simulation.front"
+local new_handler = require "simulation.handler"
 local process_state = require "tokencache.account.process"
 local tokencache = require "tokencache"
 
@@ -10,6 +12,9 @@ local tokencache = require "tokencache"
 ---@field stopped_until number
 ---@field clock { offset: number }  seconds by which it is ahead
 ---@field is_worker? boolean  of the nginx
+---@field front? table  before the store
+---@field asked table<string, number>  when the first flow was last asked for an account
+---@field keeps_fresh? table  its options; running: requests; since: when the last renewal began
 ---@field knows table<string, string>  refresh tokens that it must not send any more, and why
 local Process = {}
 Process.__index = Process
@@ -86,13 +91,32 @@ local function new_flow(self)
     provider = world.provider.description,
     client_id = "client", client_secret = "secret",
     redirect_uri = "https://app.example.com/callback",
-    store = world.store.object,
+    store = self.store,
     http = world.provider:transport(world.random:chance(0.7)),
     authorize = false,
     on_invalid_grant = world.keeps_dead and "keep" or nil,
     timeout = world.timeout,
     io = self.io,
   }
+end
+
+--- The account of one of its flows, and that flow.
+---@param key string
+function Process:account(key)
+  local world = self.world
+  local flow = self.flows[world.random:integer(1, #self.flows)]
+  self.asked[key] = flow == self.flows[1] and world.now or self.asked[key] or -1
+  return flow:account(world.store.kind.handlers and new_handler(self.store, key) or key), flow
+end
+
+--- Has the first flow renew ahead of time what it is asked for.
+local function keep_fresh(self, random)
+  local opts = { margin = random:pick { 5, 60 }, jitter = random:pick { 0, 10 },
+    at_once = random:integer(1, 2), running = 0, since = {} }
+  self.keeps_fresh = opts
+  self.world:spawn(self, "keeper", 0, function()
+    self.flows[1]:keep_fresh { margin = opts.margin, jitter = opts.jitter, at_once = opts.at_once }
+  end)
 end
 
 --- Kills it: nothing of it runs any more, and nothing it knew is known.
@@ -122,13 +146,14 @@ return function(world)
   local self = setmetatable({ world = world, name = "p" .. (#world.processes + 1), tasks = {},
     is_dead = false, stopped_until = 0, stopped_seconds = 0, clock = { offset = 0 },
     monotonic_offset = random:between(0, 1000), timers = 0, clients = 0, knows = {},
-    known_spent = {}, spent_lists = {}, locks = {} }, Process)
+    known_spent = {}, spent_lists = {}, locks = {}, asked = {} }, Process)
   self.is_worker = world.has_workers and world.random_kind:chance(0.7)
   if self.is_worker then
     self.clock, self.monotonic_offset = world.workers_clock, 0
   end
   self.has_timers = random:chance(0.65) or self.is_worker
   self.io = new_io(self, self.has_timers, random:chance(0.6))
+  self.store = front.store_of(self)
   self.flows = { new_flow(self) }
   if random:chance(0.2) then
     self.flows[2] = new_flow(self)
@@ -136,6 +161,9 @@ return function(world)
   world.processes[#world.processes + 1] = self
   world:note("process", self.name, self.has_timers and "with timers" or "without timers",
     self.io.new_waiter and "with waiters" or "", #self.flows, "flows",
-    self.is_worker and "a worker of nginx" or "")
+    self.is_worker and "a worker of nginx" or "", self.front and "a front" or "")
+  if self.has_timers and world.has_keepers and world.random_more:chance(0.7) then
+    keep_fresh(self, world.random_more)
+  end
   return self
 end

@@ -190,8 +190,18 @@ local function add_accounts(world)
   world.store:snapshot()
 end
 
---- What was thought of later is drawn from numbers of its own: the schedules without it stay what
---- they are.
+--- What was thought of later is drawn from numbers of its own, here and below: the schedules without
+--- it stay what they are.
+local function draw_store(world)
+  local kind, more = world.random:weighted(new_store.KINDS), world.random_more
+  if more:chance(0.06) then
+    kind = more:weighted(new_store.HANDLERS)
+  end
+  world.has_fronts = not kind.handlers and more:chance(0.12)
+  world.has_keepers = not kind.handlers and more:chance(0.15)
+  return new_store(world, kind)
+end
+
 local function draw_kind(world, random)
   nginx.set(world, random:chance(0.2))
   if world.has_workers then
@@ -212,7 +222,8 @@ local function new(seed, history)
   world.faults = world.is_calm and no_faults() or draw_faults(world)
   world.provider = new_provider(world, random:weighted { { 6, "strict" }, { 3, "grace" },
     { 1, "reuses" } })
-  world.store = new_store(world, random:weighted(new_store.KINDS))
+  world.random_more = new_random(seed + 500000003)
+  world.store = draw_store(world)
   world.keys, world.accounts, world.calls = {}, {}, {}
   draw_kind(world, new_random(seed + 1000000007))
   world.eagerness = random:pick { 0.005, 0.1, 5 }

@@ -299,6 +299,11 @@ function Store:on_death(process)
   end
 end
 
+Store.HANDLERS = {
+  { 2, { name = "handlers", lock = true, extend = true, handlers = true } },
+  { 1, { name = "handlers without locks", handlers = true } },
+}
+
 Store.KINDS = {
   { 60, { name = "full", lock = true, extend = true, replace = true, can_save = true } },
   { 8, { name = "without replace", lock = true, extend = true, can_save = true } },
@@ -317,5 +322,5 @@ local function new(world, kind)
   return self
 end
 
-return setmetatable({ KINDS = Store.KINDS, LONGEST = LONGEST },
+return setmetatable({ KINDS = Store.KINDS, HANDLERS = Store.HANDLERS, LONGEST = LONGEST },
   { __call = function(_, world, kind) return new(world, kind) end })

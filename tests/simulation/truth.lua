@@ -107,12 +107,13 @@ function Truth.on_store_failure(task, method, key, fate)
   end
   if task.call then
     task.call.store_failed = true
+    if method == "try_lock" then
+      task.call.told = nil -- it waits for it no more
+    end
   end
   local account = task.process.world.accounts[key:match("^tokencache%-mark:(.*)$")]
   if account and method == "get" then
     account.mark_is_unread = true
-  elseif account and fate == "before" then
-    account.lacks_mark = true
   end
 end
 
@@ -136,7 +137,7 @@ function Truth:on_put(key, bytes)
   local before, token = tokens[world.store:refresh_token_at(key)], tokens[bytes:match("rt%-%d+")]
   local account = world.accounts[token and key or key:match("^tokencache%-mark:(.*)$")]
   if call and account and not token then
-    call.has_marked, account.lacks_mark = true, nil
+    call.has_marked = true
     account.marked_apart_at = not is_in_force(self, call.lock) and world.now or nil
   elseif token then
     note_first_save(self, account, token.family)
@@ -215,6 +216,31 @@ local function check_lock(self, process, account, call)
   end
 end
 
+--- Who renews ahead of time does that for what was asked for since the last time, and not for too
+--- many accounts at once.
+local function check_keeper(self, request, account)
+  local process, task = request.process, request.task
+  local opts = process.keeps_fresh
+  if not opts then
+    return self.world:fail("a refresh token is sent for nobody")
+  elseif task.renews ~= account and process.asked[account] < (opts.since[account] or 0) then
+    self.world:fail("an account is kept fresh that nobody has asked for")
+  end
+  task.renews, opts.since[account], opts.running = account, task.began, opts.running + 1
+  if opts.running > opts.at_once then
+    self.world:fail("too many accounts are kept fresh at a time")
+  end
+end
+
+--- Its request is over; where that has failed, it may try again.
+local function end_of_keeper(request, is_done)
+  local opts, account = request.process.keeps_fresh, request.task.renews
+  if opts and account and request.refresh then
+    opts.running = opts.running - 1
+    opts.since[account] = is_done and opts.since[account] or nil
+  end
+end
+
 function Truth:on_send(request)
   local world, process, call = self.world, request.process, request.task.call
   local token = request.refresh and world.provider.refresh[request.refresh]
@@ -222,6 +248,9 @@ function Truth:on_send(request)
     return
   end
   local account = token.family.account
+  if not call then
+    check_keeper(self, request, account)
+  end
   if process.known_spent[token.id] then
     world:fail("a refresh token is sent that the process knows to be spent")
   elseif process.knows[account] == token.id then
@@ -247,7 +276,9 @@ function Truth:check_need(request, token)
     world:fail("a refresh token is sent twice although nothing went wrong")
   end
   local access = world.provider.access[token.id:gsub("rt", "at")]
-  local is_fit = access and access.ends and access.ends - world.now > 61
+  local opts = not call and request.process.keeps_fresh
+  local least = 61 + (opts and opts.margin + opts.jitter or 0)
+  local is_fit = access and access.ends and access.ends - world.now > least
   if is_fit and not world.has_jumped
     and not (call and (call.is_forced or call.refused == access.id)) then
     world:fail("a token is renewed that serves")
@@ -275,6 +306,7 @@ end
 
 function Truth:on_lost(request)
   request.lost = true
+  end_of_keeper(request, false)
   if request.arrived and request.token and request.response.status == 200 then
     self:answer_lost(request)
   elseif request.refresh then
@@ -308,6 +340,7 @@ function Truth:on_answer(request)
     call.answered_at = world.now
   end
   local status = request.response.status
+  end_of_keeper(request, status == 200)
   if status == 200 and request.access then
     provider.access[request.access].ends = world.now + provider.expires_in
     local new = provider.refresh[request.new]

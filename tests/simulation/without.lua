@@ -95,6 +95,21 @@ without.rules = {
     module = "tokencache.driver.actions",
     from = "if origin and has_ended then",
     to = "if origin and has_ended and not run then",
+  }, {
+    rule = "a front is emptied where the store behind it changes",
+    module = "tokencache.store.tiered",
+    from = 'return tiers.done("emptied", entry.store.front:delete(entry.key))',
+    to = "return true",
+  }, {
+    rule = "nothing is kept fresh that nobody asks for",
+    module = "tokencache.flow.keep_fresh",
+    from = "or account.used == nil then",
+    to = "then",
+  }, {
+    rule = "no more are kept fresh at a time than is said",
+    module = "tokencache.flow.keep_fresh",
+    from = "self.running >= self.opts.at_once or ",
+    to = "",
   },
 }
 

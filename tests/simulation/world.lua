@@ -14,6 +14,7 @@ local MOST_STEPS = 60000
 ---@field name string
 ---@field thread thread
 ---@field turn integer     events for earlier turns are stale
+---@field began number     when it was started
 ---@field gone? boolean    it was dropped
 ---@field looked_at? number  when it last read an entry of the store
 
@@ -76,7 +77,8 @@ end
 --- Starts a coroutine of a process.
 ---@return simulation.Task
 function World:spawn(process, name, seconds, fn)
-  local task = { process = process, name = name, thread = coroutine.create(fn), turn = 1 }
+  local task = { process = process, name = name, thread = coroutine.create(fn), turn = 1,
+    began = self.now }
   process.tasks[task] = true
   push(self, { time = self.now + seconds, task = task, turn = 1 })
   return task
