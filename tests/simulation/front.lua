@@ -1,5 +1,5 @@
---- Fronts before the virtual store, by store.tiered: one that the workers of the nginx share, or one
---- that a process has for itself. What is done there takes no time.
+--- Fronts before the virtual store, by store.tiered: one that the workers of the nginx share, or
+--- one that a process has for itself. What is done there takes no time.
 
 local tokencache = require "tokencache"
 

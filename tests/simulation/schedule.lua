@@ -190,8 +190,8 @@ local function add_accounts(world)
   world.store:snapshot()
 end
 
---- What was thought of later is drawn from numbers of its own, here and below: the schedules without
---- it stay what they are.
+--- What was thought of later is drawn from numbers of its own, here and below: the schedules
+--- without it stay what they are.
 local function draw_store(world)
   local kind, more = world.random:weighted(new_store.KINDS), world.random_more
   if more:chance(0.06) then

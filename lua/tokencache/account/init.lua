@@ -351,8 +351,8 @@ end
 --- first, then the access token; and removes it here.
 ---@param opts? { timeout?: number }  seconds for the whole call
 ---@return true?
----@return tokencache.Error?  beside true: it is removed here, but the provider could not be told, nor
----                          processes that still owe a token of it
+---@return tokencache.Error?  beside true: it is removed here, but the provider could not be told,
+---                          or processes that still owe a token of it
 function Account:log_out(opts)
   local ok, err = end_login(self, "log_out", opts, true)
   return ok, err
