@@ -4,7 +4,7 @@
 // Writes its URL, a line, to the file named by READY_FILE. /test/... is for the specs:
 //   GET  /test/token_requests         how many requests its token endpoint has had
 //   GET  /test/counts                 JSON: the same by grant_type, "authorize": logins begun,
-//                                   and "metadata"
+//                                   "metadata" and "keys"
 //   POST /test/login?user=&deny=&browser=
 //                                     body: an authorization URL; where its pages send the browser.
 //                                     Or a device's verification_uri_complete; what they end with.
@@ -111,7 +111,7 @@ let keysAway = 0; // requests for the keys that are refused
 let tokenRequests = 0;
 let fault; // of the next token request
 const expiredDevices = new Set(); // user codes
-const counts = { authorize: 0, metadata: 0 };
+const counts = { authorize: 0, metadata: 0, keys: 0 };
 const browsers = {}; // by name: their cookies
 
 function count(ctx) {
@@ -204,6 +204,7 @@ const server = createServer((request, response) => {
   } else {
     if (pathname === '/auth') counts.authorize += 1;
     if (pathname.startsWith('/.well-known/')) counts.metadata += 1;
+    if (pathname === '/jwks') counts.keys += 1;
     if (pathname === '/jwks' && keysAway > 0) {
       keysAway -= 1;
       response.writeHead(503).end();
