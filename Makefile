@@ -211,11 +211,17 @@ FUZZ_CC := clang -g -O1 -Isrc -fsanitize=fuzzer-no-link,address,undefined -fno-s
 
 build/fuzz/%.o: %.c $(wildcard src/core/*.h)
 	@mkdir -p $(@D)
-	$(call say,clang)$(FUZZ_CC) -c -o $@ $<
+	$(call say,clang)$(FUZZ_CC) $(LUA_CFLAGS) -c -o $@ $<
 build/fuzz/%: tests/fuzz/%.c tests/fuzz/fuzz.h $(CORE:%.c=build/fuzz/%.o)
-	$(call say,clang)$(FUZZ_CC) -fsanitize=fuzzer -o $@ $(filter-out %.h,$^) $(LIBS_$(*F))
+	$(call say,clang)$(FUZZ_CC) -fsanitize=fuzzer -o $@ $(filter-out %.h,$^) $(FUZZ_LIBS)
 build/fuzz/fuzz_jws: $(patsubst %,build/fuzz/src/backend/%.o,jws crypto)
-LIBS_fuzz_jws := -lcrypto
+build/fuzz/fuzz_jws: FUZZ_LIBS := -lcrypto
+
+# What is written in Lua: the modules as they are, in a Lua that is linked in.
+LUA_FUZZERS := build/fuzz/fuzz_discovery build/fuzz/fuzz_id_token
+FUZZ_LUA    := $(SOURCES__core) $(SOURCES__json) $(SOURCES__crypto) $(SHARED_LUA) tests/fuzz/lua_target.c
+$(LUA_FUZZERS): $(patsubst %.c,build/fuzz/%.o,$(sort $(filter-out $(CORE),$(FUZZ_LUA))))
+$(LUA_FUZZERS): FUZZ_LIBS = $(LUA_LIBS) -lcrypto
 
 # ROTATIONS of a login in the hands of processes that die (ROTATION_SEED repeats a run),
 # STAMPEDES of 64 processes over one expired login in each cache,
