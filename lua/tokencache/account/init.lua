@@ -163,13 +163,14 @@ local function look(account, method)
   return nil, info or account:judged(), err, entry
 end
 
---- Reports whether the account has a token that is newer than the cache's.
+--- Returns the token that is newer than the cache's, if the account has one.
+---@return tokencache.Debt?
 local function owes(account)
   if account.process.owing == 0 then
-    return false
+    return nil
   end
   local known = account.process:known(account.id)
-  return known ~= nil and known.owed ~= nil
+  return known and known.owed
 end
 
 --- Reports whether a token that is about to expire must do, since one cannot wait for a renewal
@@ -297,6 +298,27 @@ function Account:peek_access_token()
     return token
   end
   return look_again(account, info, err)
+end
+
+--- Returns what the cache holds while its token works, also when a call would renew it first.
+--- Neither the provider nor the user is asked. For the gateway of nginx, which renews beside its
+--- requests.
+---@return tokencache.TokenInfo?  a table that others hold too and nobody may change
+---@return boolean|tokencache.Error|nil  true: it is due to be renewed
+function Account:peek_lasting()
+  local owed = owes(self)
+  local token, info, err = nil, owed and owed.info, nil
+  if not owed then
+    token, info, err = look(self, PEEK)
+    info = info or self:judged()
+  end
+  if token then
+    return info, false
+  elseif type(info) == "table" and judge(self, info)
+    and self.flow.client:works(self.now(), flat(info)) then
+    return info, true
+  end
+  return nil, err
 end
 
 --- The same as get_access_token(), with everything known about the token.

@@ -6,6 +6,8 @@ local cookie = require "tokencache.nginx.login.cookie"
 local log = require "tokencache.log"
 local ngx = require("tokencache.environment").nginx
 local openid = require "tokencache.account.openid"
+local options = require "tokencache.util.options"
+local renewal = require "tokencache.nginx.login.renewal"
 local session = require "tokencache.nginx.login.session"
 
 --- What in an ID token is about the token itself.
@@ -30,9 +32,7 @@ local function claims_of(gateway, info)
   if gateway.options.userinfo then
     local about
     about, err = account_of(gateway.flow, info):userinfo()
-    for name, claim in pairs(about or {}) do
-      claims[name] = claim
-    end
+    claims = options.merge(claims, about or {})
   end
   return not err and claims or nil, err, stated.iat
 end
@@ -76,13 +76,18 @@ return function(gateway)
     return answer.page(400, "No login was begun in this browser, or it was too long ago.",
       again(gateway))
   end
+  local may_ask, away = renewal.may_ask(gateway)
+  if not may_ask then
+    return refuse(gateway, away, name)
+  end
   local is_denied, allow = false, gateway.options.allow
   local value, err = gateway.sessions:log_in(ngx.var.request_uri, begun.pending, function(info)
     local claims, why, began_at = claims_of(gateway, info)
     is_denied = claims ~= nil and allow ~= nil and not allow(claims)
-    info.claims, info.began_at = claims, began_at
+    info.login_claims, info.began_at = claims, began_at
     return claims ~= nil and not is_denied, why or "this user is not allowed in"
   end)
+  renewal.asked(gateway, not is_denied and err or nil)
   if is_denied then
     return answer.page(403, "You have no access here.", again(gateway),
       { cookie.write(gateway.cookies, name, "") })

@@ -40,15 +40,15 @@ local function safe(value)
   return text and not text:find "%c" and text or nil
 end
 
---- What a session's requests are passed on with: a list of name, value, name, value; false: none.
----@param checked table  options
+--- What requests are passed on with: a list of name, value, name, value; false: without it.
+---@param checked table   options
 ---@param claims table
----@param token string
+---@param token? string
 ---@return table
 function headers.of(checked, claims, token)
   local list = {}
   if checked.authorization then
-    list[1], list[2] = "Authorization", token and "Bearer " .. token
+    list[1], list[2] = "Authorization", token and "Bearer " .. token or false
   end
   for name, claim in pairs(checked.headers) do
     list[#list + 1] = name

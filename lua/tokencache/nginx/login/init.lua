@@ -29,6 +29,7 @@ local log = require "tokencache.log"
 local lru = require "tokencache.util.lru"
 local ngx = require("tokencache.environment").nginx
 local options = require "tokencache.util.options"
+local renewal = require "tokencache.nginx.login.renewal"
 local session = require "tokencache.nginx.login.session"
 local settings = require "tokencache.nginx.settings"
 local shared_dict = require "tokencache.store.shared_dict"
@@ -46,6 +47,7 @@ local REMEMBERED = 10000 -- sessions, by a worker
 ---@field guarded table<string, true>  headers that are ours alone
 ---@field secret fun(): string      seals what browsers keep
 ---@field memo tokencache.Lru       sessions by the header Cookie
+---@field renewing table<string, true>  ids of sessions whose token is being renewed
 local Gateway = {}
 
 local metatable = {
@@ -112,6 +114,17 @@ function Gateway:require_user(opts)
   return claims
 end
 
+--- For header_filter_by_lua, where the application may refuse a token before its time: a 401 of its
+--- makes the session's next request get another one, once a minute at most.
+function Gateway:header_filter()
+  local token = ngx.var.upstream_status == "401" and self.options.authorization
+    and (ngx.var.http_authorization or ""):match "^Bearer (.+)$"
+  local scheme = ngx.var.upstream_http_www_authenticate
+  if token and (not scheme or scheme:find "[Bb]earer") then -- another is the application's own
+    renewal.refuse(self, token)
+  end
+end
+
 local routes = {
   login = function(self)
     local to = ngx.var.arg_to
@@ -169,6 +182,7 @@ return function(given)
     guarded = headers.guarded(checked),
     secret = hidden(checked.cookie_secret or shared_secret(dict)),
     memo = lru(REMEMBERED),
+    renewing = {},
   }
   self.sessions = store_sessions(self.flow, dict, checked)
   return setmetatable(self, metatable)

@@ -4,6 +4,7 @@ local back_channel = require "tokencache.nginx.login.back_channel"
 local cookie = require "tokencache.nginx.login.cookie"
 local headers = require "tokencache.nginx.login.headers"
 local ngx = require("tokencache.environment").nginx
+local renewal = require "tokencache.nginx.login.renewal"
 
 local session = {}
 
@@ -13,16 +14,12 @@ local REMEMBERED = 1    -- that a worker is: a session that has ended is gone ev
 ---@class tokencache.LoginSession
 ---@field id string
 ---@field account tokencache.Account
----@field token string        its access token
+---@field info tokencache.TokenInfo
 ---@field claims table
 ---@field headers table       of its requests
 ---@field cookie? string      what of the header Cookie is the application's
+---@field ends_at number      Unix seconds: by its lifetime
 ---@field until_ number       Unix seconds: it is looked for again then
-
-local function ends_at(gateway, info)
-  local since = tonumber(info.authorized_at)
-  return since and since + gateway.options.lifetime or math.huge
-end
 
 --- Ends a session whose time is over.
 local function expire(gateway, account, id)
@@ -30,43 +27,28 @@ local function expire(gateway, account, id)
   account:remove()
 end
 
-local function read(gateway, header, account, id)
-  local info, err = account:get_token_info()
-  if not info then
-    return nil, err
-  end
-  local now, last = ngx.now(), ends_at(gateway, info)
-  local has_left
-  has_left, err = back_channel.has_ended(gateway, id, info, session.FRONT_TIME)
-  if has_left or now >= last then
-    return expire(gateway, account, id)
-  elseif err then
-    return nil, err
-  end
-  local claims = info.claims or {}
+local function make(gateway, header, account, id, info)
+  local claims, since = info.login_claims or {}, tonumber(info.authorized_at)
   return {
     id = id,
     account = account,
-    token = info.access_token,
+    info = info,
     claims = claims,
     headers = headers.of(gateway.options, claims, info.access_token),
     cookie = cookie.of_application(header, gateway.cookies),
-    until_ = math.min(now + REMEMBERED, last),
+    ends_at = since and since + gateway.options.lifetime or math.huge,
+    until_ = 0,
   }
 end
 
---- The session of a request.
----@param gateway tokencache.LoginGateway
----@param header? string  Cookie
----@return tokencache.LoginSession?  nil without an error: there is none
----@return tokencache.Error?
-function session.find(gateway, header)
-  local remembered = header and gateway.memo:get(header)
-  if remembered and ngx.now() < remembered.until_ then
-    return remembered
+--- Looks into the place of sessions.
+local function look(gateway, header, known)
+  local account, id
+  if known then
+    account, id = known.account, known.id
+  else
+    account, id = gateway.sessions:open(cookie.read(header, gateway.cookies.session))
   end
-  local value = cookie.read(header, gateway.cookies.session)
-  local account, id = gateway.sessions:open(value)
   if not account then
     return nil, id
   end
@@ -76,12 +58,38 @@ function session.find(gateway, header)
   elseif not used then
     return nil, err
   end
-  local found
-  found, err = read(gateway, header, account, id)
-  if found then
-    gateway.memo:set(header, found)
-  elseif err and err.kind == "reauthorize" then
-    return nil
+  local info
+  info, err = renewal.token_info(gateway, account, id)
+  if not info then
+    return nil, err and err.kind ~= "reauthorize" and err or nil
+  elseif not known or known.info ~= info then
+    known = make(gateway, header, account, id, info)
+    gateway.memo:set(header, known)
+  end
+  local now, has_left = ngx.now(), nil
+  has_left, err = back_channel.has_ended(gateway, id, info, session.FRONT_TIME)
+  if has_left or now >= known.ends_at then
+    return expire(gateway, account, id)
+  elseif err then
+    return nil, err
+  end
+  known.until_ = math.min(now + REMEMBERED, known.ends_at)
+  return known
+end
+
+--- The session of a request.
+---@param gateway tokencache.LoginGateway
+---@param header? string  Cookie
+---@return tokencache.LoginSession?  nil without an error: there is none
+---@return tokencache.Error?
+function session.find(gateway, header)
+  local known = header and gateway.memo:get(header)
+  if known and ngx.now() < known.until_ then
+    return known
+  end
+  local found, err = look(gateway, header, known)
+  if known and not found then
+    gateway.memo:delete(header)
   end
   return found, err
 end

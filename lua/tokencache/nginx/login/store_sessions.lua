@@ -10,6 +10,7 @@ local random = require("tokencache.io").random
 
 local RANDOM_BYTES = 32
 local ID_PATTERN = "^" .. ("[%w_-]"):rep(43) .. "$" -- as many in base64url
+local USED = "login-used:"  -- in the shared dict: its use need not be noted
 local NOTED_AT = 20 -- a use is noted anew after this part of the idle time
 
 ---@class tokencache.StoreSessions
@@ -77,7 +78,7 @@ end
 function Sessions:note_use(id)
   local now = ngx.time()
   self.store:set("session-use:" .. id, ("%d"):format(now), math.ceil(self.idle_timeout))
-  self.dict:set("session-use:" .. id, now, self.idle_timeout / NOTED_AT)
+  self.dict:set(USED .. id, true, self.idle_timeout / NOTED_AT)
 end
 
 --- Notes that a session is used.
@@ -85,7 +86,7 @@ end
 ---@return boolean?  false: it was not used for too long; nil: that cannot be told
 ---@return tokencache.Error?
 function Sessions:touch(id)
-  if self.dict:get("session-use:" .. id) then
+  if self.dict:get(USED .. id) then
     return true
   end
   local text, err = self.store:get("session-use:" .. id)
@@ -103,7 +104,7 @@ end
 --- Removes what is kept beside the account.
 ---@param id string
 function Sessions:forget(id)
-  self.dict:delete("session-use:" .. id)
+  self.dict:delete(USED .. id)
   if self.store.delete then
     self.store:delete("session-use:" .. id)
   end

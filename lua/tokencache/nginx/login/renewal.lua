@@ -1,0 +1,119 @@
+--- The token of a session. It is renewed beside the requests as long as it works; only where it is
+--- over a request waits.
+---
+--- While the provider is away, one request in a while tries whether it is back, for all workers.
+--- The others get an error at once, and do not stand in line for a timeout each.
+
+local errors = require "tokencache.error"
+local ngx = require("tokencache.environment").nginx
+local sha256 = require("tokencache.key").sha256
+local timer = require "tokencache.nginx.timer"
+
+local renewal = {}
+
+local FAILURES = "login-failures" -- in the shared dict: how often the provider was away in a row
+local PAUSE = "login-pause"       -- and: it is not asked while this is there
+local LONGEST_PAUSE = 10          -- seconds
+local FORGOTTEN = 60              -- seconds after which a failure means nothing any more
+local REFUSED = "login-refused:"  -- and: the application has refused the token of that digest
+local RENEWED = "login-renewed:"  -- and: that of this session was renewed for such a reason
+local REFUSAL_LIFE = 60           -- seconds: sessions are renewed for it once in these
+
+--- Reports whether the provider may be asked now.
+---@param gateway tokencache.LoginGateway
+---@return true?
+---@return tokencache.Error?
+function renewal.may_ask(gateway)
+  local dict = gateway.dict
+  if not dict:get(FAILURES) or dict:add(PAUSE, true, gateway.options.timeout) then
+    return true
+  end
+  return nil, errors.new("transient", "the provider is away", {
+    retry_after = math.max(1, math.ceil(dict:ttl(PAUSE) or 1)),
+  })
+end
+
+--- Notes what came of it.
+---@param gateway tokencache.LoginGateway
+---@param err? tokencache.Error
+function renewal.asked(gateway, err)
+  local dict, kind = gateway.dict, err and err.kind
+  if kind == "transient" or kind == "timeout" then
+    local failures = dict:incr(FAILURES, 1, 0, FORGOTTEN) or 1
+    dict:expire(FAILURES, FORGOTTEN)
+    err.retry_after = err.retry_after or math.min(2 ^ (failures - 1), LONGEST_PAUSE)
+    dict:set(PAUSE, true, math.min(err.retry_after, LONGEST_PAUSE))
+  elseif kind ~= "cache" and dict:get(FAILURES) then
+    dict:delete(FAILURES)
+    dict:delete(PAUSE)
+  end
+end
+
+local function renew(gateway, account, refused)
+  local ok, err = renewal.may_ask(gateway)
+  if not ok then
+    return nil, err
+  end
+  local info
+  info, err = account:get_token_info { refused = refused, timeout = gateway.options.timeout }
+  renewal.asked(gateway, err)
+  return info, err
+end
+
+--- Once at a time for each account.
+local function renew_beside(gateway, account, id)
+  if gateway.renewing[id] or gateway.dict:get(PAUSE) then
+    return
+  end
+  gateway.renewing[id] = timer.after(0, function()
+    local _, err = renew(gateway, account)
+    gateway.renewing[id] = nil
+    if err and err.kind ~= "reauthorize" then
+      ngx.log(ngx.WARN, "login: a token is not renewed yet: ", err.kind, ": ", tostring(err))
+    end
+  end)
+end
+
+--- Notes that the application has refused a token.
+---@param gateway tokencache.LoginGateway
+---@param token string
+function renewal.refuse(gateway, token)
+  gateway.dict:safe_add(REFUSED .. sha256(token), true, REFUSAL_LIFE)
+end
+
+--- Another token in place of one that the application has refused; that one if there is none.
+local function replaced(gateway, account, id, info)
+  if not gateway.dict:add(RENEWED .. id, true, REFUSAL_LIFE) then
+    return info
+  end
+  local other, err = renew(gateway, account, info.access_token)
+  if not other and err.kind == "reauthorize" then
+    return nil, err
+  elseif not other then
+    ngx.log(ngx.WARN, "login: the application has refused a token, and there is no other: ",
+      err.kind, ": ", tostring(err))
+  end
+  return other or info
+end
+
+---@param gateway tokencache.LoginGateway
+---@param account tokencache.Account
+---@param id string
+---@return tokencache.TokenInfo?  nobody may change it
+---@return tokencache.Error?
+function renewal.token_info(gateway, account, id)
+  local info, due = account:peek_lasting()
+  if not info and due then
+    return nil, errors.wrap("cache", due)
+  elseif not info then
+    return renew(gateway, account)
+  elseif due then
+    renew_beside(gateway, account, id)
+  end
+  if gateway.dict:get(REFUSED .. sha256(info.access_token)) then
+    return replaced(gateway, account, id, info)
+  end
+  return info
+end
+
+return renewal
