@@ -6,7 +6,6 @@ local answer = require "tokencache.nginx.login.answer"
 local cookie = require "tokencache.nginx.login.cookie"
 local json = require "tokencache.json"
 local ngx = require("tokencache.environment").nginx
-local sealed = require "tokencache.sealed"
 
 local begin = {}
 
@@ -43,7 +42,7 @@ function begin.start(gateway, to)
     return answer.unavailable(pending)
   end
   local state = ngx.decode_args(url:match "%?(.*)").state
-  local text, err = sealed.seal(gateway.secret(), bound(gateway),
+  local text, err = gateway.sealer.seal(bound(gateway),
     json.encode { pending = pending, to = begin.local_path(to) })
   if not text then
     return answer.unavailable(err)
@@ -63,7 +62,7 @@ function begin.read(gateway)
   end
   local name = name_for(gateway, state)
   local text = cookie.read(ngx.var.http_cookie, name)
-  text = text and sealed.open(gateway.secret(), bound(gateway), text)
+  text = text and gateway.sealer.open(bound(gateway), text)
   return text and json.decode(text), name
 end
 

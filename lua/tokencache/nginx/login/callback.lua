@@ -58,7 +58,7 @@ end
 
 --- Ends the session that the browser had before.
 local function end_former(gateway, header)
-  local account, id = gateway.sessions:open(cookie.read(header, gateway.cookies.session))
+  local account, id = gateway.sessions:open(cookie.read_session(header, gateway.cookies))
   if account then
     gateway.sessions:forget(id)
     local ok, err = account:remove()
@@ -94,7 +94,9 @@ return function(gateway)
   elseif not value then
     return refuse(gateway, err, name)
   end
-  end_former(gateway, ngx.var.http_cookie)
-  return answer.redirect(begun.to, { cookie.write(gateway.cookies, gateway.cookies.session, value),
-    cookie.write(gateway.cookies, name, "") })
+  local header = ngx.var.http_cookie
+  end_former(gateway, header)
+  local cookies = cookie.write_session(gateway.cookies, value, header)
+  cookies[#cookies + 1] = cookie.write(gateway.cookies, name, "")
+  return answer.redirect(begun.to, cookies)
 end

@@ -3,6 +3,8 @@
 --- Where browsers come by https their names begin with "__Host-", which no other host can set, nor
 --- a page that came by http (RFC 6265bis §4.1.3.2).
 
+local ngx = require("tokencache.environment").nginx
+
 local cookie = {}
 
 local HOST, SECURE = "__Host-", "__Secure-"
@@ -48,6 +50,34 @@ function cookie.read(header, name)
   return found
 end
 
+local PIECE = 4000    -- bytes of a name and a value: browsers take 4096
+local MOST_PIECES = 9
+
+local function name_of_piece(settings, i)
+  return i == 1 and settings.session or settings.session .. "-" .. i
+end
+
+--- What a browser holds of its session. A long value is in several cookies, and the first begins
+--- with their number and a dot.
+---@param header? string  Cookie
+---@param settings tokencache.CookieSettings
+---@return string?
+function cookie.read_session(header, settings)
+  local value = cookie.read(header, settings.session)
+  local count, first = (value or ""):match "^([2-9])%.(.*)$"
+  if not count then
+    return value
+  end
+  local pieces = { first }
+  for i = 2, tonumber(count) do
+    pieces[i] = cookie.read(header, name_of_piece(settings, i))
+    if not pieces[i] then
+      return nil
+    end
+  end
+  return table.concat(pieces)
+end
+
 local function is_own(name, base)
   name = name:gsub("^__Host%-", ""):gsub("^__Secure%-", "")
   return name == base or name:sub(1, #base + 1) == base .. "-"
@@ -78,6 +108,37 @@ function cookie.write(settings, name, value, max_age)
   return name .. "=" .. value .. settings.attributes
     .. (name:find(settings.login, 1, true) and "" or settings.domain)
     .. (max_age and "; Max-Age=" .. max_age or "")
+end
+
+--- The headers Set-Cookie by which a browser holds that of its session, and nothing else.
+---@param settings tokencache.CookieSettings
+---@param value string    "": nothing
+---@param header? string  Cookie: what it has
+---@return string[]
+function cookie.write_session(settings, value, header)
+  local room = PIECE - #name_of_piece(settings, MOST_PIECES) - #"=9."
+  local count, list = math.max(1, math.ceil(#value / room)), {}
+  for i = 1, MOST_PIECES do
+    local name = name_of_piece(settings, i)
+    local piece = value:sub((i - 1) * room + 1, i * room)
+    if i <= count then
+      piece = i == 1 and count > 1 and count .. "." .. piece or piece
+      list[i] = cookie.write(settings, name, piece)
+    elseif (header or ""):find(name .. "=", 1, true) then
+      list[#list + 1] = cookie.write(settings, name, "")
+    end
+  end
+  return list
+end
+
+--- Sends cookies beside those that the answer may have already.
+---@param cookies string[]
+function cookie.give(cookies)
+  local there = ngx.header["Set-Cookie"]
+  for _, other in ipairs(type(there) == "table" and there or { there }) do
+    cookies[#cookies + 1] = other
+  end
+  ngx.header["Set-Cookie"] = cookies
 end
 
 return cookie

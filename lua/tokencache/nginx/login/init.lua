@@ -13,30 +13,32 @@
 ---
 --- All options are in options.lua, told for users in docs/nginx.md. The parts: begin.lua and
 --- callback.lua are the halves of a login, log_out.lua and back_channel.lua its ends; session.lua
---- finds the session of a request, headers.lua tells the application of it; store_sessions.lua is
---- where sessions are kept.
+--- finds the session of a request, headers.lua tells the application of it; store_sessions.lua and
+--- cookie_sessions.lua are where sessions are kept.
 
 local answer = require "tokencache.nginx.login.answer"
 local back_channel = require "tokencache.nginx.login.back_channel"
 local begin = require "tokencache.nginx.login.begin"
 local cookie = require "tokencache.nginx.login.cookie"
+local cookie_sessions = require "tokencache.nginx.login.cookie_sessions"
 local crypto = require "tokencache.crypto"
 local flow = require "tokencache.flow.authorization_code"
 local gateway_options = require "tokencache.nginx.login.options"
 local headers = require "tokencache.nginx.login.headers"
-local hidden = require "tokencache.util.hidden"
 local log = require "tokencache.log"
 local lru = require "tokencache.util.lru"
 local ngx = require("tokencache.environment").nginx
 local options = require "tokencache.util.options"
 local renewal = require "tokencache.nginx.login.renewal"
+local sealer = require "tokencache.nginx.login.sealer"
 local session = require "tokencache.nginx.login.session"
 local settings = require "tokencache.nginx.settings"
 local shared_dict = require "tokencache.store.shared_dict"
 local store_sessions = require "tokencache.nginx.login.store_sessions"
 local tiered = require "tokencache.store.tiered"
 
-local REMEMBERED = 10000 -- sessions, by a worker
+local REMEMBERED = 10000 -- sessions, by a worker; or
+local IN_COOKIES = 500   -- of those that are kept in cookies, which are long
 
 ---@class tokencache.LoginGateway
 ---@field options table             checked
@@ -45,7 +47,7 @@ local REMEMBERED = 10000 -- sessions, by a worker
 ---@field cookies tokencache.CookieSettings
 ---@field dict table                ngx.shared.NAME
 ---@field guarded table<string, true>  headers that are ours alone
----@field secret fun(): string      seals what browsers keep
+---@field sealer tokencache.LoginSealer  of what browsers keep
 ---@field memo tokencache.Lru       sessions by the header Cookie
 ---@field renewing table<string, true>  ids of sessions whose token is being renewed
 local Gateway = {}
@@ -169,21 +171,25 @@ return function(given)
   if not dict then
     error("nginx.login: shared_dict: there is no lua_shared_dict " .. checked.shared_dict
       .. " in http {}", 2)
-  elseif not checked.store then
-    error("nginx.login: store is required: give one of tokencache.store", 2)
+  elseif not checked.store and not checked.cookie_secret then
+    error("nginx.login: store is required: give one of tokencache.store; or cookie_secret, and "
+      .. "sessions are kept in cookies", 2)
   end
   settings.owed = settings.owed or dict
-  flow_options.store = with_front(checked.store, dict)
+  flow_options.store = checked.store and with_front(checked.store, dict)
+    or shared_dict(dict, { evict = true })
+  local secret = checked.cookie_secret or shared_secret(dict)
   local self = {
     options = options.merge(checked, { client_secret = false, cookie_secret = false }),
     flow = flow(flow_options),
     cookies = cookie.settings(checked),
     dict = dict,
     guarded = headers.guarded(checked),
-    secret = hidden(checked.cookie_secret or shared_secret(dict)),
-    memo = lru(REMEMBERED),
+    sealer = sealer(type(secret) == "table" and secret or { secret }),
+    memo = lru(checked.store and REMEMBERED or IN_COOKIES),
     renewing = {},
   }
-  self.sessions = store_sessions(self.flow, dict, checked)
+  self.sessions = checked.store and store_sessions.new(self.flow, dict, checked)
+    or cookie_sessions(self.flow, dict, checked, self.sealer)
   return setmetatable(self, metatable)
 end

@@ -43,7 +43,7 @@ return function(gateway)
     return answer.page(403, "A page of another site wants to log you out.", BUTTON)
   end
   local header = ngx.var.http_cookie
-  local account, id = gateway.sessions:open(cookie.read(header, gateway.cookies.session))
+  local account, id = gateway.sessions:open(cookie.read_session(header, gateway.cookies))
   if not account and id then
     return answer.unavailable(id)
   end
@@ -58,7 +58,7 @@ return function(gateway)
     end
     session.forget(gateway, header)
   end
-  local gone = { cookie.write(gateway.cookies, gateway.cookies.session, "") }
+  local gone = cookie.write_session(gateway.cookies, "", header)
   if to then
     return answer.redirect(to, gone)
   end

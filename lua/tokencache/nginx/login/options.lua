@@ -13,12 +13,15 @@ local gateway_options = {}
 ---@field public_url string       where browsers find this server: "https://app.example.com"
 ---@field path? string            of the location of serve(); default "/auth/". The redirect URI to
 ---                               register is PUBLIC_URL/auth/callback
----@field store? tokencache.Store  where sessions are kept: Redis, memcached, files
----@field cookie_secret? string   16 bytes or more, the same on all machines: seals what a browser
----                               keeps of a login that has begun; default: random, for this nginx
----                               alone
+---@field store? tokencache.Store  where sessions are kept: Redis, memcached, files; default: in
+---                               cookies, which needs cookie_secret
+---@field cookie_secret? string|string[]  16 bytes or more, the same on all machines: seals what a
+---                               browser keeps; of several the first seals, and all open; default:
+---                               random, for this nginx alone
 ---@field shared_dict? string     the lua_shared_dict of this nginx; default "tokencache"
----@field cookie? { name?: string, domain?: string }  default: "tokencache", for this host alone
+---@field cookie? { name?: string, domain?: string, max_bytes?: integer }  default: "tokencache",
+---                               for this host alone; max_bytes: of a session that is kept in
+---                               cookies; default 7000
 ---@field idle_timeout? number    seconds without a request after which a session ends; default 3600
 ---@field lifetime? number        seconds after its login at which it ends; default 86400
 ---@field unauthorized? "login"|"401"|"pass"  what becomes of a request without a user; default
@@ -53,7 +56,7 @@ local RULES = options.merge(of_flow, {
   public_url = { "string", required = true,
     hint = "give where browsers find this server, as https://app.example.com" },
   path = { "string", default = "/auth/" },
-  cookie_secret = { "string" },
+  cookie_secret = { { "string", "table" } },
   shared_dict = { "string", default = "tokencache" },
   cookie = { "table" },
   idle_timeout = { "number>0", default = 3600 }, -- NIST SP 800-63B §2.2.3, as is the other
@@ -70,7 +73,10 @@ local RULES = options.merge(of_flow, {
 local COOKIE_RULES = {
   name = { "string", default = "tokencache" },
   domain = { "string" },
+  max_bytes = { "number>0", default = 7000 }, -- nginx takes header lines of 8k
 }
+
+local MOST_BYTES = 32000 -- browsers take more, but few servers do
 
 local checks = {}
 
@@ -93,8 +99,16 @@ function checks.path(path)
     or path:find("//", 1, true) and "must not have two slashes in a row"
 end
 
-function checks.cookie_secret(secret)
-  return #secret < SECRET_MIN and "must have at least 16 bytes; make one with a random generator"
+function checks.cookie_secret(given)
+  local secrets = type(given) == "table" and given or { given }
+  if #secrets == 0 or not options.is_list(secrets, "string") then
+    return "must be a string, or a list of strings"
+  end
+  for _, secret in ipairs(secrets) do
+    if #secret < SECRET_MIN then
+      return "must have at least 16 bytes; make one with a random generator"
+    end
+  end
 end
 
 function checks.cookie(given, checked)
@@ -106,6 +120,8 @@ function checks.cookie(given, checked)
     return "name must be letters, digits, _ and -"
   elseif checked.cookie.domain and not checked.cookie.domain:find "^[%w.-]+$" then
     return "domain must be the name of a domain"
+  elseif checked.cookie.max_bytes > MOST_BYTES then
+    return ("max_bytes must not be above %d"):format(MOST_BYTES)
   end
 end
 

@@ -18,6 +18,7 @@ local REMEMBERED = 1    -- that a worker is: a session that has ended is gone ev
 ---@field claims table
 ---@field headers table       of its requests
 ---@field cookie? string      what of the header Cookie is the application's
+---@field held? any           what the place of sessions knows of what the browser has
 ---@field ends_at number      Unix seconds: by its lifetime
 ---@field until_ number       Unix seconds: it is looked for again then
 
@@ -43,11 +44,11 @@ end
 
 --- Looks into the place of sessions.
 local function look(gateway, header, known)
-  local account, id
+  local account, id, held
   if known then
-    account, id = known.account, known.id
+    account, id, held = known.account, known.id, known.held
   else
-    account, id = gateway.sessions:open(cookie.read(header, gateway.cookies.session))
+    account, id, held = gateway.sessions:open(cookie.read_session(header, gateway.cookies))
   end
   if not account then
     return nil, id
@@ -64,14 +65,20 @@ local function look(gateway, header, known)
     return nil, err and err.kind ~= "reauthorize" and err or nil
   elseif not known or known.info ~= info then
     known = make(gateway, header, account, id, info)
+    known.held = held
     gateway.memo:set(header, known)
   end
-  local now, has_left = ngx.now(), nil
+  local now = ngx.now()
+  local has_left
   has_left, err = back_channel.has_ended(gateway, id, info, session.FRONT_TIME)
   if has_left or now >= known.ends_at then
     return expire(gateway, account, id)
   elseif err then
     return nil, err
+  end
+  local newer = held and gateway.sessions:newer(held)
+  if newer then
+    cookie.give(cookie.write_session(gateway.cookies, newer, header))
   end
   known.until_ = math.min(now + REMEMBERED, known.ends_at)
   return known

@@ -110,11 +110,15 @@ function Sessions:forget(id)
   end
 end
 
+local store_sessions = { methods = Sessions }
+
 ---@param flow tokencache.UserFlow
 ---@param dict table  ngx.shared.NAME
 ---@param checked table  options
 ---@return tokencache.StoreSessions
-return function(flow, dict, checked)
+function store_sessions.new(flow, dict, checked)
   return setmetatable({ flow = flow, store = flow.store, dict = dict,
     idle_timeout = checked.idle_timeout }, Sessions)
 end
+
+return store_sessions
