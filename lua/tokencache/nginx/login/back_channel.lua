@@ -45,7 +45,7 @@ function back_channel.has_ended(gateway, id, info, seconds)
     return false
   end
   for _, kind in ipairs { "sub", "sid" } do
-    local name, at, err = info.login_claims[kind], nil, nil
+    local name, at, err = info.claims[kind], nil, nil
     if type(name) == "string" then
       at, err = left_at(gateway.flow, kind, name)
     end

@@ -84,7 +84,7 @@ return function(gateway)
   local value, err = gateway.sessions:log_in(ngx.var.request_uri, begun.pending, function(info)
     local claims, why, began_at = claims_of(gateway, info)
     is_denied = claims ~= nil and allow ~= nil and not allow(claims)
-    info.login_claims, info.began_at = claims, began_at
+    info.claims, info.began_at = claims, began_at
     return claims ~= nil and not is_denied, why or "this user is not allowed in"
   end)
   renewal.asked(gateway, not is_denied and err or nil)

@@ -29,7 +29,7 @@ local function expire(gateway, account, id)
 end
 
 local function make(gateway, header, account, id, info)
-  local claims, since = info.login_claims or {}, tonumber(info.authorized_at)
+  local claims, since = info.claims or {}, tonumber(info.authorized_at)
   return {
     id = id,
     account = account,
