@@ -1,33 +1,229 @@
--- tokencache.nginx.login with sessions in cookies.
+-- tokencache.nginx.login with sessions in cookies. Two gateways with the same secret are two
+-- machines, or one that was started anew: what is in a shared dictionary is not there in the other.
 
+local flood = require "support.flood"
 local login_gateway = require "support.login_gateway"
+local merged = require "support.merged"
 local oidc_provider = require "support.oidc_provider"
 local process = require "support.process"
 
-local SECRET = "a secret of the tests' own"
+local OLD, NEW = "a secret of the tests' own", "and the one that is to follow"
+local BIG = "function(claims) claims.more = ('x'):rep(%d) return true end"
+local COUNT = [[ location /count {
+  content_by_lua_block { ngx.print(#ngx.shared.tokencache:get_keys(0)) }
+} ]]
 
 describe("sessions in cookies #once", function()
-  local provider, gateway
+  local provider, gateway, others
+
+  local function start(options, where)
+    local quoted = {}
+    for i, secret in ipairs(options.secrets or { OLD }) do
+      quoted[i] = ("%q"):format(secret)
+    end
+    options.secrets = nil
+    local started = login_gateway.start(provider, merged({ store = "nil",
+      cookie_secret = "{" .. table.concat(quoted, ",") .. "}" }, options), where)
+    others[#others + 1] = started
+    return started
+  end
 
   setup(function()
-    provider = oidc_provider.start()
-    gateway = login_gateway.start(provider, { store = "nil", cookie_secret = ("%q"):format(SECRET) })
+    others = {}
+    provider = oidc_provider.start { token_lifetime = 2 }
+    gateway = start({}, { workers = 2 })
   end)
 
   teardown(function()
-    gateway:stop()
+    for _, started in ipairs(others) do
+      started:stop()
+    end
     provider:stop()
   end)
 
-  it("work", function()
+  after_each(function()
+    for _, started in ipairs(others) do
+      started.server:check()
+    end
+    for i = #others, 2, -1 do
+      table.remove(others):stop()
+    end
+  end)
+
+  --- Another machine of the same gateway.
+  local function beside(where, options)
+    return start(merged({ public_url = ("%q"):format(where.url) }, options))
+  end
+
+  local function log_in(where, user)
+    local browser = where:new_browser()
+    browser:log_in(user or "alice")
+    return browser
+  end
+
+  --- Whom a browser with these cookies is taken for.
+  local function user_of(where, cookies)
+    local browser = where:new_browser()
+    browser.cookies = merged(cookies)
+    return browser:user(), browser.cookies
+  end
+
+  local function let_pass(seconds)
+    local now = os.time()
+    process.wait_until("some seconds to pass", function() return os.time() > now + seconds end)
+  end
+
+  it("are as opaque as they are long, and no script's", function()
     local browser = gateway:new_browser()
-    browser:log_in("alice")
-    for k, v in pairs(browser.cookies) do print(k, #v) end
+    local cookie = browser:log_in("alice").cookies.tokencache
+    assert.matches("^tokencache=[%w_-]+; Path=/; HttpOnly; SameSite=Lax$", cookie)
     assert.equal("alice", browser:user())
-    local session = browser.cookies.tokencache
+  end)
+
+  it("work on another machine, and after a start anew", function()
+    local _, cookies = user_of(gateway, log_in(gateway).cookies)
+    assert.equal("alice", (user_of(beside(gateway), cookies)))
+  end)
+
+  it("are opened by old secrets, and sealed by the first", function()
+    local later = start { secrets = { NEW, OLD } }
+    local new, old = beside(later, { secrets = { NEW } }), beside(later)
+    local cookies = log_in(later).cookies
+    assert.is_nil((user_of(old, cookies)))
+    assert.equal("alice", (user_of(new, cookies)))
+    assert.equal("alice", (user_of(beside(gateway, { secrets = { NEW, OLD } }),
+      log_in(gateway).cookies)))
+  end)
+
+  it("are another gateway's where its client differs", function()
+    local cookies = log_in(gateway).cookies
+    assert.is_nil((user_of(beside(gateway, { client_id = '"other"' }), cookies)))
+  end)
+
+  it("take several cookies where one is too small", function()
+    local big = start { allow = BIG:format(3000) }
+    local browser = log_in(big)
+    local cookies = merged(browser.cookies)
+    assert.matches("^2%.", cookies.tokencache)
+    for _, value in pairs(cookies) do
+      assert.is_true(#value < 4000)
+    end
+    assert.equal("alice", browser:user())
+    assert.is_nil((user_of(big, { tokencache = cookies.tokencache })))
+    assert.is_nil((user_of(big, { tokencache = cookies["tokencache-2"],
+      ["tokencache-2"] = cookies.tokencache })))
+    assert.equal("alice", (user_of(big, cookies)))
     browser:post("/auth/logout")
+    assert.same({}, browser.cookies)
+  end)
+
+  it("are refused where they are too long, in words that tell the way out", function()
+    local big = start({ allow = BIG:format(6000) }, { http = "server { listen 127.0.0.1:$COUNT; "
+      .. COUNT .. " }", values = { COUNT = tostring(require("support.loopback").free_port()) } })
+    local browser = big:new_browser()
+    local path = browser:go_to_provider()
+    local answer = browser:get(path)
+    assert.equal(503, answer.status)
     assert.is_nil(browser.cookies.tokencache)
-    browser.cookies.tokencache = session
-    assert.is_nil(browser:user())
+    assert.matches("more than cookie.max_bytes %(7000%).*raise both, or keep sessions in a store",
+      big.server:log())
+    big.server:announce "max_bytes"
+  end)
+
+  local function ask(where, cookie)
+    return where.server:begin("/", { headers = { Accept = "application/json",
+      Cookie = "tokencache=" .. cookie } })
+  end
+
+  --- The cookie and the access token in an answer.
+  local function finish(request)
+    local status, body, _, cookies = request:finish()
+    assert.equal(200, status)
+    return cookies.tokencache and cookies.tokencache:match "^tokencache=([^;]*)",
+      body:match "\r\nAuthorization: Bearer ([^\r]*)"
+  end
+
+  it("go on over a renewal, whichever token is in them", function()
+    local old, before = log_in(gateway).cookies.tokencache, provider:counts().refresh_token or 0
+    let_pass(2)
+    local requests, newer = {}, nil
+    for i = 1, 20 do
+      requests[i] = ask(gateway, old)
+    end
+    for _, request in ipairs(requests) do
+      local cookie = finish(request)
+      newer = cookie or newer
+    end
+    assert.is_true(provider:counts().refresh_token > before)
+    for _, cookie in ipairs { newer, old } do
+      local _, token = finish(ask(gateway, cookie))
+      assert.equal("alice", provider:owner(token))
+    end
+  end)
+
+  it("are renewed by one machine, and the other takes the newer token", function()
+    local other, first = beside(gateway), log_in(gateway).cookies.tokencache
+    first = finish(ask(gateway, first)) or first
+    let_pass(2)
+    local second, token = finish(ask(other, first))
+    local _, same = finish(ask(gateway, second))
+    assert.equal(token, same)
+    assert.equal("alice", provider:owner(same))
+  end)
+
+  it("that have ended do not come back", function()
+    local browser = log_in(gateway)
+    local first = merged(browser.cookies)
+    browser:post("/auth/logout")
+    assert.is_nil((user_of(gateway, first)))
+    browser.cookies = log_in(gateway).cookies
+    local second = merged(browser.cookies)
+    browser:log_in("bob", "/auth/login")
+    assert.is_nil((user_of(gateway, second)))
+    assert.equal("bob", browser:user())
+  end)
+
+  it("end where the provider says so", function()
+    provider:tell_logouts(gateway.url .. "/auth/backchannel")
+    local cookies = log_in(gateway, "carol").cookies
+    provider:log_out("carol")
+    assert.is_nil((user_of(gateway, cookies)))
+    assert.is_nil((user_of(gateway, cookies)))
+  end)
+
+  it("end when they are not used, and at last", function()
+    local idle, short = start { idle_timeout = 1 }, start { lifetime = 3 }
+    local cookies = log_in(idle).cookies
+    local browser = log_in(short)
+    local first = merged(browser.cookies)
+    let_pass(1)
+    assert.is_nil((user_of(idle, cookies)))
+    process.wait_until("the session to end", function() return not browser:user() end)
+    assert.is_nil((user_of(short, first)))
+    assert.is_nil((user_of(beside(idle, { idle_timeout = 1 }), cookies)))
+  end)
+
+  it("are none with any bit changed, which leaves nothing behind", function()
+    local port = tostring(require("support.loopback").free_port())
+    local counted = start({}, { http = "server { listen 127.0.0.1:" .. port .. "; " .. COUNT .. "}" })
+    local cookie = log_in(counted).cookies.tokencache
+    local function count() return select(2, counted.server:get("/count", { port = port })) end
+    local before, changed = count(), {}
+    for i = 1, #cookie do
+      for bit = 0, 7 do
+        local byte = cookie:byte(i)
+        local other = byte + (math.floor(byte / 2 ^ bit) % 2 == 0 and 1 or -1) * 2 ^ bit
+        if other > 32 and other ~= 127 then -- others have no place in a header
+          changed[#changed + 1] = cookie:sub(1, i - 1) .. string.char(math.floor(other))
+            .. cookie:sub(i + 1)
+        end
+      end
+    end
+    local statuses = flood(counted.server.port, #changed, function(i)
+      return "/", { Cookie = "tokencache=" .. changed[i], ["Sec-Fetch-Mode"] = "cors" }
+    end)
+    assert.same({ [401] = #changed }, statuses)
+    assert.equal(before, count())
+    assert.equal("alice", (user_of(counted, { tokencache = cookie })))
   end)
 end)

@@ -23,7 +23,9 @@ local OVER = "login-over:"          -- in the shared dict: the session of that i
 ---@field package bound string
 ---@field package lifetime number
 ---@field package most number  bytes
-local Sessions = setmetatable({}, { __index = store_sessions.methods })
+---@field is_at_browser true   a renewal must end in the answer to a request: on another machine the
+---                            browser's former token would be spent
+local Sessions = setmetatable({ is_at_browser = true }, { __index = store_sessions.methods })
 Sessions.__index = Sessions
 
 ---@class tokencache.HeldSession

@@ -62,7 +62,10 @@ local metatable = {
 
 --- To be called in init_worker_by_lua: tokens are renewed from then on before a request needs that.
 function Gateway:init_worker()
-  local ok, err = self.flow:keep_fresh()
+  local ok, err = true, nil
+  if not self.sessions.is_at_browser then
+    ok, err = self.flow:keep_fresh()
+  end
   if not ok then
     log.warning("tokens will be renewed only when they are asked for: ", err)
   end

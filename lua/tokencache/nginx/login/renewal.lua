@@ -107,6 +107,12 @@ function renewal.token_info(gateway, account, id)
     return nil, errors.wrap("cache", due)
   elseif not info then
     return renew(gateway, account)
+  elseif due and gateway.sessions.is_at_browser then
+    local newer, err = renew(gateway, account)
+    if not newer and err.kind == "reauthorize" then
+      return nil, err
+    end
+    info = newer or info
   elseif due then
     renew_beside(gateway, account, id)
   end
