@@ -8,12 +8,18 @@
 ---     browser:go_to_provider("/things", { user = "bob" })   -- the path it comes back by
 ---     browser:log_in("alice"[, path])
 ---     browser:user()                           -- "alice": what the application was told
----     gateway:passed("/things", headers)       -- the headers the application got, as text
+---     browser:told("X-Mail")                   -- the same, by the header's name
+---     gateway:entry(browser)                   -- its token_info
+---     gateway:change_entry(browser, { authorized_at = 1 })
+---     gateway:files()                          -- where sessions are kept, one a line
 ---     gateway:stop()
 
+local digest = require("tokencache.key").digest
+local json = require "tokencache.json"
 local loopback = require "support.loopback"
 local merged = require "support.merged"
 local nginx = require "support.nginx"
+local process = require "support.process"
 
 local login_gateway = {}
 
@@ -26,15 +32,13 @@ local HTTP = [[
     gateway = tokencache.nginx.login { $OPTIONS }
   }
   underscores_in_headers on;
+  ignore_invalid_headers off;
   server {
     listen 127.0.0.1:$APPLICATION;
-    underscores_in_headers on;
-    ignore_invalid_headers off;
     location / {
       content_by_lua_block {
-        if ngx.var.arg_status then
-          ngx.status = tonumber(ngx.var.arg_status)
-        end
+        ngx.status = tonumber(ngx.var.arg_status) or 200
+        ngx.header["WWW-Authenticate"] = ngx.var.arg_scheme
         ngx.print((ngx.req.raw_header()))
       }
     }
@@ -42,10 +46,10 @@ local HTTP = [[
 ]]
 
 local SERVER = [[
-  ignore_invalid_headers off;
   location /auth/ { content_by_lua_block { gateway:serve() } }
   location / {
     access_by_lua_block { gateway:require_user() }
+    header_filter_by_lua_block { gateway:header_filter() }
     proxy_pass http://127.0.0.1:$APPLICATION;
   }
 ]]
@@ -118,8 +122,14 @@ function Browser:log_in(user, path)
   return answer
 end
 
+--- What the application is told in a header; nil: nothing, or it is not reached.
+function Browser:told(name, headers)
+  local body = self:get("/", headers).body:lower()
+  return body:match("\r\n" .. name:lower():gsub("%-", "%%-") .. ": ([^\r]*)")
+end
+
 function Browser:user()
-  return self:get("/").body:match("\r\nX%-User: ([^\r]*)")
+  return self:told("X-User")
 end
 
 ---@return table
@@ -132,6 +142,27 @@ function Gateway:request(method, path, headers)
   answer.status, answer.body, answer.headers, answer.cookies = self.server:get(path,
     { method = method, headers = headers, body = method == "POST" and "" or nil })
   return answer
+end
+
+local function path_of_entry(self, browser)
+  return self.server.directory .. "/sessions/session%3a" .. digest(browser.cookies.tokencache)
+    .. ".token"
+end
+
+---@return table? info  nil: the session is not there any more
+function Gateway:entry(browser)
+  local text = process.read_file(path_of_entry(self, browser))
+  return text and json.decode(text)
+end
+
+function Gateway:change_entry(browser, changes)
+  process.write_file(path_of_entry(self, browser),
+    assert(json.encode(merged(self:entry(browser), changes))))
+end
+
+function Gateway:files()
+  local _, list = process.run { "ls", self.server.directory .. "/sessions" }
+  return list
 end
 
 function Gateway:stop()

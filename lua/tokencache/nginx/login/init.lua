@@ -104,6 +104,9 @@ end
 ---@param opts? tokencache.RequireUserOptions
 ---@return table?  claims  what is known of the user; nil: nobody, which passes here
 function Gateway:require_user(opts)
+  if opts then
+    gateway_options.check_call(opts)
+  end
   local found, err = session.find(self, ngx.var.http_cookie)
   if not found then
     if err then

@@ -131,6 +131,18 @@ function checks.unauthorized(kind)
   return not IS_KIND[kind] and 'must be "login", "401" or "pass"'
 end
 
+local CALL_RULES = { unauthorized = { "string" }, allow = { "callable" } }
+
+--- Raises where an option of require_user is wrong, and blames its caller.
+---@param opts tokencache.RequireUserOptions
+function gateway_options.check_call(opts)
+  local problem = options.problem(opts, CALL_RULES)
+  local why = not problem and opts.unauthorized and checks.unauthorized(opts.unauthorized)
+  if problem or why then
+    error("require_user: " .. (problem or "unauthorized " .. why), 3)
+  end
+end
+
 function checks.headers(headers)
   local problem = options.is_list(headers, "string") and next(headers) ~= nil
     and "headers must map names to claims"
