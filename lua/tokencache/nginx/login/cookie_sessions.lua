@@ -4,8 +4,8 @@
 --- While a session is in use its account is in the shared dict too, where the workers renew it
 --- under its lock and find the newest token; a browser whose cookie is older is given a newer one.
 --- Of two tokens the one that was received later is newer. That may be the cookie's: the dict may
---- have lost it, or another machine have got it. What has ended is marked in the dict, and a copy of
---- its cookie does not bring it back.
+--- have lost it, or another machine have got it. What has ended is marked in the dict: a
+--- copy of its cookie does not bring it back.
 
 local digest = require("tokencache.key").digest
 local errors = require "tokencache.error"
