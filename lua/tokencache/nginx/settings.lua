@@ -3,10 +3,12 @@
 
 local modules = {
   login = "tokencache.nginx.login",
+  upstream = "tokencache.nginx.upstream",
 }
 
 ---@class tokencache.NginxSettings
 ---@field owed? table  ngx.shared.NAME: where workers tell each other of tokens that are not saved
+---@field upstream fun(opts: tokencache.UpstreamOptions): tokencache.Upstream
 ---@field login fun(opts: tokencache.LoginGatewayOptions): tokencache.LoginGateway
 return setmetatable({}, {
   __index = function(self, name)

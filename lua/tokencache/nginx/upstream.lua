@@ -1,0 +1,304 @@
+--- A client's token on the requests that nginx passes on: `tokencache.nginx.upstream`.
+---
+---     init_by_lua_block {
+---       api = require("tokencache").nginx.upstream {
+---         provider = ..., client_id = "...", client_secret = "...",
+---       }
+---     }
+---     init_worker_by_lua_block { api:init_worker() }
+---     location / {
+---       access_by_lua_block { api:attach() }
+---       proxy_pass https://api.example.com;
+---       proxy_intercept_errors on;          # where the API refuses a token before its time:
+---       error_page 401 = @again;
+---     }
+---     location @again {
+---       access_by_lua_block { api:attach_again() }
+---       proxy_pass https://api.example.com;
+---     }
+---
+--- The access phase can wait, and comes after all else that may turn a request away. error_page is
+--- nginx's only way to send a request once more with other headers: proxy_next_upstream knows no
+--- 401, and repeats the bytes that it has sent.
+
+local client_credentials = require "tokencache.flow.client_credentials"
+local config = require "tokencache.flow.config"
+local keys = require "tokencache.key"
+local log = require "tokencache.log"
+local ngx = require("tokencache.environment").nginx
+local observer = require "tokencache.observer"
+local options = require "tokencache.util.options"
+local settings = require "tokencache.nginx.settings"
+local token_info = require "tokencache.token_info"
+
+local TRUSTED = 1     -- seconds: then a worker looks again, as another may have renewed the token
+local PATIENCE = 0.05 -- seconds that a request waits for a renewal while the old token works
+local LEAST_PAUSE, MOST_PAUSE = 1, 8 -- seconds between two attempts of a worker; doubled each time
+
+--- What is for the caller alone, and no reason for others not to try.
+local OF_THE_CALLER = { denied = true, reauthorize = true }
+local PASSES = { transient = true, timeout = true, cache = true }
+
+---@class tokencache.Upstream
+---@field flow tokencache.Flow
+---@field variable? string              of nginx, which gets the header in place of the request
+---@field package header? string        of the last token; it has none where there are many accounts
+---@field package trusted_until number  by ngx.now(): until when it is taken without a look
+---@field package expires_at? number    Unix seconds: its end
+---@field package failure? tokencache.Error   of the last attempt; nil: it went well
+---@field package retry_at number       by ngx.now(): when the next attempt is due
+---@field package pause number          seconds until then, if the next one fails
+local Upstream = {}
+
+local metatable = {
+  __index = Upstream,
+  __name = "tokencache.nginx.upstream",
+  __tostring = function(self)
+    return "tokencache.nginx.upstream: " .. self.flow.client_id
+  end,
+}
+
+--- To be called in init_worker_by_lua: tokens are renewed from then on before a request needs that.
+function Upstream:init_worker()
+  local ok, err = self.flow:keep_fresh()
+  if not ok then
+    log.warning("upstream: tokens will be renewed only when they are asked for: ", err)
+  end
+end
+
+local function emit_hit(account, expires_at)
+  if observer.on then
+    observer.emit("hit", account, { left = expires_at and expires_at - account.now() })
+  end
+end
+
+--- The token that the cache holds, if it has some seconds left.
+local function working(account, refused)
+  local info = token_info.checked(account.handler:get_cached_token(true))
+  return info and info.access_token ~= refused
+    and account.flow.client:works(account.now(), token_info.flat(info)) and info or nil
+end
+
+--- Puts off the next attempt.
+local function pause(self, err)
+  self.retry_at = ngx.now() + math.max(self.pause, err and err.retry_after or 0)
+  self.pause = math.min(2 * self.pause, MOST_PAUSE)
+end
+
+--- Between two attempts.
+local function settle(self, account, old)
+  if old then
+    emit_hit(account, token_info.known_end(old))
+    return old
+  elseif observer.on then
+    observer.emit("failure", account, { kind = self.failure.kind, seconds = 0 })
+  end
+  return nil, self.failure
+end
+
+local function note_failure(self, err, refused)
+  log.repeated(refused and err.kind == "denied" and "warning" or "error",
+    "upstream: " .. tostring(err), "upstream: ", err.kind, ": ", err)
+  if not OF_THE_CALLER[err.kind] then
+    self.failure = err
+    pause(self, err)
+  end
+end
+
+--- Notes the token, and for how long the only account's is taken without another look.
+local function note(self, account, info)
+  local _, until_ = account.flow.client:window(token_info.flat(info))
+  local left = (until_ or 0) - account.now()
+  if left <= 0 then
+    pause(self) -- it is the old one
+  else
+    self.failure, self.retry_at, self.pause = nil, 0, LEAST_PAUSE
+  end
+  if account == self.flow then
+    self.header, self.expires_at = "Bearer " .. info.access_token, token_info.known_end(info)
+    self.trusted_until = ngx.now() + math.min(TRUSTED, left)
+  end
+end
+
+--- Gets a token. While none is to be had, a worker tries once in each pause; all other requests
+--- take the old one, or learn of the failure, at once.
+---@param account tokencache.Account
+---@param refused? string  a token that the API refuses
+---@return tokencache.TokenInfo?
+---@return tokencache.Error?
+local function get(self, account, refused)
+  local opts
+  if refused or not account:peek_access_token() then
+    local old = working(account, refused)
+    if (old or self.failure) and ngx.now() < self.retry_at then
+      return settle(self, account, old)
+    end
+    self.retry_at = ngx.now() + self.pause
+    opts = (refused or old) and { refused = refused, timeout = old and PATIENCE } or nil
+  end
+  local info, err = account:get_token_info(opts)
+  if info then
+    note(self, account, info)
+  else
+    note_failure(self, err, refused)
+  end
+  return info, err
+end
+
+local function turn_away(self, err)
+  if err.kind == "reauthorize" then
+    return ngx.exit(401)
+  elseif not PASSES[err.kind] then
+    return ngx.exit(500)
+  end
+  ngx.header["Retry-After"] = ("%d"):format(math.max(1, math.ceil(self.retry_at - ngx.now())))
+  return ngx.exit(503)
+end
+
+local set_header = ngx.req.set_header
+
+local function put(self, header)
+  if self.variable then
+    ngx.var[self.variable] = header
+  else
+    set_header("Authorization", header)
+  end
+end
+
+local function attach_after_look(self, key, refused)
+  local account = key ~= nil and self.flow:account(key) or self.flow
+  local info, err = get(self, account, refused)
+  if info then
+    return put(self, "Bearer " .. info.access_token)
+  elseif refused and err.kind == "denied" then
+    return nil -- it is as good as new: the API's answer is meant for the client
+  end
+  return turn_away(self, err)
+end
+
+--- For access_by_lua: puts the token into the request, in place of one from outside. Without a
+--- token the request ends here: with 503 and Retry-After, or 500 where waiting will not help.
+---@param key? string|string[]|table  the account, of a flow with many: as for flow:account()
+function Upstream:attach(key)
+  if key == nil and ngx.now() < self.trusted_until then
+    if observer.on then
+      emit_hit(self.flow, self.expires_at)
+    end
+    return put(self, self.header)
+  end
+  return attach_after_look(self, key)
+end
+
+--- Reports whether a 401 may be about the token. Other challenges, and a Bearer's other errors
+--- (RFC 6750 §3.1), are meant for the client.
+local function is_about_token(challenge)
+  challenge = challenge and challenge:lower()
+  local code = challenge and challenge:match 'error%s*=%s*"?([%w_]+)'
+  return not challenge
+    or challenge:find("bearer", 1, true) ~= nil and (code or "invalid_token") == "invalid_token"
+end
+
+local BODILESS = { GET = true, HEAD = true, DELETE = true, OPTIONS = true, TRACE = true }
+
+--- Reports whether nginx still has the body, if there is one. With proxy_request_buffering off it
+--- does not.
+local function has_whole_body()
+  local var = ngx.var
+  local length = tonumber(var.content_length)
+  local may_have_one = length and length > 0
+    or not length and (var.http_transfer_encoding or not BODILESS[ngx.req.get_method()])
+  return not may_have_one or ngx.req.get_body_data() ~= nil or ngx.req.get_body_file() ~= nil
+end
+
+--- For access_by_lua of the location that error_page leads 401 to: attaches another token where the
+--- API has refused the first one, for the request to be sent once more. What was answered 401 has
+--- not been carried out (RFC 9110 §15.5.2), so that goes for each method. Where the 401 was meant
+--- for the client, the request is sent as it was, and the client gets the API's own answer.
+---@param key? string|string[]|table  as for attach
+function Upstream:attach_again(key)
+  local refused = (ngx.var[self.variable or "http_authorization"] or ""):match "^Bearer (.+)$"
+  if not refused or not (ngx.var.upstream_status or ""):find "401$" then
+    return ngx.exit(401) -- nginx itself has turned the request away
+  end
+  if is_about_token(ngx.var.upstream_http_www_authenticate) then
+    attach_after_look(self, key, refused)
+  end
+  return not has_whole_body() and ngx.exit(401) or nil
+end
+
+---@class tokencache.UpstreamOptions: tokencache.FlowOptions
+---@field issuer? string        in place of provider: it is found by its metadata
+---@field flow? tokencache.Flow  a flow of yours, in place of all these but variable
+---@field variable? string      of nginx: it gets the header Authorization in place of the request,
+---                             which is faster; proxy_set_header puts it there
+---@field shared_dict? string   the lua_shared_dict of this nginx, where the token is kept if there
+---                             is no cache; default "tokencache"
+
+local OF_FLOW = { flow = { "table" }, variable = { "string" } }
+
+local RULES = options.merge(config.rules, {
+  provider = { "table" },
+  issuer = { "string" },
+  variable = OF_FLOW.variable,
+  shared_dict = { "string", default = "tokencache" },
+  timeout = { "number>0", default = 10 },
+})
+
+--- Clients that want other tokens have entries of their own.
+local function entry_name(checked, server)
+  local parts = { "upstream", checked.client_id or "", server.issuer or "", server.token_url or "" }
+  local params, problem = config.params("token_params", checked.token_params, {})
+  if problem then
+    return nil, problem
+  end
+  parts[#parts + 1] = type(checked.scope) == "table" and table.concat(checked.scope, " ")
+    or checked.scope or ""
+  for _, param in ipairs(params) do
+    parts[#parts + 1] = param
+  end
+  return keys.digest(keys.join(parts))
+end
+
+local function new_flow(given)
+  local checked, problem = options.read(given, RULES)
+  if problem then
+    return nil, problem
+  end
+  local name, dict = checked.shared_dict, ngx.shared[checked.shared_dict]
+  settings.owed = settings.owed or dict
+  checked.provider = options.merge(checked.provider or {}, { issuer = checked.issuer })
+  checked.issuer, checked.shared_dict, checked.variable = nil, nil, nil
+  if not checked.cache and not checked.store then
+    if not dict then
+      return nil, "there is no lua_shared_dict " .. name .. " in http {}; add one, or give cache"
+    end
+    local entry
+    entry, problem = entry_name(checked, checked.provider)
+    if problem then
+      return nil, problem
+    end
+    checked.cache = require "tokencache.cache.from_store"(
+      require "tokencache.store.shared_dict"(dict), entry)
+  end
+  return client_credentials(checked)
+end
+
+--- Raises where an option is wrong.
+---@param given tokencache.UpstreamOptions|{ flow: tokencache.Flow }
+---@return tokencache.Upstream
+return function(given)
+  local flow, problem
+  if type(given) == "table" and given.flow then
+    local checked
+    checked, problem = options.read(given, OF_FLOW)
+    flow = checked and checked.flow
+    problem = problem or config.misused(flow) and "flow must be one of tokencache.flow"
+  else
+    flow, problem = new_flow(given)
+  end
+  if problem then
+    error("nginx.upstream: " .. problem, 2)
+  end
+  return setmetatable({ flow = flow, variable = given.variable, trusted_until = 0, retry_at = 0,
+    pause = LEAST_PAUSE }, metatable)
+end
