@@ -26,7 +26,8 @@ local HTTP = [[
     end
     api, variable = new {}, new { variable = "token" }
     one = new { token_params = { audience = "one" } }
-    two = new { token_params = { audience = "two" }, scope = { "read", "write" } }
+    two = new { token_params = { audience = "two" } }
+    scoped = new { token_params = { audience = "two" }, scope = { "read", "write" } }
     users = tokencache.nginx.upstream {
       flow = tokencache.flow.authorization_code {
         provider = { authorize_url = "http://127.0.0.1:1/auth", token_url = "$URL" },
@@ -90,6 +91,10 @@ local SERVER = [[
   }
   location /two {
     access_by_lua_block { two:attach() }
+    proxy_pass http://127.0.0.1:$API;
+  }
+  location /scoped {
+    access_by_lua_block { scoped:attach() }
     proxy_pass http://127.0.0.1:$API;
   }
   location /user {
@@ -267,14 +272,16 @@ describe("tokencache.nginx.upstream", function()
   it("answers 503 at once while no token is to be had, and says for how long", function()
     server:announce "upstream: transient"
     endpoint:behave "status/503?retry_after=50"
-    local requests = {}
-    for i = 1, 20 do
-      requests[i] = server:begin "/whole"
-    end
-    for _, request in ipairs(requests) do
-      local status, _, headers = request:finish()
-      assert.equal(503, status)
-      assert.is_true(tonumber(headers["retry-after"]) > 10)
+    for _ = 1, 3 do
+      local requests = {}
+      for i = 1, 10 do
+        requests[i] = server:begin "/whole"
+      end
+      for _, request in ipairs(requests) do
+        local status, _, headers = request:finish()
+        assert.equal(503, status)
+        assert.is_true(tonumber(headers["retry-after"]) > 10)
+      end
     end
     assert.equal(1, #endpoint:requests())
     ask "/plant?token=good" -- by another
@@ -300,14 +307,16 @@ describe("tokencache.nginx.upstream", function()
     assert.equal(1, #endpoint:requests())
   end)
 
-  it("keeps the tokens of two audiences apart", function()
-    assert.matches("access%-1\n$", select(2, ask "/one"))
-    assert.matches("access%-2\n$", select(2, ask "/two"))
-    assert.matches("access%-1\n$", select(2, ask "/one"))
+  it("keeps the tokens of audiences and scopes apart", function()
+    for _ = 1, 2 do
+      assert.matches("access%-1\n$", select(2, ask "/one"))
+      assert.matches("access%-2\n$", select(2, ask "/two"))
+      assert.matches("access%-3\n$", select(2, ask "/scoped"))
+    end
     local requests = endpoint:requests()
     assert.matches("audience=one", requests[1].body)
     assert.matches("audience=two", requests[2].body)
-    assert.matches("scope=read", requests[2].body)
+    assert.matches("scope=read", requests[3].body)
   end)
 
   it("takes a flow with an account for each user", function()
