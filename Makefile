@@ -60,8 +60,7 @@ LIBS__crypto      := -lcrypto
 SOURCES__qrcode   := src/lua/lqrcode.c
 LIBS__qrcode      := -lqrencode
 
-SOURCES__redis := src/backend/redis.c src/backend/redis_codec.c src/backend/redis_error.c src/backend/stream.c \
-                  src/backend/apart.c src/backend/dial.c src/backend/process.c src/backend/tls.c src/backend/sigpipe.c \
+SOURCES__redis := $(wildcard src/backend/redis*.c) src/backend/stream.c src/backend/apart.c src/backend/dial.c src/backend/process.c src/backend/tls.c src/backend/sigpipe.c \
                   src/core/redact.c src/lua/lredis.c src/lua/lrepeated.c
 LIBS__redis    := -lhiredis -lssl -lcrypto -pthread
 
@@ -209,13 +208,15 @@ fuzz:
 
 FUZZ_CC := clang -g -O1 -Isrc -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 
-build/fuzz/%.o: %.c $(wildcard src/core/*.h)
+build/fuzz/%.o: %.c $(wildcard src/core/*.h src/backend/redis*.h)
 	@mkdir -p $(@D)
 	$(call say,clang)$(FUZZ_CC) $(LUA_CFLAGS) -c -o $@ $<
 build/fuzz/%: tests/fuzz/%.c tests/fuzz/fuzz.h $(CORE:%.c=build/fuzz/%.o)
 	$(call say,clang)$(FUZZ_CC) -fsanitize=fuzzer -o $@ $(filter-out %.h,$^) $(FUZZ_LIBS)
 build/fuzz/fuzz_jws: $(patsubst %,build/fuzz/src/backend/%.o,jws crypto)
 build/fuzz/fuzz_jws: FUZZ_LIBS := -lcrypto
+build/fuzz/fuzz_redis: $(patsubst %,build/fuzz/src/backend/%.o,redis_talk redis_codec redis_error)
+build/fuzz/fuzz_redis: FUZZ_LIBS := -lhiredis
 
 # What is written in Lua: the modules as they are, in a Lua that is linked in.
 LUA_FUZZERS := build/fuzz/fuzz_discovery build/fuzz/fuzz_id_token

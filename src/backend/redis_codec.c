@@ -5,12 +5,6 @@
 
 #include "core/secret.h"
 
-struct tc_redis_reader {
-  redisReader *reader;
-  redisReplyObjectFunctions functions;
-  bool has_array;
-};
-
 /* hiredis 1.0 counts in size_t */
 #if HIREDIS_MAJOR >= 1
 typedef size_t element_count;
@@ -18,7 +12,16 @@ typedef size_t element_count;
 typedef int element_count;
 #endif
 
-#define COUNT_SIZE 24 /* of the longest */
+struct tc_redis_reader {
+  redisReader *reader;
+  redisReplyObjectFunctions functions; /* hiredis's own, but for that which makes arrays */
+  void *(*create_array)(const redisReadTask *, element_count);
+  bool may_have_array, has_array;
+};
+
+#define COUNT_SIZE 24     /* of the longest */
+#define MOST_ELEMENTS 256 /* of an array, and of each array in it */
+#define ARRAY_LIMIT 65536 /* bytes of a reply that may be an array */
 
 static char *put(char *to, const char *bytes, size_t len) {
   if (len > 0) memcpy(to, bytes, len);
@@ -60,10 +63,23 @@ int tc_redis_format(tc_buf *out, const tc_str *words, size_t count, tc_error *er
   return 0;
 }
 
+size_t tc_redis_words(tc_str command, tc_str words[TC_REDIS_MOST_ARGUMENTS]) {
+  char *at;
+  size_t count = strtoul(command.data + 1, &at, 10);
+  for (size_t i = 0; i < count; i++) {
+    words[i].len = strtoul(at + 3, &at, 10); /* behind "\r\n$" */
+    words[i].data = at + 2;
+    at += 2 + words[i].len;
+  }
+  return count;
+}
+
 /* A few bytes could ask for an array of any size. hiredis takes NULL for a lack of memory. */
-static void *refuse_array(const redisReadTask *task, element_count elements) {
+static void *create_array(const redisReadTask *task, element_count elements) {
   tc_redis_reader *reader = task->privdata;
-  (void)elements;
+  if (reader->may_have_array && elements <= MOST_ELEMENTS) {
+    return reader->create_array(task, elements);
+  }
   reader->has_array = true;
   return NULL;
 }
@@ -77,7 +93,8 @@ int tc_redis_reader_open(tc_redis_reader **to, tc_error *err) {
     return tc_error_set(err, TC_ERR_NOMEM, NULL);
   }
   reader->functions = *reader->reader->fn;
-  reader->functions.createArray = refuse_array;
+  reader->create_array = reader->functions.createArray;
+  reader->functions.createArray = create_array;
   reader->reader->fn = &reader->functions;
   reader->reader->privdata = reader;
   reader->reader->maxbuf =
@@ -100,8 +117,10 @@ static int explain(const tc_redis_reader *reader, tc_error *err) {
 
 int tc_redis_reader_feed(tc_redis_reader *reader, const char *bytes, size_t len, tc_error *err) {
   const redisReader *it = reader->reader;
-  if (len > TC_REDIS_REPLY_LIMIT - (it->len - it->pos)) {
-    return not_a_reply(err, "a reply larger than 16 MiB");
+  size_t limit = reader->may_have_array ? ARRAY_LIMIT : TC_REDIS_REPLY_LIMIT;
+  if (it->len - it->pos > limit || len > limit - (it->len - it->pos)) {
+    return not_a_reply(err, reader->may_have_array ? "a list that is too long"
+                                                   : "a reply larger than 16 MiB");
   }
   return redisReaderFeed(reader->reader, bytes, len) == REDIS_OK ? 0 : explain(reader, err);
 }
@@ -121,6 +140,9 @@ static bool convert(const redisReply *from, tc_redis_reply *reply) {
     reply->type = from->type == REDIS_REPLY_ERROR ? TC_REDIS_ERROR : TC_REDIS_STRING;
     reply->text = (tc_str){from->str, (size_t)from->len};
     return true;
+  case REDIS_REPLY_ARRAY:
+    reply->type = TC_REDIS_ARRAY;
+    return true;
   default:
     return false;
   }
@@ -135,6 +157,18 @@ int tc_redis_reader_get(tc_redis_reader *reader, tc_redis_reply *reply, tc_error
   if (convert(got, reply)) return 1;
   tc_redis_reply_free(reply);
   return not_a_reply(err, "a reply of another kind than was asked for");
+}
+
+void tc_redis_reader_expect_array(tc_redis_reader *reader, bool is_expected) {
+  reader->may_have_array = is_expected;
+}
+
+tc_str tc_redis_reply_at(const tc_redis_reply *reply, size_t index) {
+  const redisReply *array = reply->owned;
+  if (reply->type != TC_REDIS_ARRAY || index >= (size_t)array->elements) return TC_STR_NONE;
+  const redisReply *element = array->element[index];
+  if (element->type != REDIS_REPLY_STRING) return TC_STR_NONE;
+  return (tc_str){element->str, (size_t)element->len};
 }
 
 int tc_redis_reader_end(const tc_redis_reader *reader, tc_error *err) {

@@ -1,5 +1,6 @@
 /* Redis's protocol (RESP 2), without I/O: commands into bytes, and bytes into replies by hiredis.
-   Only what a cache needs: a reply is a string, an integer, nil or an error, and never an array. */
+   Only what a cache needs: a reply is a string, an integer, nil or an error, and an array only
+   where one is expected. */
 #pragma once
 
 #include "core/buf.h"
@@ -16,6 +17,7 @@ typedef enum tc_redis_type {
   TC_REDIS_STRING, /* or a status, such as OK */
   TC_REDIS_INTEGER,
   TC_REDIS_ERROR, /* the server's words */
+  TC_REDIS_ARRAY,
 } tc_redis_type;
 
 typedef struct tc_redis_reply {
@@ -30,6 +32,9 @@ typedef struct tc_redis_reply {
 /* Appends the command of at most TC_REDIS_MOST_ARGUMENTS words. */
 int tc_redis_format(tc_buf *out, const tc_str *words, size_t count, tc_error *err);
 
+/* The words of a command that was formatted, in place; returns how many there are. */
+size_t tc_redis_words(tc_str command, tc_str words[TC_REDIS_MOST_ARGUMENTS]);
+
 int tc_redis_reader_open(tc_redis_reader **reader, tc_error *err);
 
 int tc_redis_reader_feed(tc_redis_reader *reader, const char *bytes, size_t len, tc_error *err);
@@ -37,6 +42,12 @@ int tc_redis_reader_feed(tc_redis_reader *reader, const char *bytes, size_t len,
 /* Takes the next reply out: 1, or 0 if it has not come whole. Replaces nothing: free the last reply
    first. After an error the reader is of no more use, nor is the connection. */
 int tc_redis_reader_get(tc_redis_reader *reader, tc_redis_reply *reply, tc_error *err);
+
+/* From now on an array is a reply, one of some hundred elements at the most. */
+void tc_redis_reader_expect_array(tc_redis_reader *reader, bool is_expected);
+
+/* The text at `index`, from 0, of an array; absent where there is none. */
+tc_str tc_redis_reply_at(const tc_redis_reply *reply, size_t index);
 
 /* After a reply: fails if more has come than that. */
 int tc_redis_reader_end(const tc_redis_reader *reader, tc_error *err);

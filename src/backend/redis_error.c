@@ -26,7 +26,9 @@ static const struct {
 };
 
 /* What a server says about logging in and about its databases has no code of its own. */
-static const char *remedy_of(const char *code, tc_str command) {
+static const char *remedy_of(const char *code, tc_str command, bool is_sentinel) {
+  bool is_login = tc_str_equal(command, TC_STR("AUTH")) || strcmp(code, "NOAUTH") == 0;
+  if (is_sentinel && is_login) return "check sentinel_username= and sentinel_password=";
   for (size_t i = 0; i < sizeof remedies / sizeof *remedies; i++) {
     if (strcmp(remedies[i].code, code) == 0) return remedies[i].remedy;
   }
@@ -54,7 +56,7 @@ static tc_str without_echo(tc_str text) {
 }
 
 int tc_redis_server_error(tc_error *err, const char *place, tc_str text, const tc_str *words,
-                          size_t count) {
+                          size_t count, bool is_sentinel) {
   text = without_echo(text);
   size_t code_len = code_length(text);
   tc_error_copy_foreign(err->code, sizeof err->code, (tc_str){text.data, code_len});
@@ -66,5 +68,5 @@ int tc_redis_server_error(tc_error *err, const char *place, tc_str text, const t
     return tc_error_set(err, TC_ERR_NOMEM, NULL);
   }
   return tc_error_set(err, TC_ERR_CACHE, "%s: Redis answered %s; %s", place, err->description,
-                      remedy_of(err->code, words[0]));
+                      remedy_of(err->code, words[0], is_sentinel));
 }

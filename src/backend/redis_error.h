@@ -7,4 +7,4 @@
    reply's first word. What the server echoes of the command after its second word, or after the
    first of AUTH, is cut out. */
 int tc_redis_server_error(tc_error *err, const char *place, tc_str text, const tc_str *words,
-                          size_t count);
+                          size_t count, bool is_sentinel);

@@ -1,6 +1,5 @@
-/* tokencache._redis: Redis over hiredis, as a blocking client and as a codec alone. */
+/* tokencache._redis: Redis as a blocking client, and as a conversation for who moves the bytes. */
 #include "backend/redis.h"
-#include "backend/redis_error.h"
 #include "lua/largument.h"
 #include "lua/lbuf.h"
 #include "lua/lclass.h"
@@ -8,18 +7,23 @@
 #include "lua/lrepeated.h"
 
 #define CLIENT "tokencache.redis"
-#define READER "tokencache.redis_reader"
+#define KNOWN "tokencache.redis_known"
+#define TALK "tokencache.redis_talk"
 
 TC_EXPORT int luaopen_tokencache__redis(lua_State *L);
 
+/* The options' texts are kept by the uservalue. */
 typedef struct l_redis {
-  tc_redis *redis;      /* NULL: closed */
+  tc_redis redis;
+  bool is_open;
   tc_lua_repeated said; /* the last text */
 } l_redis;
 
-typedef struct l_reader {
-  tc_redis_reader *reader; /* NULL: broken or closed */
-} l_reader;
+/* What is known of the server is kept by the uservalue. */
+typedef struct l_talk {
+  tc_redis_talk talk;
+  tc_redis_known *known; /* NULL: closed */
+} l_talk;
 
 /* The words of a command from `first` to the top, which stay where they are. */
 static size_t check_words(lua_State *L, int first, tc_str *words) {
@@ -34,78 +38,52 @@ static size_t check_words(lua_State *L, int first, tc_str *words) {
   return (size_t)count;
 }
 
-/* An integer, or false for Redis's nil. Frees the reply. */
-static void push_textless(lua_State *L, tc_redis_reply *reply) {
-  if (reply->type == TC_REDIS_NIL) {
-    lua_pushboolean(L, 0);
-  } else {
-    lua_pushinteger(L, (lua_Integer)reply->integer);
-  }
-  tc_redis_reply_free(reply);
-}
+/* --- replies --------------------------------------------------------------------------------- */
 
-/* client:command(word, ...) -> reply [, "reconnected" | "repeated"]; nil, err */
-static int l_redis_command(lua_State *L) {
+/* Pushes the note that goes with a reply, if any; returns how many values there are then. */
+static int push_history(lua_State *L, tc_redis_history history) {
   static const char *const histories[] = {NULL, "reconnected", "repeated"};
-  l_redis *self = tc_lua_check_self(L, CLIENT);
-  tc_str words[TC_REDIS_MOST_ARGUMENTS];
-  size_t count = check_words(L, 2, words);
-  tc_redis_history history = TC_REDIS_STRAIGHT;
-  tc_redis_reply reply = TC_REDIS_REPLY_NONE;
-  tc_error err;
-  tc_error_clear(&err);
-  tc_lua_ready_buf(L);
-  if (self->redis == NULL) return luaL_error(L, "command: the Redis client is closed");
-  int status = tc_redis_command(self->redis, words, count, &reply, &history, &err);
-  if (status < 0) return tc_lua_fail(L, &err);
-  if (reply.type == TC_REDIS_STRING) {
-    bool is_repeated = tc_lua_repeat(L, &self->said, reply.text);
-    tc_redis_reply_free(&reply);
-    if (!is_repeated) tc_lua_push_said(L, &self->said);
-  } else {
-    push_textless(L, &reply);
-    tc_lua_forget_repeated(L, &self->said);
-  }
   if (histories[history] == NULL) return 1;
   lua_pushstring(L, histories[history]);
   return 2;
 }
 
-/* client:close(), any number of times */
-static int l_redis_close(lua_State *L) {
-  l_redis *self = tc_lua_check_self(L, CLIENT);
-  tc_redis_close(self->redis);
-  self->redis = NULL;
-  tc_lua_forget_repeated(L, &self->said);
-  return 0;
+/* An integer, or false for Redis's nil. */
+static void push_textless(lua_State *L, const tc_redis_reply *reply) {
+  if (reply->type == TC_REDIS_INTEGER) {
+    lua_pushinteger(L, (lua_Integer)reply->integer);
+  } else {
+    lua_pushboolean(L, 0);
+  }
 }
 
-static l_redis *new_closed(lua_State *L) {
-  static const luaL_Reg methods[] = {
-      {"command", l_redis_command},
-      {"close", l_redis_close},
-      {NULL, NULL},
-  };
-  return tc_lua_new_object(L, sizeof(l_redis), CLIENT, methods, l_redis_close);
-}
+/* --- options --------------------------------------------------------------------------------- */
 
-/* The field `name` of the table at 1, left on the stack: a finalizer may take it from the table. */
-static const char *opt_text(lua_State *L, const char *name, size_t *len) {
-  lua_getfield(L, 1, name);
+/* The field `name` of the table at 1, which the table at 2 keeps from now on: it lives as long as
+   what is made. */
+static const char *keep_text(lua_State *L, int from, const char *name, size_t *len) {
+  lua_getfield(L, from, name);
   if (!lua_isnil(L, -1) && lua_type(L, -1) != LUA_TSTRING) {
     luaL_error(L, "open: %s must be a string, not %s", name, luaL_typename(L, -1));
   }
-  return lua_tolstring(L, -1, len);
-}
-
-static tc_str opt_str(lua_State *L, const char *name) {
-  tc_str text = TC_STR_NONE;
-  text.data = opt_text(L, name, &text.len);
+  const char *text = lua_tolstring(L, -1, len);
+  lua_pushboolean(L, 1);
+  if (text != NULL) {
+    lua_rawset(L, 2); /* a set of texts */
+  } else {
+    lua_pop(L, 2);
+  }
   return text;
 }
 
-static double opt_number(lua_State *L, const char *name, double otherwise) {
-  lua_getfield(L, 1, name);
+static tc_str keep_str(lua_State *L, const char *name) {
+  tc_str text = TC_STR_NONE;
+  text.data = keep_text(L, 1, name, &text.len);
+  return text;
+}
+
+static double opt_number(lua_State *L, int from, const char *name, double otherwise) {
+  lua_getfield(L, from, name);
   double number = (double)luaL_optnumber(L, -1, otherwise);
   lua_pop(L, 1);
   return number;
@@ -118,165 +96,319 @@ static bool opt_boolean(lua_State *L, const char *name) {
   return is_true;
 }
 
-/* open { place=, host=, port=, path=, tls=, ca_file=, cert_file=, key_file=, username=, password=,
-   db=, connect_timeout=, timeout= } -> client, not connected yet. Checked by store/redis.lua. */
-static int l_redis_open(lua_State *L) {
+static tc_dial_address read_address(lua_State *L, int from) {
+  return (tc_dial_address){
+      .host = keep_text(L, from, "host", NULL),
+      .port = (int)opt_number(L, from, "port", 6379),
+      .path = keep_text(L, from, "path", NULL),
+  };
+}
+
+static void read_sentinels(lua_State *L, tc_redis_options *options) {
+  lua_getfield(L, 1, "sentinels");
+  size_t count = lua_istable(L, -1) ? lua_rawlen(L, -1) : 0;
+  luaL_argcheck(L, count <= TC_REDIS_MOST_SENTINELS, 1, "at most 16 sentinels expected");
+  for (size_t i = 0; i < count; i++) {
+    lua_rawgeti(L, -1, (int)i + 1);
+    options->sentinels[i] = read_address(L, lua_gettop(L));
+    lua_pop(L, 1);
+  }
+  options->sentinel_count = count;
+  lua_pop(L, 1);
+}
+
+/* Begins a function that takes options at 1, as store/redis_options.lua makes them, and makes an
+   object of them: leaves what keeps the texts at 2. */
+static void read_options(lua_State *L, tc_redis_options *options) {
   luaL_checktype(L, 1, LUA_TTABLE);
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   lua_settop(L, 1);
-  const tc_redis_options options = {
-      .stream =
-          {
-              .address =
-                  {
-                      .host = opt_text(L, "host", NULL),
-                      .port = (int)opt_number(L, "port", 6379),
-                      .path = opt_text(L, "path", NULL),
-                  },
-              .tls = opt_boolean(L, "tls"),
-              .ca_file = opt_text(L, "ca_file", NULL),
-              .cert_file = opt_text(L, "cert_file", NULL),
-              .key_file = opt_text(L, "key_file", NULL),
-          },
-      .place = opt_text(L, "place", NULL),
-      .username = opt_str(L, "username"),
-      .password = opt_str(L, "password"),
-      .db = (int)opt_number(L, "db", 0),
-      .connect_timeout = opt_number(L, "connect_timeout", 5),
-      .timeout = opt_number(L, "timeout", 5),
+  lua_newtable(L);
+  *options = (tc_redis_options){
+      .place = keep_text(L, 1, "place", NULL),
+      .address = read_address(L, 1),
+      .username = keep_str(L, "username"),
+      .password = opt_boolean(L, "asks_password") ? TC_STR_NONE : keep_str(L, "password"),
+      .asks_password = opt_boolean(L, "asks_password"),
+      .db = (int)opt_number(L, 1, "db", 0),
+      .connect_timeout = opt_number(L, 1, "connect_timeout", 5),
+      .timeout = opt_number(L, 1, "timeout", 5),
+      .master = keep_str(L, "master"),
+      .sentinel_username = keep_str(L, "sentinel_username"),
+      .sentinel_password = keep_str(L, "sentinel_password"),
   };
-  luaL_argcheck(L, options.stream.address.host != NULL || options.stream.address.path != NULL, 1,
-                "host or path expected");
-  luaL_argcheck(L, options.place != NULL, 1, "place expected");
-  tc_error err;
-  tc_error_clear(&err);
-  l_redis *self = new_closed(L);
-  if (tc_redis_open(&self->redis, &options, &err) < 0) return tc_lua_fail(L, &err);
-  return 1;
+  read_sentinels(L, options);
+  luaL_argcheck(L,
+                options->sentinel_count > 0 || options->address.host != NULL ||
+                    options->address.path != NULL,
+                1, "host or path expected");
+  luaL_argcheck(L, options->place != NULL, 1, "place expected");
 }
 
-/* format(word, ...) -> bytes */
-static int l_redis_format(lua_State *L) {
-  tc_str words[TC_REDIS_MOST_ARGUMENTS];
-  size_t count = check_words(L, 1, words);
-  tc_error err;
-  tc_error_clear(&err);
-  if (tc_redis_format(tc_lua_take_buf(L), words, count, &err) < 0) return tc_lua_fail(L, &err);
-  tc_lua_push_buf(L);
-  return 1;
+/* Of the new object on the top, whose options' texts the table at 2 keeps. */
+static void keep_texts(lua_State *L) {
+  lua_pushvalue(L, 2);
+  lua_setuservalue(L, -2);
 }
 
-/* server_error(place, text, word, ...) -> err: what the error reply to that command means */
-static int l_redis_server_error(lua_State *L) {
-  tc_str words[TC_REDIS_MOST_ARGUMENTS];
-  const char *place = luaL_checkstring(L, 1);
-  tc_str text = tc_lua_check_str(L, 2);
-  size_t count = check_words(L, 3, words);
-  tc_error err;
-  tc_error_clear(&err);
-  int status = tc_redis_server_error(&err, place, text, words, count);
-  if (status == TC_ERR_NOMEM) return luaL_error(L, "not enough memory");
-  tc_lua_push_error(L, &err);
-  return 1;
-}
+/* --- the blocking client --------------------------------------------------------------------- */
 
-static void close_reader(l_reader *self) {
-  tc_redis_reader_close(self->reader);
-  self->reader = NULL;
-}
-
-static l_reader *check_reader(lua_State *L) {
-  l_reader *self = tc_lua_check_self(L, READER);
-  if (self->reader == NULL) luaL_error(L, "the reader is broken; read on with a new one");
+static l_redis *check_client(lua_State *L, const char *what) {
+  l_redis *self = tc_lua_check_self(L, CLIENT);
+  if (!self->is_open) luaL_error(L, "%s: the Redis client is closed", what);
   return self;
 }
 
-static int fail_reader(lua_State *L, l_reader *self, const tc_error *err) {
-  close_reader(self);
-  return tc_lua_fail(L, err);
-}
-
-/* reader:feed(bytes) -> true; nil, err, and the reader is of no more use */
-static int l_reader_feed(lua_State *L) {
-  size_t len;
-  const char *bytes = luaL_checklstring(L, 2, &len);
-  l_reader *self = check_reader(L);
-  tc_error err;
-  tc_error_clear(&err);
-  int status = tc_redis_reader_feed(self->reader, bytes, len, &err);
-  if (status < 0) return fail_reader(L, self, &err);
-  lua_pushboolean(L, 1);
-  return 1;
-}
-
-/* reader:get() -> reply [, "error" where it is the server's]; nothing while none has come whole;
-   nil, err where the bytes are no reply, and the reader is of no more use */
-static int l_reader_get(lua_State *L) {
-  tc_redis_reply reply = TC_REDIS_REPLY_NONE;
-  tc_error err;
-  tc_error_clear(&err);
+/* client:command(word, ...) -> reply [, "reconnected" | "repeated"]; nil, err; or nil, "password",
+   is_refused: nothing was sent, and a password is to be given before the command comes again */
+static int l_redis_command(lua_State *L) {
+  l_redis *self = check_client(L, "command");
+  tc_redis_talk *talk = &self->redis.talk;
+  tc_str words[TC_REDIS_MOST_ARGUMENTS];
+  size_t count = check_words(L, 2, words);
   tc_lua_ready_buf(L);
-  l_reader *self = check_reader(L);
-  int status = tc_redis_reader_get(self->reader, &reply, &err);
-  if (status < 0) return fail_reader(L, self, &err);
-  if (status == 0) return 0;
-  bool is_error = reply.type == TC_REDIS_ERROR;
-  if (is_error || reply.type == TC_REDIS_STRING) {
-    tc_buf_add_str(tc_lua_take_buf(L), reply.text);
-    tc_redis_reply_free(&reply);
-    tc_lua_push_buf(L);
-  } else {
-    push_textless(L, &reply);
+  tc_redis_command(&self->redis, words, count);
+  tc_redis_history history = talk->history; /* a finalizer may use the client */
+  if (talk->action == TC_REDIS_PASSWORD) {
+    bool is_refused = talk->is_refused;
+    tc_redis_talk_end(talk);
+    lua_pushnil(L);
+    lua_pushliteral(L, "password");
+    lua_pushboolean(L, is_refused);
+    return 3;
   }
-  if (!is_error) return 1;
-  lua_pushliteral(L, "error");
-  return 2;
+  if (talk->status < 0) {
+    tc_error err = talk->err;
+    tc_redis_talk_end(talk);
+    return tc_lua_fail(L, &err);
+  }
+  if (talk->reply.type == TC_REDIS_STRING) {
+    bool is_repeated = tc_lua_repeat(L, &self->said, talk->reply.text);
+    tc_redis_talk_end(talk);
+    if (!is_repeated) tc_lua_push_said(L, &self->said);
+  } else {
+    push_textless(L, &talk->reply);
+    tc_redis_talk_end(talk);
+    tc_lua_forget_repeated(L, &self->said);
+  }
+  return push_history(L, history);
 }
 
-/* reader:read(bytes) -> feed and get in one, for the only reply that is waited for: more than that
-   is an error */
-static int l_reader_read(lua_State *L) {
-  l_reader *self = check_reader(L);
-  tc_error err;
-  tc_error_clear(&err);
-  int count = l_reader_feed(L);
-  if (self->reader == NULL) return count;
-  count = l_reader_get(L);
-  if (self->reader == NULL || count == 0) return count;
-  return tc_redis_reader_end(self->reader, &err) < 0 ? fail_reader(L, self, &err) : count;
-}
-
-static int l_reader_gc(lua_State *L) {
-  close_reader(luaL_checkudata(L, 1, READER));
+/* client:give_password(text), for the next connection */
+static int l_redis_give_password(lua_State *L) {
+  l_redis *self = check_client(L, "give_password");
+  tc_redis_talk_give_password(&self->redis.talk, tc_lua_check_str(L, 2), 0);
   return 0;
 }
 
-/* reader() -> a parser of replies */
-static int l_redis_reader(lua_State *L) {
+/* client:close(), any number of times */
+static int l_redis_close(lua_State *L) {
+  l_redis *self = tc_lua_check_self(L, CLIENT);
+  if (!self->is_open) return 0;
+  self->is_open = false;
+  tc_redis_close(&self->redis);
+  tc_lua_forget_repeated(L, &self->said);
+  return 0;
+}
+
+/* open(options) -> client, not connected yet */
+static int l_redis_open(lua_State *L) {
   static const luaL_Reg methods[] = {
-      {"feed", l_reader_feed},
-      {"get", l_reader_get},
-      {"read", l_reader_read},
+      {"command", l_redis_command},
+      {"give_password", l_redis_give_password},
+      {"close", l_redis_close},
       {NULL, NULL},
   };
-  tc_error err;
-  tc_error_clear(&err);
-  l_reader *self = tc_lua_new_object(L, sizeof *self, READER, methods, l_reader_gc);
-  if (tc_redis_reader_open(&self->reader, &err) < 0) return tc_lua_fail(L, &err);
+  tc_redis_options options;
+  read_options(L, &options);
+  const tc_stream_options stream = {
+      .tls = opt_boolean(L, "tls"),
+      .ca_file = keep_text(L, 1, "ca_file", NULL),
+      .cert_file = keep_text(L, 1, "cert_file", NULL),
+      .key_file = keep_text(L, 1, "key_file", NULL),
+  };
+  bool sentinel_tls = opt_boolean(L, "sentinel_tls");
+  l_redis *self = tc_lua_new_object(L, sizeof *self, CLIENT, methods, l_redis_close);
+  keep_texts(L);
+  self->redis.known.options = options;
+  self->redis.stream = self->redis.sentinel_stream = stream;
+  self->redis.sentinel_stream.tls = sentinel_tls;
+  self->is_open = true;
+  return 1;
+}
+
+/* --- conversations for who moves the bytes --------------------------------------------------- */
+
+/* Ends a binding: what is to be done next, in so many seconds.
+
+   "use", seconds, host, port, is_sentinel, generation; a path and nil for a Unix socket
+   "send", seconds, bytes         and then "receive"
+   "receive", seconds
+   "sleep", seconds
+   "password", seconds, is_refused
+   "done", may_keep, reply [, "reconnected" | "repeated"]; "done", may_keep, nil, err */
+static int push_action(lua_State *L, tc_redis_talk *talk, double now) {
+  static const char *const names[] = {"use", "send", "receive", "sleep", "password", "done"};
+  lua_pushstring(L, names[talk->action]);
+  if (talk->action == TC_REDIS_DONE) {
+    lua_pushboolean(L, talk->may_keep);
+    int count = 2;
+    if (talk->status < 0) {
+      tc_error err = talk->err;
+      count += tc_lua_fail(L, &err);
+    } else if (talk->reply.type == TC_REDIS_STRING) {
+      lua_pushlstring(L, talk->reply.text.data, talk->reply.text.len);
+      count += push_history(L, talk->history);
+    } else {
+      push_textless(L, &talk->reply);
+      count += push_history(L, talk->history);
+    }
+    tc_redis_talk_end(talk);
+    return count;
+  }
+  lua_pushnumber(L, talk->deadline - now);
+  if (talk->action == TC_REDIS_SEND) {
+    lua_pushlstring(L, talk->bytes.data, talk->bytes.len);
+    return 3;
+  } else if (talk->action == TC_REDIS_PASSWORD) {
+    lua_pushboolean(L, talk->is_refused);
+    return 3;
+  } else if (talk->action != TC_REDIS_USE) {
+    return 2;
+  }
+  const tc_dial_address *address = &talk->address;
+  lua_pushstring(L, address->path != NULL ? address->path : address->host);
+  if (address->path != NULL) {
+    lua_pushnil(L);
+  } else {
+    lua_pushinteger(L, address->port);
+  }
+  lua_pushboolean(L, talk->is_sentinel);
+  lua_pushnumber(L, talk->generation);
+  return 6;
+}
+
+/* What talk:method(..., now) is about, which waits for what that tells: one of two actions. */
+static tc_redis_talk *check_talk(lua_State *L, tc_redis_action one, tc_redis_action other) {
+  l_talk *self = tc_lua_check_self(L, TALK);
+  bool waits = self->known != NULL && (self->talk.action == one || self->talk.action == other);
+  if (!waits) luaL_error(L, "the conversation does not wait for this");
+  return &self->talk;
+}
+
+/* talk:begin(now, word, ...) -> action, ... */
+static int l_talk_begin(lua_State *L) {
+  l_talk *self = tc_lua_check_self(L, TALK);
+  tc_str words[TC_REDIS_MOST_ARGUMENTS];
+  double now = (double)luaL_checknumber(L, 2);
+  size_t count = check_words(L, 3, words);
+  if (self->known == NULL) return luaL_error(L, "the conversation is closed");
+  tc_redis_talk_begin(&self->talk, self->known, words, count, now);
+  return push_action(L, &self->talk, now);
+}
+
+/* talk:connected(is_new, now) -> action, ... */
+static int l_talk_connected(lua_State *L) {
+  tc_redis_talk *talk = check_talk(L, TC_REDIS_USE, TC_REDIS_USE);
+  double now = (double)luaL_checknumber(L, 3);
+  tc_redis_talk_connected(talk, lua_toboolean(L, 2), now);
+  return push_action(L, talk, now);
+}
+
+/* talk:received(bytes, now) -> action, ... */
+static int l_talk_received(lua_State *L) {
+  tc_redis_talk *talk = check_talk(L, TC_REDIS_SEND, TC_REDIS_RECEIVE);
+  tc_str bytes = tc_lua_check_str(L, 2);
+  double now = (double)luaL_checknumber(L, 3);
+  tc_redis_talk_received(talk, bytes.data, bytes.len, now);
+  return push_action(L, talk, now);
+}
+
+/* talk:slept(now) -> action, ... */
+static int l_talk_slept(lua_State *L) {
+  tc_redis_talk *talk = check_talk(L, TC_REDIS_SLEEP, TC_REDIS_SLEEP);
+  double now = (double)luaL_checknumber(L, 2);
+  tc_redis_talk_slept(talk, now);
+  return push_action(L, talk, now);
+}
+
+/* talk:give_password(text, now) -> action, ... */
+static int l_talk_give_password(lua_State *L) {
+  tc_redis_talk *talk = check_talk(L, TC_REDIS_PASSWORD, TC_REDIS_PASSWORD);
+  double now = (double)luaL_checknumber(L, 3);
+  tc_redis_talk_give_password(talk, tc_lua_check_str(L, 2), now);
+  return push_action(L, talk, now);
+}
+
+/* talk:failed(code, message, remedy | nil, now) -> action, ...: the connection that was used, or
+   could not be made, is closed. code: "CONNECT", "CLOSED", "TIMEOUT" or "TLS" */
+static int l_talk_failed(lua_State *L) {
+  static const char *const codes[] = {"CONNECT", "CLOSED", "TIMEOUT", "TLS", NULL};
+  static const int numbers[] = {TC_ERR_CONNECT, TC_ERR_NETWORK, TC_ERR_TIMEOUT, TC_ERR_TLS};
+  l_talk *self = tc_lua_check_self(L, TALK);
+  int number = numbers[luaL_checkoption(L, 2, NULL, codes)];
+  tc_error cause = TC_ERROR_NONE;
+  (void)tc_error_set(&cause, number, "%s", luaL_checkstring(L, 3));
+  const char *remedy = luaL_optstring(L, 4, NULL);
+  double now = (double)luaL_checknumber(L, 5);
+  tc_redis_talk *talk = check_talk(L, self->talk.action, TC_REDIS_USE);
+  luaL_argcheck(L, talk->action != TC_REDIS_DONE, 1, "a conversation under way expected");
+  tc_redis_talk_failed(talk, &cause, remedy, now);
+  return push_action(L, talk, now);
+}
+
+static int l_talk_gc(lua_State *L) {
+  l_talk *self = luaL_checkudata(L, 1, TALK);
+  if (self->known != NULL) tc_redis_talk_free(&self->talk);
+  self->known = NULL;
+  return 0;
+}
+
+/* known:talk() -> a conversation, for one command after the other */
+static int l_known_talk(lua_State *L) {
+  static const luaL_Reg methods[] = {
+      {"begin", l_talk_begin},
+      {"connected", l_talk_connected},
+      {"received", l_talk_received},
+      {"slept", l_talk_slept},
+      {"give_password", l_talk_give_password},
+      {"failed", l_talk_failed},
+      {NULL, NULL},
+  };
+  tc_redis_known *known = tc_lua_check_self(L, KNOWN);
+  lua_settop(L, 1);
+  l_talk *self = tc_lua_new_object(L, sizeof *self, TALK, methods, l_talk_gc);
+  lua_createtable(L, 1, 0);
+  lua_pushvalue(L, 1);
+  lua_rawseti(L, -2, 1);
+  lua_setuservalue(L, -2);
+  self->talk.action = TC_REDIS_DONE;
+  self->known = known;
+  return 1;
+}
+
+static int l_known_gc(lua_State *L) {
+  (void)L; /* its texts are the uservalue's */
+  return 0;
+}
+
+/* known(options) -> what conversations with the same server share */
+static int l_redis_known(lua_State *L) {
+  static const luaL_Reg methods[] = {{"talk", l_known_talk}, {NULL, NULL}};
+  tc_redis_options options;
+  read_options(L, &options);
+  tc_redis_known *self = tc_lua_new_object(L, sizeof *self, KNOWN, methods, l_known_gc);
+  keep_texts(L);
+  self->options = options;
   return 1;
 }
 
 int luaopen_tokencache__redis(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"open", l_redis_open},
-      {"reader", l_redis_reader},
-      {"server_error", l_redis_server_error},
+      {"known", l_redis_known},
       {NULL, NULL},
   };
   luaL_newlib(L, functions);
-  lua_createtable(L, 1, 0);
-  tc_lua_keep_buf(L);
-  lua_pushcclosure(L, l_redis_format, 1);
-  lua_setfield(L, -2, "format");
   return 1;
 }

@@ -43,17 +43,36 @@ local function use_store(options)
   lock(store)
 end
 
-local function use_codec()
-  local redis = require "tokencache._redis"
-  expect("*1\r\n$4\r\nPING\r\n", redis.format "PING")
-  local reader = redis.reader()
-  for byte in ("$2\r\nok\r\n+a\r\n"):gmatch "." do
-    check(reader:feed(byte))
+--- What a conversation wants next is this; returns what goes with it.
+local function step(wanted, action, _, result, err)
+  if action == "done" and result == nil then
+    error(tostring(err), 0)
   end
-  expect("ok", reader:get())
-  expect("a", reader:get())
-  expect("b", reader:read "+b\r\n")
-  local err = redis.server_error("place", "ERR no some bytes", "SET", KEY, "some bytes")
+  expect(wanted, action)
+  return result
+end
+
+--- By hand, with the replies of a server that is not there.
+local function converse()
+  local known = require("tokencache._redis").known {
+    place = "place", host = "there", password = "word", db = 3,
+  }
+  local talk = known:talk()
+  talk:begin(0, "SET", KEY, "some bytes")
+  step("send", talk:connected(true, 0))
+  step("send", talk:received("+OK\r\n", 0))
+  step("send", talk:received("+OK\r\n", 0))
+  for byte in ("$2\r\nok\r"):gmatch "." do
+    step("receive", talk:received(byte, 0))
+  end
+  expect("ok", step("done", talk:received("\n", 0)))
+  talk:begin(0, "SET", KEY, "some bytes")
+  step("send", talk:connected(false, 0))
+  step("use", talk:failed("CLOSED", "it broke", nil, 0))
+  step("send", talk:connected(true, 0))
+  step("send", talk:received("+OK\r\n", 0))
+  step("send", talk:received("+OK\r\n", 0))
+  local _, _, _, err = talk:received("-ERR no some bytes\r\n", 0)
   expect("ERR no **********", err.description)
 end
 
@@ -65,7 +84,7 @@ local by_port = checked("alloc", { port = port, db = 1, password = "word-7f3a" }
 local by_name = checked("alloc", { host = "localhost", port = port, password = "word-7f3a" })
 
 local function use()
-  use_codec()
+  converse()
   use_store(by_path)
   use_store(by_port)
   judge.look_up(function() use_store(by_name) end, " name") -- in a thread

@@ -136,23 +136,18 @@ describe("a finalizer that runs amid a call changes nothing of its result, where
     ]]
   end)
 
-  it("writes a command for Redis, too", function()
+  it("holds another conversation with the same Redis", function()
     check [[
-      local redis = require "tokencache._redis"
-      local expected = redis.format("SET", OURS)
-      amid.expect(expected, function() return redis.format("SET", OURS) end,
-        function() redis.format("SET", OTHERS) end)
-    ]]
-  end)
-
-  it("reads on with the same reader", function()
-    check [[
-      local reader = require("tokencache._redis").reader()
-      local function read(value)
-        reader:feed("+" .. value .. "\r\n")
-        return (reader:get())
+      local known = require("tokencache._redis").known { host = "there", place = "there" }
+      local function says(value)
+        local talk = known:talk()
+        talk:begin(0, "SET", value)
+        local _, _, bytes = talk:connected(true, 0)
+        local _, _, reply = talk:received("+" .. value .. "\r\n", 0)
+        return bytes .. reply
       end
-      amid.expect(OURS, function() return read(OURS) end, function() read(OTHERS) end)
+      local expected = says(OURS)
+      amid.expect(expected, function() return says(OURS) end, function() says(OTHERS) end)
     ]]
   end)
 

@@ -1,0 +1,435 @@
+#include "backend/redis_talk.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "backend/redis_error.h"
+
+#define KEPT 4096        /* bytes of memory for commands that are kept for the next one */
+#define LARGE 65536      /* bytes of a reply; what it took is freed then */
+#define FIRST_PAUSE 0.05 /* seconds before the sentinels are asked again; doubled each time */
+#define LONGEST_PAUSE 0.5
+#define PLACE_SIZE 400
+
+/* Where a conversation is. What a connection does not need is passed over. */
+enum { LOGIN, ASK, ROLE, SELECT, COMMAND };
+
+static bool has_sentinels(const tc_redis_talk *talk) {
+  return talk->known->options.sentinel_count > 0;
+}
+
+static void end(tc_redis_talk *talk, int status, bool may_keep) {
+  talk->action = TC_REDIS_DONE;
+  talk->status = status;
+  talk->may_keep = may_keep;
+}
+
+/* Ends with the error that there is. */
+static void give_up(tc_redis_talk *talk) {
+  tc_redis_reader_close(talk->reader);
+  talk->reader = NULL;
+  talk->has_password = talk->is_refused = false;
+  end(talk, talk->err.number, false);
+}
+
+/* From now on only new connections are used, to what the sentinels say then. */
+static void forget(tc_redis_talk *talk) {
+  tc_redis_known *known = talk->known;
+  if (known->generation != talk->generation) return; /* another conversation did */
+  known->generation++;
+  known->port = 0;
+}
+
+/* --- what is to be done next ----------------------------------------------------------------- */
+
+static void use(tc_redis_talk *talk, double now) {
+  const tc_redis_known *known = talk->known;
+  double left = talk->connect_deadline - now;
+  talk->action = TC_REDIS_USE;
+  talk->stage = LOGIN;
+  talk->generation = known->generation;
+  talk->is_sentinel = has_sentinels(talk) && known->port == 0;
+  talk->deadline = talk->connect_deadline;
+  talk->address = known->options.address;
+  if (talk->is_sentinel) { /* of the time each gets its part, and the master what is left */
+    talk->address = known->options.sentinels[known->sentinel];
+    talk->deadline = now + left / (double)(known->options.sentinel_count - talk->asked + 1);
+  } else if (has_sentinels(talk)) { /* where it does not answer there may be another one soon */
+    talk->address = (tc_dial_address){.host = known->host, .port = known->port};
+    talk->deadline = now + left / 2;
+  }
+}
+
+/* Connects, with the whole time for that. */
+static void begin_to_connect(tc_redis_talk *talk, double now) {
+  talk->connect_deadline = now + talk->known->options.connect_timeout;
+  talk->pause = FIRST_PAUSE;
+  talk->asked = 0;
+  use(talk, now);
+}
+
+/* The same, after something went wrong that a new connection may mend. */
+static void connect_again(tc_redis_talk *talk, tc_redis_history history, double now) {
+  forget(talk);
+  tc_error_clear(&talk->err);
+  talk->history = history;
+  begin_to_connect(talk, now);
+}
+
+/* The master cannot be used as such: a failover may be under way. */
+static void ask_again(tc_redis_talk *talk, double now) {
+  forget(talk);
+  if (now + talk->pause >= talk->connect_deadline) {
+    give_up(talk);
+    return;
+  }
+  talk->action = TC_REDIS_SLEEP;
+  talk->deadline = now + talk->pause;
+  talk->pause = talk->pause < LONGEST_PAUSE / 2 ? 2 * talk->pause : LONGEST_PAUSE;
+}
+
+static void ask_next_sentinel(tc_redis_talk *talk, double now) {
+  tc_redis_known *known = talk->known;
+  known->sentinel = (known->sentinel + 1) % known->options.sentinel_count;
+  if (++talk->asked < known->options.sentinel_count) {
+    use(talk, now);
+  } else {
+    give_up(talk);
+  }
+}
+
+void tc_redis_talk_slept(tc_redis_talk *talk, double now) {
+  talk->asked = 0;
+  use(talk, now);
+}
+
+/* --- commands -------------------------------------------------------------------------------- */
+
+bool tc_redis_talk_lacks_password(const tc_redis_talk *talk) {
+  return talk->known->options.asks_password && !talk->has_password;
+}
+
+static size_t login_words(const tc_redis_talk *talk, tc_str *words) {
+  const tc_redis_options *options = &talk->known->options;
+  tc_str username = talk->is_sentinel ? options->sentinel_username : options->username;
+  tc_str password = talk->is_sentinel ? options->sentinel_password : options->password;
+  size_t count = 0;
+  if (!talk->is_sentinel && options->asks_password) password = tc_buf_str(&talk->password);
+  if (password.data == NULL) return 0;
+  words[count++] = TC_STR("AUTH");
+  if (username.data != NULL) words[count++] = username;
+  words[count++] = password;
+  return count;
+}
+
+/* The command of this stage that makes a new connection ready; 0 words where it needs none. */
+static size_t words_of(const tc_redis_talk *talk, tc_str words[3], char *db, size_t size) {
+  const tc_redis_options *options = &talk->known->options;
+  switch (talk->stage) {
+  case LOGIN:
+    return login_words(talk, words);
+  case ASK:
+    words[0] = TC_STR("SENTINEL");
+    words[1] = TC_STR("GET-MASTER-ADDR-BY-NAME");
+    words[2] = options->master;
+    return talk->is_sentinel ? 3 : 0;
+  case ROLE:
+    words[0] = TC_STR("ROLE");
+    return has_sentinels(talk) ? 1 : 0;
+  default:
+    (void)snprintf(db, size, "%d", options->db);
+    words[0] = TC_STR("SELECT");
+    words[1] = tc_str_of(db);
+    return options->db != 0 ? 2 : 0;
+  }
+}
+
+static void send(tc_redis_talk *talk, const tc_buf *bytes) {
+  tc_redis_reader_expect_array(talk->reader, talk->stage == ASK || talk->stage == ROLE);
+  talk->bytes = tc_buf_str(bytes);
+  talk->action = TC_REDIS_SEND;
+}
+
+/* Sends what this connection needs next: true; false: it is ready for the command. */
+static bool prepare(tc_redis_talk *talk) {
+  tc_str words[3];
+  char db[16];
+  for (; talk->stage < COMMAND; talk->stage++) {
+    if (talk->stage == LOGIN && !talk->is_sentinel && tc_redis_talk_lacks_password(talk)) {
+      talk->action = TC_REDIS_PASSWORD;
+      return true;
+    }
+    size_t count = words_of(talk, words, db, sizeof db);
+    if (count == 0) continue;
+    tc_buf_clear(&talk->preparation);
+    if (talk->password.failed) {
+      (void)tc_error_set(&talk->err, TC_ERR_NOMEM, NULL);
+      give_up(talk);
+    } else if (tc_redis_format(&talk->preparation, words, count, &talk->err) < 0) {
+      give_up(talk);
+    } else {
+      send(talk, &talk->preparation);
+    }
+    return true;
+  }
+  return false;
+}
+
+static void go_on(tc_redis_talk *talk, double now) {
+  if (talk->stage < COMMAND && prepare(talk)) return;
+  talk->start = now;
+  talk->deadline = now + talk->left;
+  send(talk, &talk->command);
+}
+
+void tc_redis_talk_begin(tc_redis_talk *talk, tc_redis_known *known, const tc_str *words,
+                         size_t count, double now) {
+  tc_redis_talk_end(talk);
+  tc_error_clear(&talk->err);
+  talk->known = known;
+  talk->history = TC_REDIS_STRAIGHT;
+  talk->left = known->options.timeout;
+  if (tc_redis_format(&talk->command, words, count, &talk->err) < 0) {
+    give_up(talk);
+  } else {
+    begin_to_connect(talk, now);
+  }
+}
+
+void tc_redis_talk_lost(tc_redis_talk *talk, double now) {
+  connect_again(talk, TC_REDIS_RECONNECTED, now);
+}
+
+void tc_redis_talk_connected(tc_redis_talk *talk, bool is_new, double now) {
+  if (talk->reader == NULL && tc_redis_reader_open(&talk->reader, &talk->err) < 0) {
+    give_up(talk);
+    return;
+  }
+  if (!is_new) talk->stage = COMMAND;
+  go_on(talk, now);
+}
+
+void tc_redis_talk_give_password(tc_redis_talk *talk, tc_str password, double now) {
+  tc_buf_free(&talk->password);
+  tc_buf_add_str(&talk->password, password);
+  talk->has_password = true;
+  if (talk->action == TC_REDIS_PASSWORD) go_on(talk, now);
+}
+
+/* --- failures -------------------------------------------------------------------------------- */
+
+static const struct {
+  int number;
+  const char *code;
+  const char *remedy;
+} failures[] = {
+    {TC_ERR_CONNECT, "CONNECT", "check that the server runs, and the address"},
+    {TC_ERR_INVALID, "CONNECT", "check the address"},
+    {TC_ERR_NETWORK, "CLOSED", "try again later"},
+    {TC_ERR_TIMEOUT, "TIMEOUT", "try again later, or raise the timeout"},
+    {TC_ERR_TLS, "TLS", "check tls=, ca_file=, cert_file= and the server's certificate"},
+    {TC_ERR_PROTOCOL, TC_REDIS_CODE_PROTOCOL, ""},
+};
+
+/* What messages call the server that is spoken to. */
+static const char *place_of(const tc_redis_talk *talk, char to[PLACE_SIZE]) {
+  const tc_redis_options *options = &talk->known->options;
+  if (!has_sentinels(talk)) return options->place;
+  const tc_dial_address *address = &talk->address;
+  (void)snprintf(to, PLACE_SIZE, "%s, %s %.255s:%d", options->place,
+                 talk->is_sentinel ? "sentinel" : "master", address->host, address->port);
+  return to;
+}
+
+/* Makes what a layer below says the cache's error: adds the server, a code, and the way out. */
+static void explain(tc_redis_talk *talk, const tc_error *cause, const char *remedy) {
+  char place[PLACE_SIZE];
+  tc_error *err = &talk->err;
+  for (size_t i = 0; i < sizeof failures / sizeof *failures; i++) {
+    if (failures[i].number != cause->number) continue;
+    if (remedy == NULL) remedy = failures[i].remedy;
+    tc_error_clear(err);
+    (void)snprintf(err->code, sizeof err->code, "%s", failures[i].code);
+    (void)tc_error_set(err, TC_ERR_CACHE, "%s: Redis: %s%s%s", place_of(talk, place),
+                       cause->message, remedy[0] != '\0' ? "; " : "", remedy);
+    return;
+  }
+  *err = *cause;
+}
+
+void tc_redis_talk_failed(tc_redis_talk *talk, const tc_error *cause, const char *remedy,
+                          double now) {
+  int number = cause->number;
+  tc_redis_reader_close(talk->reader);
+  talk->reader = NULL;
+  explain(talk, cause, remedy);
+  if (talk->stage == COMMAND) {
+    if (number == TC_ERR_NETWORK || has_sentinels(talk)) forget(talk);
+    talk->left -= now - talk->start;
+    if (number == TC_ERR_NETWORK && talk->history == TC_REDIS_STRAIGHT) {
+      connect_again(talk, TC_REDIS_REPEATED, now);
+      return;
+    }
+  } else if (talk->is_sentinel && number != TC_ERR_NOMEM) {
+    ask_next_sentinel(talk, now);
+    return;
+  } else if (has_sentinels(talk) &&
+             (number == TC_ERR_CONNECT || number == TC_ERR_NETWORK || number == TC_ERR_TIMEOUT)) {
+    ask_again(talk, now);
+    return;
+  }
+  give_up(talk);
+}
+
+static bool has_code(const tc_redis_talk *talk, const char *code) {
+  return strcmp(talk->err.code, code) == 0;
+}
+
+/* Whether a server that is no master said so, or one that cannot be used as such yet. */
+static bool is_no_master(const tc_redis_talk *talk) {
+  return has_code(talk, "READONLY") || has_code(talk, "LOADING") || has_code(talk, "MASTERDOWN");
+}
+
+/* The command was refused, so it may be sent to another server. */
+static void move_on(tc_redis_talk *talk, double now) {
+  if (talk->stage == COMMAND && talk->history == TC_REDIS_STRAIGHT) {
+    tc_error said = talk->err;
+    connect_again(talk, TC_REDIS_RECONNECTED, now);
+    talk->err = said;
+  }
+  ask_again(talk, now);
+}
+
+/* The reply is an error. */
+static void refused(tc_redis_talk *talk, double now) {
+  char place[PLACE_SIZE];
+  tc_str words[TC_REDIS_MOST_ARGUMENTS];
+  const tc_redis_options *options = &talk->known->options;
+  size_t count = tc_redis_words(talk->bytes, words);
+  int status = tc_redis_server_error(&talk->err, place_of(talk, place), talk->reply.text, words,
+                                     count, talk->is_sentinel);
+  bool is_password = options->asks_password || options->password.data != NULL;
+  tc_redis_reply_free(&talk->reply);
+  if (status == TC_ERR_NOMEM) {
+    give_up(talk);
+  } else if (talk->is_sentinel) {
+    ask_next_sentinel(talk, now);
+  } else if (has_sentinels(talk) && is_no_master(talk)) {
+    move_on(talk, now);
+  } else if (talk->stage == LOGIN && options->asks_password && has_code(talk, "WRONGPASS") &&
+             !talk->is_refused) {
+    talk->is_refused = true;
+    talk->has_password = false;
+    talk->action = TC_REDIS_PASSWORD;
+  } else if (talk->stage == COMMAND && has_code(talk, "NOAUTH") && is_password &&
+             talk->history == TC_REDIS_STRAIGHT) {
+    connect_again(talk, TC_REDIS_RECONNECTED, now);
+  } else if (talk->stage < COMMAND) {
+    give_up(talk);
+  } else { /* the name or the address of a replica may lead to the master by the next time */
+    if (has_code(talk, "READONLY")) forget(talk);
+    end(talk, status, !has_code(talk, "READONLY"));
+  }
+}
+
+/* --- replies --------------------------------------------------------------------------------- */
+
+/* Reads where the master is; false: a sentinel does not know it. */
+static bool read_master(tc_redis_known *known, const tc_redis_reply *reply) {
+  tc_str host = tc_redis_reply_at(reply, 0), port = tc_redis_reply_at(reply, 1);
+  if (host.len == 0 || host.len >= sizeof known->host || port.len == 0 || port.len > 5)
+    return false;
+  if (memchr(host.data, '\0', host.len) != NULL) return false;
+  memcpy(known->host, host.data, host.len);
+  known->host[host.len] = '\0';
+  known->port = (int)strtol(port.data, NULL, 10); /* hiredis terminates texts */
+  return known->port > 0 && known->port <= 65535;
+}
+
+static void learn_master(tc_redis_talk *talk, double now) {
+  char place[PLACE_SIZE];
+  tc_redis_known *known = talk->known;
+  if (read_master(known, &talk->reply)) {
+    use(talk, now);
+    return;
+  }
+  known->port = 0;
+  (void)snprintf(talk->err.code, sizeof talk->err.code, "MASTER");
+  (void)tc_error_set(&talk->err, TC_ERR_CACHE,
+                     "%s: Redis: there is no such master; check master=", place_of(talk, place));
+  ask_next_sentinel(talk, now);
+}
+
+static void check_role(tc_redis_talk *talk, double now) {
+  char place[PLACE_SIZE];
+  if (tc_str_equal(tc_redis_reply_at(&talk->reply, 0), TC_STR("master"))) {
+    talk->stage++;
+    go_on(talk, now);
+    return;
+  }
+  (void)snprintf(talk->err.code, sizeof talk->err.code, "READONLY");
+  (void)tc_error_set(&talk->err, TC_ERR_CACHE, "%s: Redis: this is a replica now; try again later",
+                     place_of(talk, place));
+  ask_again(talk, now);
+}
+
+static void has_logged_in(tc_redis_talk *talk) {
+  tc_buf_clear(&talk->password);
+  talk->has_password = talk->is_refused = false;
+}
+
+static void answered(tc_redis_talk *talk, double now) {
+  if (talk->reply.type == TC_REDIS_ERROR) {
+    refused(talk, now);
+  } else if (talk->stage == COMMAND) {
+    end(talk, 0, true);
+  } else if (talk->stage == ASK) {
+    learn_master(talk, now);
+  } else if (talk->stage == ROLE) {
+    check_role(talk, now);
+  } else {
+    if (talk->stage == LOGIN) has_logged_in(talk);
+    talk->stage++;
+    go_on(talk, now);
+  }
+  if (talk->action != TC_REDIS_DONE) tc_redis_reply_free(&talk->reply);
+}
+
+void tc_redis_talk_received(tc_redis_talk *talk, const char *bytes, size_t len, double now) {
+  tc_error *err = &talk->err;
+  int status = tc_redis_reader_feed(talk->reader, bytes, len, err);
+  if (status == 0) status = tc_redis_reader_get(talk->reader, &talk->reply, err);
+  if (status == 0) {
+    talk->action = TC_REDIS_RECEIVE;
+    return;
+  }
+  if (status > 0) status = tc_redis_reader_end(talk->reader, err);
+  if (status == 0) {
+    answered(talk, now);
+    return;
+  }
+  tc_error cause = *err;
+  tc_redis_reply_free(&talk->reply);
+  tc_redis_talk_failed(talk, &cause, NULL, now);
+}
+
+/* --- the end --------------------------------------------------------------------------------- */
+
+void tc_redis_talk_end(tc_redis_talk *talk) {
+  if (talk->reply.text.len > LARGE) { /* a reader's buffer never shrinks */
+    tc_redis_reader_close(talk->reader);
+    talk->reader = NULL;
+  }
+  tc_redis_reply_free(&talk->reply);
+  tc_buf_clear(&talk->command);
+  tc_buf_clear(&talk->preparation);
+  if (talk->command.cap > KEPT) tc_buf_free(&talk->command);
+}
+
+void tc_redis_talk_free(tc_redis_talk *talk) {
+  tc_redis_reply_free(&talk->reply);
+  tc_redis_reader_close(talk->reader);
+  tc_buf_free(&talk->command);
+  tc_buf_free(&talk->preparation);
+  tc_buf_free(&talk->password);
+}

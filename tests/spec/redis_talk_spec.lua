@@ -1,0 +1,280 @@
+-- The conversation with Redis by itself: the spec is the network, and the clock.
+
+local merged = require "support.merged"
+local redis = require "tokencache._redis"
+
+local OPTIONS = { place = "host:1", host = "host", port = 1 }
+
+local function new_talk(options)
+  return redis.known(merged(OPTIONS, options)):talk()
+end
+
+--- A conversation that has sent a command on a new connection; and the bytes.
+local function sent(options, ...)
+  local talk = new_talk(options)
+  assert.equal("use", (talk:begin(0, ...)))
+  local action, seconds, bytes = talk:connected(true, 0)
+  assert.same({ "send", 5 }, { action, seconds })
+  return talk, bytes
+end
+
+--- What is returned to the command GET k for these bytes, which come in pieces of `size`.
+local function reply_to(bytes, size)
+  local talk = sent({}, "GET", "k")
+  for from = 1, #bytes - size, size do
+    assert.same({ "receive", 5 }, { talk:received(bytes:sub(from, from + size - 1), 0) })
+  end
+  local last = #bytes - (#bytes - 1) % size
+  return select(3, talk:received(bytes:sub(last), 0))
+end
+
+local function failure(action, may_keep, reply, err)
+  assert.same({ "done", "nil", "table" }, { action, type(reply), type(err) })
+  return err, may_keep
+end
+
+local function expect_garbage(bytes)
+  local talk = sent({}, "GET", "k")
+  local err, may_keep = failure(talk:received(bytes, 0))
+  assert.same({ "cache", "PROTOCOL", false }, { err.kind, err.code, may_keep })
+  assert.error_matches(function() talk:received(bytes, 0) end, "does not wait for this")
+  return tostring(err)
+end
+
+describe("a command to Redis", function()
+  local function bytes_of(...)
+    return select(2, sent({}, ...))
+  end
+
+  it("is written as the protocol has it", function()
+    assert.equal("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$4\r\na\0\r\n\r\n", bytes_of("SET", "k", "a\0\r\n"))
+    assert.equal("*1\r\n$0\r\n\r\n", bytes_of "")
+  end)
+
+  it("may have large words", function()
+    local word = ("x"):rep(1e6)
+    assert.equal("*2\r\n$3\r\nGET\r\n$1000000\r\n" .. word .. "\r\n", bytes_of("GET", word))
+  end)
+
+  it("is one to sixteen strings", function()
+    local talk = new_talk()
+    assert.error_matches(function() talk:begin(0) end, "a command expected")
+    assert.error_matches(function() talk:begin(0, "GET", 1) end, "string expected")
+    assert.error_matches(function() talk:begin(0, "GET", {}) end, "string expected")
+    assert.error_matches(function()
+      talk:begin(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17)
+    end, "at most 16 words")
+  end)
+end)
+
+describe("a reply of Redis", function()
+  local REPLIES = {
+    ["+OK\r\n"] = "OK", [":42\r\n"] = 42, ["$5\r\na\0\r\nb\r\n"] = "a\0\r\nb", ["$-1\r\n"] = false,
+    ["$0\r\n\r\n"] = "", ["*-1\r\n"] = false, [":-9007199254740991\r\n"] = -9007199254740991,
+  }
+
+  it("is read in pieces of every size, and no sooner than it has come whole", function()
+    for bytes, reply in pairs(REPLIES) do
+      for size = 1, #bytes do
+        assert.same({ reply }, { reply_to(bytes, size) })
+      end
+    end
+    for size = 1, 9 do
+      local _, err = reply_to("-ERR no\r\n", size)
+      assert.same({ "ERR", "ERR no" }, { err.code, err.description })
+    end
+  end)
+
+  it("is the only one that is waited for", function()
+    local talk = sent({}, "GET", "k")
+    for _ = 1, 3 do
+      assert.equal("receive", (talk:received("$3\r\nab", 0)))
+      assert.same({ "done", true, "abc" }, { talk:received("c\r\n", 0) })
+      talk:begin(0, "GET", "k")
+      talk:connected(false, 0)
+      local err, may_keep = failure(talk:received("-ERR no\r\n", 0))
+      assert.same({ "ERR", true }, { err.code, may_keep })
+      talk:begin(0, "GET", "k")
+      talk:connected(false, 0)
+    end
+    local err, may_keep = failure(talk:received("+OK\r\n+", 0))
+    assert.equal("host:1: Redis: more came than was asked for; check that it is a Redis server",
+      tostring(err))
+    assert.same({ "PROTOCOL", false }, { err.code, may_keep })
+  end)
+
+  it("may have megabytes", function()
+    local text = ("0123456789"):rep(1e6)
+    assert.equal(text, (reply_to("$10000000\r\n" .. text .. "\r\n", 65536)))
+  end)
+
+  it("is refused where it is none", function()
+    for _, bytes in ipairs { "HTTP/1.1 400 Bad Request\r\n", "\r\n", "\0\0\0\0", "%1\r\n", "$x\r\n",
+      "$-2\r\n", "$99999999999999999999\r\n", ":1x\r\n", ":\r\n", "OK\r\n" } do
+      expect_garbage(bytes)
+    end
+  end)
+
+  it("is refused where it is an array, of which size ever, without making room for it", function()
+    for _, bytes in ipairs { "*2147483647\r\n", "*1\r\n$1\r\na\r\n", "*0\r\n", "*4294967296\r\n",
+      "*-2\r\n" } do
+      expect_garbage(bytes)
+    end
+  end)
+
+  --- What is said once so many bytes have come.
+  local function fed(start, piece, most)
+    local talk, count = sent({}, "GET", "k"), 0
+    local function outcome(action, ...)
+      count = count + #piece
+      return action == "done" and failure(action, ...) or nil
+    end
+    local err = outcome(talk:received(start, 0))
+    while not err and count < most do
+      err = outcome(talk:received(piece, 0))
+    end
+    return tostring(err)
+  end
+
+  it("that announces a huge length is waited for, and given up at 16 MiB", function()
+    assert.equal("host:1: Redis: a reply larger than 16 MiB; check that it is a Redis server",
+      fed("$9223372036854775807\r\n", ("x"):rep(1e6), 20e6))
+  end)
+
+  it("that is a line without an end is given up at 16 MiB", function()
+    assert.equal("host:1: Redis: a reply larger than 16 MiB; check that it is a Redis server",
+      fed("+", ("+"):rep(4e6), 24e6))
+  end)
+end)
+
+describe("an error of Redis", function()
+  local function said(text, ...)
+    return (failure((sent({}, ...)):received("-" .. text .. "\r\n", 0)))
+  end
+
+  local function said_at_login(text, password)
+    local talk = new_talk { username = "u", password = password }
+    talk:begin(0, "GET", "k")
+    talk:connected(true, 0)
+    return (failure(talk:received("-" .. text .. "\r\n", 0)))
+  end
+
+  it("has its code from the server's words, and shows the way out", function()
+    local err = said_at_login("WRONGPASS invalid username-password pair", "secret")
+    assert.same({ "cache", "WRONGPASS", "WRONGPASS invalid username-password pair" },
+      { err.kind, err.code, err.description })
+    assert.equal("host:1: Redis answered WRONGPASS invalid username-password pair; check username= "
+      .. "and password=", tostring(err))
+    assert.is_nil(said("odd words", "GET", "k").code)
+    assert.equal("ERR", said("ERR", "GET", "k").code)
+    assert.is_nil(said("", "GET", "k").code)
+  end)
+
+  it("shows nothing of the command but its name and key", function()
+    for _, text in ipairs {
+      "ERR unknown command 'SET', with args beginning with: 'k' '{\\\"access_token\\\":\\\"BQC-1' ",
+      "ERR value BQC-1 is bad", "ERR BQC-1", "ERR " .. ("x"):rep(245) .. " BQC-1",
+    } do
+      local err = said(text, "SET", "k", "BQC-1")
+      for _, shown in ipairs { tostring(err), err.description } do
+        assert.is_nil(shown:find("BQC", 1, true), shown)
+      end
+    end
+    assert.equal("ERR word ********", said_at_login("ERR word hunter22", "hunter22").description)
+  end)
+
+  it("makes control characters harmless", function()
+    assert.equal("ERR a?[31mb", said("ERR a\27[31mb", "GET", "k").description)
+  end)
+end)
+
+describe("a conversation with Redis", function()
+  it("begins with a login and a database, on new connections alone", function()
+    local talk = new_talk { username = "u", password = "p", db = 3 }
+    assert.same({ "use", 5, "host", 1, false, 0 }, { talk:begin(10, "GET", "k") })
+    assert.same({ "send", 4, "*3\r\n$4\r\nAUTH\r\n$1\r\nu\r\n$1\r\np\r\n" },
+      { talk:connected(true, 11) })
+    assert.same({ "send", 3, "*2\r\n$6\r\nSELECT\r\n$1\r\n3\r\n" },
+      { talk:received("+OK\r\n", 12) })
+    assert.same({ "send", 5, "*2\r\n$3\r\nGET\r\n$1\r\nk\r\n" }, { talk:received("+OK\r\n", 13) })
+    assert.same({ "receive", 1 }, { talk:received("$", 17) })
+    assert.same({ "done", true, "v" }, { talk:received("1\r\nv\r\n", 17) })
+    talk:begin(20, "GET", "k")
+    assert.same({ "send", 5, "*2\r\n$3\r\nGET\r\n$1\r\nk\r\n" }, { talk:connected(false, 20) })
+  end)
+
+  it("names a Unix socket by its path", function()
+    local talk = redis.known({ place = "/s", path = "/s" }):talk()
+    assert.same({ "use", 5, "/s", nil, false, 0 }, { talk:begin(0, "GET", "k") })
+  end)
+
+  local COMMAND = "*2\r\n$3\r\nGET\r\n$1\r\nk\r\n"
+
+  it("sends a command once more where the connection broke, in the time that is left", function()
+    local talk = sent({}, "GET", "k")
+    assert.same({ "use", 5, "host", 1, false, 1 }, { talk:failed("CLOSED", "it broke", nil, 2) })
+    assert.same({ "send", 3, COMMAND }, { talk:connected(true, 4) })
+    assert.same({ "done", true, "v", "repeated" }, { talk:received("+v\r\n", 5) })
+    talk:begin(10, "GET", "k")
+    talk:connected(false, 10)
+    talk:failed("CLOSED", "it broke", nil, 10)
+    talk:connected(true, 10)
+    local err, may_keep = failure(talk:failed("CLOSED", "it broke", nil, 10))
+    assert.same({ "CLOSED", "host:1: Redis: it broke; try again later", false },
+      { err.code, tostring(err), may_keep })
+  end)
+
+  it("sends nothing again after a timeout, nor to whom it could not log in", function()
+    local err = failure(sent({}, "GET", "k"):failed("TIMEOUT", "no answer", nil, 5))
+    assert.equal("host:1: Redis: no answer; try again later, or raise the timeout", tostring(err))
+    local talk = new_talk { password = "p" }
+    talk:begin(0, "GET", "k")
+    talk:connected(true, 0)
+    assert.equal("CLOSED", failure(talk:failed("CLOSED", "it broke", nil, 0)).code)
+  end)
+
+  it("says the way out that it is given", function()
+    local talk = new_talk()
+    talk:begin(0, "GET", "k")
+    local err = failure(talk:failed("CONNECT", "no connection", "say please", 0))
+    assert.same({ "CONNECT", "host:1: Redis: no connection; say please" },
+      { err.code, tostring(err) })
+  end)
+
+  it("leaves a replica, and all connections to it", function()
+    local known = redis.known(OPTIONS)
+    local talk, other = known:talk(), known:talk()
+    for _, one in ipairs { talk, other } do
+      one:begin(0, "SET", "k", "v")
+      one:connected(true, 0)
+    end
+    for _, one in ipairs { talk, other } do
+      local err, may_keep = failure(one:received("-READONLY no\r\n", 0))
+      assert.same({ "READONLY", false }, { err.code, may_keep })
+      assert.equal(1, (select(6, talk:begin(0, "SET", "k", "v"))))
+    end
+  end)
+
+  it("logs in again, once, where the server has forgotten who this is", function()
+    local talk = sent({}, "GET", "k")
+    assert.equal("NOAUTH", failure(talk:received("-NOAUTH no\r\n", 0)).code)
+    talk = new_talk { password = "p" }
+    talk:begin(0, "GET", "k")
+    talk:connected(false, 0)
+    assert.equal("use", (talk:received("-NOAUTH no\r\n", 0)))
+    assert.equal("*2\r\n$4\r\nAUTH\r\n$1\r\np\r\n", (select(3, talk:connected(true, 0))))
+    assert.equal(COMMAND, (select(3, talk:received("+OK\r\n", 0))))
+    assert.equal("NOAUTH", failure(talk:received("-NOAUTH no\r\n", 0)).code)
+  end)
+
+  it("takes nothing that it does not wait for", function()
+    local talk = new_talk()
+    for _, call in ipairs {
+      function() talk:connected(true, 0) end, function() talk:received("+OK\r\n", 0) end,
+      function() talk:slept(0) end, function() talk:failed("CLOSED", "", nil, 0) end,
+      function() talk:give_password("", 0) end,
+    } do
+      assert.error_matches(call, "conversation")
+    end
+  end)
+end)
