@@ -201,23 +201,22 @@ end
 -- commands ----------------------------------------------------------------------------------------
 
 --- As tokencache.worker.redis has it, with nothing that blocks.
-function redis.call(options, ...)
-  local err = phase.refusal()
-  if err then
-    return nil, err
-  elseif is_beyond_cosockets(options) then
-    return pool.call("redis", "call", options, ...)
+function redis.caller(options)
+  if is_beyond_cosockets(options) then
+    return function(...) return pool.call("redis", "call", options, ...) end
   end
-  local peer = peers[options.identity]
-  if not peer then
-    peer, err = new_peer(options)
-    if not peer then
+  return function(...)
+    local peer, err = peers[options.identity], phase.refusal()
+    if not peer and not err then
+      peer, err = new_peer(options)
+    end
+    if err then
       return nil, err
     end
+    local self = peer.idle or { talk = peer.known:talk(), peer = peer, options = options }
+    peer.idle = nil
+    return go_on(self, self.talk:begin(ngx.now(), ...))
   end
-  local self = peer.idle or { talk = peer.known:talk(), peer = peer, options = options }
-  peer.idle = nil
-  return go_on(self, self.talk:begin(ngx.now(), ...))
 end
 
 return redis

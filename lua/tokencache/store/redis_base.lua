@@ -11,14 +11,15 @@ local log = require "tokencache.log"
 local reserved_key = require "tokencache.store.reserved_key"
 local scripts = require "tokencache.store.redis_scripts"
 
---- Sends a command and waits for the reply; see tokencache.worker.redis.
+local refusal = reserved_key.refusal
+
+--- Sends a command and waits for the reply, as a caller of tokencache.worker.redis.
 ---@alias tokencache.RedisCall fun(options: table, ...: string): any, any
 
 ---@class tokencache.RedisStore: tokencache.Store
 ---@field identity string  what is known of the server by name
 ---@field private call fun(...: string): any, any  keeps the options, with the password, to itself
 ---@field private place string
----@field private unreserved? string  the last key that was found to be no lock's
 local Store = {}
 
 local metatable = {
@@ -49,17 +50,9 @@ local function command(self, ...)
   return noted(self, self.call(...))
 end
 
-local function reserved(self, key)
-  local err = reserved_key.refusal(self.place, key)
-  if err then
-    return err
-  end
-  self.unreserved = key
-end
-
 --- A command about an entry.
 local function entry_command(self, name, key, ...)
-  local err = reserved(self, key)
+  local err = refusal(self.place, key)
   if err then
     return nil, err
   end
@@ -67,7 +60,7 @@ local function entry_command(self, name, key, ...)
 end
 
 function Store:get(key)
-  local err = key ~= self.unreserved and reserved(self, key)
+  local err = refusal(self.place, key)
   if err then
     return nil, err
   end
@@ -103,7 +96,7 @@ end
 --- Compares and sets in one step.
 function Store:replace(key, old, bytes, ttl, handle)
   check_bytes("store.redis", bytes, "replace", old)
-  local err = reserved(self, key)
+  local err = refusal(self.place, key)
   if err then
     return nil, err
   end
@@ -222,12 +215,11 @@ end
 local redis = environment.nginx and require "tokencache.nginx.redis" or blocking.worker "redis"
 
 ---@param checked table  from tokencache.store.redis_options: plain data
----@param call? tokencache.RedisCall  default: that of tokencache.worker.redis
+---@param call? tokencache.RedisCall  default: by tokencache.worker.redis
 ---@return tokencache.RedisStore
 return function(checked, call)
-  call = call or redis.call
   return setmetatable({
-    call = function(...) return call(checked, ...) end,
+    call = call and function(...) return call(checked, ...) end or redis.caller(checked),
     place = checked.place,
     identity = ("redis:%s/%d"):format(checked.place, checked.db or 0),
   }, metatable)

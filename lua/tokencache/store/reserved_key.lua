@@ -9,6 +9,9 @@ local reserved_key = {}
 
 local LOCK, MARK = "tokencache-lock:", "tokencache-mark:"
 
+local byte = string.byte
+local FIRST = byte(LOCK) -- of all that a store keeps for itself
+
 ---@param name string
 ---@return string
 function reserved_key.of_lock(name)
@@ -57,6 +60,9 @@ end
 ---@param other? string  another beginning that the store keeps for itself, as long as that of locks
 ---@return tokencache.Error?
 function reserved_key.refusal(place, key, other)
+  if byte(key) ~= FIRST then -- so for nearly all
+    return nil
+  end
   local start = key:sub(1, #LOCK)
   if start == LOCK or start == other then
     return errors.new("cache", ("%s: a key must not start with %q, as %s do; choose another")

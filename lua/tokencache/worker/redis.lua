@@ -5,35 +5,37 @@ local library = require "tokencache.util.library"
 
 local redis = {}
 
-local clients = {} -- by the options' identity
+local callers = {} -- by the options' identity
 
-local function connect(options)
-  local hiredis, err = library("tokencache._redis", "hiredis", "give the cache a client=")
-  if not hiredis then
-    return nil, err
+local function new_caller(options)
+  local client, err
+  return function(...)
+    if not client then
+      local hiredis
+      hiredis, err = library("tokencache._redis", "hiredis", "give the cache a client=")
+      if not hiredis then
+        return nil, err
+      end
+      client = hiredis.open(options)
+    end
+    return client:command(...)
   end
-  local client
-  client, err = hiredis.open(options)
-  clients[options.identity] = client
-  return client, err
 end
 
---- Sends a command, which must bear being executed twice, and waits for the reply.
+--- What sends commands to a server, which must bear being executed twice, and waits for the replies.
 ---@param options table  of tokencache.store.redis, checked, with an `identity`
----@param ... string     the command's words
----@return string|integer|false|nil reply  false for Redis's nil; nil: failed
----@return tokencache.Error|"reconnected"|"repeated"|nil  beside a reply: the connection had been
+---@return fun(...: string): string|integer|false|nil, tokencache.Error|string|nil
+---   reply: false for Redis's nil; nil, err. Beside a reply "reconnected": the connection had been
 ---   lost and was made anew; "repeated": only after the command was sent, so it was sent again
+function redis.caller(options)
+  local caller = callers[options.identity] or new_caller(options)
+  callers[options.identity] = caller
+  return caller
+end
+
+--- The same for one command, from a thread.
 function redis.call(options, ...)
-  local client = clients[options.identity]
-  if not client then
-    local err
-    client, err = connect(options)
-    if not client then
-      return nil, err
-    end
-  end
-  return client:command(...)
+  return redis.caller(options)(...)
 end
 
 return redis
