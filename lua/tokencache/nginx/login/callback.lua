@@ -46,7 +46,9 @@ local function refuse(gateway, err, name)
   local gone = { cookie.write(gateway.cookies, name, "") }
   if err.kind == "transient" or err.kind == "timeout" then -- to reload is to try again
     return answer.unavailable(err, err.retry_after)
-  elseif err.kind == "denied" or err.kind == "state" or err.kind == "reauthorize" then
+  elseif err.kind == "state" then -- the cookie is that of another tab's login, which goes on
+    return answer.page(403, tostring(err), again(gateway))
+  elseif err.kind == "denied" or err.kind == "reauthorize" then
     return answer.page(403, tostring(err), again(gateway), gone)
   elseif err.kind == "protocol" then
     ngx.log(ngx.ERR, "login: ", err.kind, ": ", tostring(err))
