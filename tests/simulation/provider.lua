@@ -56,7 +56,7 @@ function Provider:first_entry(account)
     authorized_at = math.floor(self.world:unix_time()) - 1000 }, family
 end
 
-local function exchange(self, code)
+local function exchange(self, code, request)
   local login = self.codes[code]
   if not login or login.used then
     return refused(self, "the code was used")
@@ -64,6 +64,7 @@ local function exchange(self, code)
   login.used = true
   local family = self:new_family(login.account)
   login.family, family.begun = family, login.begun
+  family.noted_at = self.world.now + request.process.clock.offset
   local access, refresh = new_tokens(self, family)
   return answer(self, access, refresh), nil, access, refresh
 end
@@ -112,7 +113,7 @@ local function process(self, request)
   elseif request.refresh then
     return renew(self, request.refresh, request)
   end
-  return exchange(self, field(body, "code"))
+  return exchange(self, field(body, "code"), request)
 end
 
 --- Lets time pass while a request is under way, with the heartbeats that were asked for.

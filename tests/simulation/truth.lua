@@ -13,6 +13,7 @@
 ---   could not know that;
 --- - the same between the two steps of a store that compares and writes in two;
 --- - a clock was put, and the store could not tell which log outs there were before the login;
+--- - a login before it that was kept waiting was noted by a clock that was ahead;
 --- - the store has no locks at all.
 
 local nginx = require "simulation.nginx"
@@ -129,6 +130,14 @@ local function note_first_save(self, account, family)
   family.was_saved = true
 end
 
+--- A login that was kept waiting may be taken for later than one that was noted by another clock.
+local function note_overwriting(self, before, login)
+  local theirs, ours = before.noted_at or before.at, login.noted_at or login.at
+  if before.at > login.at and theirs <= ours + 1 then
+    excuse(self, before, "it was noted by a clock that was behind, and an older one saved over it")
+  end
+end
+
 --- Whoever logged in last counts: what was renewed of the login before is not saved over that. A
 --- store that compares and writes in two steps may be late with the second.
 function Truth:on_put(key, bytes)
@@ -148,7 +157,7 @@ function Truth:on_put(key, bytes)
     return excuse(self, token.family, "it was saved in two steps, and the lock ended between")
   elseif not before or not token or world.has_jumped or token.is_given
     or not world.store.kind.replace or token.id == token.family.first then
-    return
+    return before and token and note_overwriting(self, before.family, token.family)
   elseif before.family.at - token.family.at > 2 then
     world:fail("a login is overwritten by what was renewed of the one before")
   end
