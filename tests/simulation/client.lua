@@ -124,7 +124,10 @@ local function log_in(world, task, key, how)
   local response = { code = code, redirect_uri = flow.redirect_uri }
   local info, err
   if how == "by function" then
-    info, err = finish_login(flow, response, function() return key end)
+    info, err = finish_login(flow, response, function()
+      task.process:note_asked(flow, key)
+      return key
+    end)
   else
     info, err = object:_redeem(response, flow.timeout)
   end

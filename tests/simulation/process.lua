@@ -100,12 +100,17 @@ local function new_flow(self)
   }
 end
 
+--- Notes that a flow is asked for an account.
+function Process:note_asked(flow, key)
+  self.asked[key] = flow == self.flows[1] and self.world.now or self.asked[key] or -1
+end
+
 --- The account of one of its flows, and that flow.
 ---@param key string
 function Process:account(key)
   local world = self.world
   local flow = self.flows[world.random:integer(1, #self.flows)]
-  self.asked[key] = flow == self.flows[1] and world.now or self.asked[key] or -1
+  self:note_asked(flow, key)
   return flow:account(world.store.kind.handlers and new_handler(self.store, key) or key), flow
 end
 
