@@ -81,13 +81,15 @@ end
 local names_of = setmetatable({}, { __mode = "k" }) -- by rules
 
 local function sorted_names(rules)
-  local names = {}
-  for name, rule in pairs(rules) do
+  local names, required = {}, {}
+  for name in pairs(rules) do
     names[#names + 1] = name
-    names.some_required = names.some_required or rule.required
   end
   table.sort(names)
-  names_of[rules] = names
+  for _, name in ipairs(names) do
+    required[#required + 1] = rules[name].required and name or nil
+  end
+  names.required, names_of[rules] = required, names
   return names
 end
 
@@ -117,10 +119,8 @@ function options.problem(given, rules)
     end
     is_right = is_right and (type(value) == rule[1] or options.matches(value, rule[1]))
   end
-  if is_right and not names.some_required then
-    return nil
-  end
-  for _, name in ipairs(names) do -- in their order, so that the same mistake is always named
+  -- in their order, so that the same mistake is always named
+  for _, name in ipairs(is_right and names.required or names) do
     local rule, value = rules[name], given[name]
     if value == nil then
       if rule.required then
@@ -144,13 +144,16 @@ function options.read(given, rules)
   if problem then
     return nil, problem
   end
-  local checked = {}
-  for name, rule in pairs(rules) do
+  local names, checked = names_of[rules], {}
+  for i = 1, #names do
+    local name = names[i]
     local value = given[name]
     if value == nil then
-      value = rule.default
+      value = rules[name].default
     end
-    checked[name] = value
+    if value ~= nil then
+      checked[name] = value
+    end
   end
   return checked
 end
