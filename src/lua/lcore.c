@@ -26,6 +26,31 @@ static int l_core_monotonic(lua_State *L) {
   return 1;
 }
 
+/* A look into a cache asks both. LuaJIT compiles no call of a C function like these, but it does
+   compile one through its FFI: where there is one, it replaces them. */
+static const struct {
+  double (*now)(void), (*monotonic)(void);
+} clocks = {tc_unix_time, tc_monotonic};
+
+static const char replace_clocks[] =
+    "local core, clocks = ...\n"
+    "if jit then\n"
+    "  clocks = require('ffi').cast('struct { double (*now)(), (*monotonic)(); } *', clocks)\n"
+    "  core.now = function() return clocks.now() end\n"
+    "  core.monotonic = function() return clocks.monotonic() end\n"
+    "end\n";
+
+/* The module is on top of the stack. */
+static void compile_clocks(lua_State *L) {
+  int module = lua_gettop(L);
+  if (luaL_loadstring(L, replace_clocks) == 0) {
+    lua_pushvalue(L, module);
+    lua_pushlightuserdata(L, (void *)&clocks);
+    (void)lua_pcall(L, 2, 0, 0); /* without an FFI they stay as they are */
+  }
+  lua_settop(L, module);
+}
+
 /* collect_garbage() -> whether it was done: see lgarbage.h */
 static int l_core_collect_garbage(lua_State *L) {
   lua_pushboolean(L, tc_lua_collect_garbage(L));
@@ -109,6 +134,7 @@ int luaopen_tokencache__core(lua_State *L) {
       {NULL, NULL},
   };
   luaL_newlib(L, functions);
+  compile_clocks(L);
   tc_lua_open_file(L);
   tc_lua_open_at_close(L);
   tc_lua_open_memory(L);

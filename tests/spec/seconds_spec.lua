@@ -29,6 +29,14 @@ it("a sleep of no time ends at once, and one without end does not spin", functio
   end
 end)
 
+it("the clocks are functions whose calls LuaJIT compiles", function()
+  for _, name in ipairs { "now", "monotonic" } do
+    assert.equal(jit and "Lua" or "C", debug.getinfo(core[name], "S").what)
+  end
+  assert.is_true(math.abs(core.now() - os.time()) < 60)
+  assert.is_true(core.monotonic() <= core.monotonic())
+end)
+
 describe("an entry", function()
   local memcached, redis, stores
 
