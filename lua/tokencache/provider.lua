@@ -100,7 +100,8 @@ end
 local checks = {}
 
 --- How ours are written, which a provider's may replace.
-local OURS = { accept = "Accept", ["content-type"] = "Content-Type" }
+local OURS = { accept = "Accept", ["accept-encoding"] = "Accept-Encoding",
+  ["content-type"] = "Content-Type" }
 local NOT_THEIRS = { authorization = true, ["content-length"] = true, host = true,
   ["transfer-encoding"] = true }
 

@@ -66,7 +66,8 @@ static size_t on_body(char *data, size_t size, size_t count, void *to) {
 }
 
 /* Reports whether a header names an encoding of the body that libcurl does not know, such as
-   "utf-8". It would refuse the body, in which there may be a new refresh token. */
+   "utf-8". It would refuse the body, in which there may be a new refresh token. From 8.5 on it does
+   so all the same: it has decided when it calls on_header. */
 static bool names_unknown_encoding(tc_str header) {
   static const char *const known[] = {"identity", "none", "gzip", "x-gzip",
                                       "deflate",  "br",   "zstd"};
@@ -151,7 +152,7 @@ static CURLcode set_options(CURL *curl, const tc_http_options *options) {
   SET(CURLOPT_NOSIGNAL, 1L);
   SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
   SET(CURLOPT_USERAGENT, "tokencache");
-  SET(CURLOPT_ACCEPT_ENCODING, ""); /* all that libcurl knows; some send it unasked */
+  SET(CURLOPT_ACCEPT_ENCODING, ""); /* decodes all that it knows: some send it unasked */
   SET(CURLOPT_CONNECTTIMEOUT_MS, milliseconds(options->connect_timeout));
 #if LIBCURL_VERSION_NUM >= 0x075700
   SET(CURLOPT_QUICK_EXIT,

@@ -27,7 +27,8 @@ static const struct {
     {CURLE_URL_MALFORMAT, TC_ERR_INVALID, NULL},
     {CURLE_UNSUPPORTED_PROTOCOL, TC_ERR_PROTOCOL, NULL},
     {CURLE_WEIRD_SERVER_REPLY, TC_ERR_PROTOCOL, NULL},
-    {CURLE_BAD_CONTENT_ENCODING, TC_ERR_PROTOCOL, NULL},
+    {CURLE_BAD_CONTENT_ENCODING, TC_ERR_PROTOCOL,
+     "the server, or a proxy before it, must name no Content-Encoding that the body does not have"},
 };
 
 /* Reports whether a proxy that fails does so with this code: a certificate, say, is the server's.
@@ -72,7 +73,7 @@ int tc_http_error(tc_error *err, CURLcode code, const char *origin, const char *
   if (to_proxy && may_be_of_proxy(code)) remedy = CHECK_PROXY;
   if (number == TC_ERR_NETWORK && !sent) number = TC_ERR_CONNECT;
   if (number == TC_ERR_PROTOCOL && !sent) number = TC_ERR_INVALID;
-  if (number == TC_ERR_PROTOCOL) remedy = "check the URL";
+  if (number == TC_ERR_PROTOCOL && code != CURLE_BAD_CONTENT_ENCODING) remedy = "check the URL";
   if (number == TC_ERR_INVALID) remedy = "check the URL and proxy=";
   return tc_error_set(err, number, "%s: %s; %s", origin, shown, remedy);
 }

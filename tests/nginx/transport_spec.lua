@@ -177,6 +177,22 @@ describe("a transport in nginx", function()
     assert.equal(0, #endpoint:requests())
   end)
 
+  it("reads encoded answers, or says that it cannot, and heeds no false name", function()
+    for by, expected in pairs { curl = "^200 {.*}\n$",
+      resty = "^protocol: nil http://127.0.0.1:%d+: the answer is encoded %(gzip%), though none "
+        .. "was asked for, and lua%-resty%-http cannot" } do
+      assert.matches(expected, asked(by, endpoint:url("encoded?as=gzip")))
+    end
+    endpoint:answer(200, { access_token = "a" }, { ["Content-Encoding"] = "gzip" })
+    assert.matches('^200 {"access_token":"a"}\n$', asked("resty", endpoint:url("token")))
+    endpoint:clear()
+    endpoint:answer(503, {}, { ["Content-Encoding"] = "gzip" })
+    assert.matches("^503 ", asked("resty", endpoint:url("token")))
+    endpoint:clear()
+    assert.equal("access-1\n", body_of("/token?by=resty"))
+    assert.equal("identity", endpoint:requests()[1].headers["accept-encoding"])
+  end)
+
   it("(resty) lets the heart beat meanwhile", function()
     endpoint:behave("silent")
     assert.is_true(tonumber((body_of "/beats?by=resty")) >= 3)

@@ -110,10 +110,11 @@ const behaviours = {
   encoded: ({ response, query }) => {
     const text = query.has('bytes') ? Buffer.alloc(Number(query.get('bytes')), ' ')
       : JSON.stringify(token({ expires_in: 3600 }));
-    const encode = { gzip: zlib.gzipSync, deflate: zlib.deflateSync, br: zlib.brotliCompressSync };
+    const encode = { gzip: zlib.gzipSync, deflate: zlib.deflateSync, raw: zlib.deflateRawSync,
+      br: zlib.brotliCompressSync };
     const names = query.get('as').split(' ');
     const body = names.reduce((bytes, name) => encode[name](bytes), text);
-    response.writeHead(200, { 'Content-Encoding': names.join(', ') });
+    response.writeHead(200, { 'Content-Encoding': names.join(', ').replace('raw', 'deflate') });
     response.end(body.subarray(0, query.get('cut') ?? body.length));
   },
 

@@ -30,6 +30,7 @@ describe("a request", function()
       .. "&resource=https%3A%2F%2Fx.example%2F", request.body)
     assert.same({
       Accept = "application/json",
+      ["Accept-Encoding"] = "identity",
       ["Content-Type"] = "application/x-www-form-urlencoded",
       Authorization = "Basic YW4taWQ6dGhlK3NlY3JldCUyRm9mK3RoZStzdGFnZQ==",
     }, request.headers)

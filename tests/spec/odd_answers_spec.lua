@@ -5,6 +5,7 @@ local folder = require "support.folder"
 local json = require "tokencache.json"
 local keep_log = require "support.keep_log"
 local log = require "tokencache.log"
+local process = require "support.process"
 local tokencache = require "tokencache"
 
 local CLIENT_ID = "the odd one"
@@ -93,11 +94,15 @@ describe("a login is renewed by an answer with", function()
   end
 
   it("the name of an encoding that there is not", function()
+    local _, version = process.run { "curl-config", "--version" }
+    local major, minor = version:match "(%d+)%.(%d+)"
+    local is_refused = tonumber(major) * 100 + tonumber(minor) >= 805 -- by libcurl itself
     for _, name in ipairs { "utf-8", "aws-chunked", " UTF8 " } do
       local flow = new_flow()
       endpoint:answer(200, answer_with '"a":1', { ["Content-Encoding"] = name })
-      assert.equal("new", flow:get_access_token())
-      assert.equal("refresh-2", in_file().refresh_token)
+      local token, err = flow:get_access_token()
+      assert.equal(is_refused and "protocol" or "new", is_refused and err.kind or token)
+      assert.equal(is_refused and "refresh-1" or "refresh-2", in_file().refresh_token)
     end
   end)
 

@@ -176,7 +176,7 @@ describe("the curl transport", function()
       assert_fails("protocol", true, endpoint:url("limit?bytes=1048577"))
     end)
 
-    for _, encoding in ipairs { "gzip", "deflate", "br", "gzip br" } do
+    for _, encoding in ipairs { "gzip", "deflate", "raw", "br", "gzip br" } do
       local url = "encoded?as=" .. encoding:gsub(" ", "%%20")
 
       it("a body that is encoded: " .. encoding, function()
@@ -201,8 +201,12 @@ describe("the curl transport", function()
     end)
 
     it("an error for an encoded body that is none", function()
-      endpoint:answer(200, "{}", { ["Content-Encoding"] = "gzip" })
-      assert_fails("protocol", true, endpoint:url("token"))
+      for _, names in ipairs { "gzip", "deflate", "gzip, gzip" } do
+        endpoint:answer(200, { access_token = "a" }, { ["Content-Encoding"] = names })
+        assert.matches("must name no Content-Encoding that the body does not have",
+          assert_fails("protocol", true, endpoint:url("token")).message, 1, true)
+        endpoint:clear()
+      end
     end)
 
     it("an error for what is too large", function()

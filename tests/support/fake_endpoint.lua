@@ -30,9 +30,9 @@
 ---     large, large-chunked       5 MiB
 ---     large-headers              100 kB of headers
 ---     limit?bytes=N              a body of N bytes
----     encoded?as=gzip&bytes=N&cut=C  gzip, deflate, br, or several of them: N blanks, or a good
----                                token; without its last bytes where C is
----                                below zero
+---     encoded?as=gzip&bytes=N&cut=C  gzip, deflate, raw (deflate), br, or several of
+---                                them: N blanks, or a good token; without its
+---                                last bytes where C is below zero
 ---     status/N?retry_after=S     status N and an empty object; retry_date=S: S seconds ahead
 ---     redirect                   302 to /token
 ---     invalid-client?delay=S     401 as in RFC 6749 §5.2, after S seconds

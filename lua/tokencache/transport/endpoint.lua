@@ -7,11 +7,13 @@ local endpoint = {}
 
 local json -- loaded at the first answer
 
---- A request to a provider, with the headers that it wants over ours.
+--- A request to a provider, with the headers that it wants over ours. Its answer is small, and an
+--- encoding is one more thing that can go wrong with it.
 ---@param flow tokencache.Flow
 ---@param headers table<string, string>
 ---@return tokencache.HttpRequest
 local function new_request(flow, method, url, timeout, deadline, headers)
+  headers.Accept, headers["Accept-Encoding"] = "application/json", "identity"
   for name, value in pairs(flow.headers and flow.headers() or {}) do
     headers[name] = value
   end
@@ -27,7 +29,6 @@ end
 ---@return tokencache.HttpRequest
 function endpoint.request(flow, url, authorization, body, timeout, deadline)
   local request = new_request(flow, "POST", url, timeout, deadline, {
-    Accept = "application/json",
     ["Content-Type"] = "application/x-www-form-urlencoded",
     Authorization = authorization,
   })
@@ -70,7 +71,7 @@ end
 ---@return tokencache.Error?
 function endpoint.get(flow, url, timeout, deadline, held, authorization)
   local request = new_request(flow, "GET", url, timeout, deadline,
-    { Accept = "application/json", Authorization = authorization })
+    { Authorization = authorization })
   if held then
     held:cover(flow.transport, request)
   end

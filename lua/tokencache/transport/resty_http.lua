@@ -88,6 +88,33 @@ local function read_body(http, place, response, begun)
   return true
 end
 
+--- What has come of an answer.
+---@return tokencache.HttpResponse
+local function answer(begun)
+  local headers = {}
+  for name, value in pairs(begun.response.headers) do
+    headers[tostring(name):lower()] = type(value) == "table" and value[1] or value
+  end
+  return { status = begun.response.status, headers = headers, body = table.concat(begun.pieces) }
+end
+
+--- A whole JSON object is an answer also where its end is wrong or does not come: there may be a
+--- new refresh token in it.
+local function is_usable(begun)
+  return begun.response ~= nil and endpoint.object { body = table.concat(begun.pieces) } ~= nil
+end
+
+--- That library decodes nothing. An answer that asks to try again later is one all the same.
+local function problem_of_encoding(place, begun)
+  local encoding = core.printable(answer(begun).headers["content-encoding"] or "identity"):lower()
+  local status = begun.response.status
+  if encoding ~= "identity" and status < 500 and status ~= 429 and not is_usable(begun) then
+    return failure("protocol", place, "the answer is encoded (" .. encoding .. "), though none was "
+      .. "asked for, and lua-resty-http cannot read that; have the server heed Accept-Encoding: "
+      .. "identity, or leave http= out for libcurl")
+  end
+end
+
 ---@return true?
 ---@return tokencache.Error?
 local function exchange(http, place, request, target, begun)
@@ -97,17 +124,9 @@ local function exchange(http, place, request, target, begun)
   if not response then
     return nil, read_failure(place, problem)
   end
-  return read_body(http, place, response, begun)
-end
-
---- What has come of an answer.
----@return tokencache.HttpResponse
-local function answer(begun)
-  local headers = {}
-  for name, value in pairs(begun.response.headers) do
-    headers[tostring(name):lower()] = type(value) == "table" and value[1] or value
-  end
-  return { status = begun.response.status, headers = headers, body = table.concat(begun.pieces) }
+  local done, err = read_body(http, place, response, begun)
+  err = err or problem_of_encoding(place, begun)
+  return not err and done or nil, err
 end
 
 local function milliseconds(seconds)
@@ -138,12 +157,6 @@ local function time_of(request)
     return math.min(request.timeout or math.huge, request.deadline - core.monotonic())
   end
   return request.timeout
-end
-
---- A whole JSON object is an answer also where its end is wrong or does not come: there may be a
---- new refresh token in it.
-local function is_usable(begun)
-  return begun.response ~= nil and endpoint.object { body = table.concat(begun.pieces) } ~= nil
 end
 
 function Transport:request(request)
