@@ -114,7 +114,7 @@ end
 --- What the provider says of itself.
 ---@param flow tokencache.Flow
 ---@param deadline number   monotonic seconds
----@param since? number     monotonic seconds: what was known before does not do any more
+---@param since? number|true monotonic seconds: what was known before does not do; true: now
 ---@param held? tokencache.Lock  it lasts meanwhile
 ---@return tokencache.Metadata?
 ---@return tokencache.Error?
@@ -292,8 +292,7 @@ end
 ---@param held? tokencache.Lock  it lasts meanwhile
 ---@return boolean
 function discovery.has_moved(flow, url, response, err, deadline, held)
-  local metadata = met_nobody(response, err)
-    and discovery.ensure(flow, deadline, flow.io.monotonic(), held)
+  local metadata = met_nobody(response, err) and discovery.ensure(flow, deadline, true, held)
   return metadata and metadata.token_url ~= url and equip(flow, metadata) or false
 end
 
@@ -312,7 +311,7 @@ end
 --- can bring a token signed by nobody must not be able to have the provider flooded.
 ---@param flow tokencache.Flow
 ---@param deadline number  monotonic seconds
----@param since? number    monotonic seconds: those that were known before do not do
+---@param since? number|true monotonic seconds: those that were known before do not do; true: now
 ---@param held? tokencache.Lock  it lasts meanwhile
 ---@return table[]?
 ---@return tokencache.Error?

@@ -254,7 +254,7 @@ end
 ---@param flow tokencache.Flow
 ---@param source tokencache.DocumentSource
 ---@param deadline number  monotonic seconds
----@param since? number    monotonic seconds: what was known before does not do any more
+---@param since? number|true  monotonic seconds: what was known before does not do; true: now
 ---@param held? tokencache.Lock  it lasts meanwhile
 ---@return any
 ---@return tokencache.Error?
@@ -262,6 +262,7 @@ end
 function document.get(flow, source, deadline, since, held)
   local io, entry = flow.io, entry_of(flow, source)
   local began, pause = io.monotonic(), FIRST_WAIT
+  since = since == true and began or since
   while true do
     local now, is_there = io.monotonic(), entry.value ~= nil
     local is_busy = now < entry.busy_until

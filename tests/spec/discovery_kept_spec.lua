@@ -255,8 +255,7 @@ describe("the keys of a provider", function()
     local flow = stage:user_flow(options())
     local function kids(anew)
       local list = {}
-      local keys, err, wait = discovery.keys(flow, stage.monotonic + 10,
-        anew and stage.monotonic or nil)
+      local keys, err, wait = discovery.keys(flow, stage.monotonic + 10, anew)
       for i, key in ipairs(assert(keys, err)) do
         list[i] = key.kid
       end
@@ -287,7 +286,7 @@ describe("the keys of a provider", function()
     local other = stage:user_flow(options { store = store })
     at(4, stage)
     provider.documents[KEYS] = { keys = { { kid = "two" } } }
-    local keys, _, wait = discovery.keys(other, 60, stage.monotonic)
+    local keys, _, wait = discovery.keys(other, 60, true)
     assert.same({ "one", 6 }, { keys[1].kid, wait })
     at(6, stage)
     assert.equal("two", discovery.keys(other, 70, stage.monotonic - 6)[1].kid)
@@ -326,7 +325,7 @@ describe("the copy in a store", function()
     local other, other_stage = new(provider, store)
     assert(flow:account("a"):get_access_token())
     at(100, other_stage)
-    assert(discovery.ensure(other, other_stage.monotonic + 10, other_stage.monotonic))
+    assert(discovery.ensure(other, other_stage.monotonic + 10, true))
     at(200, stage)
     provider.gone[ISSUER .. "/token"] = gone
     provider.say { token_endpoint = ISSUER .. "/new" }
