@@ -13,8 +13,7 @@
 //   POST /test/expire_device          body: a device's user_code, which is over then
 //   POST /test/revoke                 body: a refresh token; ends its login
 //   POST /test/new_keys               it signs with new ones from now on
-//   POST /test/back_channel?uri=&sid= the confidential client hears there of logouts, by sessions
-//                                     with sid, else by users
+//   POST /test/client                 body: JSON, which changes the confidential client's metadata
 //   POST /test/keys_away?for=         the next requests for its keys, so many, are answered 503
 //   POST /test/next_token?status=&error=&retry_after=
 //                                     the next token request is answered so, not processed
@@ -150,10 +149,9 @@ const controls = {
     open(provider.issuer);
     return 'made';
   },
-  back_channel({ uri, sid }) {
-    Object.assign(configuration.clients.find((client) => client.client_id === 'confidential'), {
-      backchannel_logout_uri: uri, backchannel_logout_session_required: Boolean(sid),
-    });
+  client(options, changes) {
+    Object.assign(configuration.clients.find((client) => client.client_id === 'confidential'),
+      JSON.parse(changes));
     open(provider.issuer);
     return 'noted';
   },

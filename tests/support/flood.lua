@@ -18,13 +18,18 @@ end
 
 local function read(client)
   local status = tonumber(assert(client:receive "*l"):match "^HTTP/1.1 (%d+)")
-  local length = 0
+  local length, is_chunked = 0, false
   repeat
-    local line = assert(client:receive "*l")
-    length = tonumber(line:lower():match "^content%-length: (%d+)") or length
-    assert(not line:lower():find "^transfer%-encoding", "the length is not told")
+    local line = assert(client:receive "*l"):lower()
+    length = tonumber(line:match "^content%-length: (%d+)") or length
+    is_chunked = is_chunked or line == "transfer-encoding: chunked"
   until line == ""
-  assert(length == 0 or client:receive(length))
+  while is_chunked and length >= 0 do
+    length = tonumber(assert(client:receive "*l"), 16)
+    assert(client:receive(length + 2))
+    length = length == 0 and -1 or length
+  end
+  assert(length <= 0 or is_chunked or client:receive(length))
   return status
 end
 

@@ -192,11 +192,18 @@ function OidcProvider:log_out(user)
   self:control("log_out", { user = user }, "")
 end
 
+--- Changes the confidential client.
+---@param changes table  of its metadata (OpenID Connect Dynamic Client Registration §2)
+function OidcProvider:change_client(changes)
+  self:control("client", nil, assert(json.encode(changes)))
+end
+
 --- Has the confidential client told of logouts.
 ---@param uri string
 ---@param by_sessions? boolean  else by users
 function OidcProvider:tell_logouts(uri, by_sessions)
-  self:control("back_channel", { uri = uri, sid = by_sessions and 1 or nil }, "")
+  self:change_client { backchannel_logout_uri = uri,
+    backchannel_logout_session_required = by_sessions or false }
 end
 
 function OidcProvider:stop()
