@@ -121,8 +121,8 @@ describe("tokencache.nginx.login under attack, with sessions in", function()
           "X-User:\r\nX-User: root", "Transfer-Encoding: chunked\r\nX-User: root",
           "Authorization: root", "authorization: Bearer root\r\nAuthorization: Bearer root",
           "X.User: root\r\nX~User: root\r\nX!uSER: root" } do
-          local name, value = line:match "^([^:]*): ?(.*)$"
-          local answer = alice:get("/", { [name] = value })
+          local header, value = line:match "^([^:]*): ?(.*)$"
+          local answer = alice:get("/", { [header] = value })
           local told = answer.body:gsub("GET .-\r\n", "", 1):lower()
           if answer.status ~= 400 then
             assert.equal(200, answer.status, line)

@@ -10,7 +10,8 @@ export function launch() {
     args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
       '--ignore-certificate-errors',
       '--disable-background-networking', '--disable-component-update', '--disable-sync',
-      '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE [::1], EXCLUDE localhost'],
+      '--host-resolver-rules=MAP *.test 127.0.0.1, MAP * ~NOTFOUND, '
+        + 'EXCLUDE 127.0.0.1, EXCLUDE [::1], EXCLUDE localhost'],
   });
 }
 
