@@ -35,6 +35,14 @@ local HTTP = [[
   ignore_invalid_headers off;
   server {
     listen 127.0.0.1:$APPLICATION;
+    location = /forget {
+      content_by_lua_block {
+        local dict = ngx.shared.tokencache
+        for _, key in ipairs(dict:get_keys(0)) do
+          if key:find "^session:" then dict:delete(key) end
+        end
+      }
+    }
     location / {
       content_by_lua_block {
         ngx.status = tonumber(ngx.var.arg_status) or 200
@@ -70,6 +78,7 @@ end
 ---@class LoginGatewayServer
 ---@field server Nginx
 ---@field url string
+---@field application integer  its port
 local Gateway = {}
 Gateway.__index = Gateway
 
@@ -155,9 +164,11 @@ function Gateway:entry(browser)
   return text and json.decode(text)
 end
 
+--- A worker may remember it as it was for a second.
 function Gateway:change_entry(browser, changes)
   process.write_file(path_of_entry(self, browser),
     assert(json.encode(merged(self:entry(browser), changes))))
+  assert(self.server:get("/forget", { port = self.application }) == 200)
 end
 
 function Gateway:files()
@@ -176,6 +187,7 @@ end
 function login_gateway.start(provider, options, where)
   where = where or {}
   local client, port = provider.clients.confidential, loopback.free_port()
+  local application = loopback.free_port()
   local url = "http://127.0.0.1:" .. port
   local server = nginx.start(merged(where, {
     port = port,
@@ -183,7 +195,7 @@ function login_gateway.start(provider, options, where)
     server = where.server or SERVER,
     init_worker = "gateway:init_worker() " .. (where.init_worker or ""),
     values = merged({
-      APPLICATION = tostring(loopback.free_port()),
+      APPLICATION = tostring(application),
       OPTIONS = in_lua(merged({
         issuer = ("%q"):format(provider.url),
         client_id = ("%q"):format(client.client_id),
@@ -193,16 +205,17 @@ function login_gateway.start(provider, options, where)
       }, options)),
     }, where.values),
   }))
-  return login_gateway.at(server, provider)
+  return login_gateway.at(server, provider, application)
 end
 
 --- A gateway of another make, for the same browsers.
 ---@param server Nginx
 ---@param provider OidcProvider
+---@param application? integer  its port
 ---@return LoginGatewayServer
-function login_gateway.at(server, provider)
+function login_gateway.at(server, provider, application)
   return setmetatable({ server = server, url = "http://127.0.0.1:" .. server.port,
-    provider = provider }, Gateway)
+    provider = provider, application = application }, Gateway)
 end
 
 return login_gateway

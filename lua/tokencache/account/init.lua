@@ -310,10 +310,9 @@ function Account:peek_lasting()
   local token, info, err = nil, owed and owed.info, nil
   if not owed then
     token, info, err = look(self, PEEK)
-    info = info or self:judged()
   end
   if token then
-    return info, false
+    return info or self:judged(), false
   elseif type(info) == "table" and judge(self, info)
     and self.flow.client:works(self.now(), flat(info)) then
     return info, true

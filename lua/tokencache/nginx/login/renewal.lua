@@ -49,24 +49,26 @@ function renewal.asked(gateway, err)
   end
 end
 
-local function renew(gateway, account, refused)
+--- Where a renewal fails the account returns the former token as long as that works.
+local function renew(gateway, account, former, refused)
   local ok, err = renewal.may_ask(gateway)
   if not ok then
     return nil, err
   end
   local info
   info, err = account:get_token_info { refused = refused, timeout = gateway.options.timeout }
-  renewal.asked(gateway, err)
+  renewal.asked(gateway, err or info.access_token == former and errors.new("transient",
+    "the token was not renewed") or nil)
   return info, err
 end
 
 --- Once at a time for each account.
-local function renew_beside(gateway, account, id)
+local function renew_beside(gateway, account, id, former)
   if gateway.renewing[id] or gateway.dict:get(PAUSE) then
     return
   end
   gateway.renewing[id] = timer.after(0, function()
-    local _, err = renew(gateway, account)
+    local _, err = renew(gateway, account, former)
     gateway.renewing[id] = nil
     if err and err.kind ~= "reauthorize" then
       ngx.log(ngx.WARN, "login: a token is not renewed yet: ", err.kind, ": ", tostring(err))
@@ -86,7 +88,7 @@ local function replaced(gateway, account, id, info)
   if not gateway.dict:add(RENEWED .. id, true, REFUSAL_LIFE) then
     return info
   end
-  local other, err = renew(gateway, account, info.access_token)
+  local other, err = renew(gateway, account, nil, info.access_token)
   if not other and err.kind == "reauthorize" then
     return nil, err
   elseif not other then
@@ -114,7 +116,7 @@ function renewal.token_info(gateway, account, id)
     end
     info = newer or info
   elseif due then
-    renew_beside(gateway, account, id)
+    renew_beside(gateway, account, id, info.access_token)
   end
   if gateway.dict:get(REFUSED .. sha256(info.access_token)) then
     return replaced(gateway, account, id, info)

@@ -1,0 +1,175 @@
+-- What time does to the sessions of tokencache.nginx.login: tokens end and are renewed, sessions
+-- end; and the provider may be away just then.
+
+local login_gateway = require "support.login_gateway"
+local oidc_provider = require "support.oidc_provider"
+local process = require "support.process"
+
+local HOUR = 3600
+
+describe("a session of tokencache.nginx.login", function()
+  local provider, gateway
+
+  setup(function()
+    provider = oidc_provider.start()
+  end)
+
+  teardown(function()
+    provider:stop()
+  end)
+
+  after_each(function()
+    gateway:stop()
+  end)
+
+  local function logged_in(user)
+    local browser = gateway:new_browser()
+    browser:log_in(user)
+    return browser
+  end
+
+  local function await_end(browser)
+    process.wait_until("the session to end", function() return browser:user() == nil end)
+  end
+
+  --- Leaves the token so many seconds, as if it had been issued long ago.
+  local function shorten(browser, seconds)
+    gateway:change_entry(browser, { expires_at = os.time() + seconds, expires_in = HOUR })
+  end
+
+  it("ends with its lifetime, also in the store", function()
+    gateway = login_gateway.start(provider, { lifetime = 2 })
+    local browser = logged_in("alice")
+    assert.equal("alice", browser:user())
+    local session = browser.cookies.tokencache
+    await_end(browser)
+    browser.cookies.tokencache = session
+    assert.is_nil(gateway:entry(browser))
+    assert.is_nil(gateway:files():find("session-use", 1, true))
+  end)
+
+  it("ends when it was not used for so long, and every use counts", function()
+    gateway = login_gateway.start(provider, { idle_timeout = 10 })
+    local browser = logged_in("alice")
+    local path = gateway.server.directory .. "/sessions/"
+      .. gateway:files():match("session%-use%S+")
+    local first = process.read_file(path)
+    process.wait_until("a use to be noted", function()
+      assert.equal("alice", browser:user())
+      return process.read_file(path) ~= first
+    end)
+    process.write_file(path, tostring(os.time() - 11))
+    await_end(browser)
+    assert.is_nil(process.read_file(path))
+  end)
+
+  it("ends everywhere within seconds once its account is removed", function()
+    gateway = login_gateway.start(provider, nil, { workers = 2 })
+    local browser = logged_in("alice")
+    for _ = 1, 10 do
+      assert.equal("alice", browser:user())
+    end
+    local _, problem = process.run { "sh", "-c", "rm " .. gateway.server.directory
+      .. "/sessions/session%3a*" }
+    assert.equal("", problem)
+    process.wait_until("the session to end", function()
+      for _ = 1, 10 do
+        if browser:user() then
+          return false
+        end
+      end
+      return true
+    end, 7)
+  end)
+
+  it("goes on over expiries, of which none of its requests notices", function()
+    local short = oidc_provider.start { token_lifetime = 3 }
+    finally(function() short:stop() end)
+    gateway = login_gateway.start(short, { leeway = 1 }, { workers = 4 })
+    local users, tokens, count = { "alice", "bob", "carol" }, {}, 0
+    local browsers = {}
+    for i, user in ipairs(users) do
+      browsers[i] = logged_in(user)
+    end
+    process.wait_until("tokens to be renewed twice", function()
+      local requests = {}
+      for i = 1, 12 do
+        requests[i] = gateway.server:begin("/", { headers = {
+          Cookie = "tokencache=" .. browsers[i % 3 + 1].cookies.tokencache } })
+      end
+      for i, request in ipairs(requests) do
+        local status, body = request:finish()
+        assert.equal(200, status)
+        assert.equal(users[i % 3 + 1], body:match("\r\nX%-User: ([^\r]*)"))
+        local token = body:match("\r\nAuthorization: Bearer ([^\r]*)")
+        if not tokens[token] then
+          tokens[token], count = true, count + 1
+          assert.is_true(short:introspect(token).active)
+        end
+      end
+      return count >= 3 * #users
+    end)
+    local renewals = short:counts().refresh_token
+    assert.is_true(renewals >= count - #users and renewals <= count)
+  end)
+
+  it("gets another token where the application refuses this one", function()
+    gateway = login_gateway.start(provider)
+    local browser = logged_in("alice")
+    shorten(browser, HOUR / 2)
+    local entry, before = gateway:entry(browser), provider:token_requests()
+    assert.equal(401, browser:get("/?status=401&scheme=Basic").status) -- the application's own
+    assert.equal("bearer " .. entry.access_token:lower(), browser:told("Authorization"))
+    assert.equal(401, browser:get("/?status=401").status)
+    process.wait_until("another token", function()
+      return browser:told("Authorization") ~= "bearer " .. entry.access_token:lower()
+    end)
+    assert.equal(before + 1, provider:token_requests())
+    local other = gateway:entry(browser).access_token
+    assert.is_true(provider:introspect(other).active)
+    shorten(browser, HOUR / 2)
+    assert.equal(401, browser:get("/?status=401").status)
+    local noted = os.time()
+    process.wait_until("the worker to look again", function()
+      assert.equal("alice", browser:user())
+      return os.time() > noted + 1
+    end)
+    assert.equal(before + 1, provider:token_requests())
+  end)
+
+  it("serves on while its token works, though the provider is away; others get 503", function()
+    gateway = login_gateway.start(provider, { timeout = 1 })
+    gateway.server:announce("login: t[ri][am][ne][so]") -- transient, or timeout
+    local alice, bob = logged_in("alice"), logged_in("bob")
+    local before = provider:token_requests()
+    provider.child:freeze()
+    finally(function() provider.child:signal("CONT") end)
+    shorten(alice, 30)
+    shorten(bob, 0)
+    process.wait_until("the other token to be over", function()
+      assert.equal("alice", alice:user())
+      return bob:get("/").status == 503
+    end)
+    for _ = 1, 20 do
+      local answer = bob:get("/")
+      assert.equal(503, answer.status)
+      assert.is_true(tonumber(answer.headers["retry-after"]) >= 1)
+      assert.equal("alice", alice:user())
+    end
+    provider.child:signal("CONT")
+    process.wait_until("both to have new tokens", function()
+      return alice:user() == "alice" and gateway:entry(alice).expires_at > os.time() + HOUR / 2
+        and bob:user() == "bob"
+    end)
+    assert.is_true(provider:token_requests() - before <= 6) -- and not 20
+  end)
+
+  it("ends where the provider has ended the login", function()
+    gateway = login_gateway.start(provider)
+    local browser = logged_in("alice")
+    provider:revoke(gateway:entry(browser).refresh_token)
+    shorten(browser, 0)
+    await_end(browser)
+    assert.equal(303, browser:get("/").status)
+  end)
+end)
