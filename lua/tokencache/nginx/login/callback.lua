@@ -43,7 +43,8 @@ end
 
 --- A login that failed.
 local function refuse(gateway, err, name)
-  local gone = { cookie.write(gateway.cookies, name, "") }
+  local gone = err.kind ~= "state" -- else it may be that of another tab's login
+    and { cookie.write(gateway.cookies, name, "") } or nil
   if err.kind == "transient" or err.kind == "timeout" then -- to reload is to try again
     return answer.unavailable(err, err.retry_after)
   elseif err.kind == "state" then -- the cookie is that of another tab's login, which goes on

@@ -1,6 +1,7 @@
 --- The options of the login gateway, and what they mean.
 
 local core = require "tokencache._core"
+local log = require "tokencache.log"
 local options = require "tokencache.util.options"
 local provider = require "tokencache.provider"
 local user = require "tokencache.flow.user"
@@ -91,6 +92,9 @@ function checks.public_url(text, checked)
     return "must be a scheme and a host, without a path"
   end
   checked.is_https = url.scheme == "https"
+  if not checked.is_https and not url.loopback then
+    log.warning("nginx.login: public_url is http: who is on the way can take over sessions")
+  end
   checked.public_url = text:lower():gsub("/$", ""):gsub(checked.is_https and ":443$" or ":80$", "")
 end
 
@@ -123,6 +127,11 @@ function checks.cookie(given, checked)
   elseif checked.cookie.max_bytes > MOST_BYTES then
     return ("max_bytes must not be above %d"):format(MOST_BYTES)
   end
+end
+
+function checks.store(store)
+  return store.may_be_stale and "must not have a front of its own, which may be trusted for long; "
+    .. "give the store behind"
 end
 
 local IS_KIND = { login = true, ["401"] = true, pass = true }
