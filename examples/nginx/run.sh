@@ -1,29 +1,21 @@
 #!/bin/sh
 # Usage: examples/nginx/run.sh gateway|login
 # Builds tokencache and runs the example until Ctrl-C, at http://127.0.0.1:8080/. The provider is
-# Spotify, with SPOTIPY_CLIENT_ID and SPOTIPY_CLIENT_SECRET set, or the one that TOKEN_URL names,
-# with CLIENT_ID and CLIENT_SECRET; without either an authorization server is started for the
-# purpose.
+# the one that TOKEN_URL names, for login ISSUER, with CLIENT_ID and CLIENT_SECRET; for gateway also
+# Spotify, with SPOTIPY_CLIENT_ID and SPOTIPY_CLIENT_SECRET set. Without any, an authorization
+# server is started for the purpose.
 #
 #   PORT           in place of 8080
 #   STATE          a directory for nginx.conf, tokens and sessions; build/nginx/NAME
-#   SCOPE          to ask for
+#   SCOPE          gateway: to ask for
 #   API            gateway: host:port of the API
 #   APPLICATION    login: host:port of the application
-#   AUTHORIZE_URL  login: beside TOKEN_URL, and ISSUER, where the provider sends iss
-#   REVOCATION_URL login: beside TOKEN_URL, where the provider can be told that a user logs out
-#   USER_URL       login: beside TOKEN_URL; tells the application in the example who the user is
-#   PUBLIC_URL     login: where browsers find the gateway; register PUBLIC_URL/callback
+#   PUBLIC_URL     login: where browsers find the gateway; register PUBLIC_URL/auth/callback
 cd "$(dirname "$0")/../.." || exit 1
 case ${1:-} in
   gateway | login) name=$1 ;;
   *) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0" >&2 && exit 2 ;;
 esac
-
-if [ "$name" = login ] && [ -n "${TOKEN_URL:-}" ]; then
-  : "${AUTHORIZE_URL:?is the provider's, as TOKEN_URL is}"
-  : "${USER_URL:?is the provider's, as TOKEN_URL is: a user's token is shown to nobody else}"
-fi
 
 tools/dependencies.sh nginx || exit
 make -s LUA=luajit || exit
@@ -43,13 +35,17 @@ trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
-if [ -z "${TOKEN_URL:-}${SPOTIPY_CLIENT_ID:-}" ]; then
+if [ "$name" = login ]; then
+  known=${ISSUER:-}
+else
+  known=${TOKEN_URL:-}${SPOTIPY_CLIENT_ID:-}
+fi
+if [ -z "$known" ]; then
   rm -f "$work/ready"
   start_provider "$0" || exit
-  export TOKEN_URL="$url/token" AUTHORIZE_URL="$url/auth" ISSUER="$url"
-  USER_URL="$url/me"
+  export TOKEN_URL="$url/token" ISSUER="$url"
   if [ "$name" = login ]; then
-    export CLIENT_ID=confidential CLIENT_SECRET=confidential-secret-51c9 SCOPE=openid
+    export CLIENT_ID=confidential CLIENT_SECRET=confidential-secret-51c9
   else
     export CLIENT_ID=basic CLIENT_SECRET=basic-secret-8d1f SCOPE=read
   fi
@@ -62,7 +58,6 @@ export LUA_CPATH="$root/build/luajit/?.so;;"
 sed -e "s|127.0.0.1:8080|127.0.0.1:$PORT|" \
   ${API:+-e "s|server unix:api.sock|server $API|"} \
   ${APPLICATION:+-e "s|server unix:application.sock|server $APPLICATION|"} \
-  ${USER_URL:+-e "s|https://api.spotify.com/v1/me|$USER_URL|"} \
   "examples/nginx/$name.conf" >"$work/nginx.conf" || exit
 
 # Its own sockets and files are all in $work; workers of root's must be able to write there.

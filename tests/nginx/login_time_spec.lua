@@ -164,6 +164,33 @@ describe("a session of tokencache.nginx.login", function()
     assert.is_true(provider:token_requests() - before <= 6) -- and not 20
   end)
 
+  it("is logged out only once a renewal under way is over, which would save its token", function()
+    gateway = login_gateway.start(provider)
+    local browser = logged_in("alice")
+    shorten(browser, 0)
+    local before = provider:token_requests()
+    provider:next_token { delay = 0.5 }
+    local headers = { Cookie = "tokencache=" .. browser.cookies.tokencache, Origin = gateway.url }
+    local renewal = gateway.server:begin("/", { headers = headers })
+    process.wait_until("the renewal", function() return provider:token_requests() > before end)
+    local log_out = gateway.server:begin("/auth/logout", { method = "POST", headers = headers,
+      body = "" })
+    assert.equal(200, (renewal:finish()))
+    assert.equal(303, (log_out:finish()))
+    assert.is_nil(gateway:entry(browser))
+  end)
+
+  it("is none where it cannot be kept", function()
+    gateway = login_gateway.start(provider)
+    gateway.server:announce("/sessions")
+    gateway.server:announce("the session could not be kept")
+    local browser = gateway:new_browser()
+    local path = browser:go_to_provider()
+    process.run { "rm", "-r", gateway.server.directory .. "/sessions" }
+    assert.equal(503, browser:get(path).status)
+    assert.is_nil(browser.cookies.tokencache)
+  end)
+
   it("ends where the provider has ended the login", function()
     gateway = login_gateway.start(provider)
     local browser = logged_in("alice")

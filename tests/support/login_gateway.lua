@@ -120,7 +120,8 @@ end
 
 function Browser:go_to_provider(path, options)
   local answer = self:get(path or "/")
-  local url = self.gateway.provider:login(assert(answer.headers.location, answer.body), options)
+  assert(answer.status == 303, answer.body)
+  local url = self.provider:login(answer.headers.location, options)
   assert(url:sub(1, #self.gateway.url) == self.gateway.url, url)
   return url:sub(#self.gateway.url + 1)
 end
@@ -141,9 +142,16 @@ function Browser:user()
   return self:told("X-User")
 end
 
+---@param gateway { url: string, request: function }  such as an NginxExample
+---@param provider OidcProvider
+---@return table
+function login_gateway.new_browser(gateway, provider)
+  return setmetatable({ gateway = gateway, provider = provider, cookies = {} }, Browser)
+end
+
 ---@return table
 function Gateway:new_browser()
-  return setmetatable({ gateway = self, cookies = {} }, Browser)
+  return login_gateway.new_browser(self, self.provider)
 end
 
 function Gateway:request(method, path, headers)

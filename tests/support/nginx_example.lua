@@ -84,11 +84,8 @@ end
 ---@return table<string, string>
 function nginx_example.login_environment(provider)
   local client = provider.clients.confidential
-  return {
-    AUTHORIZE_URL = provider.provider.authorize_url, TOKEN_URL = provider.token_url,
-    ISSUER = provider.url, USER_URL = provider.url .. "/me",
-    CLIENT_ID = client.client_id, CLIENT_SECRET = client.client_secret, SCOPE = "openid",
-  }
+  return { ISSUER = provider.url, CLIENT_ID = client.client_id,
+    CLIENT_SECRET = client.client_secret }
 end
 
 return nginx_example
