@@ -6,6 +6,8 @@ local headers = require "tokencache.nginx.login.headers"
 local ngx = require("tokencache.environment").nginx
 local renewal = require "tokencache.nginx.login.renewal"
 
+local flat = require("tokencache.token_info").flat
+
 local session = {}
 
 session.FRONT_TIME = 4  -- seconds that the shared dict is trusted, and
@@ -81,6 +83,9 @@ local function look(gateway, header, known)
     cookie.give(cookie.write_session(gateway.cookies, newer, header))
   end
   known.until_ = math.min(now + REMEMBERED, known.ends_at)
+  if not gateway.flow.client:works(known.until_, flat(info)) then
+    known.until_ = now
+  end
   return known
 end
 
