@@ -5,6 +5,7 @@
 --- The others get an error at once, and do not stand in line for a timeout each.
 
 local errors = require "tokencache.error"
+local failures = require "tokencache.account.failures"
 local ngx = require("tokencache.environment").nginx
 local sha256 = require("tokencache.key").sha256
 local timer = require "tokencache.nginx.timer"
@@ -15,6 +16,7 @@ local FAILURES = "login-failures" -- in the shared dict: how often the provider 
 local PAUSE = "login-pause"       -- and: it is not asked while this is there
 local LONGEST_PAUSE = 10          -- seconds
 local FORGOTTEN = 60              -- seconds after which a failure means nothing any more
+local TRY = 1                     -- seconds that a request waits that tries whether it is back
 local REFUSED = "login-refused:"  -- and: the application has refused the token of that digest
 local RENEWED = "login-renewed:"  -- and: that of this session was renewed for such a reason
 local REFUSAL_LIFE = 60           -- seconds: sessions are renewed for it once in these
@@ -39,9 +41,9 @@ end
 function renewal.asked(gateway, err)
   local dict, kind = gateway.dict, err and err.kind
   if kind == "transient" or kind == "timeout" then
-    local failures = dict:incr(FAILURES, 1, 0, FORGOTTEN) or 1
+    local count = dict:incr(FAILURES, 1, 0, FORGOTTEN) or 1
     dict:expire(FAILURES, FORGOTTEN)
-    err.retry_after = err.retry_after or math.min(2 ^ (failures - 1), LONGEST_PAUSE)
+    err.retry_after = err.retry_after or math.min(2 ^ (count - 1), LONGEST_PAUSE)
     dict:set(PAUSE, true, math.min(err.retry_after, LONGEST_PAUSE))
   elseif kind ~= "cache" and dict:get(FAILURES) then
     dict:delete(FAILURES)
@@ -49,16 +51,22 @@ function renewal.asked(gateway, err)
   end
 end
 
---- Where a renewal fails the account returns the former token as long as that works.
+--- Where a renewal fails the account returns the former token as long as that works; and also where
+--- somebody else is renewing it.
 local function renew(gateway, account, former, refused)
   local ok, err = renewal.may_ask(gateway)
   if not ok then
     return nil, err
   end
+  local since, timeout = gateway.flow.io.monotonic(), gateway.options.timeout
   local info
-  info, err = account:get_token_info { refused = refused, timeout = gateway.options.timeout }
-  renewal.asked(gateway, err or info.access_token == former and errors.new("transient",
-    "the token was not renewed") or nil)
+  info, err = account:get_token_info { refused = refused,
+    timeout = gateway.dict:get(FAILURES) and math.min(TRY, timeout) or timeout }
+  local is_former = info and info.access_token == former
+  local failure = is_former and failures.since(account, account.process:state(account.id), since)
+  if not is_former or failure then
+    renewal.asked(gateway, failure or err)
+  end
   return info, err
 end
 
