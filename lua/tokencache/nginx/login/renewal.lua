@@ -1,8 +1,8 @@
 --- The token of a session. It is renewed beside the requests as long as it works; only where it is
 --- over a request waits.
 ---
---- While the provider is away, one request in a while tries whether it is back, for all workers.
---- The others get an error at once, and do not stand in line for a timeout each.
+--- While the provider is away, one renewal in a while tries whether it is back, for all workers.
+--- Requests get an error at once, and do not stand in line for a timeout each.
 
 local errors = require "tokencache.error"
 local failures = require "tokencache.account.failures"
@@ -16,10 +16,16 @@ local FAILURES = "login-failures" -- in the shared dict: how often the provider 
 local PAUSE = "login-pause"       -- and: it is not asked while this is there
 local LONGEST_PAUSE = 10          -- seconds
 local FORGOTTEN = 60              -- seconds after which a failure means nothing any more
-local TRY = 1                     -- seconds that a request waits that tries whether it is back
+local TRY = 1                     -- seconds that a request that must wait tries whether it is back
 local REFUSED = "login-refused:"  -- and: the application has refused the token of that digest
 local RENEWED = "login-renewed:"  -- and: that of this session was renewed for such a reason
 local REFUSAL_LIFE = 60           -- seconds: sessions are renewed for it once in these
+
+local function away(gateway)
+  return errors.new("transient", "the provider is away", {
+    retry_after = math.max(1, math.ceil(gateway.dict:ttl(PAUSE) or 1)),
+  })
+end
 
 --- Reports whether the provider may be asked now.
 ---@param gateway tokencache.LoginGateway
@@ -30,9 +36,7 @@ function renewal.may_ask(gateway)
   if not dict:get(FAILURES) or dict:add(PAUSE, true, gateway.options.timeout) then
     return true
   end
-  return nil, errors.new("transient", "the provider is away", {
-    retry_after = math.max(1, math.ceil(dict:ttl(PAUSE) or 1)),
-  })
+  return nil, away(gateway)
 end
 
 --- Notes what came of it.
@@ -53,15 +57,15 @@ end
 
 --- Where a renewal fails the account returns the former token as long as that works; and also where
 --- somebody else is renewing it.
-local function renew(gateway, account, former, refused)
+local function renew(gateway, account, former, refused, timeout)
   local ok, err = renewal.may_ask(gateway)
   if not ok then
     return nil, err
   end
-  local since, timeout = gateway.flow.io.monotonic(), gateway.options.timeout
+  local since = gateway.flow.io.monotonic()
   local info
   info, err = account:get_token_info { refused = refused,
-    timeout = gateway.dict:get(FAILURES) and math.min(TRY, timeout) or timeout }
+    timeout = timeout or gateway.options.timeout }
   local is_former = info and info.access_token == former
   local failure = is_former and failures.since(account, account.process:state(account.id), since)
   if not is_former or failure then
@@ -82,6 +86,17 @@ local function renew_beside(gateway, account, id, former)
       ngx.log(ngx.WARN, "login: a token is not renewed yet: ", err.kind, ": ", tostring(err))
     end
   end)
+end
+
+--- For a request that has no token otherwise.
+local function await(gateway, account, id)
+  if not gateway.dict:get(FAILURES) then
+    return renew(gateway, account)
+  elseif gateway.sessions.is_at_browser then
+    return renew(gateway, account, nil, nil, math.min(TRY, gateway.options.timeout))
+  end
+  renew_beside(gateway, account, id)
+  return nil, away(gateway)
 end
 
 --- Notes that the application has refused a token.
@@ -116,7 +131,7 @@ function renewal.token_info(gateway, account, id)
   if not info and due then
     return nil, errors.wrap("cache", due)
   elseif not info then
-    return renew(gateway, account)
+    return await(gateway, account, id)
   elseif due and gateway.sessions.is_at_browser then
     local newer, err = renew(gateway, account)
     if not newer and err.kind == "reauthorize" then
