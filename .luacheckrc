@@ -15,6 +15,6 @@ files["tests/support/cosocket_http.lua"] = { std = "+ngx_lua" }
 files["tests/support/resource_server.lua"] = { std = "+ngx_lua" }
 files["tests/support/resty_http.lua"] = { std = "+ngx_lua" }
 files["lua/tokencache/testing"] = { std = "+busted" }
-files["bench/nginx_login/rotate.lua"] = { globals = { "wrk", "init", "request" } }
+files["tests/support/rotate_cookies.lua"] = { globals = { "wrk", "setup", "init", "request", "response", "done", "statuses" } }
 files["rockspec"] = { std = "rockspec" }
 files[".luacheckrc"] = { std = "luacheckrc" }

@@ -67,7 +67,7 @@ local function log_in(one, provider, count, cookies_file)
   end
   one.user = { Cookie = cookies[1] }
   process.write_file(cookies_file, table.concat(cookies, "\n") .. "\n")
-  one.arguments = { "-s", "bench/nginx_login/rotate.lua", "--", cookies_file }
+  one.arguments = { "-s", "tests/support/rotate_cookies.lua", "--", cookies_file }
 end
 
 --- All users, after one has been here so often that nginx has all it needs for one.

@@ -12,6 +12,7 @@
 //   POST /test/log_out?user=          at the provider, in the browser of the last such login
 //   POST /test/expire_device          body: a device's user_code, which is over then
 //   POST /test/revoke                 body: a refresh token; ends its login
+//   POST /test/token_lifetime?seconds=  of access tokens from now on
 //   POST /test/new_keys               it signs with new ones from now on
 //   POST /test/client                 body: JSON, which changes the confidential client's metadata
 //   POST /test/keys_away?for=         the next requests for its keys, so many, are answered 503
@@ -19,6 +20,9 @@
 //                                     the next token request is answered so, not processed
 //   POST /test/next_token?lost=1      ... is processed, and the answer lost
 //   POST /test/next_token?delay=      ... is processed that many seconds later
+//   GET  /test/delayed_worker         the header X-Worker of one that is delayed
+//   GET  /test/renewals               lines: a user whose token was renewed, and the seconds that
+//                                     the new one lives
 
 import { createServer } from 'node:http';
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
@@ -29,7 +33,7 @@ import { logIn, logOut } from './oidc_login.mjs';
 console.info = console.warn = () => {};
 const { default: Provider } = await import('oidc-provider');
 
-const lifetime = Number(process.env.OIDC_TOKEN_LIFETIME ?? 3600); // seconds
+let lifetime = Number(process.env.OIDC_TOKEN_LIFETIME ?? 3600); // seconds
 const deviceInterval = process.env.OIDC_DEVICE_INTERVAL; // seconds; it says none unless told
 const refreshLifetime = Number(process.env.OIDC_REFRESH_TOKEN_LIFETIME ?? 86400);
 const scopes = ['read', 'write', 'admin'];
@@ -83,7 +87,8 @@ const configuration = {
   pkce: { required: (ctx, client) => client.clientAuthMethod === 'none' },
   rotateRefreshToken: true,
   issueRefreshToken: (ctx, client) => client.grantTypeAllowed('refresh_token'),
-  ttl: { ClientCredentials: lifetime, AccessToken: lifetime, RefreshToken: refreshLifetime },
+  ttl: { ClientCredentials: () => lifetime, AccessToken: () => lifetime,
+    RefreshToken: refreshLifetime },
   features: {
     backchannelLogout: { enabled: true },
     clientCredentials: { enabled: true },
@@ -109,6 +114,8 @@ let answer;
 let keysAway = 0; // requests for the keys that are refused
 let tokenRequests = 0;
 let fault; // of the next token request
+let delayedWorker = '';
+const renewals = []; // lines
 const expiredDevices = new Set(); // user codes
 const counts = { authorize: 0, metadata: 0, keys: 0 };
 const browsers = {}; // by name: their cookies
@@ -116,6 +123,9 @@ const browsers = {}; // by name: their cookies
 function count(ctx) {
   const grant = ctx.oidc.params?.grant_type ?? ctx.oidc.body?.grant_type;
   counts[grant] = (counts[grant] ?? 0) + 1;
+  if (grant === 'refresh_token' && ctx.status === 200) {
+    renewals.push(`${ctx.oidc.account.accountId} ${ctx.body.expires_in}\n`);
+  }
 }
 
 async function read(request) {
@@ -144,6 +154,10 @@ const controls = {
     expiredDevices.add(userCode.replace('-', ''));
     return 'expired';
   },
+  token_lifetime({ seconds }) {
+    lifetime = Number(seconds);
+    return 'noted';
+  },
   new_keys() {
     configuration.jwks = newKeys();
     open(provider.issuer);
@@ -159,6 +173,8 @@ const controls = {
     keysAway = Number(options.for);
     return 'noted';
   },
+  delayed_worker: () => delayedWorker,
+  renewals: () => renewals.join(''),
   next_token(options) {
     fault = options;
     return 'noted';
@@ -189,6 +205,7 @@ function answerToken(request, response) {
     return;
   }
   if (lost) response.end = () => request.socket.destroy();
+  if (delay) delayedWorker = request.headers['x-worker'] ?? '';
   if (delay) setTimeout(answer, Number(delay) * 1000, request, response);
   else answer(request, response);
 }

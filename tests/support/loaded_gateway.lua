@@ -9,9 +9,10 @@
 ---     gateway.server, gateway.redis, gateway.provider
 ---     gateway:stop()
 
+local loads = require "support.loads"
 local nginx = require "support.nginx"
 local oidc_provider = require "support.oidc_provider"
-local process = require "support.process"
+
 local redis_server = require "support.redis_server"
 
 local loaded_gateway = {
@@ -30,14 +31,12 @@ local UPSTREAM = [[
 
 local HTTP = [[
   lua_shared_dict tokens 1m;
-  lua_shared_dict notes 1m;
   keepalive_requests 100000000;
   upstream resource { server 127.0.0.1:$UPSTREAM; keepalive 100; keepalive_requests 100000000; }
   proxy_http_version 1.1;
   init_by_lua_block {
     local tokencache = require "tokencache"
     local cache = tokencache.cache
-    local transport = require("tokencache.nginx.http").new { proxy = "" }
     flow = tokencache.flow.client_credentials {
       provider = { token_url = "$PROVIDER/token" },
       client_id = "$ID",
@@ -49,13 +48,7 @@ local HTTP = [[
         back = cache.redis { port = $REDIS, key = "gateway" },
         leeway = $LEEWAY,
       },
-      http = {
-        heartbeats = true,
-        request = function(_, request)
-          ngx.shared.notes:set("renewing", ngx.worker.pid())
-          return transport:request(request)
-        end,
-      },
+      http = $TRANSPORT,
     }
   }
 ]]
@@ -77,7 +70,6 @@ local SERVER = [[
     proxy_set_header Connection "";
     proxy_pass http://resource;
   }
-  location /renewing { content_by_lua_block { ngx.say(ngx.shared.notes:get("renewing") or "") } }
 ]]
 
 ---@class LoadedGateway
@@ -106,77 +98,39 @@ function loaded_gateway.start(settings)
     server = SERVER,
     values = {
       UPSTREAM = self.upstream.port, PROVIDER = self.provider.url, REDIS = self.redis.port,
-      LEEWAY = settings.leeway, ID = client.client_id, SECRET = client.client_secret,
+      LEEWAY = settings.leeway, TRANSPORT = loads.TRANSPORT,
+      ID = client.client_id, SECRET = client.client_secret,
     },
   }
   return self
 end
 
---- 100 connections by wrk, as fast as they are answered.
+--- As fast as requests are answered.
 ---@param seconds number
 ---@param arguments? string[]  more of wrk's
 function Gateway:begin_load(seconds, arguments)
-  local command = { "wrk", "-t1", "-c100", ("-d%ds"):format(seconds), "--timeout", "30s" }
-  for _, argument in ipairs(arguments or {}) do
-    command[#command + 1] = argument
-  end
-  command[#command + 1] = ("http://127.0.0.1:%d/"):format(self.server.port)
-  self.load = process.start(command)
-  self.load_ends = seconds + 60
+  self.load = loads.begin(("http://127.0.0.1:%d/"):format(self.server.port), seconds, arguments)
 end
 
----@return { requests: integer, refused: integer, broken: integer, late: integer, text: string }
----   refused: answers other than 200; broken: connections that ended without an answer; late:
----   answers that took longer than 30 s
+---@return LoadReport
 function Gateway:end_load()
-  self.load:wait(self.load_ends)
-  local text = self.load:output()
-  self.load:stop()
-  local connect, read, write, timeout = text:match(
-    "Socket errors: connect (%d+), read (%d+), write (%d+), timeout (%d+)")
-  local requests = assert(text:match("(%d+) requests in"), text)
-  return {
-    text = text,
-    requests = tonumber(requests),
-    refused = tonumber(text:match("Non%-2xx or 3xx responses: (%d+)") or 0),
-    broken = (connect or 0) + (read or 0) + (write or 0),
-    late = tonumber(timeout or 0),
-  }
+  return self.load:finish()
 end
 
---- The tokens that the resource server has seen, by the time of their issue; and how many requests
---- it has refused.
----@return { issued: integer, ends: integer }[]  Unix seconds
+--- What the resource server has seen.
+---@return SeenToken[]
 ---@return integer refused
 function Gateway:tokens()
-  local tokens = {}
-  local _, body = self.upstream:get("/tokens")
-  for issued, ends in body:gmatch("(%d+) (%d+)\n") do
-    tokens[#tokens + 1] = { issued = tonumber(issued), ends = tonumber(ends) }
-  end
-  table.sort(tokens, function(a, b)
-    return a.issued < b.issued
-  end)
-  return tokens, tonumber(body:match("refused (%d+)\n"))
+  return loads.tokens(self.upstream)
 end
 
 --- Kills the worker that renews the token, in the midst of it.
 ---@return integer connections  that ended with it
 ---@return integer left  milliseconds that the lock it held has left
 function Gateway:kill_renewing_worker()
-  local before = self.provider:token_requests()
-  self.provider:next_token { delay = 60 }
-  process.wait_until("a token request", function()
-    return self.provider:token_requests() > before
-  end)
-  local _, pid = self.server:get("/renewing")
-  pid = assert(tonumber(pid), pid)
-  process.freeze(pid)
-  local _, names = process.run { "sh", "-c", "ls -l /proc/" .. pid .. "/fd" }
+  local pid = loads.freeze_renewing_worker(self.provider)
   local left = self.redis:cli("PTTL", loaded_gateway.LOCK)
-  os.execute("kill -KILL " .. pid)
-  self.server:announce("worker process " .. pid .. " exited on signal 9")
-  return select(2, names:gsub("socket:", "")), tonumber(left)
+  return loads.kill_worker(self.server, pid), tonumber(left)
 end
 
 function Gateway:stop()

@@ -206,6 +206,12 @@ function OidcProvider:tell_logouts(uri, by_sessions)
     backchannel_logout_session_required = by_sessions or false }
 end
 
+--- Of the access tokens that it gives from now on.
+---@param seconds integer
+function OidcProvider:set_token_lifetime(seconds)
+  self:control("token_lifetime", { seconds = seconds }, "")
+end
+
 function OidcProvider:stop()
   self.child:stop()
 end

@@ -1,5 +1,6 @@
 --- Run inside nginx: a resource server that asks the authorization server about each token it has
---- not seen yet (RFC 7662), and refuses all that are not active, or not any more.
+--- not seen yet (RFC 7662), and refuses all that are not active, or not any more; and those that
+--- are not of the user whom the header X-User names.
 
 local json = require "tokencache.json"
 
@@ -34,27 +35,31 @@ local function end_of(provider, token)
     local told = ask(provider, token)
     ends = told.active and told.exp or 0
     tokens:set(token, ends)
-    tokens:set("issued " .. token, told.iat or 0)
+    tokens:set("of " .. token, ("%d %d %s"):format(told.iat or 0, ends, told.sub or ""))
   end
   return ends
+end
+
+local function is_of(token, user)
+  return user == nil or tokens:get("of " .. token):match("%S*$") == user
 end
 
 ---@param provider string  the authorization server's URL
 function resource_server.serve(provider)
   local token = (ngx.var.http_authorization or ""):match("^Bearer ([%w_-]+)$")
-  if token and end_of(provider, token) > ngx.now() then
+  if token and end_of(provider, token) > ngx.now() and is_of(token, ngx.var.http_x_user) then
     return ngx.print("here")
   end
   tokens:incr("refused", 1, 0)
   return ngx.exit(401)
 end
 
---- A line for each token: when it was issued, and when it ends; and how many requests were refused.
+--- A line for each token: when it was issued, when it ends, and whose it is; and how many requests
+--- were refused.
 function resource_server.report()
   for _, key in ipairs(tokens:get_keys(0)) do
-    local token = key:match("^issued (.*)$")
-    if token then
-      ngx.say(tokens:get(key), " ", tokens:get(token))
+    if key:find("^of ") then
+      ngx.say(tokens:get(key))
     end
   end
   ngx.say("refused ", tokens:get("refused") or 0)
