@@ -227,7 +227,8 @@ $(LUA_FUZZERS): FUZZ_LIBS = $(LUA_LIBS) -lcrypto
 # ROTATIONS of a login in the hands of processes that die (ROTATION_SEED repeats a run),
 # STAMPEDES of 64 processes over one expired login in each cache,
 # SOAK_SCHEDULES of the simulator,
-# LOAD_SECONDS of load on nginx, three times: tokens that expire, reloads, a worker killed;
+# LOAD_SECONDS of load on nginx, three times: tokens that expire, reloads, a worker killed; the same
+# with users logged in, and with a provider that is away;
 # LOAD_REQUESTS to one worker, whose memory must not grow;
 # ACCOUNT_CALLS to 10,000 logins with renewals and debts, and
 # CHAOS_SECONDS of programs that are killed, stopped, and whose clock jumps, over all stores; and
@@ -251,7 +252,8 @@ soak:
 	@LUA_PATH='lua/?.lua;lua/?/init.lua;tests/?.lua;;' LUA_CPATH='build/lua5.4/?.so;;' \
 	  lua5.4 tests/stampede.lua $(STAMPEDES)
 	@LOAD_SECONDS=$(LOAD_SECONDS) LOAD_REQUESTS=$(LOAD_REQUESTS) \
-	  busted --run=nginx tests/nginx/load_spec.lua tests/nginx/memory_spec.lua
+	  busted --run=nginx tests/nginx/load_spec.lua tests/nginx/login_load_spec.lua \
+	    tests/nginx/memory_spec.lua
 	@LUA_PATH='lua/?.lua;lua/?/init.lua;tests/?.lua;;' LUA_CPATH='build/lua5.4/?.so;;' \
 	  lua5.4 tests/chaos.lua $(CHAOS_SECONDS) $(CHAOS_SEED)
 	@LUA_PATH='lua/?.lua;lua/?/init.lua;tests/?.lua;;' LUA_CPATH='build/lua5.4/?.so;;' \
