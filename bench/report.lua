@@ -71,7 +71,7 @@ function report.rate(what, ours, floor, aim)
     return summary.of(values)
   end
   local ratios = summary.ratios(floor.times, ours.times)
-  local goal = aim and ("%sat least %.1fx: %s"):format(
+  local goal = aim and ("%sat least %gx: %s"):format(
     aim.wished and ("%.2fx, "):format(aim.wished) or "", aim.least,
     ratios.median >= aim.least and "met" or "MISSED") or ""
   print_line(what, shown(UNITS.rate, rates(ours.times)),

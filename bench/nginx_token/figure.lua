@@ -15,7 +15,6 @@ local function http(variable)
         client_secret = "bench", proxy = "", variable = %s,
       }
     }
-    init_worker_by_lua_block { api:init_worker() }
   ]]):format(variable)
 end
 

@@ -49,6 +49,9 @@ observer.on = nil
 ---@type (fun(event: tokencache.Event): any)?
 local observe
 
+---@type fun(name: tokencache.EventName, account: tokencache.Observed, fields?: table)?
+local count -- tokencache's own (nginx/metrics.lua): it gets what emit() gets, and nothing is made
+
 local core, keys, protected -- loaded with the first observer
 
 --- Of more keys than this, the one that was not seen for the longest time is made anew.
@@ -68,7 +71,14 @@ function observer.set_observer(fn)
     protected = require "tokencache.util.protected"
     shown_keys = shown_keys or require("tokencache.util.lru")(MOST_KEYS)
   end
-  observe, observer.on = fn or nil, fn and true or nil
+  observe = fn or nil
+  observer.on = (observe or count) and true or nil
+end
+
+---@param fn fun(name: tokencache.EventName, account: tokencache.Observed, fields?: table)  gets
+---   each event beside the program's observer. It must neither raise nor yield
+function observer.set_counter(fn)
+  count, observer.on = fn, true
 end
 
 --- What stands for Lua's main thread where coroutine.running() has nothing for it. It can be in
@@ -152,7 +162,11 @@ function observer.emit(name, account, fields)
   local fn = observe
   if not EVENTS[name] then
     error("observer.emit: there is no event " .. tostring(name), 2)
-  elseif not fn or is_nested() then
+  end
+  if count then
+    count(name, account, fields)
+  end
+  if not fn or is_nested() then
     return
   end
   local ok, err = protected(call, fn, new_event(name, account, fields))

@@ -3,11 +3,13 @@
 
 local modules = {
   login = "tokencache.nginx.login",
+  metrics = "tokencache.nginx.metrics",
   upstream = "tokencache.nginx.upstream",
 }
 
 ---@class tokencache.NginxSettings
 ---@field owed? table  ngx.shared.NAME: where workers tell each other of tokens that are not saved
+---@field metrics fun(opts?: { shared_dict?: string }): tokencache.Metrics
 ---@field upstream fun(opts: tokencache.UpstreamOptions): tokencache.Upstream
 ---@field login fun(opts: tokencache.LoginGatewayOptions): tokencache.LoginGateway
 return setmetatable({}, {

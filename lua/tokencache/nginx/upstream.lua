@@ -91,6 +91,7 @@ local function settle(self, account, old)
     emit_hit(account, token_info.known_end(old))
     return old
   elseif observer.on then
+    observer.emit("miss", account)
     observer.emit("failure", account, { kind = self.failure.kind, seconds = 0 })
   end
   return nil, self.failure
