@@ -103,6 +103,7 @@ case $purpose in
     need lua-nginx-redis test -e /usr/share/lua/5.1/nginx/redis.lua
     need lua-nginx-memcached test -e /usr/share/lua/5.1/nginx/memcached.lua
     need procps program ps
+    need prometheus program promtool
     need python3-django-oauth-toolkit debians_python oauth2_provider
     need python3-requests /usr/bin/python3 -c "import requests" # for spotipy, in tests/vendor
     need memcached program memcached

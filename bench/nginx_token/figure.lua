@@ -5,8 +5,9 @@
 local gateways = require "bench.gateways"
 local report = require "bench.report"
 
-local function http(variable)
+local function http(variable, more)
   return gateways.HTTP .. ([[
+    %s
     lua_shared_dict tokencache 1m;
     lua_worker_thread_vm_pool_size 4;
     init_by_lua_block {
@@ -15,14 +16,13 @@ local function http(variable)
         client_secret = "bench", proxy = "", variable = %s,
       }
     }
-  ]]):format(variable)
+  ]]):format(more or "", variable)
 end
 
 local IN_VARIABLE = {
   name = "upstream, variable",
-  http = http '"authorization"',
+  http = http('"authorization"', 'map "" $authorization { default ""; }'),
   location = [[
-    set $authorization "";
     access_by_lua_block { api:attach() }
     proxy_set_header Authorization $authorization;
   ]],

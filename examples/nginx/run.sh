@@ -50,6 +50,10 @@ if [ -z "$known" ]; then
     export CLIENT_ID=basic CLIENT_SECRET=basic-secret-8d1f SCOPE=read
   fi
 fi
+if [ "$name" = gateway ] && [ -z "${TOKEN_URL:-}" ]; then
+  export TOKEN_URL=https://accounts.spotify.com/api/token
+  export CLIENT_ID="$SPOTIPY_CLIENT_ID" CLIENT_SECRET="${SPOTIPY_CLIENT_SECRET:-}"
+fi
 PORT=${PORT:-8080}
 export PUBLIC_URL="${PUBLIC_URL:-http://127.0.0.1:$PORT}"
 export LUA_PATH="$root/lua/?.lua;$root/lua/?/init.lua;$root/examples/nginx/?.lua;;"

@@ -80,6 +80,13 @@ describe("examples/nginx/run.sh gateway", function()
     assert.same({ "Bearer access-1" }, (received()))
   end)
 
+  it("repeats what the API refuses with another token", function()
+    local gateway = nginx_example.start("gateway", environment())
+    assert.equal(401, gateway:request("GET", "/invalid-client").status) -- the API's own, again
+    gateway:stop()
+    assert.same({ "Bearer access-1", "Bearer access-1" }, (received())) -- it is new
+  end)
+
   it("answers 503 while the provider is away, and passes nothing on", function()
     local gateway = nginx_example.start("gateway", environment(endpoint.refused_url))
     local answer = gateway:request("GET", "/headers")
@@ -93,7 +100,9 @@ describe("examples/nginx/run.sh gateway", function()
   it("needs nothing else, and leaves nothing running", function()
     local gateway = nginx_example.start("gateway", { TOKEN_URL = "" })
     local body = gateway:request("GET", "/things?id=1").body
-    assert.matches("^The API was asked for /things%?id=1 with the token [%w_-]+…\n$", body)
+    assert.matches("^The API got /things%?id=1 with Bearer [%w_-]+%.%.%.\n$", body)
+    body = gateway:request("GET", "/metrics").body
+    assert.matches('tokencache_refresh_duration_seconds_count{[^}]*} 1\n', body)
     local ready = io.open(gateway.directory:file("ready"))
     local provider_port = tonumber(ready:read("*l"):match("%d+$"))
     ready:close()
