@@ -91,7 +91,7 @@ static void sleep_until(double deadline) {
   while (nanosleep(&pause, &pause) != 0 && errno == EINTR) continue;
 }
 
-void tc_redis_command(tc_redis *redis, const tc_str *words, size_t count) {
+bool tc_redis_command(tc_redis *redis, const tc_str *words, size_t count) {
   tc_redis_talk *talk = &redis->talk;
   double now = tc_monotonic();
   tc_redis_talk_begin(talk, &redis->known, words, count, now);
@@ -116,10 +116,11 @@ void tc_redis_command(tc_redis *redis, const tc_str *words, size_t count) {
       break;
     case TC_REDIS_PASSWORD:
       disconnect(redis);
-      return;
+      talk->action = TC_REDIS_DONE; /* a password that is given now is for the next command */
+      return false;
     case TC_REDIS_DONE:
       if (!talk->may_keep) disconnect(redis);
-      return;
+      return true;
     }
   }
 }

@@ -19,9 +19,9 @@ typedef struct tc_redis {
 } tc_redis;
 
 /* Sends a command and waits for the reply. What came of it is in `talk`, until the next command or
-   tc_redis_talk_end. Its action is TC_REDIS_DONE; or TC_REDIS_PASSWORD, where nothing was sent and
-   a password is to be given before the command comes again. */
-void tc_redis_command(tc_redis *redis, const tc_str *words, size_t count);
+   tc_redis_talk_end. False: nothing was sent, and a password is to be given before the command
+   comes again. */
+bool tc_redis_command(tc_redis *redis, const tc_str *words, size_t count);
 
 /* Closes the connection and frees what the client holds, which may be all zeros. */
 void tc_redis_close(tc_redis *redis);

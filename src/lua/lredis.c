@@ -167,9 +167,9 @@ static int l_redis_command(lua_State *L) {
   tc_str words[TC_REDIS_MOST_ARGUMENTS];
   size_t count = check_words(L, 2, words);
   tc_lua_ready_buf(L);
-  tc_redis_command(&self->redis, words, count);
+  bool is_done = tc_redis_command(&self->redis, words, count);
   tc_redis_history history = talk->history; /* a finalizer may use the client */
-  if (talk->action == TC_REDIS_PASSWORD) {
+  if (!is_done) {
     bool is_refused = talk->is_refused;
     tc_redis_talk_end(talk);
     lua_pushnil(L);

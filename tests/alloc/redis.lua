@@ -57,7 +57,14 @@ local function converse()
   local known = require("tokencache._redis").known {
     place = "place", host = "there", password = "word", db = 3,
   }
-  local talk = known:talk()
+  local asking = require("tokencache._redis").known {
+    place = "place", path = "there", asks_password = true,
+  }
+  local talk = asking:talk()
+  talk:begin(0, "GET", KEY)
+  step("password", talk:connected(true, 0))
+  step("send", talk:give_password("word", 0))
+  talk = known:talk()
   talk:begin(0, "SET", KEY, "some bytes")
   step("send", talk:connected(true, 0))
   step("send", talk:received("+OK\r\n", 0))

@@ -147,6 +147,32 @@ describe("inside nginx, store.redis", function()
       run [[ return tokencache.store.redis({ port = PORT, password = "hunter22" }):get "k" ]])
   end)
 
+  it("asks for a password that changes at each connection, and once more where it is refused",
+    function()
+      redis:cli("CONFIG", "SET", "requirepass", "first")
+      redis.password = "first"
+      local ask = [[
+        asked = asked or {}
+        kept = kept or function(is_refused)
+          asked[#asked + 1] = tostring(is_refused)
+          ngx.sleep(0.001) -- it may wait
+          word = is_refused and "second" or word or "first"
+          return word
+        end
+        local store = tokencache.store.redis { port = PORT, password = kept }
+        local ok, err = store:set("k", "v")
+        return ok and table.concat(asked, " ") or err]]
+      assert.equal("false", run(ask))
+      assert.equal("false", run(ask))
+      redis:cli("CONFIG", "SET", "requirepass", "second")
+      redis.password = "second"
+      redis:cli("CLIENT", "KILL", "TYPE", "normal")
+      assert.equal("false false true", run(ask))
+      assert.truthy(run [[ return tokencache.store.redis({ port = PORT,
+        password = { file = "/nowhere/word" } }):get "k" ]]
+        :find("Redis: no password: /nowhere/word: No such file or directory$"))
+    end)
+
   it("loses no call to a server that was killed and restarted", function()
     local set = [[ return tokencache.store.redis({ port = PORT }):set("k", "v") ]]
     server:announce "recv%(%) failed %(104" -- of a connection that is in the pool

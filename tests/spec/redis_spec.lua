@@ -125,7 +125,10 @@ describe("store.redis", function()
       ["store.redis: username needs a password"] = { username = "u" },
       ["store.redis: ca_file and cert_file are for tls = true"] = { ca_file = "f" },
       ["store.redis: key_file needs a cert_file"] = { key_file = "f", tls = true },
-      ["store.redis: password must be a string, not a number"] = { password = 1 },
+      ["store.redis: password must be a string or a table or a function, not a number"] =
+        { password = 1 },
+      ["store.redis: password must be a text, { file = path }, or a function that returns it"] =
+        { password = { path = "x" } },
       ["store.redis: unknown option passwd"] = { passwd = "x" },
       ["store.redis: timeout must be a number above zero, not 0"] = { timeout = 0 },
     } do

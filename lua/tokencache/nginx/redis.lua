@@ -2,11 +2,13 @@
 --- move its bytes. Connections that are not in use lie in nginx's pools, one for each server, user
 --- and database.
 
+local errors = require "tokencache.error"
 local library = require "tokencache.util.library"
 local ngx = require("tokencache.environment").nginx
 local phase = require "tokencache.nginx.phase"
 local pool = require "tokencache.nginx.pool"
 local waited = require "tokencache.nginx.waited"
+local worker = require "tokencache.worker.redis"
 
 local redis = {}
 
@@ -181,6 +183,14 @@ function perform.sleep(self, seconds)
   return self.talk:slept(ngx.now())
 end
 
+function perform.password(self, _, is_refused)
+  local password, err = worker.password(self.options, is_refused)
+  if not password then
+    return "done", false, nil, err
+  end
+  return self.talk:give_password(password, ngx.now())
+end
+
 --- A connection goes back to the pool only when there is nothing left to read.
 local function finish(self, may_keep, ...)
   local socket = self.socket
@@ -200,10 +210,19 @@ end
 
 -- commands ----------------------------------------------------------------------------------------
 
+local function call_in_thread(options, ...)
+  if type(options.password) == "function" then
+    return nil, errors.new("config", options.place .. ": Redis: this password cannot be had in a "
+      .. "thread of nginx's; give password = { file = path }, or connect to a name, without "
+      .. "ca_file and cert_file")
+  end
+  return pool.call("redis", "call", options, ...)
+end
+
 --- As tokencache.worker.redis has it, with nothing that blocks.
 function redis.caller(options)
   if is_beyond_cosockets(options) then
-    return function(...) return pool.call("redis", "call", options, ...) end
+    return function(...) return call_in_thread(options, ...) end
   end
   return function(...)
     local peer, err = peers[options.identity], phase.refusal()

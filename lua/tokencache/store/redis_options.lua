@@ -1,5 +1,6 @@
 --- The options that say which Redis server is meant.
 
+local secret = require "tokencache.util.secret"
 local server_options = require "tokencache.store.server_options"
 
 ---@class tokencache.RedisOptions
@@ -7,7 +8,7 @@ local server_options = require "tokencache.store.server_options"
 ---@field port? integer     default 6379
 ---@field path? string      a Unix socket, instead of host and port
 ---@field username? string  default: Redis's default user
----@field password? string
+---@field password? tokencache.Secret  a file and a function are asked for each connection
 ---@field db? integer       number of the database; default 0
 ---@field tls? boolean      speak TLS; the server's certificate is always verified
 ---@field ca_file? string   PEM file of trusted authorities; default: the system's
@@ -20,7 +21,7 @@ local RULES = {
   port = { "number>0" },
   path = { "string" },
   username = { "string" },
-  password = { "string" },
+  password = { { "string", "table", "function" } },
   db = { "number>=0", default = 0 },
   tls = { "boolean" },
   ca_file = { "string" },
@@ -40,7 +41,10 @@ local function problem_of(checked)
       return name .. " is empty or holds a NUL byte"
     end
   end
-  if checked.host and checked.host:find "[/@]" then -- not quoted: a URL may hold the password
+  local wrong = secret.problem(checked.password)
+  if wrong then
+    return "password " .. wrong
+  elseif checked.host and checked.host:find "[/@]" then -- not quoted: a URL may hold the password
     return "host must be a name or an address, not a URL; its parts are the options port, "
       .. "username, password, db and tls"
   elseif checked.path and (checked.host or checked.port) then
@@ -72,7 +76,8 @@ end
 local function identity_of(checked)
   local parts = {}
   for name, value in pairs(checked) do
-    parts[#parts + 1] = ("%s=%q"):format(name, tostring(value))
+    local text = type(value) == "table" and value.file or tostring(value)
+    parts[#parts + 1] = ("%s:%s=%q"):format(name, type(value), text)
   end
   table.sort(parts)
   return table.concat(parts, "\0")
@@ -87,6 +92,7 @@ local function complete(checked)
   if not checked.path then
     checked.host, checked.port = checked.host or "127.0.0.1", checked.port or 6379
   end
+  checked.asks_password = checked.password ~= nil and type(checked.password) ~= "string"
   checked.place, checked.identity = place_of(checked), identity_of(checked)
 end
 

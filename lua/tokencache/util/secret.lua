@@ -1,0 +1,51 @@
+--- Secrets that change: read anew whenever they are needed.
+
+local in_words = require "tokencache.util.in_words"
+
+---@alias tokencache.Secret string|{ file: string }|fun(is_refused: boolean): string?, any
+
+local secret = {}
+
+--- What is wrong with it as an option, if anything.
+---@param value any
+---@return string?
+function secret.problem(value)
+  if type(value) == "table" and (type(value.file) ~= "string" or next(value, next(value))) then
+    return "must be a text, { file = path }, or a function that returns it"
+  end
+end
+
+local function read_file(path)
+  local file, problem = io.open(path, "rb")
+  if not file then
+    return nil, problem
+  end
+  local text
+  text, problem = file:read "*a"
+  file:close()
+  if not text then
+    return nil, path .. ": " .. tostring(problem)
+  end
+  return (text:gsub("\r?\n$", ""))
+end
+
+--- The text now; or nil and why there is none. A function may raise, and yield.
+---@param value tokencache.Secret
+---@param is_refused boolean  the last one was refused
+---@return string?
+---@return string? problem
+function secret.read(value, is_refused)
+  if type(value) == "table" then
+    return read_file(value.file)
+  elseif type(value) ~= "function" then
+    return value
+  end
+  local text, err = value(is_refused)
+  if type(text) == "string" then
+    return text
+  end
+  return nil, err ~= nil and tostring(err)
+    or "its function must return a string, not " .. in_words(text)
+end
+
+return secret
