@@ -11,9 +11,8 @@ typedef struct tc_redis {
   tc_stream_options stream, sentinel_stream; /* but for the address */
   tc_redis_talk talk;
   /* what follows is the client's own */
-  tc_stream *connection; /* NULL: not connected */
-  bool is_sentinel;      /* it is to a sentinel */
-  unsigned generation;   /* in which it was made */
+  tc_stream *connections[2]; /* to the server, and to a sentinel; NULL: not connected */
+  unsigned generation;       /* in which that to the server was made */
   bool was_connected;
   double used; /* when the last reply came, on the clock of tc_monotonic_coarse() */
 } tc_redis;

@@ -9,6 +9,9 @@
 #define LARGE 65536      /* bytes of a reply; what it took is freed then */
 #define FIRST_PAUSE 0.05 /* seconds before the sentinels are asked again; doubled each time */
 #define LONGEST_PAUSE 0.5
+#define CONFIRMED 1      /* seconds for which a master is taken for the master */
+#define CONFIRM_TIME 0.5 /* seconds that a sentinel has then */
+#define UNCONFIRMED 10   /* seconds before the next time, where no sentinel answered */
 #define PLACE_SIZE 400
 
 /* Where a conversation is. What a connection does not need is passed over. */
@@ -38,6 +41,7 @@ static void forget(tc_redis_talk *talk) {
   if (known->generation != talk->generation) return; /* another conversation did */
   known->generation++;
   known->port = 0;
+  talk->is_confirming = false;
 }
 
 /* --- what is to be done next ----------------------------------------------------------------- */
@@ -48,12 +52,13 @@ static void use(tc_redis_talk *talk, double now) {
   talk->action = TC_REDIS_USE;
   talk->stage = LOGIN;
   talk->generation = known->generation;
-  talk->is_sentinel = has_sentinels(talk) && known->port == 0;
+  talk->is_sentinel = has_sentinels(talk) && (known->port == 0 || talk->is_confirming);
   talk->deadline = talk->connect_deadline;
   talk->address = known->options.address;
   if (talk->is_sentinel) { /* of the time each gets its part, and the master what is left */
     talk->address = known->options.sentinels[known->sentinel];
-    talk->deadline = now + left / (double)(known->options.sentinel_count - talk->asked + 1);
+    left /= (double)(known->options.sentinel_count - talk->asked + 1);
+    talk->deadline = now + (talk->is_confirming && left > CONFIRM_TIME ? CONFIRM_TIME : left);
   } else if (has_sentinels(talk)) { /* where it does not answer there may be another one soon */
     talk->address = (tc_dial_address){.host = known->host, .port = known->port};
     talk->deadline = now + left / 2;
@@ -92,6 +97,11 @@ static void ask_next_sentinel(tc_redis_talk *talk, double now) {
   tc_redis_known *known = talk->known;
   known->sentinel = (known->sentinel + 1) % known->options.sentinel_count;
   if (++talk->asked < known->options.sentinel_count) {
+    use(talk, now);
+  } else if (talk->is_confirming && known->port != 0) { /* it is still the master that is known */
+    known->asked = now + UNCONFIRMED;
+    talk->is_confirming = false;
+    tc_error_clear(&talk->err);
     use(talk, now);
   } else {
     give_up(talk);
@@ -189,6 +199,8 @@ void tc_redis_talk_begin(tc_redis_talk *talk, tc_redis_known *known, const tc_st
   talk->known = known;
   talk->history = TC_REDIS_STRAIGHT;
   talk->left = known->options.timeout;
+  talk->is_confirming = known->port != 0 && now - known->asked > CONFIRMED;
+  if (talk->is_confirming) known->asked = now; /* no other conversation need ask */
   if (tc_redis_format(&talk->command, words, count, &talk->err) < 0) {
     give_up(talk);
   } else {
@@ -236,7 +248,7 @@ static const char *place_of(const tc_redis_talk *talk, char to[PLACE_SIZE]) {
   const tc_redis_options *options = &talk->known->options;
   if (!has_sentinels(talk)) return options->place;
   const tc_dial_address *address = &talk->address;
-  (void)snprintf(to, PLACE_SIZE, "%s, %s %.255s:%d", options->place,
+  (void)snprintf(to, PLACE_SIZE, "%.280s (%s %.80s:%d)", options->place,
                  talk->is_sentinel ? "sentinel" : "master", address->host, address->port);
   return to;
 }
@@ -293,9 +305,9 @@ static bool is_no_master(const tc_redis_talk *talk) {
 /* The command was refused, so it may be sent to another server. */
 static void move_on(tc_redis_talk *talk, double now) {
   if (talk->stage == COMMAND && talk->history == TC_REDIS_STRAIGHT) {
-    tc_error said = talk->err;
-    connect_again(talk, TC_REDIS_RECONNECTED, now);
-    talk->err = said;
+    talk->history = TC_REDIS_RECONNECTED;
+    talk->connect_deadline = now + talk->known->options.connect_timeout;
+    talk->pause = FIRST_PAUSE;
   }
   ask_again(talk, now);
 }
@@ -336,24 +348,29 @@ static void refused(tc_redis_talk *talk, double now) {
 
 /* Reads where the master is; false: a sentinel does not know it. */
 static bool read_master(tc_redis_known *known, const tc_redis_reply *reply) {
-  tc_str host = tc_redis_reply_at(reply, 0), port = tc_redis_reply_at(reply, 1);
-  if (host.len == 0 || host.len >= sizeof known->host || port.len == 0 || port.len > 5)
+  tc_str host = tc_redis_reply_at(reply, 0), text = tc_redis_reply_at(reply, 1);
+  if (host.len == 0 || host.len >= sizeof known->host || text.len == 0 || text.len > 5 ||
+      memchr(host.data, '\0', host.len) != NULL) {
     return false;
-  if (memchr(host.data, '\0', host.len) != NULL) return false;
+  }
+  int port = (int)strtol(text.data, NULL, 10); /* hiredis terminates texts */
+  if (port < 1 || port > 65535) return false;
+  if (port == known->port && tc_str_equal(host, tc_str_of(known->host))) return true;
+  if (known->port != 0) known->generation++;
   memcpy(known->host, host.data, host.len);
   known->host[host.len] = '\0';
-  known->port = (int)strtol(port.data, NULL, 10); /* hiredis terminates texts */
-  return known->port > 0 && known->port <= 65535;
+  known->port = port;
+  return true;
 }
 
 static void learn_master(tc_redis_talk *talk, double now) {
   char place[PLACE_SIZE];
-  tc_redis_known *known = talk->known;
-  if (read_master(known, &talk->reply)) {
+  if (read_master(talk->known, &talk->reply)) {
+    talk->known->asked = now;
+    talk->is_confirming = false;
     use(talk, now);
     return;
   }
-  known->port = 0;
   (void)snprintf(talk->err.code, sizeof talk->err.code, "MASTER");
   (void)tc_error_set(&talk->err, TC_ERR_CACHE,
                      "%s: Redis: there is no such master; check master=", place_of(talk, place));

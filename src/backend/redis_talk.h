@@ -6,7 +6,8 @@
              │ new: first AUTH, ROLE and SELECT, each by SEND and RECEIVE
              └ broken, a replica, no password yet: USE, SLEEP or PASSWORD once more
 
-   With sentinels the first USE is of a sentinel, which names the master, and the next one of that.
+   With sentinels the first USE is of a sentinel, which names the master, and the next one of that;
+   once in a second even where the master is known, as a master that was replaced may not know it.
    Any failure is told by tc_redis_talk_failed; the conversation decides whether there is another
    way. So a node of a cluster that sends elsewhere (MOVED, ASK) will be one more reason for USE,
    with another address, and ASKING one more command that goes before ours: the mover keeps its
@@ -41,12 +42,13 @@ typedef struct tc_redis_known {
   char host[256];      /* of the master, as the sentinels say */
   int port;            /* 0: they are to be asked */
   size_t sentinel;     /* the one that is asked first */
+  double asked;        /* when they last were, or are to count as asked */
 } tc_redis_known;
 
 typedef enum tc_redis_action {
   TC_REDIS_USE,      /* a connection to `address`, kept from this generation or new; to a sentinel
-                        always a new one, for this conversation alone. What was used before is to be
-                        closed. Then: connected */
+                        always a new one, which is closed at the next USE, or when all is DONE.
+                        Then: connected */
   TC_REDIS_SEND,     /* all of `bytes`, and then: */
   TC_REDIS_RECEIVE,  /* some bytes; then: received */
   TC_REDIS_SLEEP,    /* until the deadline; then: slept */
@@ -84,7 +86,8 @@ typedef struct tc_redis_talk {
   int stage;
   double start, left; /* when the command was sent, and the seconds that it has from then on */
   double connect_deadline, pause;
-  size_t asked; /* sentinels, in this round */
+  size_t asked;       /* sentinels, in this round */
+  bool is_confirming; /* they are asked about a master that is known */
 } tc_redis_talk;
 
 /* Begins with a command, which must bear being executed twice; an earlier one is forgotten. A

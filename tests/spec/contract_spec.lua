@@ -6,6 +6,7 @@ local folder = require "support.folder"
 local lua_redis = require "support.lua_redis"
 local memcached_server = require "support.memcached_server"
 local process = require "support.process"
+local redis_sentinels = require "support.redis_sentinels"
 local redis_server = require "support.redis_server"
 local resty_session = require "support.resty_session"
 
@@ -50,6 +51,10 @@ end
 
 local function redis_store()
   return store.redis { port = server.port }
+end
+
+local function sentinel_store()
+  return store.redis(server:options())
 end
 
 local function memcached_store()
@@ -145,6 +150,10 @@ local stores = {
   memcached = { memcached_store, server = memcached_server },
   redis = { redis_store, server = redis_server },
 }
+
+local by_sentinels = over(sentinel_store)
+handlers["store.redis by sentinels"] =
+  { by_sentinels, reopen = by_sentinels, server = redis_sentinels }
 
 for name, made in pairs(stores) do
   local plain, sealed = over(made[1]), over(encrypted(made[1]))

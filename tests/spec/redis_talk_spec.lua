@@ -278,3 +278,128 @@ describe("a conversation with Redis", function()
     end
   end)
 end)
+
+describe("a conversation by sentinels", function()
+  local GET = "*2\r\n$3\r\nGET\r\n$1\r\nk\r\n"
+  local ASK = "*3\r\n$8\r\nSENTINEL\r\n$23\r\nGET-MASTER-ADDR-BY-NAME\r\n$2\r\nmy\r\n"
+  local ROLE = "*1\r\n$4\r\nROLE\r\n"
+  local MASTER, REPLICA = "*2\r\n$6\r\nmaster\r\n:1\r\n", "*2\r\n$5\r\nslave\r\n:1\r\n"
+
+  local function address(host, port)
+    return ("*2\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n"):format(#host, host, #tostring(port), port)
+  end
+
+  local function known(options)
+    return redis.known(merged({ place = "my", master = "my", sentinels = {
+      { host = "one", port = 1 }, { host = "two", port = 2 } } }, options))
+  end
+
+  --- Leads a conversation that wants a sentinel to the master at this port.
+  local function lead(talk, port, now)
+    assert.equal(ASK, (select(3, talk:connected(true, now))))
+    local action, _, host, at, is_sentinel, generation = talk:received(address("host", port), now)
+    assert.same({ "use", "host", port, false }, { action, host, at, is_sentinel })
+    return generation
+  end
+
+  --- One that has sent its command to the master at port 10.
+  local function sent_to_master(server)
+    local talk = server:talk()
+    talk:begin(0, "GET", "k")
+    lead(talk, 10, 0)
+    assert.equal(ROLE, (select(3, talk:connected(true, 0))))
+    assert.same({ "send", 5, GET }, { talk:received(MASTER, 0) })
+    return talk
+  end
+
+  local function expect_sentinel(port, action, _, _, at, is_sentinel)
+    assert.same({ "use", port, true }, { action, at, is_sentinel })
+  end
+
+  it("asks one where the master is, and the master for its role", function()
+    local talk = known({ username = "u", password = "p", sentinel_password = "s", db = 1 }):talk()
+    expect_sentinel(1, talk:begin(0, "GET", "k"))
+    assert.equal("*2\r\n$4\r\nAUTH\r\n$1\r\ns\r\n", (select(3, talk:connected(true, 0))))
+    assert.equal(ASK, (select(3, talk:received("+OK\r\n", 0))))
+    assert.same({ "use", 2.5, "host", 10, false, 0 }, { talk:received(address("host", 10), 0) })
+    assert.equal("*3\r\n$4\r\nAUTH\r\n$1\r\nu\r\n$1\r\np\r\n",
+      (select(3, talk:connected(true, 0))))
+    assert.equal(ROLE, (select(3, talk:received("+OK\r\n", 0))))
+    assert.equal("*2\r\n$6\r\nSELECT\r\n$1\r\n1\r\n", (select(3, talk:received(MASTER, 0))))
+    assert.equal(GET, (select(3, talk:received("+OK\r\n", 0))))
+    assert.same({ "done", true, "v" }, { talk:received("+v\r\n", 0) })
+  end)
+
+  it("asks the next one where one fails or knows nothing, each in its part of the time", function()
+    local talk = known({ connect_timeout = 6 }):talk()
+    assert.same({ "use", 2, "one", 1, true, 0 }, { talk:begin(0, "GET", "k") })
+    assert.same({ "use", 2, "two", 2, true, 0 },
+      { talk:failed("TIMEOUT", "no connection in time", nil, 2) })
+    assert.equal(ASK, (select(3, talk:connected(true, 2))))
+    local err = failure(talk:received("*-1\r\n", 2))
+    assert.same({ "MASTER", "my (sentinel two:2): Redis: there is no such master; check master=" },
+      { err.code, tostring(err) })
+  end)
+
+  it("tells a replica by its role, and asks again until its time is over", function()
+    local talk, now, pauses = known({ connect_timeout = 2 }):talk(), 0, {}
+    talk:begin(now, "GET", "k")
+    while true do
+      lead(talk, 10, now)
+      talk:connected(true, now)
+      local action, seconds, _, err = talk:received(REPLICA, now)
+      if action == "done" then
+        assert.same({ "READONLY", "my (master host:10): Redis: this is a replica now; try again "
+          .. "later" }, { err.code, tostring(err) })
+        break
+      end
+      assert.equal("sleep", action)
+      pauses[#pauses + 1] = seconds
+      now = now + seconds
+      expect_sentinel(1, talk:slept(now))
+    end
+    assert.is_true(#pauses > 4 and pauses[1] < 0.1 and now > 1.4 and now <= 2)
+  end)
+
+  it("moves to another master where the old one is a replica now, or is gone", function()
+    for _, what in ipairs { "-READONLY no\r\n", "-LOADING no\r\n", "closed" } do
+      local talk = sent_to_master(known())
+      if what == "closed" then
+        expect_sentinel(1, talk:failed("CLOSED", "it broke", nil, 0))
+      else
+        assert.equal("sleep", (talk:received(what, 0)))
+        expect_sentinel(1, talk:slept(0))
+      end
+      assert.equal(1, lead(talk, 11, 0)) -- another generation
+      talk:connected(true, 0)
+      assert.same({ "send", 5, GET }, { talk:received(MASTER, 0) })
+      assert.same({ "done", true, "v", what == "closed" and "repeated" or "reconnected" },
+        { talk:received("+v\r\n", 0) })
+    end
+  end)
+
+  it("asks again once a second, and leaves connections where that is another one", function()
+    local server = known()
+    local talk = sent_to_master(server)
+    talk:received("+v\r\n", 0)
+    assert.same({ "use", 2.5, "host", 10, false, 0 }, { talk:begin(0.9, "GET", "k") })
+    expect_sentinel(1, talk:begin(1.1, "GET", "k"))
+    assert.equal("use", (server:talk():begin(1.1, "GET", "k"))) -- while the first one asks
+    assert.equal(0, lead(talk, 10, 1.1))
+    expect_sentinel(1, talk:begin(2.2, "GET", "k"))
+    assert.equal(1, lead(talk, 11, 2.2))
+  end)
+
+  it("goes on with the master that is known where no sentinel answers", function()
+    local talk = sent_to_master(known())
+    talk:received("+v\r\n", 0)
+    assert.same({ "use", 0.5, "one", 1, true, 0 }, { talk:begin(2, "GET", "k") })
+    assert.same({ "use", 0.5, "two", 2, true, 0 }, { talk:failed("TIMEOUT", "no", nil, 2.5) })
+    assert.same({ "use", "host" }, { (talk:failed("TIMEOUT", "no", nil, 3)), "host" })
+    talk:connected(false, 3)
+    assert.same({ "done", true, "v" }, { talk:received("+v\r\n", 3) })
+    local _, _, host = talk:begin(12, "GET", "k")
+    assert.equal("host", host)
+    expect_sentinel(1, talk:begin(15, "GET", "k"))
+  end)
+end)

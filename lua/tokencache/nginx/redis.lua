@@ -35,10 +35,11 @@ local function new_peer(options)
   return peer
 end
 
---- Cosockets trust whom nginx.conf says, have no certificate of their own, and compare names only.
+--- Cosockets trust whom nginx.conf says, have no certificate of their own, and compare names only,
+--- while sentinels tell addresses.
 local function is_beyond_cosockets(options)
-  return options.tls and (options.ca_file or options.cert_file
-    or options.host:find(":", 1, true) or not options.host:find("[^%d.]")) and true or false
+  return (options.tls or options.sentinel_tls) and (options.sentinels or options.ca_file
+    or options.cert_file or options.host:find(":", 1, true) or not options.host:find "[^%d.]")
 end
 
 -- connections -------------------------------------------------------------------------------------
@@ -101,9 +102,12 @@ local function dial(socket, seconds, host, port, settings)
   return ok, problem
 end
 
---- Where its connections lie: those of an earlier generation are left to nginx.
-local function settings_of(peer, generation)
-  if peer.generation ~= generation then
+--- Where its connections lie: those of an earlier generation are left to nginx, and those to
+--- sentinels do not come back.
+local function settings_of(peer, is_sentinel, generation)
+  if is_sentinel then
+    return { pool = "tokencache.redis.sentinels" }
+  elseif peer.generation ~= generation then
     peer.generation = generation
     peer.settings = { pool = ("tokencache.redis.%d.%d"):format(peer.number, generation) }
   end
@@ -134,14 +138,15 @@ local function limit(socket, seconds)
   return seconds > 0
 end
 
-function perform.use(self, seconds, host, port, _is_sentinel, generation)
+function perform.use(self, seconds, host, port, is_sentinel, generation)
   local socket, deadline = ngx.socket.tcp(), ngx.now() + seconds
   if self.socket then
     self.socket:close()
     self.socket = nil
   end
   limit(socket, seconds)
-  local ok, problem = dial(socket, seconds, host, port, settings_of(self.peer, generation))
+  local settings = settings_of(self.peer, is_sentinel, generation)
+  local ok, problem = dial(socket, seconds, host, port, settings)
   if not ok then
     return failed(self, connect_failure(problem))
   end

@@ -1,5 +1,6 @@
 --- The options that say which Redis server is meant.
 
+local options = require "tokencache.util.options"
 local secret = require "tokencache.util.secret"
 local server_options = require "tokencache.store.server_options"
 
@@ -13,8 +14,16 @@ local server_options = require "tokencache.store.server_options"
 ---@field tls? boolean      speak TLS; the server's certificate is always verified
 ---@field ca_file? string   PEM file of trusted authorities; default: the system's
 ---@field cert_file? string, key_file? string  PEM files, where the server wants a certificate
+---@field sentinels? string[]  "host:port" of each, instead of host and port
+---@field master? string       the sentinels' name of the servers
+---@field sentinel_username? string, sentinel_password? string  where sentinels ask for them
+---@field sentinel_tls? boolean  speak TLS to the sentinels; default: as `tls`
 ---@field connect_timeout? number  seconds for connecting, logging in included; default 5
 ---@field timeout? number          seconds for a command and its reply; default 5
+
+local unpack = table.unpack or unpack -- luacheck: ignore 143 113
+
+local MOST_SENTINELS = 16
 
 local RULES = {
   host = { "string" },
@@ -27,10 +36,47 @@ local RULES = {
   ca_file = { "string" },
   cert_file = { "string" },
   key_file = { "string" },
+  sentinels = { "table", hint = 'give a list of texts "host:port"' },
+  master = { "string", hint = "it is the name that the sentinels give the servers" },
+  sentinel_username = { "string" },
+  sentinel_password = { "string" },
+  sentinel_tls = { "boolean" },
 }
 
 local function is_integer(value, most)
   return value % 1 == 0 and value <= most
+end
+
+--- The sentinels as a list of addresses; nil where that is no such list.
+local function addresses_of(sentinels)
+  local addresses = {}
+  for i, text in ipairs(options.is_list(sentinels, "string") and sentinels or {}) do
+    local host, port = text:match "^([^%z/@]+):(%d+)$"
+    host, port = host and (host:match "^%[(.+)%]$" or host), tonumber(port)
+    if not host or port < 1 or port > 65535 then
+      return nil
+    end
+    addresses[i] = { host = host, port = port }
+  end
+  return #addresses > 0 and #addresses <= MOST_SENTINELS and addresses or nil
+end
+
+local function problem_of_sentinels(checked)
+  if not checked.sentinels then
+    for _, name in ipairs { "master", "sentinel_username", "sentinel_password", "sentinel_tls" } do
+      if checked[name] ~= nil then
+        return name .. ' is for sentinels: name these, sentinels = { "host:port", ... }'
+      end
+    end
+  elseif checked.host or checked.port or checked.path then
+    return "sentinels say where the server is: leave out host, port and path"
+  elseif not addresses_of(checked.sentinels) then
+    return ('sentinels must be a list of "host:port", from 1 to %d of them'):format(MOST_SENTINELS)
+  elseif not checked.master or checked.master == "" then
+    return "sentinels need master, their name of the servers"
+  elseif checked.sentinel_username and not checked.sentinel_password then
+    return "sentinel_username needs a sentinel_password"
+  end
 end
 
 --- What is wrong between options that are right by themselves.
@@ -41,9 +87,11 @@ local function problem_of(checked)
       return name .. " is empty or holds a NUL byte"
     end
   end
-  local wrong = secret.problem(checked.password)
+  local wrong = problem_of_sentinels(checked)
   if wrong then
-    return "password " .. wrong
+    return wrong
+  elseif secret.problem(checked.password) then
+    return "password " .. secret.problem(checked.password)
   elseif checked.host and checked.host:find "[/@]" then -- not quoted: a URL may hold the password
     return "host must be a name or an address, not a URL; its parts are the options port, "
       .. "username, password, db and tls"
@@ -59,7 +107,7 @@ local function problem_of(checked)
     return "username needs a password"
   elseif checked.key_file and not checked.cert_file then
     return "key_file needs a cert_file"
-  elseif (checked.ca_file or checked.cert_file) and not checked.tls then
+  elseif (checked.ca_file or checked.cert_file) and not (checked.tls or checked.sentinel_tls) then
     return "ca_file and cert_file are for tls = true"
   end
 end
@@ -67,6 +115,10 @@ end
 local function place_of(checked)
   if checked.path then
     return checked.path
+  elseif checked.sentinels then
+    local sentinels = { unpack(checked.sentinels) }
+    table.sort(sentinels) -- their order makes no other store
+    return ("%s of the sentinels %s"):format(checked.master, table.concat(sentinels, ", "))
   end
   return (checked.host:find(":", 1, true) and "[%s]:%d" or "%s:%d"):format(checked.host,
     checked.port)
@@ -76,7 +128,8 @@ end
 local function identity_of(checked)
   local parts = {}
   for name, value in pairs(checked) do
-    local text = type(value) == "table" and value.file or tostring(value)
+    local text = type(value) == "table" and (value.file or table.concat(value, ","))
+      or tostring(value)
     parts[#parts + 1] = ("%s:%s=%q"):format(name, type(value), text)
   end
   table.sort(parts)
@@ -89,11 +142,15 @@ local function complete(checked)
   if problem then
     return problem
   end
-  if not checked.path then
+  if not checked.path and not checked.sentinels then
     checked.host, checked.port = checked.host or "127.0.0.1", checked.port or 6379
   end
   checked.asks_password = checked.password ~= nil and type(checked.password) ~= "string"
+  if checked.sentinels and checked.sentinel_tls == nil then
+    checked.sentinel_tls = checked.tls
+  end
   checked.place, checked.identity = place_of(checked), identity_of(checked)
+  checked.sentinels = checked.sentinels and addresses_of(checked.sentinels)
 end
 
 return server_options(RULES, complete)

@@ -1,0 +1,164 @@
+-- Redis by sentinels that are real, through failovers. What is said to whom, and when,
+-- redis_talk_spec.lua shows.
+
+local deadline = require "support.deadline"
+local expect = require "support.cache_failure"
+local loopback = require "support.loopback"
+local process = require "support.process"
+local redis_sentinels = require "support.redis_sentinels"
+local scripted_server = require "support.scripted_server"
+local tokencache = require "tokencache"
+
+describe("store.redis by sentinels", function()
+  it("raises for options that make no sense", function()
+    local list = { "127.0.0.1:1" }
+    for message, options in pairs {
+      ["sentinels must be a table, not a string; give a list of texts"] = { sentinels = "x" },
+      ['sentinels must be a list of "host:port", from 1 to 16'] = { sentinels = {}, master = "m" },
+      ['sentinels must be a list of "host:port"'] = { sentinels = { "nowhere" }, master = "m" },
+      ['list of "host:port"'] = { sentinels = { "redis://h:1" }, master = "m" },
+      ["sentinels need master"] = { sentinels = list },
+      ["leave out host, port and path"] = { sentinels = list, master = "m", port = 1 },
+      ["sentinel_username needs a sentinel_password"] =
+        { sentinels = list, master = "m", sentinel_username = "u" },
+      ["master is for sentinels"] = { master = "m" },
+      ["sentinel_tls is for sentinels"] = { sentinel_tls = true },
+    } do
+      local ok, problem = pcall(tokencache.store.redis, options)
+      assert.is_false(ok)
+      assert.truthy(problem:find("store.redis: ", 1, true), problem)
+      assert.truthy(problem:find(message, 1, true), problem)
+    end
+  end)
+
+  it("is the same store in whichever order they are named", function()
+    local function identity(sentinels)
+      return tokencache.store.redis({ sentinels = sentinels, master = "m", db = 2 }).identity
+    end
+    assert.equal("redis:m of the sentinels [::1]:2, a:1/2", identity { "a:1", "[::1]:2" })
+    assert.equal(identity { "a:1", "[::1]:2" }, identity { "[::1]:2", "a:1" })
+  end)
+
+  it("gives up where none is there, and says so", function()
+    local port = loopback.free_port()
+    local address = "127.0.0.1:" .. port
+    local message = expect("CONNECT",
+      tokencache.store.redis({ sentinels = { address, address }, master = "m" }):get "k")
+    assert.equal(("m of the sentinels %s, %s (sentinel %s): Redis: no connection: Connection "
+      .. "refused; check that the server runs, and the address"):format(address, address, address),
+      message)
+  end)
+
+  it("keeps its deadline where they say half of an answer, or nonsense", function()
+    for text, code in pairs {
+      ["*2\r\n$9\r\n127.0"] = "TIMEOUT", ["*2\r\n:1\r\n:2\r\n"] = "MASTER",
+      ["*2\r\n$1\r\na\r\n$5\r\n70000\r\n"] = "MASTER", ["*-1\r\n"] = "MASTER",
+      ["*999999\r\n"] = "PROTOCOL", ["+OK\r\n"] = "MASTER", ["-ERR no\r\n"] = "ERR",
+    } do
+      local server = scripted_server.start { { text } }
+      local one = tokencache.store.redis { sentinels = { "127.0.0.1:" .. server.port },
+        master = "m", connect_timeout = 0.5 }
+      local message
+      if code == "TIMEOUT" then
+        message = expect(code, deadline.takes(0.25, function() return one:get "k" end))
+      else
+        message = expect(code, one:get "k")
+      end
+      assert.truthy(message:find(("(sentinel 127.0.0.1:%d)"):format(server.port), 1, true), message)
+      server:stop()
+    end
+  end)
+end)
+
+describe("#c store.redis by sentinels", function()
+  local group
+  setup(function() group = redis_sentinels.start() end)
+  teardown(function() group:stop() end)
+
+  local function store(more)
+    return tokencache.store.redis(group:options(more))
+  end
+
+  it("finds the master", function()
+    local one = store()
+    assert.is_true(one:set("k", "v"))
+    assert.equal("v", one:get "k")
+    assert.equal("v", group:master():cli("GET", "k"))
+    local handle = assert(one:try_lock("k", 10))
+    assert.is_true(one:replace("k", "v", "w", nil, handle))
+    assert.is_true(one:unlock(handle))
+  end)
+
+  it("asks the next sentinel where one is gone, or does not answer", function()
+    local addresses = group:options().sentinels
+    assert.is_true(store({ timeout = 4,
+      sentinels = { "127.0.0.1:" .. loopback.free_port(), addresses[2] } }):set("k", "v"))
+    group.sentinels[1].child:freeze()
+    assert.is_true(store({ timeout = 3, connect_timeout = 2 }):set("k", "w"))
+    group.sentinels[1].child:signal "CONT"
+  end)
+
+  it("says that a master is not known", function()
+    local message = expect("MASTER", store({ master = "nobody" }):get "k")
+    assert.truthy(message:find("there is no such master; check master=", 1, true), message)
+  end)
+
+  it("does not take a replica for the master, whoever says so", function()
+    local port = tostring(group:replica().port)
+    local liar = scripted_server.start {
+      { ("*2\r\n$9\r\n127.0.0.1\r\n$%d\r\n%s\r\n"):format(#port, port), "close" },
+    }
+    local one = store { sentinels = { "127.0.0.1:" .. liar.port }, connect_timeout = 0.5 }
+    local message = expect("READONLY", one:set("k", "v"))
+    assert.truthy(message:find(("(master 127.0.0.1:%s): Redis: this is a replica now; try again "
+      .. "later"):format(port), 1, true), message)
+    liar:stop()
+  end)
+
+  it("follows when the master is killed, and no call fails", function()
+    local one = store()
+    assert.is_true(one:set("k", "v"))
+    local before = group:master()
+    before:kill()
+    for i = 1, 10 do
+      assert.is_true(one:set("k", tostring(i)))
+    end
+    assert.are_not.equal(before, group:master())
+    assert.equal("10", group:master():cli("GET", "k"))
+  end)
+end)
+
+describe("#once store.redis by sentinels with passwords", function()
+  local group
+  setup(function()
+    group = redis_sentinels.start { password = "server-word", sentinel_password = "sentinel-word" }
+  end)
+  teardown(function() group:stop() end)
+
+  it("says which password is wrong", function()
+    local options = group:options { sentinel_password = "wrong-word" }
+    local message = expect("WRONGPASS", tokencache.store.redis(options):get "k")
+    assert.truthy(message:find("; check sentinel_username= and sentinel_password=", 1, true),
+      message)
+    options.sentinel_password = nil
+    message = expect("NOAUTH", tokencache.store.redis(options):get "k")
+    assert.truthy(message:find("check sentinel_username= and sentinel_password=", 1, true), message)
+    message = expect("WRONGPASS",
+      tokencache.store.redis(group:options { password = "wrong-word" }):get "k")
+    assert.truthy(message:find("; check username= and password=", 1, true), message)
+    assert.is_nil(message:find("-word", 1, true), message)
+  end)
+
+  it("follows SENTINEL FAILOVER before the old master knows of it, and no call fails", function()
+    local one, before, count = tokencache.store.redis(group:options()), group:master(), 0
+    assert.is_true(one:set("k", "v"))
+    group:ask(group.sentinels[1], "SENTINEL", "FAILOVER", redis_sentinels.NAME)
+    process.wait_until("a failover", function() return group:master() ~= before end)
+    process.wait_until("the store to follow", function()
+      count = count + 1
+      assert.is_true(one:set("k", tostring(count)))
+      return group:master():cli("GET", "k") == tostring(count)
+    end)
+    assert.truthy(before:cli("ROLE"):find "^master")
+  end)
+end)

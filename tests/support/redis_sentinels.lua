@@ -1,0 +1,142 @@
+--- A Redis master with a replica, and three sentinels that watch them.
+---
+---     local group = redis_sentinels.start()
+---     tokencache.store.redis(group:options { timeout = 1 })
+---     group:master(), group:replica()   -- servers, as the sentinels see them; see redis_server
+---     group:fail_over()                 -- as an operator does it, until all is at rest
+---     group:stop()
+
+local loopback = require "support.loopback"
+local merged = require "support.merged"
+local process = require "support.process"
+local redis_server = require "support.redis_server"
+
+local NAME = "tokens"
+
+local Group = {}
+Group.__index = Group
+
+local CONFIG = [[
+port %d
+bind 127.0.0.1
+dir %s
+sentinel monitor tokens 127.0.0.1 %d 2
+sentinel down-after-milliseconds tokens 500
+sentinel failover-timeout tokens 2000
+]]
+
+local function start_sentinel(directory, master_port, more)
+  local port = loopback.free_port()
+  local file = ("%s/sentinel-%d.conf"):format(directory, port)
+  process.write_file(file, CONFIG:format(port, directory, master_port) .. more)
+  return { port = port, child = process.start { "redis-server", file, "--sentinel" } }
+end
+
+--- What a sentinel says, by redis-cli.
+function Group:ask(sentinel, ...)
+  local code, output = process.run({ "redis-cli", "-p", sentinel.port, ... },
+    { environment = { REDISCLI_AUTH = self.sentinel_password } })
+  return code == 0 and output or ""
+end
+
+--- Whether all sentinels see each other, and a replica that may follow the master.
+local function is_ready(self)
+  for _, sentinel in ipairs(self.sentinels) do
+    local state = self:ask(sentinel, "SENTINEL", "MASTER", NAME)
+    local replica = self:ask(sentinel, "SENTINEL", "REPLICAS", NAME)
+    if not state:find "num%-other%-sentinels\n2\n" or not state:find "\nflags\nmaster\n"
+      or not replica:find "\nflags\nslave\n" or not replica:find "master%-link%-status\nok\n" then
+      return false
+    end
+  end
+  return true
+end
+
+---@param settings? { password?: string, sentinel_password?: string }
+local function start(settings)
+  settings = settings or {}
+  local self = setmetatable({ directory = process.temporary_directory(),
+    sentinel_password = settings.sentinel_password, servers = {}, sentinels = {} }, Group)
+  local words = { "--repl-diskless-sync-delay", "0", "--save", "", "--repl-timeout", "5" }
+  local more = ""
+  if settings.password then
+    for _, name in ipairs { "--requirepass", "--masterauth" } do
+      words[#words + 1] = name
+      words[#words + 1] = settings.password
+    end
+    more = "sentinel auth-pass tokens " .. settings.password .. "\n"
+  end
+  if settings.sentinel_password then
+    more = more .. ("requirepass %s\nsentinel sentinel-pass %s\n"):format(
+      settings.sentinel_password, settings.sentinel_password)
+  end
+  self.servers[1] = redis_server.start(words)
+  local following = { "--replicaof", "127.0.0.1", self.servers[1].port }
+  for _, word in ipairs(words) do
+    following[#following + 1] = word
+  end
+  self.servers[2] = redis_server.start(following)
+  for i = 1, 3 do
+    self.sentinels[i] = start_sentinel(self.directory, self.servers[1].port, more)
+  end
+  for _, server in ipairs(self.servers) do
+    server.password = settings.password
+  end
+  process.wait_until("the sentinels to see all", function() return is_ready(self) end)
+  return self
+end
+
+---@param more? table
+function Group:options(more)
+  local addresses = {}
+  for i, sentinel in ipairs(self.sentinels) do
+    addresses[i] = "127.0.0.1:" .. sentinel.port
+  end
+  return merged({ sentinels = addresses, master = NAME, connect_timeout = 15,
+    password = self.servers[1].password, sentinel_password = self.sentinel_password }, more)
+end
+
+--- The port of the master, as most sentinels have it.
+local function master_port(self)
+  local votes = {}
+  for _, sentinel in ipairs(self.sentinels) do
+    local port = tonumber(self:ask(sentinel, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME)
+      :match "\n(%d+)\n")
+    votes[port or 0] = (votes[port or 0] or 0) + 1
+    if port and votes[port] >= 2 then
+      return port
+    end
+  end
+end
+
+function Group:master()
+  local port = master_port(self)
+  return self.servers[1].port == port and self.servers[1] or self.servers[2]
+end
+
+function Group:replica()
+  return self:master() == self.servers[1] and self.servers[2] or self.servers[1]
+end
+
+--- As SENTINEL FAILOVER does it. Sentinels would leave the old master a master for ten seconds.
+function Group:fail_over()
+  local before = self:master()
+  process.wait_until("the sentinels to fail over", function()
+    self:ask(self.sentinels[1], "SENTINEL", "FAILOVER", NAME)
+    return self:master() ~= before
+  end)
+  before:cli("REPLICAOF", "127.0.0.1", self:master().port)
+  process.wait_until("the sentinels to be at rest", function() return is_ready(self) end)
+end
+
+function Group:stop()
+  for _, sentinel in ipairs(self.sentinels) do
+    sentinel.child:stop()
+  end
+  for _, server in ipairs(self.servers) do
+    server:stop()
+  end
+  process.remove_directory(self.directory)
+end
+
+return { start = start, NAME = NAME }
