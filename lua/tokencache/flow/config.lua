@@ -75,6 +75,8 @@ local io_rules = {
   transport = { "callable", default = default_io.transport },
 }
 
+local own_io = options.read({}, io_rules)
+
 --- The engine sets these itself (RFC 6749, 7636).
 local reserved_token_params = {
   grant_type = true, client_id = true, client_secret = true, scope = true, code = true,
@@ -158,7 +160,10 @@ local function read_tables(draft)
   if problem then
     return "provider: " .. problem
   end
-  draft.io, problem = options.read(draft.checked.io, io_rules)
+  draft.io = own_io
+  if draft.checked.io then
+    draft.io, problem = options.read(draft.checked.io, io_rules)
+  end
   return problem and "io: " .. problem
 end
 
@@ -206,9 +211,12 @@ end
 --- Returns a function that returns a digest of the client: who asks, where, and how. Two flows
 --- share their failures only if it is the same. The secret is hidden in the function.
 local function fingerprint(...)
-  local text, digest = table.concat({ ... }, "\0"), nil
+  local parts, digest = { ... }, nil
   return function()
-    digest = digest or require("tokencache.key").sha256(text) or text
+    if not digest then
+      local text = table.concat(parts, "\0")
+      digest = require("tokencache.key").sha256(text) or text
+    end
     return digest
   end
 end
