@@ -1,5 +1,5 @@
--- What strangers send to tokencache.nginx.login, in numbers: whatever it is, nobody gets in, no page
--- tells of an error of ours, and nothing of it stays where sessions are kept.
+-- What strangers send to tokencache.nginx.login, in numbers: nobody gets in by it, no page tells of
+-- an error, and nothing of it stays where sessions are kept.
 
 local flood = require "support.flood"
 local folder = require "support.folder"

@@ -17,8 +17,12 @@ local back_channel = {}
 
 local REPEATED = 180 -- seconds after its end that a token is known: longer than clocks may differ
 
+local function digest_of(flow, kind, name)
+  return digest(table.concat({ flow.issuer, flow.client_id, kind, name }, "\0"))
+end
+
 local function key_of(flow, kind, name)
-  return "session-left:" .. digest(table.concat({ flow.issuer, flow.client_id, kind, name }, "\0"))
+  return "session-left:" .. digest_of(flow, kind, name)
 end
 
 --- When the user, or the session at the provider, was left last, by the provider's clock.
@@ -40,7 +44,7 @@ end
 ---@return boolean?
 ---@return tokencache.Error?
 function back_channel.has_ended(gateway, id, info, seconds)
-  local began, seen = info.began_at, "session-seen:" .. id
+  local began, seen = info.began_at, "login-lasts:" .. id
   if not began or gateway.dict:get(seen) then
     return false
   end
@@ -87,7 +91,7 @@ local function log_out(gateway, text)
   if not token then
     return nil, problem
   end
-  local known = "session-jti:" .. digest(token.jti)
+  local known = "login-jti:" .. digest_of(flow, "jti", token.jti)
   if not gateway.dict:add(known, true, token.exp - ngx.time() + REPEATED) then
     return nil, "it has come before (jti)"
   end

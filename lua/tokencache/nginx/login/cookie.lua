@@ -131,7 +131,7 @@ function cookie.write_session(settings, value, header)
   return list
 end
 
---- Sends cookies beside those that the answer may have already.
+--- Sends cookies with an answer of the application's, which no cache may give to others then.
 ---@param cookies string[]
 function cookie.give(cookies)
   local there = ngx.header["Set-Cookie"]
@@ -139,6 +139,7 @@ function cookie.give(cookies)
     cookies[#cookies + 1] = other
   end
   ngx.header["Set-Cookie"] = cookies
+  ngx.header["Cache-Control"] = "private" -- beside the application's own
 end
 
 return cookie

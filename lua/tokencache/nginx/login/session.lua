@@ -47,8 +47,8 @@ end
 --- Looks into the place of sessions.
 local function look(gateway, header, known)
   local account, id, held
-  if known then
-    account, id, held = known.account, known.id, known.held
+  if known and not known.held then
+    account, id = known.account, known.id
   else
     account, id, held = gateway.sessions:open(cookie.read_session(header, gateway.cookies))
   end
