@@ -16,7 +16,7 @@ local FAILURES = "login-failures" -- in the shared dict: how often the provider 
 local PAUSE = "login-pause"       -- and: it is not asked while this is there
 local LONGEST_PAUSE = 10          -- seconds
 local FORGOTTEN = 60              -- seconds after which a failure means nothing any more
-local TRY = 1                     -- seconds that a request that must wait tries whether it is back
+local TRY = 1                     -- seconds that a request tries what may take longer
 local REFUSED = "login-refused:"  -- and: the application has refused the token of that digest
 local RENEWED = "login-renewed:"  -- and: that of this session was renewed for such a reason
 local REFUSAL_LIFE = 60           -- seconds: sessions are renewed for it once in these
@@ -133,7 +133,7 @@ function renewal.token_info(gateway, account, id)
   elseif not info then
     return await(gateway, account, id)
   elseif due and gateway.sessions.is_at_browser then
-    local newer, err = renew(gateway, account)
+    local newer, err = renew(gateway, account, info.access_token, nil, TRY)
     if not newer and err.kind == "reauthorize" then
       return nil, err
     end
