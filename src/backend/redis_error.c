@@ -70,3 +70,30 @@ int tc_redis_server_error(tc_error *err, const char *place, tc_str text, const t
   return tc_error_set(err, TC_ERR_CACHE, "%s: Redis answered %s; %s", place, err->description,
                       remedy_of(err->code, words[0], is_sentinel));
 }
+
+static const struct {
+  int number;
+  const char *code;
+  const char *remedy;
+} failures[] = {
+    {TC_ERR_CONNECT, "CONNECT", "check that the server runs, and the address"},
+    {TC_ERR_INVALID, "CONNECT", "check the address"},
+    {TC_ERR_NETWORK, "CLOSED", "try again later"},
+    {TC_ERR_TIMEOUT, "TIMEOUT", "try again later, or raise the timeout"},
+    {TC_ERR_TLS, "TLS", "check tls=, ca_file=, cert_file= and the server's certificate"},
+    {TC_ERR_PROTOCOL, "PROTOCOL", ""},
+};
+
+void tc_redis_connection_error(tc_error *err, const char *place, const tc_error *cause,
+                               const char *remedy) {
+  for (size_t i = 0; i < sizeof failures / sizeof *failures; i++) {
+    if (failures[i].number != cause->number) continue;
+    if (remedy == NULL) remedy = failures[i].remedy;
+    tc_error_clear(err);
+    (void)snprintf(err->code, sizeof err->code, "%s", failures[i].code);
+    (void)tc_error_set(err, TC_ERR_CACHE, "%s: Redis: %s%s%s", place, cause->message,
+                       remedy[0] != '\0' ? "; " : "", remedy);
+    return;
+  }
+  *err = *cause;
+}

@@ -1,4 +1,4 @@
-/* What Redis's error replies mean to the user of a cache. */
+/* What went wrong with Redis, as the user of a cache is told. */
 #pragma once
 
 #include "core/error.h"
@@ -8,3 +8,8 @@
    first of AUTH, is cut out. */
 int tc_redis_server_error(tc_error *err, const char *place, tc_str text, const tc_str *words,
                           size_t count, bool is_sentinel);
+
+/* The same for what a layer below says about the connection, by its number, in `cause`, which is
+   not `err`. A `remedy` of NULL is the usual one. */
+void tc_redis_connection_error(tc_error *err, const char *place, const tc_error *cause,
+                               const char *remedy);

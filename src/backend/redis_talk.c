@@ -12,10 +12,11 @@
 #define CONFIRMED 1      /* seconds for which a master is taken for the master */
 #define CONFIRM_TIME 0.5 /* seconds that a sentinel has then */
 #define UNCONFIRMED 10   /* seconds before the next time, where no sentinel answered */
+#define REPLICA_TIME 1.0 /* seconds that replicas have, at the most half of what is left */
 #define PLACE_SIZE 400
 
 /* Where a conversation is. What a connection does not need is passed over. */
-enum { LOGIN, ASK, ROLE, SELECT, COMMAND };
+enum { LOGIN, ASK, ROLE, SELECT, COMMAND, REPLICAS };
 
 static bool has_sentinels(const tc_redis_talk *talk) {
   return talk->known->options.sentinel_count > 0;
@@ -186,6 +187,7 @@ static bool prepare(tc_redis_talk *talk) {
 }
 
 static void go_on(tc_redis_talk *talk, double now) {
+  tc_redis_reply_free(&talk->answer);
   if (talk->stage < COMMAND && prepare(talk)) return;
   talk->start = now;
   talk->deadline = now + talk->left;
@@ -230,19 +232,6 @@ void tc_redis_talk_give_password(tc_redis_talk *talk, tc_str password, double no
 
 /* --- failures -------------------------------------------------------------------------------- */
 
-static const struct {
-  int number;
-  const char *code;
-  const char *remedy;
-} failures[] = {
-    {TC_ERR_CONNECT, "CONNECT", "check that the server runs, and the address"},
-    {TC_ERR_INVALID, "CONNECT", "check the address"},
-    {TC_ERR_NETWORK, "CLOSED", "try again later"},
-    {TC_ERR_TIMEOUT, "TIMEOUT", "try again later, or raise the timeout"},
-    {TC_ERR_TLS, "TLS", "check tls=, ca_file=, cert_file= and the server's certificate"},
-    {TC_ERR_PROTOCOL, TC_REDIS_CODE_PROTOCOL, ""},
-};
-
 /* What messages call the server that is spoken to. */
 static const char *place_of(const tc_redis_talk *talk, char to[PLACE_SIZE]) {
   const tc_redis_options *options = &talk->known->options;
@@ -253,29 +242,14 @@ static const char *place_of(const tc_redis_talk *talk, char to[PLACE_SIZE]) {
   return to;
 }
 
-/* Makes what a layer below says the cache's error: adds the server, a code, and the way out. */
-static void explain(tc_redis_talk *talk, const tc_error *cause, const char *remedy) {
-  char place[PLACE_SIZE];
-  tc_error *err = &talk->err;
-  for (size_t i = 0; i < sizeof failures / sizeof *failures; i++) {
-    if (failures[i].number != cause->number) continue;
-    if (remedy == NULL) remedy = failures[i].remedy;
-    tc_error_clear(err);
-    (void)snprintf(err->code, sizeof err->code, "%s", failures[i].code);
-    (void)tc_error_set(err, TC_ERR_CACHE, "%s: Redis: %s%s%s", place_of(talk, place),
-                       cause->message, remedy[0] != '\0' ? "; " : "", remedy);
-    return;
-  }
-  *err = *cause;
-}
-
 void tc_redis_talk_failed(tc_redis_talk *talk, const tc_error *cause, const char *remedy,
                           double now) {
+  char place[PLACE_SIZE];
   int number = cause->number;
   tc_redis_reader_close(talk->reader);
   talk->reader = NULL;
-  explain(talk, cause, remedy);
-  if (talk->stage == COMMAND) {
+  tc_redis_connection_error(&talk->err, place_of(talk, place), cause, remedy);
+  if (talk->stage >= COMMAND) {
     if (number == TC_ERR_NETWORK || has_sentinels(talk)) forget(talk);
     talk->left -= now - talk->start;
     if (number == TC_ERR_NETWORK && talk->history == TC_REDIS_STRAIGHT) {
@@ -339,8 +313,9 @@ static void refused(tc_redis_talk *talk, double now) {
   } else if (talk->stage < COMMAND) {
     give_up(talk);
   } else { /* the name or the address of a replica may lead to the master by the next time */
-    if (has_code(talk, "READONLY")) forget(talk);
-    end(talk, status, !has_code(talk, "READONLY"));
+    bool is_of_use = !has_code(talk, "READONLY") && talk->stage == COMMAND;
+    if (!is_of_use) forget(talk);
+    end(talk, status, is_of_use);
   }
 }
 
@@ -390,6 +365,53 @@ static void check_role(tc_redis_talk *talk, double now) {
   ask_again(talk, now);
 }
 
+/* Whether the command may have written something: it has keys, and is not GET. */
+static bool has_written(const tc_redis_talk *talk) {
+  tc_str words[TC_REDIS_MOST_ARGUMENTS];
+  size_t count = tc_redis_words(tc_buf_str(&talk->command), words);
+  if (talk->reply.type == TC_REDIS_NIL || tc_str_equal(words[0], TC_STR("GET"))) return false;
+  return !tc_str_equal(words[0], TC_STR("EVAL")) ||
+         (count > 2 && !tc_str_equal(words[2], TC_STR("0")));
+}
+
+/* On the connection that the command came by: Redis counts what was written by that. */
+static void wait_for_replicas(tc_redis_talk *talk, double now) {
+  char number[16], milliseconds[16];
+  double left = (talk->deadline - now) / 2;
+  if (left > REPLICA_TIME) left = REPLICA_TIME;
+  (void)snprintf(number, sizeof number, "%d", talk->known->options.replicas);
+  (void)snprintf(milliseconds, sizeof milliseconds, "%d", left > 0.001 ? (int)(left * 1000) : 1);
+  const tc_str words[] = {TC_STR("WAIT"), tc_str_of(number), tc_str_of(milliseconds)};
+  talk->answer = talk->reply;
+  talk->reply = TC_REDIS_REPLY_NONE;
+  talk->stage = REPLICAS;
+  tc_buf_clear(&talk->preparation);
+  if (tc_redis_format(&talk->preparation, words, 3, &talk->err) < 0) {
+    give_up(talk);
+  } else {
+    send(talk, &talk->preparation);
+  }
+}
+
+/* A master that was replaced has no replicas either. */
+static void count_replicas(tc_redis_talk *talk) {
+  char place[PLACE_SIZE];
+  int wanted = talk->known->options.replicas;
+  if (talk->reply.type == TC_REDIS_INTEGER && talk->reply.integer >= wanted) {
+    talk->reply = talk->answer;
+    talk->answer = TC_REDIS_REPLY_NONE;
+    end(talk, 0, true);
+    return;
+  }
+  (void)snprintf(talk->err.code, sizeof talk->err.code, "NOREPLICAS");
+  (void)tc_error_set(&talk->err, TC_ERR_CACHE,
+                     "%s: Redis: %lld of %d replicas have it so far; check the replicas, or "
+                     "replicas=",
+                     place_of(talk, place), talk->reply.integer, wanted);
+  forget(talk);
+  give_up(talk);
+}
+
 static void has_logged_in(tc_redis_talk *talk) {
   tc_buf_clear(&talk->password);
   talk->has_password = talk->is_refused = false;
@@ -399,7 +421,13 @@ static void answered(tc_redis_talk *talk, double now) {
   if (talk->reply.type == TC_REDIS_ERROR) {
     refused(talk, now);
   } else if (talk->stage == COMMAND) {
-    end(talk, 0, true);
+    if (talk->known->options.replicas > 0 && has_written(talk)) {
+      wait_for_replicas(talk, now);
+    } else {
+      end(talk, 0, true);
+    }
+  } else if (talk->stage == REPLICAS) {
+    count_replicas(talk);
   } else if (talk->stage == ASK) {
     learn_master(talk, now);
   } else if (talk->stage == ROLE) {
@@ -438,6 +466,7 @@ void tc_redis_talk_end(tc_redis_talk *talk) {
     talk->reader = NULL;
   }
   tc_redis_reply_free(&talk->reply);
+  tc_redis_reply_free(&talk->answer);
   tc_buf_clear(&talk->command);
   tc_buf_clear(&talk->preparation);
   if (talk->command.cap > KEPT) tc_buf_free(&talk->command);
@@ -445,6 +474,7 @@ void tc_redis_talk_end(tc_redis_talk *talk) {
 
 void tc_redis_talk_free(tc_redis_talk *talk) {
   tc_redis_reply_free(&talk->reply);
+  tc_redis_reply_free(&talk->answer);
   tc_redis_reader_close(talk->reader);
   tc_buf_free(&talk->command);
   tc_buf_free(&talk->preparation);

@@ -3,7 +3,8 @@
    event loop, carries that out and tells what came of it.
 
    begin ─► USE ─ connected ─► SEND ─ received ─► RECEIVE ... ─► DONE
-             │ new: first AUTH, ROLE and SELECT, each by SEND and RECEIVE
+             │ new: first AUTH, ROLE and SELECT, each by SEND and RECEIVE; where replicas are to
+             │ have it, WAIT at last
              └ broken, a replica, no password yet: USE, SLEEP or PASSWORD once more
 
    With sentinels the first USE is of a sentinel, which names the master, and the next one of that;
@@ -33,6 +34,7 @@ typedef struct tc_redis_options {
   size_t sentinel_count;
   tc_str master; /* the sentinels' name of the servers */
   tc_str sentinel_username, sentinel_password;
+  int replicas; /* that must have what a command wrote before it counts as done; 0: none */
 } tc_redis_options;
 
 /* What all conversations with the same server know of it. */
@@ -82,7 +84,8 @@ typedef struct tc_redis_talk {
   tc_buf password; /* for the next connection */
   bool has_password;
   tc_redis_reader *reader;
-  tc_buf command, preparation;
+  tc_buf command, preparation; /* what the user sends, and what goes before and after it */
+  tc_redis_reply answer;       /* to the command, while replicas are waited for */
   int stage;
   double start, left; /* when the command was sent, and the seconds that it has from then on */
   double connect_deadline, pause;

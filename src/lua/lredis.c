@@ -131,6 +131,7 @@ static void read_options(lua_State *L, tc_redis_options *options) {
       .password = opt_boolean(L, "asks_password") ? TC_STR_NONE : keep_str(L, "password"),
       .asks_password = opt_boolean(L, "asks_password"),
       .db = (int)opt_number(L, 1, "db", 0),
+      .replicas = (int)opt_number(L, 1, "replicas", 0),
       .connect_timeout = opt_number(L, 1, "connect_timeout", 5),
       .timeout = opt_number(L, 1, "timeout", 5),
       .master = keep_str(L, "master"),

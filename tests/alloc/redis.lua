@@ -55,7 +55,7 @@ end
 --- By hand, with the replies of a server that is not there.
 local function converse()
   local known = require("tokencache._redis").known {
-    place = "place", host = "there", password = "word", db = 3,
+    place = "place", host = "there", password = "word", db = 3, replicas = 1,
   }
   local asking = require("tokencache._redis").known {
     place = "place", path = "there", asks_password = true,
@@ -80,7 +80,8 @@ local function converse()
   for byte in ("$2\r\nok\r"):gmatch "." do
     step("receive", talk:received(byte, 0))
   end
-  expect("ok", step("done", talk:received("\n", 0)))
+  step("send", talk:received("\n", 0))
+  expect("ok", step("done", talk:received(":1\r\n", 0)))
   talk:begin(0, "SET", KEY, "some bytes")
   step("send", talk:connected(false, 0))
   step("use", talk:failed("CLOSED", "it broke", nil, 0))

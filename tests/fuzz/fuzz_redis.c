@@ -30,7 +30,8 @@ static tc_str next_bytes(input *from, tc_str sent) {
                                         "-READONLY x\r\n",
                                         "-WRONGPASS x " SECRET "\r\n",
                                         "-NOAUTH x\r\n",
-                                        "*-1\r\n"};
+                                        "*-1\r\n",
+                                        ":1\r\n"};
   uint8_t how = next(from);
   if (how < 64) {
     tc_str reply = tc_str_of(replies[how % (sizeof replies / sizeof *replies)]);
@@ -116,6 +117,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                               .db = with & 4 ? 1 : 0,
                               .connect_timeout = 5,
                               .timeout = 5,
+                              .replicas = with >> 6 & 1,
                               .sentinels = {{.host = "one", .port = 2}, {.host = "two", .port = 3}},
                               .sentinel_count = with >> 3 & 2,
                               .sentinel_password = with & 32 ? TC_STR(SECRET) : TC_STR_NONE,

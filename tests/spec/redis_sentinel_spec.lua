@@ -3,7 +3,9 @@
 
 local deadline = require "support.deadline"
 local expect = require "support.cache_failure"
+local login_trial = require "support.login_trial"
 local loopback = require "support.loopback"
+local oidc_provider = require "support.oidc_provider"
 local process = require "support.process"
 local redis_sentinels = require "support.redis_sentinels"
 local scripted_server = require "support.scripted_server"
@@ -23,6 +25,7 @@ describe("store.redis by sentinels", function()
         { sentinels = list, master = "m", sentinel_username = "u" },
       ["master is for sentinels"] = { master = "m" },
       ["sentinel_tls is for sentinels"] = { sentinel_tls = true },
+      ["replicas must be an integer"] = { replicas = 0.5 },
     } do
       local ok, problem = pcall(tokencache.store.redis, options)
       assert.is_false(ok)
@@ -115,6 +118,21 @@ describe("#c store.redis by sentinels", function()
     liar:stop()
   end)
 
+  it("writes nothing that no replica has, where replicas are wanted", function()
+    local one = store { replicas = 1, timeout = 2 }
+    assert.is_true(one:set("k", "old"))
+    local handle = assert(one:try_lock("k", 10))
+    local replica = group:replica()
+    replica.child:freeze()
+    local message = expect("NOREPLICAS", one:replace("k", "old", "new", nil, handle))
+    assert.truthy(message:find("0 of 1 replicas have it so far; check the replicas", 1, true))
+    expect("NOREPLICAS", one:try_lock("l", 10))
+    replica.child:signal "CONT"
+    assert.is_true(one:replace("k", "old", "new", nil, handle)) -- that is what is there now
+    assert.is_truthy(one:try_lock("l", 10)) -- nobody has it
+    assert.equal("new", replica:cli("GET", "k"))
+  end)
+
   it("follows when the master is killed, and no call fails", function()
     local one = store()
     assert.is_true(one:set("k", "v"))
@@ -125,6 +143,34 @@ describe("#c store.redis by sentinels", function()
     end
     assert.are_not.equal(before, group:master())
     assert.equal("10", group:master():cli("GET", "k"))
+  end)
+end)
+
+describe("#once a login in Redis by sentinels, of which a replica has all that counts,", function()
+  local group, provider
+
+  setup(function()
+    group, provider = redis_sentinels.start(), oidc_provider.start()
+  end)
+
+  teardown(function()
+    group:stop()
+    provider:stop()
+  end)
+
+  it("lives through a master that is killed between the provider's answer and the save", function()
+    local trial = login_trial.new { server = provider, options = { timeout = 30 },
+      store = function() return tokencache.store.redis(group:options { replicas = 1 }) end }
+    trial:log_in()
+    trial:renews(1)
+    local killed = group:master()
+    trial:survives_failed_save(function() killed:kill() end, function()
+      killed:restart()
+      killed:cli("REPLICAOF", "127.0.0.1", group:master().port)
+      process.wait_until("the replica to follow", function()
+        return killed:cli("ROLE"):find "connected"
+      end)
+    end)
   end)
 end)
 

@@ -3,6 +3,8 @@
 local merged = require "support.merged"
 local redis = require "tokencache._redis"
 
+local unpack = table.unpack or unpack -- luacheck: ignore 143 113
+
 local OPTIONS = { place = "host:1", host = "host", port = 1 }
 
 local function new_talk(options)
@@ -401,5 +403,52 @@ describe("a conversation by sentinels", function()
     local _, _, host = talk:begin(12, "GET", "k")
     assert.equal("host", host)
     expect_sentinel(1, talk:begin(15, "GET", "k"))
+  end)
+end)
+
+describe("a conversation that waits for replicas", function()
+  local function sent_to_one(...)
+    return (sent({ replicas = 1 }, ...))
+  end
+
+  local WAIT = "*3\r\n$4\r\nWAIT\r\n$1\r\n1\r\n$4\r\n1000\r\n"
+
+  it("asks for them after a command that wrote something, on the same connection", function()
+    local talk = sent_to_one("SET", "k", "v")
+    assert.same({ "send", 5, WAIT }, { talk:received("+OK\r\n", 0) })
+    assert.same({ "done", true, "OK" }, { talk:received(":1\r\n", 0) })
+    talk = sent_to_one("EVAL", "script", "1", "k")
+    assert.same({ "send", 0.5, (WAIT:gsub("4\r\n1000", "3\r\n250")) },
+      { talk:received("$1\r\nv\r\n", 4.5) })
+    assert.same({ "done", true, "v" }, { talk:received(":3\r\n", 4.5) })
+  end)
+
+  it("does not after others", function()
+    for reply, words in pairs { ["+OK\r\n"] = { "GET", "k" }, [":1\r\n"] = { "EVAL", "s", "0" },
+      ["$-1\r\n"] = { "SET", "k", "v", "NX" }, ["-ERR no\r\n"] = { "SET", "k", "v" } } do
+      assert.equal("done", (sent_to_one(unpack(words)):received(reply, 0)))
+    end
+  end)
+
+  it("fails where too few have it, and leaves that server", function()
+    local talk = sent_to_one("SET", "k", "v")
+    talk:received("+OK\r\n", 0)
+    local err, may_keep = failure(talk:received(":0\r\n", 0))
+    assert.same({ "NOREPLICAS", false }, { err.code, may_keep })
+    assert.equal("host:1: Redis: 0 of 1 replicas have it so far; check the replicas, or replicas=",
+      tostring(err))
+    assert.equal(1, (select(6, talk:begin(0, "SET", "k", "v"))))
+    talk:connected(true, 0)
+    talk:received("+OK\r\n", 0)
+    assert.equal("NOPERM", failure(talk:received("-NOPERM no\r\n", 0)).code)
+  end)
+
+  it("repeats the command where the connection breaks meanwhile", function()
+    local talk = sent_to_one("SET", "k", "v")
+    talk:received("+OK\r\n", 0)
+    assert.equal("use", (talk:failed("CLOSED", "it broke", nil, 0)))
+    talk:connected(true, 0)
+    talk:received("+OK\r\n", 0)
+    assert.same({ "done", true, "OK", "repeated" }, { talk:received(":1\r\n", 0) })
   end)
 end)

@@ -20,6 +20,7 @@ local refusal = reserved_key.refusal
 ---@field identity string  what is known of the server by name
 ---@field private call fun(...: string): any, any  keeps the options, with the password, to itself
 ---@field private place string
+---@field private has_replicas boolean  some of them must have what is written
 local Store = {}
 
 local metatable = {
@@ -112,8 +113,10 @@ function Store:replace(key, old, bytes, ttl, handle)
   if reply == nil then
     return nil, note
   end
-  -- The first attempt of a script that was sent twice may have done it.
-  return reply == scripts.SAVED or reply == scripts.THERE and note == "repeated"
+  -- The first attempt of a script that was sent twice may have done it, and one before that may
+  -- have waited for replicas in vain.
+  return reply == scripts.SAVED or reply == scripts.THERE
+    and (note == "repeated" or self.has_replicas)
 end
 
 --- The entry keeps the time that it has left, whatever the caller would give it.
@@ -176,6 +179,9 @@ function Store:try_lock(name, ttl)
   local reply, note = command(self, "SET", handle.name, handle.owner, "NX", "PX",
     milliseconds(ttl))
   if reply == nil then
+    if note.code == "NOREPLICAS" then -- nobody has it, but the master
+      self:unlock(handle)
+    end
     return nil, note
   elseif reply then
     return handle
@@ -221,6 +227,7 @@ return function(checked, call)
   return setmetatable({
     call = call and function(...) return call(checked, ...) end or redis.caller(checked),
     place = checked.place,
+    has_replicas = (checked.replicas or 0) > 0,
     identity = ("redis:%s/%d"):format(checked.place, checked.db or 0),
   }, metatable)
 end

@@ -18,6 +18,7 @@ local server_options = require "tokencache.store.server_options"
 ---@field master? string       the sentinels' name of the servers
 ---@field sentinel_username? string, sentinel_password? string  where sentinels ask for them
 ---@field sentinel_tls? boolean  speak TLS to the sentinels; default: as `tls`
+---@field replicas? integer  that must have what is written before it counts; default 0
 ---@field connect_timeout? number  seconds for connecting, logging in included; default 5
 ---@field timeout? number          seconds for a command and its reply; default 5
 
@@ -41,6 +42,7 @@ local RULES = {
   sentinel_username = { "string" },
   sentinel_password = { "string" },
   sentinel_tls = { "boolean" },
+  replicas = { "number>=0", default = 0 },
 }
 
 local function is_integer(value, most)
@@ -103,6 +105,8 @@ local function problem_of(checked)
     return "port must be an integer from 1 to 65535"
   elseif not is_integer(checked.db, 2 ^ 31 - 1) then
     return "db must be an integer"
+  elseif not is_integer(checked.replicas, 1000) then
+    return "replicas must be an integer"
   elseif checked.username and not checked.password then
     return "username needs a password"
   elseif checked.key_file and not checked.cert_file then
