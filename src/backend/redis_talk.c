@@ -398,6 +398,7 @@ static void count_replicas(tc_redis_talk *talk) {
   char place[PLACE_SIZE];
   int wanted = talk->known->options.replicas;
   if (talk->reply.type == TC_REDIS_INTEGER && talk->reply.integer >= wanted) {
+    tc_redis_reply_free(&talk->reply);
     talk->reply = talk->answer;
     talk->answer = TC_REDIS_REPLY_NONE;
     end(talk, 0, true);
