@@ -9,7 +9,7 @@
 ---                              -- for logins, at http://127.0.0.1:ANY/callback or [::1]
 ---     server:options("public", { scope = "read" })  -- of a flow that is that client
 ---     server:token_requests()  -- how many its token endpoint has had
----     server:counts()          -- the same by grant type; `authorize`: logins begun; `metadata`;
+---     server:counts()          -- the same by grant type; `authorize`: logins begun; `metadata`,
 ---                              -- `keys`
 ---     server:login(url)        -- goes through the login pages; the URL that they end at
 ---     server:log_in(cache, now)    -- a login of the confidential client, put into a cache
