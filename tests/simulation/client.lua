@@ -5,9 +5,6 @@ local judge = require "simulation.judge"
 
 local client = {}
 
-local WHOLE_SECOND = 2 -- seconds: a login that is younger is told from a later one by the lock, as
-                       -- long as the log out has time, and by nothing else
-
 --- Begins a call and notes it.
 local function begin(world, task, key, what, fields)
   local call = fields or {}
@@ -151,6 +148,13 @@ function calls.login_by_function(world, task, key)
   return log_in(world, task, key, "by function")
 end
 
+--- Logins are noted in whole seconds: a log out that goes on when its time is over cannot tell one
+--- of the second in which it began from a later one.
+local function is_of_same_second(world, family, call)
+  local at = family and family.received_at
+  return at and (world.has_jumped or math.floor(at) >= math.floor(call.started))
+end
+
 local function log_out(world, task, key, method)
   local account = world.accounts[key]
   local timeout = world.random:chance(0.3) and world.random:pick { 0.02, 0.5, 3 } or world.timeout
@@ -162,11 +166,11 @@ local function log_out(world, task, key, method)
   local object = task.process:account(key)
   local ok, err = object[method](object, { timeout = timeout })
   local restored_at = world.truth.restored_at
-  ok = ok and not call.store_failed and not (restored_at and restored_at >= call.started)
-  local is_new = account.current and call.started - account.current.at < WHOLE_SECOND
+  ok = ok and not (err and err.kind == "cache")
+    and not (restored_at and restored_at >= call.started)
   local is_late = world.now > call.started + timeout
   if account.bringing > 0 or account.brought_at >= call.started
-    or is_new and (is_late or not call.lock) then
+    or is_late and is_of_same_second(world, account.current, call) then
     account.is_clear = false
   end
   if ok and account.is_clear then

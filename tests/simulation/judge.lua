@@ -32,9 +32,9 @@ end
 ---@param call simulation.Call
 function judge.check_time(world, call)
   local process = call.task.process
-  if call.ended or call.task.gone or process.is_dead or process.stopped_seconds > 0 then
+  if call.ended or call.task.gone or process.is_dead then
     return
-  elseif world.now - call.started > longest(call) then
+  elseif world.now - call.started > longest(call) + process.stopped_seconds then
     world:fail("a call lasts too long: " .. call.what)
   end
 end
@@ -58,7 +58,7 @@ local function check_token(world, call, token)
     and not was_stopped(call, access) then
     world:fail("an expired token is returned")
   elseif not world.has_jumped and family.logged_out_at and family.logged_out_at < call.started
-    and world.store.kind.replace and not call.store_failed and not call.is_given
+    and world.store.kind.replace and not call.is_unread and not call.is_given
     and not family.has_escaped
     and not (call.task.from_front and front.may_be_behind(call.task.from_front, family)) then
     world:fail("a token is returned of a login that was logged out")
@@ -75,7 +75,7 @@ function judge.ended(world, call, token, err)
   world:note("returns", call.what, token or (err and ("%s: %s"):format(err.kind, err.message)))
   if token then
     check_token(world, call, token)
-  elseif err and call.answered_at and not call.is_login and not call.is_log_out
+  elseif err and call.answered_at and call.lock and not call.is_login and not call.is_log_out
     and not call.is_given and err.kind ~= "timeout" then
     call.failed_at = call.answered_at
   elseif err and err.kind == "timeout" and call.told and not call.is_login
@@ -119,7 +119,7 @@ function judge.final(world, call, token, err)
   elseif err.kind ~= "reauthorize" then
     return world:fail("a call fails although all works again: " .. err.kind .. ": " .. err.message)
   elseif not account.current.logged_out_at and not account.current.excuses[1]
-    and not (world.has_jumped and account.mark_is_unread) then
+    and not (world.has_jumped and account.unread_by[world.truth:receiver_of(account)]) then
     world:fail("a login is lost without a reason")
   end
 end

@@ -178,7 +178,8 @@ local function add_accounts(world)
   local random = world.random
   for i = 1, random:integer(1, 3) do
     local key = "user" .. i
-    local account = { key = key, families = {}, changing = 0, bringing = 0, brought_at = -1 }
+    local account = { key = key, families = {}, changing = 0, bringing = 0, brought_at = -1,
+      unread_by = {} }
     world.keys[i], world.accounts[key] = key, account
     if random:chance(0.9) then
       local bytes, family = world.provider:first_entry(key)

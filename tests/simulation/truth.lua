@@ -48,6 +48,11 @@ local function is_excused(self, lock, owed)
     or (owed and (lacks_timers(lock.process) or not self.world.store.kind.extend))
 end
 
+--- Which process has received the newest token of the account.
+function Truth:receiver_of(account)
+  return self.world.provider.refresh[account.current.newest].receiver
+end
+
 local function excuse(self, family, why)
   family.excuses[#family.excuses + 1] = why
   self.world:note("  excuse", "login", family.id, why)
@@ -106,15 +111,14 @@ function Truth.on_store_failure(task, method, key, fate)
   if (method == "extend_lock" or method == "keep_lock") and lock and fate == "before" then
     lock.trouble = "it could not be extended"
   end
-  if task.call then
-    task.call.store_failed = true
-    if method == "try_lock" then
-      task.call.told = nil -- it waits for it no more
-    end
+  if task.call and method == "get" then
+    task.call.is_unread = true
+  elseif task.call and method == "try_lock" then
+    task.call.told = nil -- it waits for it no more
   end
   local account = task.process.world.accounts[key:match("^tokencache%-mark:(.*)$")]
   if account and method == "get" then
-    account.mark_is_unread = true
+    account.unread_by[task.process] = true
   end
 end
 
@@ -354,6 +358,7 @@ function Truth:on_answer(request)
     provider.access[request.access].ends = world.now + provider.expires_in
     local new = provider.refresh[request.new]
     if new then
+      new.family.received_at = request.token == nil and world.now or new.family.received_at
       new.receiver, new.receiver_task = process, request.task
       new.is_given = call and call.is_given -- the caller has brought that login
     end
