@@ -15,6 +15,8 @@ files["tests/support/cosocket_http.lua"] = { std = "+ngx_lua" }
 files["tests/support/resource_server.lua"] = { std = "+ngx_lua" }
 files["tests/support/resty_http.lua"] = { std = "+ngx_lua" }
 files["lua/tokencache/testing"] = { std = "+busted" }
-files["tests/support/rotate_cookies.lua"] = { globals = { "wrk", "setup", "init", "request", "response", "done", "statuses" } }
+files["tests/support/rotate_cookies.lua"] = {
+  globals = { "wrk", "setup", "init", "request", "response", "done", "statuses" },
+}
 files["rockspec"] = { std = "rockspec" }
 files[".luacheckrc"] = { std = "luacheckrc" }
