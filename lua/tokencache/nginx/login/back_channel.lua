@@ -17,6 +17,9 @@ local back_channel = {}
 
 local REPEATED = 180 -- seconds after its end that a token is known: longer than clocks may differ
 
+local LAST_MARK = "session-left" -- in the store
+local WORD = "login-left"        -- in the shared dict
+
 local function digest_of(flow, kind, name)
   return digest(table.concat({ flow.issuer, flow.client_id, kind, name }, "\0"))
 end
@@ -36,17 +39,36 @@ local function left_at(flow, kind, name)
   return tonumber(text)
 end
 
+--- What changes with each mark: while it stays the same, none need be looked for anew.
+local function last_word(gateway, seconds)
+  local word = gateway.dict:get(WORD)
+  if not word then
+    local err
+    word, err = gateway.flow.store:get(LAST_MARK)
+    if word == nil and err ~= nil then
+      return nil, errors.wrap("cache", err)
+    end
+    word = word or "none"
+    gateway.dict:set(WORD, word, seconds)
+  end
+  return word
+end
+
 --- Reports whether the provider has ended the login.
 ---@param gateway tokencache.LoginGateway
----@param id string       of the session
----@param info tokencache.TokenInfo
----@param seconds number  for which what is found holds
+---@param known tokencache.LoginSession
+---@param seconds number  for which the dict is trusted
 ---@return boolean?
 ---@return tokencache.Error?
-function back_channel.has_ended(gateway, id, info, seconds)
-  local began, seen = info.began_at, "login-lasts:" .. id
-  if not began or gateway.dict:get(seen) then
+function back_channel.has_ended(gateway, known, seconds)
+  local info = known.info
+  local began = info.began_at
+  if not began then
     return false
+  end
+  local word, problem = last_word(gateway, seconds)
+  if not word or word == known.word then
+    return word and false, problem
   end
   for _, kind in ipairs { "sub", "sid" } do
     local name, at, err = info.claims[kind], nil, nil
@@ -59,7 +81,7 @@ function back_channel.has_ended(gateway, id, info, seconds)
       return true
     end
   end
-  gateway.dict:set(seen, true, seconds)
+  known.word = word
   return false
 end
 
@@ -71,10 +93,13 @@ end
 local function mark(gateway, token)
   local flow, kind = gateway.flow, token.sid and "sid" or "sub"
   local at, err = left_at(flow, kind, token[kind])
-  local ok = at ~= nil and at >= token.iat
+  local ok, life = at ~= nil and at >= token.iat, math.ceil(gateway.options.lifetime)
   if not ok and not err then
-    ok, err = flow.store:set(key_of(flow, kind, token[kind]), ("%.0f"):format(token.iat),
-      math.ceil(gateway.options.lifetime))
+    ok, err = flow.store:set(key_of(flow, kind, token[kind]), ("%.0f"):format(token.iat), life)
+  end
+  if not errors.has_failed(ok, err) then
+    ok, err = flow.store:set(LAST_MARK, digest_of(flow, "jti", token.jti), life)
+    gateway.dict:delete(WORD)
   end
   if errors.has_failed(ok, err) then
     return nil, errors.wrap("cache", err or "it failed")

@@ -10,14 +10,21 @@ local function plain(name)
   return (name:lower():gsub("[^a-z0-9]", "-"))
 end
 
+---@class tokencache.GuardedHeaders
+---@field package names table<string, true>    of the gateway's headers, plain
+---@field package drops table<string, boolean>  by name as it came: whether it looks like one
+---@field package count integer                of those
+
+local MOST = 1000 -- names that are remembered
+
 ---@param checked table  options
----@return table<string, true>
+---@return tokencache.GuardedHeaders
 function headers.guarded(checked)
   local names = { [plain "Authorization"] = checked.authorization or nil }
   for name in pairs(checked.headers) do
     names[plain(name)] = true
   end
-  return names
+  return { names = names, drops = {}, count = 0 }
 end
 
 local function text_of(value)
@@ -59,15 +66,28 @@ end
 
 --- Set_header leaves none of the same name beside its own. The names that are left to look for have
 --- something in them that is neither letter, digit nor dash.
+local function judge(guarded, name)
+  if guarded.count == MOST then
+    guarded.drops, guarded.count = {}, 0
+  end
+  local drops = name:find "[^%w-]" ~= nil and guarded.names[plain(name)] == true
+  guarded.drops[name], guarded.count = drops, guarded.count + 1
+  return drops
+end
+
 local function drop_lookalikes(guarded)
   for name in pairs(ngx.req.get_headers(0, true)) do -- 0: all of them
-    if name:find "[^%w-]" and guarded[plain(name)] then
+    local drops = guarded.drops[name]
+    if drops == nil then
+      drops = judge(guarded, name)
+    end
+    if drops then
       ngx.req.clear_header(name)
     end
   end
 end
 
----@param guarded table<string, true>
+---@param guarded tokencache.GuardedHeaders
 ---@param list table  of `of`
 ---@param cookie? string  nil: none
 function headers.put(guarded, list, cookie)

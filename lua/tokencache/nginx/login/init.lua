@@ -46,7 +46,7 @@ local IN_COOKIES = 500   -- of those that are kept in cookies, which are long
 ---@field sessions tokencache.StoreSessions  the place where they are kept
 ---@field cookies tokencache.CookieSettings
 ---@field dict table                ngx.shared.NAME
----@field guarded table<string, true>  headers that are ours alone
+---@field guarded tokencache.GuardedHeaders  headers that are ours alone
 ---@field sealer tokencache.LoginSealer  of what browsers keep
 ---@field memo tokencache.Lru       sessions by the header Cookie
 ---@field renewing table<string, true>  ids of sessions whose token is being renewed

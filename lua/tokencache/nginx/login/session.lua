@@ -22,6 +22,7 @@ local REMEMBERED = 1    -- that a worker is: a session that has ended is gone ev
 ---@field cookie? string      what of the header Cookie is the application's
 ---@field held? any           what the place of sessions knows of what the browser has
 ---@field ends_at number      Unix seconds: by its lifetime
+---@field word? string        the provider's last word of leaving that was heeded
 ---@field until_ number       Unix seconds: it is looked for again then
 
 --- Ends a session whose time is over.
@@ -72,7 +73,7 @@ local function look(gateway, header, known)
   end
   local now = ngx.now()
   local has_left
-  has_left, err = back_channel.has_ended(gateway, id, info, session.FRONT_TIME)
+  has_left, err = back_channel.has_ended(gateway, known, session.FRONT_TIME)
   if has_left or now >= known.ends_at then
     return expire(gateway, account, id)
   elseif err then
