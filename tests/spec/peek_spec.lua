@@ -74,6 +74,48 @@ describe("flow:peek_access_token", function()
     assert.equal("access-1", flow:peek_access_token())
   end)
 
+  describe("beside account:peek_lasting", function()
+    it("is for tokens that a renewal is not due for yet", function()
+      local flow = over { access_token = "kept", expires_at = 2000 }
+      for now, wanted in pairs { [1940] = { "kept", false }, [1941] = { "kept", true },
+        [1997] = { "kept", true }, [1999] = {}, [2001] = {} } do
+        stage.now = now
+        local info, due = flow:peek_lasting()
+        assert.same(wanted, { info and info.access_token, due })
+      end
+      assert.equal("", (stage:acts():gsub("load ?", "")))
+    end)
+
+    it("tells a miss, a failure, and what is not for this flow", function()
+      local flow = over { access_token = "kept", expires_at = 2000, client_id = "another" }
+      assert.is_nil((flow:peek_lasting()))
+      stage.stored = nil
+      local info, err = flow:peek_lasting()
+      assert.is_true(info == nil and err == nil)
+      stage.on.load = function() return nil, "away" end
+      info, err = flow:peek_lasting()
+      assert.same({ nil, "away" }, { info, tostring(err) })
+    end)
+
+    it("has nothing of an account that was removed, though it was seen", function()
+      local shared = store.memory()
+      local account = stages.new({}):flow({ store = shared, cache = false }):account "a"
+      shared:set("a", '{"access_token":"kept"}')
+      assert.equal("kept", account:peek_lasting().access_token)
+      assert.equal("kept", account:get_access_token())
+      shared:delete("a")
+      assert.is_nil((account:peek_lasting()))
+    end)
+
+    it("is for what is owed to the cache, too", function()
+      local flow = over { access_token = "old", expires_at = 2000 }
+      stage.on.save = function() return nil, "full" end
+      flow:get_access_token { check_cache = false }
+      local info, due = flow:peek_lasting()
+      assert.same({ "access-1", true }, { info.access_token, due })
+    end)
+  end)
+
   describe("over two tiers", function()
     local front, flow
 

@@ -126,6 +126,15 @@ describe("store.tiered", function()
     assert.equal(NOW + 60, front.ends.ann)
   end)
 
+  it("trusts the front for no longer than it is told to", function()
+    tiered = store.tiered { front = front, back = back, clock = clock, front_time = 4 }
+    for text, ends in pairs { [entry("a", 3600)] = NOW + 4, [entry("a")] = NOW + 4,
+      [entry("a", 62)] = NOW + 2 } do
+      tiered:set("ann", text)
+      assert.equal(ends, front.ends.ann)
+    end
+  end)
+
   it("asks the back where a copy will not do", function()
     assert.is_true(tiered.may_be_stale)
     local old, new = entry("old", 3600), entry("new", 3600)

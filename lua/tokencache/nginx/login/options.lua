@@ -52,7 +52,6 @@ local SECRET_MIN = 16 -- bytes
 local RULES = options.merge(of_flow, {
   issuer = { "string" },
   provider = { "table" },
-  scope = { { "string", "table" }, default = "openid" },
   timeout = { "number>0", default = 10 },
   public_url = { "string", required = true,
     hint = "give where browsers find this server, as https://app.example.com" },
@@ -187,11 +186,12 @@ function gateway_options.read(given)
   if problem then
     error("nginx.login: " .. problem, 3)
   end
+  local server = options.merge(checked.provider or {}, { issuer = checked.issuer })
+  checked.scope = checked.scope or server.issuer and "openid"
   local flow_options = {}
   for name in pairs(of_flow) do
     flow_options[name] = checked[name]
   end
-  local server = options.merge(checked.provider or {}, { issuer = checked.issuer })
   server.refresh_token_lifetime = math.min(server.refresh_token_lifetime or math.huge,
     checked.lifetime)
   flow_options.provider = server

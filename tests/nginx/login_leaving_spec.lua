@@ -1,0 +1,72 @@
+-- tokencache.nginx.login with a provider of which no issuer is known, and where a log out leads.
+
+local login_gateway = require "support.login_gateway"
+local merged = require "support.merged"
+local oidc_provider = require "support.oidc_provider"
+
+describe("a login gateway", function()
+  local provider, gateway
+
+  setup(function()
+    provider = oidc_provider.start()
+  end)
+
+  teardown(function()
+    provider:stop()
+  end)
+
+  after_each(function()
+    gateway:stop()
+  end)
+
+  it("learns from userinfo who logs in, where there are no ID tokens to believe", function()
+    gateway = login_gateway.start(provider, {
+      issuer = "nil",
+      provider = ([[{ authorize_url = "%s/auth", token_url = "%s/token", userinfo_url = "%s/me" }]])
+        :gsub("%%s", provider.url),
+      scope = '"openid"',
+      userinfo = true,
+    })
+    local browser = gateway:new_browser()
+    browser:log_in("alice")
+    assert.equal("alice", browser:user())
+    local answer = browser:post("/auth/logout")
+    assert.equal(200, answer.status)
+    assert.matches("You are logged out.", answer.body, 1, true)
+  end)
+
+  it("asks for no scope there by itself, and tells the application of nobody", function()
+    local options = {
+      issuer = "nil",
+      provider = ([[{ authorize_url = "%s/auth", token_url = "%s/token" }]])
+        :gsub("%%s", provider.url),
+      after_logout = '"/bye"',
+    }
+    gateway = login_gateway.start(provider, options)
+    assert.is_nil(gateway:new_browser():get("/").headers.location:find("scope=", 1, true))
+    gateway:stop()
+    gateway = login_gateway.start(provider, merged(options, { scope = '"read"' }))
+    local browser = gateway:new_browser()
+    browser:log_in("alice")
+    assert.is_nil(browser:told("X-User", { ["X-User"] = "root" }))
+    assert.matches("^bearer ", browser:told("Authorization"))
+    assert.equal(gateway.url .. "/bye", browser:post("/auth/logout").headers.location)
+    assert.equal(303, browser:get("/").status)
+  end)
+
+  it("comes back from the provider after a log out, where it is told to", function()
+    gateway = login_gateway.start(provider, { after_logout = '"/bye"' })
+    local browser = gateway:new_browser()
+    browser:log_in("alice")
+    local to = gateway.url:gsub("[:/]", { [":"] = "%3A", ["/"] = "%2F" })
+    assert.matches("post_logout_redirect_uri=" .. to .. "%2Fbye",
+      browser:post("/auth/logout").headers.location, 1, true)
+  end)
+
+  it("leaves the session at the provider alone, where it is told to", function()
+    gateway = login_gateway.start(provider, { end_session = false })
+    local browser = gateway:new_browser()
+    browser:log_in("alice")
+    assert.equal(200, browser:post("/auth/logout").status)
+  end)
+end)
