@@ -31,7 +31,8 @@ STAYS := -Wl,-z,nodelete
 MODULES := _core _json _http _redirect _browser _crypto _redis _memcached
 
 # only where it can be built: without it a login by device shows no QR code
-has_header = $(shell echo '\#include <$(1)>' | $(CC) $(CPPFLAGS) -E - >/dev/null 2>&1 && echo yes)
+HASH := \#
+has_header = $(shell echo '$(HASH)include <$(1)>' | $(CC) $(CPPFLAGS) -E - >/dev/null 2>&1 && echo yes)
 MODULES += $(if $(call has_header,qrencode.h),_qrcode)
 
 CORE := $(wildcard src/core/*.c)

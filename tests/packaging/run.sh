@@ -62,6 +62,12 @@ git ls-files --cached --others --exclude-standard -z |
   xargs -0 sh -c 'for file; do [ -e "$file" ] && printf "%s\\0" "$file"; done' each |
   tar --null -T - -cf - | tar -xf - -C "$work/source"
 
+# nothing is built that needs a header which is not there
+without_headers() {
+  make -np CPPFLAGS=-nostdinc 2>/dev/null | grep '^MODULES := ' | grep -qv _qrcode
+}
+check "without libqrencode there is no module for it" without_headers
+
 for lua in lua5.4 lua5.3 lua5.1 luajit; do
   tree=$work/$lua/opt
   check "make install LUA=$lua" install_with_make "$lua"
