@@ -3,6 +3,7 @@
 local fake_endpoint = require "support.fake_endpoint"
 local loopback = require "support.loopback"
 local nginx = require "support.nginx"
+local process = require "support.process"
 
 local WORKERS, CROWD = 4, 40
 
@@ -306,7 +307,9 @@ describe("tokencache.nginx.upstream", function()
     for _ = 1, 20 do
       assert.equal(200, (ask("/whole", { timeout = 5 })))
     end
-    assert.is_true(#endpoint:requests() > 0)
+    process.wait_until("the provider to be asked", function()
+      return #endpoint:requests() > 0
+    end)
   end)
 
   it("keeps the tokens of audiences and scopes apart", function()
@@ -330,6 +333,12 @@ describe("tokencache.nginx.upstream", function()
     server:announce "upstream: reauthorize"
     assert.equal(401, (ask "/user?user=eve"))
     assert.equal(3, #log())
+    server:announce "upstream: config"
+    endpoint:behave("invalid-client", "token")
+    ask "/plant?token=refused-ann&user=ann"
+    ask "/plant?token=refused-bob&user=bob"
+    assert.equal(500, (ask "/user?user=ann"))
+    assert.equal(200, (ask "/user?user=bob")) -- it was the trouble of ann alone
   end)
 
   it("raises where an option is wrong", function()

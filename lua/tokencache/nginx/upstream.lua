@@ -35,7 +35,7 @@ local TRUSTED = 1     -- seconds: then a worker looks again, as another may have
 local PATIENCE = 0.05 -- seconds that a request waits for a renewal while the old token works
 local LEAST_PAUSE, MOST_PAUSE = 1, 8 -- seconds between two attempts of a worker; doubled each time
 
---- What is for the caller alone, and no reason for others not to try.
+--- What is no reason for the next request not to try.
 local OF_THE_CALLER = { denied = true, reauthorize = true }
 local PASSES = { transient = true, timeout = true, cache = true }
 
@@ -97,10 +97,11 @@ local function settle(self, account, old)
   return nil, self.failure
 end
 
-local function note_failure(self, err, refused)
+local function note_failure(self, account, err, refused)
   log.repeated(refused and err.kind == "denied" and "warning" or "error",
     "upstream: " .. tostring(err), "upstream: ", err.kind, ": ", err)
-  if not OF_THE_CALLER[err.kind] then
+  local is_only = account == self.flow -- else it may be the trouble of one user
+  if is_only and not OF_THE_CALLER[err.kind] or err.kind == "transient" then
     self.failure = err
     pause(self, err)
   end
@@ -141,7 +142,7 @@ local function get(self, account, refused)
   if info then
     note(self, account, info)
   else
-    note_failure(self, err, refused)
+    note_failure(self, account, err, refused)
   end
   return info, err
 end
@@ -156,7 +157,7 @@ local function turn_away(self, err)
   return ngx.exit(503)
 end
 
-local set_header = ngx.req.set_header
+local set_header = ngx and ngx.req.set_header
 
 local function put(self, header)
   if self.variable then
