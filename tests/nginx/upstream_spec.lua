@@ -310,6 +310,12 @@ describe("tokencache.nginx.upstream", function()
     process.wait_until("the provider to be asked", function()
       return #endpoint:requests() > 0
     end)
+    server:announce "upstream: "
+    endpoint:behave "token"
+    process.wait_until("a new token", function()
+      endpoint:close_connections()
+      return select(2, ask "/whole"):find("access", 1, true)
+    end)
   end)
 
   it("keeps the tokens of audiences and scopes apart", function()

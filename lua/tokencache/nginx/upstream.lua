@@ -23,6 +23,7 @@
 
 local client_credentials = require "tokencache.flow.client_credentials"
 local config = require "tokencache.flow.config"
+local driver = require "tokencache.driver"
 local keys = require "tokencache.key"
 local log = require "tokencache.log"
 local ngx = require("tokencache.environment").nginx
@@ -31,8 +32,7 @@ local options = require "tokencache.util.options"
 local settings = require "tokencache.nginx.settings"
 local token_info = require "tokencache.token_info"
 
-local TRUSTED = 1     -- seconds: then a worker looks again, as another may have renewed the token
-local PATIENCE = 0.05 -- seconds that a request waits for a renewal while the old token works
+local TRUSTED = 1 -- seconds: then a worker looks again, as another may have renewed the token
 local LEAST_PAUSE, MOST_PAUSE = 1, 8 -- seconds between two attempts of a worker; doubled each time
 
 --- What is no reason for the next request not to try.
@@ -122,6 +122,24 @@ local function note(self, account, info)
   end
 end
 
+local function take(self, account, refused, info, err)
+  if info then
+    note(self, account, info)
+  else
+    note_failure(self, account, err, refused)
+  end
+  return info, err
+end
+
+--- Renews a token for which nobody waits, as keep_fresh does.
+local function renew_aside(self, account, refused)
+  local flow = account.flow
+  return flow.io.after(0, function()
+    take(self, account, refused, driver.run(account, flow.timeout,
+      { refused = refused, stays_out = true, in_timer = true }))
+  end)
+end
+
 --- Gets a token. While none is to be had, a worker tries once in each pause; all other requests
 --- take the old one, or learn of the failure, at once.
 ---@param account tokencache.Account
@@ -129,22 +147,17 @@ end
 ---@return tokencache.TokenInfo?
 ---@return tokencache.Error?
 local function get(self, account, refused)
-  local opts
   if refused or not account:peek_access_token() then
-    local old = working(account, refused)
-    if (old or self.failure) and ngx.now() < self.retry_at then
+    local old, is_due = working(account, refused), ngx.now() >= self.retry_at
+    if is_due then
+      self.retry_at = ngx.now() + self.pause
+    end
+    if old and (not is_due or renew_aside(self, account, refused))
+      or self.failure and not is_due then
       return settle(self, account, old)
     end
-    self.retry_at = ngx.now() + self.pause
-    opts = (refused or old) and { refused = refused, timeout = old and PATIENCE } or nil
   end
-  local info, err = account:get_token_info(opts)
-  if info then
-    note(self, account, info)
-  else
-    note_failure(self, account, err, refused)
-  end
-  return info, err
+  return take(self, account, refused, account:get_token_info(refused and { refused = refused }))
 end
 
 local function turn_away(self, err)
