@@ -13,11 +13,12 @@ local worker = require "tokencache.worker.redis"
 local redis = {}
 
 local MOST_AT_ONCE = 65536 -- bytes
+local MOST_IDLE = 64 -- conversations
 
 ---@class tokencache.RedisPeer
 ---@field known userdata   what all conversations with it know; see tokencache._redis
 ---@field number integer   the pools' names have it: the options' identity holds the password
----@field idle? table       a conversation that is over
+---@field idle table[]      conversations that are over
 ---@field generation? number  of what `settings` are for
 ---@field settings? { pool: string }
 
@@ -30,7 +31,7 @@ local function new_peer(options)
     return nil, err
   end
   peers_made = peers_made + 1
-  local peer = { known = codec.known(options), number = peers_made }
+  local peer = { known = codec.known(options), number = peers_made, idle = {} }
   peers[options.identity] = peer
   return peer
 end
@@ -121,6 +122,7 @@ end
 ---@field peer tokencache.RedisPeer
 ---@field options table
 ---@field socket? table
+---@field time? integer  milliseconds to which its steps are limited
 
 local perform = {} -- each returns what is to be done next
 
@@ -133,8 +135,12 @@ local function failed(self, code, message, remedy)
 end
 
 --- The socket's next step ends within the seconds that are left; false: there are none.
-local function limit(socket, seconds)
-  socket:settimeout(milliseconds(seconds))
+local function limit(self, seconds)
+  local time = milliseconds(seconds)
+  if time ~= self.time then
+    self.socket:settimeout(time)
+    self.time = time
+  end
   return seconds > 0
 end
 
@@ -144,7 +150,8 @@ function perform.use(self, seconds, host, port, is_sentinel, generation)
     self.socket:close()
     self.socket = nil
   end
-  limit(socket, seconds)
+  self.time = milliseconds(self.options.timeout) -- that of most commands
+  socket:settimeouts(milliseconds(seconds), self.time, self.time)
   local settings = settings_of(self.peer, is_sentinel, generation)
   local ok, problem = dial(socket, seconds, host, port, settings)
   if not ok then
@@ -153,7 +160,7 @@ function perform.use(self, seconds, host, port, is_sentinel, generation)
   self.socket = socket
   local is_new = socket:getreusedtimes() == 0
   if is_new and self.options.tls then
-    limit(socket, deadline - ngx.now())
+    limit(self, deadline - ngx.now())
     local code, message, remedy = shake_hands(socket, host)
     if code then
       return failed(self, code, message, remedy)
@@ -164,7 +171,7 @@ end
 
 function perform.receive(self, seconds)
   local bytes, problem = nil, "timeout"
-  if limit(self.socket, seconds) then
+  if limit(self, seconds) then
     bytes, problem = self.socket:receiveany(MOST_AT_ONCE)
   end
   if not bytes then
@@ -175,7 +182,7 @@ end
 
 function perform.send(self, seconds, bytes)
   local deadline = ngx.now() + seconds
-  limit(self.socket, seconds)
+  limit(self, seconds)
   local sent, problem = self.socket:send(bytes)
   if not sent then
     return failed(self, transfer_failure(problem))
@@ -202,7 +209,11 @@ local function finish(self, may_keep, ...)
   if socket and not (may_keep and socket:setkeepalive()) then
     socket:close()
   end
-  self.socket, self.peer.idle = nil, self
+  self.socket = nil
+  local idle = self.peer.idle
+  if #idle < MOST_IDLE then
+    idle[#idle + 1] = self
+  end
   return ...
 end
 
@@ -237,8 +248,8 @@ function redis.caller(options)
     if err then
       return nil, err
     end
-    local self = peer.idle or { talk = peer.known:talk(), peer = peer, options = options }
-    peer.idle = nil
+    local self = table.remove(peer.idle)
+      or { talk = peer.known:talk(), peer = peer, options = options }
     return go_on(self, self.talk:begin(ngx.now(), ...))
   end
 end
