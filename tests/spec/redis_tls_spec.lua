@@ -4,6 +4,8 @@ local deadline = require "support.deadline"
 local folder = require "support.folder"
 local keep_log = require "support.keep_log"
 local log = require "tokencache.log"
+local loopback = require "support.loopback"
+local process = require "support.process"
 local redis_server = require "support.redis_server"
 local scripted_server = require "support.scripted_server"
 local tokencache = require "tokencache"
@@ -75,6 +77,36 @@ describe("store.redis with TLS", function()
     local logged = keep_log()
     assert.equal("v", one:get "k")
     assert.same({}, logged)
+  end)
+
+  it("is found by sentinels that speak it too, or do not", function()
+    server = redis_server.start_tls(directory.path, "leaf")
+    local file, tls_port, port = directory:file "leaf", loopback.free_port(), loopback.free_port()
+    local config = directory:file "sentinel.conf"
+    process.write_file(config, ([[
+      port %d
+      tls-port %d
+      bind 127.0.0.1
+      dir %s
+      tls-cert-file %s.pem
+      tls-key-file %s.key
+      tls-ca-cert-file %s/ca.pem
+      tls-auth-clients no
+      tls-replication yes
+      sentinel monitor tokens 127.0.0.1 %d 1
+    ]]):format(port, tls_port, directory.path, file, file, directory.path, server.port))
+    local sentinel = process.start { "redis-server", config, "--sentinel" }
+    finally(function() sentinel:stop() end)
+    process.wait_until("the sentinel", function() return loopback.is_listening(port) end)
+    for at, sentinel_tls in pairs { [tls_port] = true, [port] = false } do
+      local one = tokencache.store.redis { sentinels = { "127.0.0.1:" .. at }, master = "tokens",
+        tls = true, ca_file = directory:file "ca.pem", sentinel_tls = sentinel_tls }
+      assert.is_true(one:set("k", "v"))
+      one = tokencache.store.redis { sentinels = { "127.0.0.1:" .. at }, master = "tokens",
+        tls = true, sentinel_tls = sentinel_tls }
+      local message = cache_failure("TLS", one:set("k", "v"))
+      assert.truthy(message:find(sentinel_tls and "(sentinel " or "(master ", 1, true), message)
+    end
   end)
 
   it("does not trust an authority that nobody named", function()
