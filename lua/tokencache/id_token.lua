@@ -73,7 +73,7 @@ end
 
 --- Reports whether the token says that this is its issuer. Microsoft's name {tenantid} in their
 --- place where there are many, and the token names its own (tid).
-local function is_of(issuer, claims)
+function id_token.is_of(issuer, claims)
   if is_uuid(claims.tid) then
     issuer = issuer:gsub("{tenantid}", claims.tid)
   end
@@ -101,7 +101,7 @@ local function check_signature(jws, keys)
   for _, key in ipairs(keys) do
     if suits(key, header, wanted) then
       local fits, err
-      if type(key.issuer) == "string" and not is_of(key.issuer, jws.claims) then
+      if type(key.issuer) == "string" and not id_token.is_of(key.issuer, jws.claims) then
         err = "it is signed by the key of another issuer" -- which Microsoft's keys name
       else
         fits, err = crypto.verify(header.alg, number_of(key, wanted[1]),
@@ -206,7 +206,7 @@ end
 ---@return string?
 function id_token.problem_of_claims(claims, expected)
   local audience, client_id = claims.aud, expected.client_id
-  if not is_of(expected.issuer, claims) then
+  if not id_token.is_of(expected.issuer, claims) then
     return "its iss is not " .. expected.issuer
   elseif type(claims.sub) ~= "string" or claims.sub == "" then
     return "it names no user (sub)"

@@ -35,12 +35,12 @@ end
 
 --- What is wrong with it, in words that quote none of its claims.
 local function problem_of(jws, flow)
-  local claims = jws.claims
+  local claims, issuer = jws.claims, flow.id_token_issuer or flow.issuer
   claims.exp = claims.exp or type(claims.iat) == "number" and claims.iat + LIFE or nil
   if not has_fitting_type(jws.header) then
     return "it is another kind of token (typ)"
-  elseif claims.iss ~= flow.issuer then
-    return "its iss is not " .. flow.issuer
+  elseif not id_token.is_of(issuer, claims) then
+    return "its iss is not " .. issuer
   elseif not id_token.names_client(claims.aud, flow.client_id) then
     return "it is for other clients (aud)"
   elseif not names_event(claims.events) then
