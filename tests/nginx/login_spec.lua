@@ -11,7 +11,9 @@ describe("tokencache.nginx.login", function()
     gateway = login_gateway.start(provider, {
       userinfo = true,
       headers = '{ ["X-User"] = "sub", ["X-Full-Name"] = "name" }',
-      allow = 'function(claims) return claims.sub ~= "mallory" end',
+      allow = [[function(claims)
+        return claims.sub ~= "mallory" and not ngx.shared.tokencache:get("barred " .. claims.sub)
+      end]],
     }, {
       server = [[
         location /auth/ { content_by_lua_block { gateway:serve() } }
@@ -32,6 +34,12 @@ describe("tokencache.nginx.login", function()
             gateway:require_user { allow = function(claims) return claims.sub == "bob" end }
           }
           proxy_pass http://127.0.0.1:$APPLICATION;
+        }
+        location /bar {
+          content_by_lua_block {
+            ngx.shared.tokencache:set("barred " .. ngx.var.arg_user, true)
+            ngx.print("done")
+          }
         }
         location /wrong {
           content_by_lua_block {
@@ -200,6 +208,10 @@ describe("tokencache.nginx.login", function()
     assert.equal(before, gateway:files())
     assert.equal(403, logged_in("alice"):get("/bobs").status)
     assert.equal(200, logged_in("bob"):get("/bobs").status)
+    local oscar = logged_in("oscar")
+    assert.equal("oscar", oscar:user())
+    gateway:request("GET", "/bar?user=oscar")
+    assert.equal(403, oscar:get("/").status)
   end)
 
   it("says who refused a login", function()

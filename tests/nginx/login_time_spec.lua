@@ -164,6 +164,26 @@ describe("a session of tokencache.nginx.login", function()
     assert.is_true(provider:token_requests() - before <= 6) -- and not 20
   end)
 
+  it("does not wait for a provider that was away a moment ago", function()
+    gateway = login_gateway.start(provider, { timeout = 60 }) -- more than this client waits
+    gateway.server:announce("login: transient")
+    local browser = logged_in("alice")
+    shorten(browser, 0)
+    process.wait_until("the token to be over", function()
+      provider:next_token { status = 500, error = "server_error" }
+      return browser:get("/").status == 503
+    end)
+    provider.child:freeze()
+    finally(function() provider.child:signal("CONT") end)
+    local noted = os.time()
+    process.wait_until("the provider to be asked again", function()
+      assert.equal(503, browser:get("/").status)
+      return os.time() > noted + 2
+    end)
+    provider.child:signal("CONT")
+    process.wait_until("it to be back", function() return browser:user() == "alice" end)
+  end)
+
   it("is logged out only once a renewal under way is over, which would save its token", function()
     gateway = login_gateway.start(provider)
     local browser = logged_in("alice")
