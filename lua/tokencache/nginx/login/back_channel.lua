@@ -17,8 +17,7 @@ local back_channel = {}
 
 local REPEATED = 180 -- seconds after its end that a token is known: longer than clocks may differ
 
-local LAST_MARK = "session-left" -- in the store
-local WORD = "login-left"        -- in the shared dict
+local WORD = "login-left:" -- in the shared dict: the last word, as the store has it
 
 local function digest_of(flow, kind, name)
   return digest(table.concat({ flow.issuer, flow.client_id, kind, name }, "\0"))
@@ -39,17 +38,23 @@ local function left_at(flow, kind, name)
   return tonumber(text)
 end
 
---- What changes with each mark: while it stays the same, none need be looked for anew.
+--- Where the store has what changes with each mark.
+local function key_of_word(flow)
+  return key_of(flow, "last", "")
+end
+
+--- While the last word stays the same, no mark need be looked for anew.
 local function last_word(gateway, seconds)
-  local word = gateway.dict:get(WORD)
+  local name = WORD .. gateway.name
+  local word = gateway.dict:get(name)
   if not word then
     local err
-    word, err = gateway.flow.store:get(LAST_MARK)
+    word, err = gateway.flow.store:get(key_of_word(gateway.flow))
     if word == nil and err ~= nil then
       return nil, errors.wrap("cache", err)
     end
     word = word or "none"
-    gateway.dict:set(WORD, word, seconds)
+    gateway.dict:set(name, word, seconds)
   end
   return word
 end
@@ -98,8 +103,8 @@ local function mark(gateway, token)
     ok, err = flow.store:set(key_of(flow, kind, token[kind]), ("%.0f"):format(token.iat), life)
   end
   if not errors.has_failed(ok, err) then
-    ok, err = flow.store:set(LAST_MARK, digest_of(flow, "jti", token.jti), life)
-    gateway.dict:delete(WORD)
+    ok, err = flow.store:set(key_of_word(flow), digest_of(flow, "jti", token.jti), life)
+    gateway.dict:delete(WORD .. gateway.name)
   end
   if errors.has_failed(ok, err) then
     return nil, errors.wrap("cache", err or "it failed")

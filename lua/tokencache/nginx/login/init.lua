@@ -46,6 +46,7 @@ local IN_COOKIES = 500   -- of those that are kept in cookies, which are long
 ---@field sessions tokencache.StoreSessions  the place where they are kept
 ---@field cookies tokencache.CookieSettings
 ---@field dict table                ngx.shared.NAME
+---@field name string               no other gateway of this nginx has it
 ---@field guarded tokencache.GuardedHeaders  headers that are ours alone
 ---@field sealer tokencache.LoginSealer  of what browsers keep
 ---@field memo tokencache.Lru       sessions by the header Cookie
@@ -190,6 +191,7 @@ return function(given)
     flow = flow(flow_options),
     cookies = cookie.settings(checked),
     dict = dict,
+    name = checked.public_url .. checked.path,
     guarded = headers.guarded(checked),
     sealer = sealer(type(secret) == "table" and secret or { secret }),
     memo = lru(checked.store and REMEMBERED or IN_COOKIES),

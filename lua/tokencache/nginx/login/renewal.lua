@@ -12,8 +12,8 @@ local timer = require "tokencache.nginx.timer"
 
 local renewal = {}
 
-local FAILURES = "login-failures" -- in the shared dict: how often the provider was away in a row
-local PAUSE = "login-pause"       -- and: it is not asked while this is there
+local FAILURES = "login-failures:" -- in the shared dict: how often the provider was away in a row
+local PAUSE = "login-pause:"      -- and: it is not asked while this is there
 local LONGEST_PAUSE = 10          -- seconds
 local FORGOTTEN = 60              -- seconds after which a failure means nothing any more
 local TRY = 1                     -- seconds that a request tries what may take longer
@@ -23,7 +23,7 @@ local REFUSAL_LIFE = 60           -- seconds: sessions are renewed for it once i
 
 local function away(gateway)
   return errors.new("transient", "the provider is away", {
-    retry_after = math.max(1, math.ceil(gateway.dict:ttl(PAUSE) or 1)),
+    retry_after = math.max(1, math.ceil(gateway.dict:ttl(PAUSE .. gateway.name) or 1)),
   })
 end
 
@@ -32,8 +32,8 @@ end
 ---@return true?
 ---@return tokencache.Error?
 function renewal.may_ask(gateway)
-  local dict = gateway.dict
-  if not dict:get(FAILURES) or dict:add(PAUSE, true, gateway.options.timeout) then
+  local dict, name = gateway.dict, gateway.name
+  if not dict:get(FAILURES .. name) or dict:add(PAUSE .. name, true, gateway.options.timeout) then
     return true
   end
   return nil, away(gateway)
@@ -43,15 +43,15 @@ end
 ---@param gateway tokencache.LoginGateway
 ---@param err? tokencache.Error
 function renewal.asked(gateway, err)
-  local dict, kind = gateway.dict, err and err.kind
+  local dict, name, kind = gateway.dict, gateway.name, err and err.kind
   if kind == "transient" or kind == "timeout" then
-    local count = dict:incr(FAILURES, 1, 0, FORGOTTEN) or 1
-    dict:expire(FAILURES, FORGOTTEN)
+    local count = dict:incr(FAILURES .. name, 1, 0, FORGOTTEN) or 1
+    dict:expire(FAILURES .. name, FORGOTTEN)
     err.retry_after = err.retry_after or math.min(2 ^ (count - 1), LONGEST_PAUSE)
-    dict:set(PAUSE, true, math.min(err.retry_after, LONGEST_PAUSE))
-  elseif kind ~= "cache" and dict:get(FAILURES) then
-    dict:delete(FAILURES)
-    dict:delete(PAUSE)
+    dict:set(PAUSE .. name, true, math.min(err.retry_after, LONGEST_PAUSE))
+  elseif kind ~= "cache" and dict:get(FAILURES .. name) then
+    dict:delete(FAILURES .. name)
+    dict:delete(PAUSE .. name)
   end
 end
 
@@ -76,7 +76,7 @@ end
 
 --- Once at a time for each account.
 local function renew_beside(gateway, account, id, former)
-  if gateway.renewing[id] or gateway.dict:get(PAUSE) then
+  if gateway.renewing[id] or gateway.dict:get(PAUSE .. gateway.name) then
     return
   end
   gateway.renewing[id] = timer.after(0, function()
@@ -90,7 +90,7 @@ end
 
 --- For a request that has no token otherwise.
 local function await(gateway, account, id)
-  if not gateway.dict:get(FAILURES) then
+  if not gateway.dict:get(FAILURES .. gateway.name) then
     return renew(gateway, account)
   elseif gateway.sessions.is_at_browser then
     return renew(gateway, account, nil, nil, math.min(TRY, gateway.options.timeout))
