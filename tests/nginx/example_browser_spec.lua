@@ -1,4 +1,5 @@
--- Two people in headless Chromium at examples/nginx/login.conf, whose tokens live for five seconds.
+-- A person in headless Chromium at examples/nginx/login.conf, whose tokens live for five seconds. More of
+-- that is in login_browser_spec.lua.
 
 local browsers = require "support.browsers"
 local http = require "socket.http"
@@ -94,18 +95,6 @@ describe("browsers at examples/nginx/login.conf", function()
     assert.equal(303, answer.status)
   end)
 
-  it("two people side by side are never taken for each other", function()
-    for round = 1, 5 do
-      check_user("alice", "/" .. round)
-      check_user("bob", "/" .. round)
-    end
-    local both = tokens()
-    assert.equal(2, #both)
-    assert.not_equal(both[1].access, both[2].access)
-    log_out("alice")
-    check_user("bob", "/after")
-  end)
-
   it("a browser holds one opaque cookie, which no script sees", function()
     check_user("alice", "/")
     local cookies = gateway_cookies("alice")
@@ -120,18 +109,5 @@ describe("browsers at examples/nginx/login.conf", function()
       assert.is_nil(cookie.value:find(kept[1].access, 1, true))
       assert.is_nil(cookie.value:find(kept[1].refresh, 1, true))
     end
-  end)
-
-  it("a forged callback is refused, and changes nothing", function()
-    local begun = gateway:request("GET", "/auth/login")
-    local forged = provider:login(begun.headers.location, { user = "mallory" })
-    local seen = people:open("alice", forged)
-    assert.equal(400, seen.status)
-    assert.matches("No login was begun in this browser", seen.text, 1, true)
-    assert.same({}, gateway_cookies("alice"))
-    check_user("bob", "/")
-    seen = people:open("bob", forged)
-    assert.equal(400, seen.status)
-    check_user("bob", "/")
   end)
 end)
