@@ -1,5 +1,5 @@
--- A person in headless Chromium at examples/nginx/login.conf, whose tokens live for five seconds. More of
--- that is in login_browser_spec.lua.
+-- A person in headless Chromium at examples/nginx/login.conf, whose tokens live for five seconds.
+-- login_browser_spec.lua has more of that.
 
 local browsers = require "support.browsers"
 local http = require "socket.http"

@@ -32,7 +32,7 @@ local BESIDE = [[
   }
 ]]
 
-describe("back-channel logout #once", function()
+describe("back-channel logout", function()
   local provider, redis, gateways, made
 
   local function start(options, jwks)

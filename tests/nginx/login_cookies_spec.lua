@@ -23,7 +23,7 @@ local BESIDE = [[
   }
 ]]
 
-describe("sessions in cookies #once", function()
+describe("sessions in cookies", function()
   local provider, gateway, other, all
 
   local function start(options)
