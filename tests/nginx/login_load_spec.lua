@@ -6,7 +6,7 @@ local loaded_login = require "support.loaded_login"
 local loads = require "support.loads"
 local process = require "support.process"
 
-local SECONDS = tonumber(os.getenv("LOAD_SECONDS") or 6)
+local SECONDS = tonumber(os.getenv("LOAD_SECONDS") or 4)
 local SHORT, LONG = 5, 3600 -- seconds that tokens live
 local SOME, MANY = 5, 20    -- users
 
