@@ -79,12 +79,6 @@ local function working(account, refused)
     and account.flow.client:works(account.now(), token_info.flat(info)) and info or nil
 end
 
---- Puts off the next attempt.
-local function pause(self, err)
-  self.retry_at = ngx.now() + math.max(self.pause, err and err.retry_after or 0)
-  self.pause = math.min(2 * self.pause, MOST_PAUSE)
-end
-
 --- Between two attempts.
 local function settle(self, account, old)
   if old then
@@ -102,40 +96,39 @@ local function note_failure(self, account, err, refused)
     "upstream: " .. tostring(err), "upstream: ", err.kind, ": ", err)
   local is_only = account == self.flow -- else it may be the trouble of one user
   if is_only and not OF_THE_CALLER[err.kind] or err.kind == "transient" then
-    self.failure = err
-    pause(self, err)
+    self.failure, self.retry_at = err, ngx.now() + math.max(self.pause, err.retry_after or 0)
+    self.pause = math.min(2 * self.pause, MOST_PAUSE)
   end
 end
 
---- Notes the token, and for how long the only account's is taken without another look.
-local function note(self, account, info)
-  local _, until_ = account.flow.client:window(token_info.flat(info))
-  local left = (until_ or 0) - account.now()
-  if left <= 0 then
-    pause(self) -- it is the old one
-  else
-    self.failure, self.retry_at, self.pause = nil, 0, LEAST_PAUSE
-  end
+--- Notes the only account's token, and for how long it is taken without another look.
+local function note(self, account, info, left)
   if account == self.flow then
     self.header, self.expires_at = "Bearer " .. info.access_token, token_info.known_end(info)
     self.trusted_until = ngx.now() + math.min(TRUSTED, left)
   end
 end
 
-local function take(self, account, refused, info, err)
-  if info then
-    note(self, account, info)
-  else
+--- Takes what came of an attempt, or of a look that found a fresh token.
+local function take(self, account, is_attempt, refused, info, err)
+  if not info then
     note_failure(self, account, err, refused)
+    return nil, err
   end
-  return info, err
+  local _, until_ = account.flow.client:window(token_info.flat(info))
+  local left = (until_ or 0) - account.now()
+  note(self, account, info, left)
+  if is_attempt and left > 0 then -- else it is the old one
+    self.failure, self.retry_at, self.pause = nil, 0, LEAST_PAUSE
+  end
+  return info
 end
 
 --- Renews a token for which nobody waits, as keep_fresh does.
 local function renew_aside(self, account, refused)
   local flow = account.flow
   return flow.io.after(0, function()
-    take(self, account, refused, driver.run(account, flow.timeout,
+    take(self, account, true, refused, driver.run(account, flow.timeout,
       { refused = refused, stays_out = true, in_timer = true }))
   end)
 end
@@ -147,7 +140,8 @@ end
 ---@return tokencache.TokenInfo?
 ---@return tokencache.Error?
 local function get(self, account, refused)
-  if refused or not account:peek_access_token() then
+  local is_attempt = refused or not account:peek_access_token()
+  if is_attempt then
     local old, is_due = working(account, refused), ngx.now() >= self.retry_at
     if is_due then
       self.retry_at = ngx.now() + self.pause
@@ -157,7 +151,8 @@ local function get(self, account, refused)
       return settle(self, account, old)
     end
   end
-  return take(self, account, refused, account:get_token_info(refused and { refused = refused }))
+  return take(self, account, is_attempt, refused,
+    account:get_token_info(refused and { refused = refused }))
 end
 
 local function turn_away(self, err)
