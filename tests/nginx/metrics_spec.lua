@@ -1,6 +1,7 @@
 -- tokencache.nginx.metrics: what was counted, as Prometheus reads it.
 
 local json = require "tokencache.json"
+local login_gateway = require "support.login_gateway"
 local loopback = require "support.loopback"
 local nginx = require "support.nginx"
 local oidc_provider = require "support.oidc_provider"
@@ -87,6 +88,22 @@ describe("tokencache.nginx.metrics", function()
 
   after_each(function() server:stop() end)
 
+  --- A gateway where people log in, which counts.
+  local function start_gateway()
+    local gateway = login_gateway.start(provider, nil, {
+      init_worker = "metrics = tokencache.nginx.metrics()",
+      server = [[
+        location /auth/ { content_by_lua_block { gateway:serve() } }
+        location = /metrics { content_by_lua_block { metrics:serve() } }
+        location / {
+          access_by_lua_block { gateway:require_user() }
+          proxy_pass http://127.0.0.1:$APPLICATION;
+        }]],
+    })
+    server = gateway.server
+    return gateway
+  end
+
   --- The series by what Prometheus calls them, and the whole page.
   local function read()
     local status, text, headers = server:get "/metrics"
@@ -103,6 +120,10 @@ describe("tokencache.nginx.metrics", function()
   local function of_client(name, more)
     return ('tokencache_%s{flow="client_credentials",client_id="basic"%s}'):format(name,
       more and "," .. more or "")
+  end
+
+  local function of_users(name)
+    return ('tokencache_%s{flow="authorization_code",client_id="confidential"}'):format(name)
   end
 
   --- Sends so many requests, twenty at a time, and counts the answers by status.
@@ -173,6 +194,17 @@ describe("tokencache.nginx.metrics", function()
       server:get "/full?can_save=1"
       return read()['tokencache_unsaved_tokens{worker="0"}'] == 0
     end)
+  end)
+
+  it("counts who logs in and out of a gateway", function()
+    local gateway = start_gateway()
+    local alice, bob = gateway:new_browser(), gateway:new_browser()
+    alice:log_in "alice"
+    bob:log_in "bob"
+    assert.equal("alice", alice:user())
+    alice:post "/auth/logout"
+    local values = read()
+    assert.same({ 2, 1 }, { values[of_users "logins_total"], values[of_users "log_outs_total"] })
   end)
 
   it("takes no more memory, however many clients there are", function()
