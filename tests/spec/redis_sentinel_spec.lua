@@ -3,8 +3,10 @@
 
 local deadline = require "support.deadline"
 local expect = require "support.cache_failure"
+local log = require "tokencache.log"
 local login_trial = require "support.login_trial"
 local loopback = require "support.loopback"
+local new_process = require("tokencache.account.process").new
 local oidc_provider = require "support.oidc_provider"
 local process = require "support.process"
 local redis_sentinels = require "support.redis_sentinels"
@@ -146,33 +148,67 @@ describe("#c store.redis by sentinels", function()
   end)
 end)
 
-describe("#once a login in Redis by sentinels, of which a replica has all that counts,", function()
-  local group, provider
+for _, replicas in ipairs { 1, 0 } do
+  describe(("#once a login in Redis by sentinels, with replicas = %d,"):format(replicas), function()
+    local group, provider
 
-  setup(function()
-    group, provider = redis_sentinels.start(), oidc_provider.start()
-  end)
+    setup(function()
+      group, provider = redis_sentinels.start(), oidc_provider.start()
+    end)
 
-  teardown(function()
-    group:stop()
-    provider:stop()
-  end)
+    teardown(function()
+      log.set_logger(nil)
+      group:stop()
+      provider:stop()
+    end)
 
-  it("lives through a master that is killed between the provider's answer and the save", function()
-    local trial = login_trial.new { server = provider, options = { timeout = 30 },
-      store = function() return tokencache.store.redis(group:options { replicas = 1 }) end }
-    trial:log_in()
-    trial:renews(1)
-    local killed = group:master()
-    trial:survives_failed_save(function() killed:kill() end, function()
-      killed:restart()
-      killed:cli("REPLICAOF", "127.0.0.1", group:master().port)
-      process.wait_until("the replica to follow", function()
-        return killed:cli("ROLE"):find "connected"
-      end)
+    --- As in a process of its own.
+    local function new_trial(wanted)
+      return login_trial.new { server = provider,
+        options = { timeout = 30, io = { process = new_process() } },
+        store = function()
+          return tokencache.store.redis(group:options { replicas = wanted, timeout = 2 })
+        end }
+    end
+
+    if replicas == 1 then
+      it("lives through a master that is killed between the provider's answer and the save",
+        function()
+          local trial, killed = new_trial(replicas), group:master()
+          trial:log_in()
+          trial:survives_failed_save(function() killed:kill() end, function()
+            killed:restart()
+            killed:cli("REPLICAOF", "127.0.0.1", group:master().port)
+            process.wait_until("the replica to follow", function()
+              return killed:cli("ROLE"):find "connected"
+            end)
+          end)
+        end)
+    end
+
+    it(replicas == 1 and "is not renewed where no replica will have it, and lives on elsewhere"
+      or "is lost with a master whose last save no replica has, as docs/redis.md says", function()
+      local here, there = new_trial(replicas), new_trial(0)
+      here:log_in()
+      here:renews(1)
+      local master, replica, sent = group:master(), group:replica(), here.sent
+      replica.child:freeze()
+      master:cli("CLIENT", "KILL", "TYPE", "replica")
+      log.set_logger(false)
+      here:expire()
+      local token, err = here:account():get_access_token()
+      assert.equal(replicas == 1 and "cache" or nil, err and err.kind)
+      assert.equal(replicas == 0, token ~= nil)
+      assert.equal(replicas == 1 and sent or sent + 1, here.sent)
+      master:kill()
+      replica.child:signal "CONT"
+      there.now = here.now
+      token, err = there:account():get_access_token()
+      assert.equal(replicas == 0 and "reauthorize" or nil, err and err.kind, tostring(err))
+      assert.equal(replicas == 1, token ~= nil and provider:introspect(token).active)
     end)
   end)
-end)
+end
 
 describe("#once store.redis by sentinels with passwords", function()
   local group
