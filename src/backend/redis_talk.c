@@ -201,7 +201,9 @@ void tc_redis_talk_begin(tc_redis_talk *talk, tc_redis_known *known, const tc_st
   talk->known = known;
   talk->history = TC_REDIS_STRAIGHT;
   talk->left = known->options.timeout;
-  talk->is_confirming = known->port != 0 && now - known->asked > CONFIRMED;
+  talk->is_confirming =
+      known->port != 0 &&
+      (now - known->asked > CONFIRMED || known->asked - now > UNCONFIRMED); /* a clock set back */
   if (talk->is_confirming) known->asked = now; /* no other conversation need ask */
   if (tc_redis_format(&talk->command, words, count, &talk->err) < 0) {
     give_up(talk);

@@ -390,6 +390,7 @@ describe("a conversation by sentinels", function()
     assert.equal(0, lead(talk, 10, 1.1))
     expect_sentinel(1, talk:begin(2.2, "GET", "k"))
     assert.equal(1, lead(talk, 11, 2.2))
+    expect_sentinel(1, talk:begin(-3600, "GET", "k")) -- somebody has set the clock back
   end)
 
   it("goes on with the master that is known where no sentinel answers", function()
