@@ -10,6 +10,7 @@ local function begin(world, task, key, what, fields)
   local call = fields or {}
   call.account, call.what, call.task = key, what, task
   call.timeout, call.started = call.timeout or world.timeout, world.now
+  call.offset = task.process.clock.offset
   task.call, task.from_front = call, nil
   world.calls[#world.calls + 1] = call
   world:note("calls", what, key, call.refused or "", call.timeout)

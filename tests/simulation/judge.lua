@@ -44,6 +44,16 @@ local function was_stopped(call, access)
   return call.answered_at and access.ends and call.task.process.stopped_until >= access.ends
 end
 
+--- Whether the token has ended, by the clocks of who received it and of who returns it; that may
+--- have been put amid the call.
+local function has_ended(world, call, access)
+  if not access.ends then
+    return true -- its answer never came
+  end
+  local behind = math.min(call.offset, call.task.process.clock.offset)
+  return access.ends + (access.noted_by or 0) - behind <= world.now
+end
+
 local function check_token(world, call, token)
   local access = world.provider.access[token]
   if not access then
@@ -54,8 +64,7 @@ local function check_token(world, call, token)
     return world:fail("the refused token is returned")
   end
   local family = access.family
-  if not world.has_jumped and (not access.ends or access.ends <= world.now)
-    and not was_stopped(call, access) then
+  if has_ended(world, call, access) and not was_stopped(call, access) then
     world:fail("an expired token is returned")
   elseif not world.has_jumped and family.logged_out_at and family.logged_out_at < call.started
     and world.store.kind.replace and not call.is_unread and not call.is_given

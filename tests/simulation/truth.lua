@@ -355,7 +355,8 @@ function Truth:on_answer(request)
   local status = request.response.status
   end_of_keeper(request, status == 200)
   if status == 200 and request.access then
-    provider.access[request.access].ends = world.now + provider.expires_in
+    local access = provider.access[request.access]
+    access.ends, access.noted_by = world.now + provider.expires_in, process.clock.offset
     local new = provider.refresh[request.new]
     if new then
       new.family.received_at = request.token == nil and world.now or new.family.received_at
