@@ -429,15 +429,19 @@ function Truth:on_stop(process, seconds)
   end
 end
 
---- Logins whose newest token only this process, or this coroutine, had.
+--- Logins whose newest token only this process, or this coroutine, had; or only the last worker,
+--- where the one that had received it is gone.
 local function lose_what_it_had(self, process, task)
   local world = self.world
   for key, account in pairs(world.accounts) do
     local family = account.current
     local newest = family and world.provider.refresh[family.newest]
-    if newest and newest.receiver == process and (not task or newest.receiver_task == task)
+    local receiver = newest and newest.receiver
+    local had_it = receiver == process
+      or receiver and receiver.is_dead and receiver.is_worker and process.is_worker
+    if had_it and (not task or newest.receiver_task == task)
       and world.store:refresh_token_at(key) ~= newest.id
-      and not nginx.keeps(world, process, newest.id) then
+      and not nginx.keeps(world, receiver, newest.id) then
       excuse(self, family, "who had the newest token died")
     end
   end
