@@ -1,6 +1,7 @@
 --- A virtual process: its coroutines, its clocks, its io table, and its flows over the store.
 
 local front = require "simulation.front"
+local keeper = require "simulation.keeper"
 local new_handler = require "simulation.handler"
 local process_state = require "tokencache.account.process"
 local tokencache = require "tokencache"
@@ -114,16 +115,6 @@ function Process:account(key)
   return flow:account(world.store.kind.handlers and new_handler(self.store, key) or key), flow
 end
 
---- Has the first flow renew ahead of time what it is asked for.
-local function keep_fresh(self, random)
-  local opts = { margin = random:pick { 5, 60 }, jitter = random:pick { 0, 10 },
-    at_once = random:integer(1, 2), running = 0, since = {} }
-  self.keeps_fresh = opts
-  self.world:spawn(self, "keeper", 0, function()
-    self.flows[1]:keep_fresh { margin = opts.margin, jitter = opts.jitter, at_once = opts.at_once }
-  end)
-end
-
 --- Kills it: nothing of it runs any more, and nothing it knew is known.
 function Process:kill()
   self.is_dead = true
@@ -168,7 +159,7 @@ return function(world)
     self.io.new_waiter and "with waiters" or "", #self.flows, "flows",
     self.is_worker and "a worker of nginx" or "", self.front and "a front" or "")
   if self.has_timers and world.has_keepers and world.random_more:chance(0.7) then
-    keep_fresh(self, world.random_more)
+    keeper.start(self, world.random_more)
   end
   return self
 end

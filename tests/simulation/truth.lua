@@ -16,6 +16,7 @@
 --- - a login before it that was kept waiting was noted by a clock that was ahead;
 --- - the store has no locks at all.
 
+local keeper = require "simulation.keeper"
 local nginx = require "simulation.nginx"
 
 local Truth = {}
@@ -229,31 +230,6 @@ local function check_lock(self, process, account, call)
   end
 end
 
---- Who renews ahead of time does that for what was asked for since the last time, and not for too
---- many accounts at once.
-local function check_keeper(self, request, account)
-  local process, task = request.process, request.task
-  local opts = process.keeps_fresh
-  if not opts then
-    return self.world:fail("a refresh token is sent for nobody")
-  elseif task.renews ~= account and process.asked[account] < (opts.since[account] or 0) then
-    self.world:fail("an account is kept fresh that nobody has asked for")
-  end
-  task.renews, opts.since[account], opts.running = account, task.began, opts.running + 1
-  if opts.running > opts.at_once then
-    self.world:fail("too many accounts are kept fresh at a time")
-  end
-end
-
---- Its request is over; where that has failed, it may try again.
-local function end_of_keeper(request, is_done)
-  local opts, account = request.process.keeps_fresh, request.task.renews
-  if opts and account and request.refresh then
-    opts.running = opts.running - 1
-    opts.since[account] = is_done and opts.since[account] or nil
-  end
-end
-
 function Truth:on_send(request)
   local world, process, call = self.world, request.process, request.task.call
   local token = request.refresh and world.provider.refresh[request.refresh]
@@ -262,7 +238,7 @@ function Truth:on_send(request)
   end
   local account = token.family.account
   if not call then
-    check_keeper(self, request, account)
+    keeper.check(world, request, account)
   end
   if process.known_spent[token.id] then
     world:fail("a refresh token is sent that the process knows to be spent")
@@ -319,7 +295,7 @@ end
 
 function Truth:on_lost(request)
   request.lost = true
-  end_of_keeper(request, false)
+  keeper.on_end(request, false)
   if request.arrived and request.token and request.response.status == 200 then
     self:answer_lost(request)
   elseif request.refresh then
@@ -353,7 +329,7 @@ function Truth:on_answer(request)
     call.answered_at = world.now
   end
   local status = request.response.status
-  end_of_keeper(request, status == 200)
+  keeper.on_end(request, status == 200)
   if status == 200 and request.access then
     local access = provider.access[request.access]
     access.ends, access.noted_by = world.now + provider.expires_in, process.clock.offset
