@@ -56,7 +56,7 @@ if [ "$name" = gateway ] && [ -z "${TOKEN_URL:-}" ]; then
 fi
 PORT=${PORT:-8080}
 export PUBLIC_URL="${PUBLIC_URL:-http://127.0.0.1:$PORT}"
-export LUA_PATH="$root/lua/?.lua;$root/lua/?/init.lua;$root/examples/nginx/?.lua;;"
+export LUA_PATH="$root/lua/?.lua;$root/lua/?/init.lua;;"
 export LUA_CPATH="$root/build/luajit/?.so;;"
 
 sed -e "s|127.0.0.1:8080|127.0.0.1:$PORT|" \
