@@ -289,11 +289,12 @@ static int push_action(lua_State *L, tc_redis_talk *talk, double now) {
   return 6;
 }
 
-/* What talk:method(..., now) is about, which waits for what that tells: one of two actions. */
-static tc_redis_talk *check_talk(lua_State *L, tc_redis_action one, tc_redis_action other) {
+/* In the middle of a command. */
+static tc_redis_talk *check_talk(lua_State *L) {
   l_talk *self = tc_lua_check_self(L, TALK);
-  bool waits = self->known != NULL && (self->talk.action == one || self->talk.action == other);
-  if (!waits) luaL_error(L, "the conversation does not wait for this");
+  if (self->known == NULL || self->talk.action == TC_REDIS_DONE) {
+    luaL_error(L, "the conversation waits for nothing");
+  }
   return &self->talk;
 }
 
@@ -308,36 +309,23 @@ static int l_talk_begin(lua_State *L) {
   return push_action(L, &self->talk, now);
 }
 
-/* talk:connected(is_new, now) -> action, ... */
-static int l_talk_connected(lua_State *L) {
-  tc_redis_talk *talk = check_talk(L, TC_REDIS_USE, TC_REDIS_USE);
-  double now = (double)luaL_checknumber(L, 3);
-  tc_redis_talk_connected(talk, lua_toboolean(L, 2), now);
-  return push_action(L, talk, now);
-}
-
-/* talk:received(bytes, now) -> action, ... */
-static int l_talk_received(lua_State *L) {
-  tc_redis_talk *talk = check_talk(L, TC_REDIS_SEND, TC_REDIS_RECEIVE);
-  tc_str bytes = tc_lua_check_str(L, 2);
-  double now = (double)luaL_checknumber(L, 3);
-  tc_redis_talk_received(talk, bytes.data, bytes.len, now);
-  return push_action(L, talk, now);
-}
-
-/* talk:slept(now) -> action, ... */
-static int l_talk_slept(lua_State *L) {
-  tc_redis_talk *talk = check_talk(L, TC_REDIS_SLEEP, TC_REDIS_SLEEP);
+/* talk:go_on(now, result) -> action, ...; the last action's result: of "use" whether the connection
+   is new, of "send" and "receive" the bytes, of "password" the text */
+static int l_talk_go_on(lua_State *L) {
+  tc_redis_talk *talk = check_talk(L);
   double now = (double)luaL_checknumber(L, 2);
-  tc_redis_talk_slept(talk, now);
-  return push_action(L, talk, now);
-}
-
-/* talk:give_password(text, now) -> action, ... */
-static int l_talk_give_password(lua_State *L) {
-  tc_redis_talk *talk = check_talk(L, TC_REDIS_PASSWORD, TC_REDIS_PASSWORD);
-  double now = (double)luaL_checknumber(L, 3);
-  tc_redis_talk_give_password(talk, tc_lua_check_str(L, 2), now);
+  if (talk->action == TC_REDIS_USE) {
+    tc_redis_talk_connected(talk, lua_toboolean(L, 3), now);
+  } else if (talk->action == TC_REDIS_SLEEP) {
+    tc_redis_talk_slept(talk, now);
+  } else {
+    tc_str text = tc_lua_check_str(L, 3);
+    if (talk->action == TC_REDIS_PASSWORD) {
+      tc_redis_talk_give_password(talk, text, now);
+    } else {
+      tc_redis_talk_received(talk, text.data, text.len, now);
+    }
+  }
   return push_action(L, talk, now);
 }
 
@@ -346,14 +334,12 @@ static int l_talk_give_password(lua_State *L) {
 static int l_talk_failed(lua_State *L) {
   static const char *const codes[] = {"CONNECT", "CLOSED", "TIMEOUT", "TLS", NULL};
   static const int numbers[] = {TC_ERR_CONNECT, TC_ERR_NETWORK, TC_ERR_TIMEOUT, TC_ERR_TLS};
-  l_talk *self = tc_lua_check_self(L, TALK);
+  tc_redis_talk *talk = check_talk(L);
   int number = numbers[luaL_checkoption(L, 2, NULL, codes)];
   tc_error cause = TC_ERROR_NONE;
   (void)tc_error_set(&cause, number, "%s", luaL_checkstring(L, 3));
   const char *remedy = luaL_optstring(L, 4, NULL);
   double now = (double)luaL_checknumber(L, 5);
-  tc_redis_talk *talk = check_talk(L, self->talk.action, TC_REDIS_USE);
-  luaL_argcheck(L, talk->action != TC_REDIS_DONE, 1, "a conversation under way expected");
   tc_redis_talk_failed(talk, &cause, remedy, now);
   return push_action(L, talk, now);
 }
@@ -369,10 +355,7 @@ static int l_talk_gc(lua_State *L) {
 static int l_known_talk(lua_State *L) {
   static const luaL_Reg methods[] = {
       {"begin", l_talk_begin},
-      {"connected", l_talk_connected},
-      {"received", l_talk_received},
-      {"slept", l_talk_slept},
-      {"give_password", l_talk_give_password},
+      {"go_on", l_talk_go_on},
       {"failed", l_talk_failed},
       {NULL, NULL},
   };

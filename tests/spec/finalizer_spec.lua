@@ -142,8 +142,8 @@ describe("a finalizer that runs amid a call changes nothing of its result, where
       local function says(value)
         local talk = known:talk()
         talk:begin(0, "SET", value)
-        local _, _, bytes = talk:connected(true, 0)
-        local _, _, reply = talk:received("+" .. value .. "\r\n", 0)
+        local _, _, bytes = talk:go_on(0, true)
+        local _, _, reply = talk:go_on(0, "+" .. value .. "\r\n")
         return bytes .. reply
       end
       local expected = says(OURS)

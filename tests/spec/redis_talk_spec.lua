@@ -15,7 +15,7 @@ end
 local function sent(options, ...)
   local talk = new_talk(options)
   assert.equal("use", (talk:begin(0, ...)))
-  local action, seconds, bytes = talk:connected(true, 0)
+  local action, seconds, bytes = talk:go_on(0, true)
   assert.same({ "send", 5 }, { action, seconds })
   return talk, bytes
 end
@@ -24,10 +24,10 @@ end
 local function reply_to(bytes, size)
   local talk = sent({}, "GET", "k")
   for from = 1, #bytes - size, size do
-    assert.same({ "receive", 5 }, { talk:received(bytes:sub(from, from + size - 1), 0) })
+    assert.same({ "receive", 5 }, { talk:go_on(0, bytes:sub(from, from + size - 1)) })
   end
   local last = #bytes - (#bytes - 1) % size
-  return select(3, talk:received(bytes:sub(last), 0))
+  return select(3, talk:go_on(0, bytes:sub(last)))
 end
 
 local function failure(action, may_keep, reply, err)
@@ -37,9 +37,9 @@ end
 
 local function expect_garbage(bytes)
   local talk = sent({}, "GET", "k")
-  local err, may_keep = failure(talk:received(bytes, 0))
+  local err, may_keep = failure(talk:go_on(0, bytes))
   assert.same({ "cache", "PROTOCOL", false }, { err.kind, err.code, may_keep })
-  assert.error_matches(function() talk:received(bytes, 0) end, "does not wait for this")
+  assert.error_matches(function() talk:go_on(0, bytes) end, "waits for nothing")
   return tostring(err)
 end
 
@@ -90,16 +90,16 @@ describe("a reply of Redis", function()
   it("is the only one that is waited for", function()
     local talk = sent({}, "GET", "k")
     for _ = 1, 3 do
-      assert.equal("receive", (talk:received("$3\r\nab", 0)))
-      assert.same({ "done", true, "abc" }, { talk:received("c\r\n", 0) })
+      assert.equal("receive", (talk:go_on(0, "$3\r\nab")))
+      assert.same({ "done", true, "abc" }, { talk:go_on(0, "c\r\n") })
       talk:begin(0, "GET", "k")
-      talk:connected(false, 0)
-      local err, may_keep = failure(talk:received("-ERR no\r\n", 0))
+      talk:go_on(0, false)
+      local err, may_keep = failure(talk:go_on(0, "-ERR no\r\n"))
       assert.same({ "ERR", true }, { err.code, may_keep })
       talk:begin(0, "GET", "k")
-      talk:connected(false, 0)
+      talk:go_on(0, false)
     end
-    local err, may_keep = failure(talk:received("+OK\r\n+", 0))
+    local err, may_keep = failure(talk:go_on(0, "+OK\r\n+"))
     assert.equal("host:1: Redis: more came than was asked for; check that it is a Redis server",
       tostring(err))
     assert.same({ "PROTOCOL", false }, { err.code, may_keep })
@@ -131,9 +131,9 @@ describe("a reply of Redis", function()
       count = count + #piece
       return action == "done" and failure(action, ...) or nil
     end
-    local err = outcome(talk:received(start, 0))
+    local err = outcome(talk:go_on(0, start))
     while not err and count < most do
-      err = outcome(talk:received(piece, 0))
+      err = outcome(talk:go_on(0, piece))
     end
     return tostring(err)
   end
@@ -151,14 +151,14 @@ end)
 
 describe("an error of Redis", function()
   local function said(text, ...)
-    return (failure((sent({}, ...)):received("-" .. text .. "\r\n", 0)))
+    return (failure((sent({}, ...)):go_on(0, "-" .. text .. "\r\n")))
   end
 
   local function said_at_login(text, password)
     local talk = new_talk { username = "u", password = password }
     talk:begin(0, "GET", "k")
-    talk:connected(true, 0)
-    return (failure(talk:received("-" .. text .. "\r\n", 0)))
+    talk:go_on(0, true)
+    return (failure(talk:go_on(0, "-" .. text .. "\r\n")))
   end
 
   it("has its code from the server's words, and shows the way out", function()
@@ -195,14 +195,14 @@ describe("a conversation with Redis", function()
     local talk = new_talk { username = "u", password = "p", db = 3 }
     assert.same({ "use", 5, "host", 1, false, 0 }, { talk:begin(10, "GET", "k") })
     assert.same({ "send", 4, "*3\r\n$4\r\nAUTH\r\n$1\r\nu\r\n$1\r\np\r\n" },
-      { talk:connected(true, 11) })
+      { talk:go_on(11, true) })
     assert.same({ "send", 3, "*2\r\n$6\r\nSELECT\r\n$1\r\n3\r\n" },
-      { talk:received("+OK\r\n", 12) })
-    assert.same({ "send", 5, "*2\r\n$3\r\nGET\r\n$1\r\nk\r\n" }, { talk:received("+OK\r\n", 13) })
-    assert.same({ "receive", 1 }, { talk:received("$", 17) })
-    assert.same({ "done", true, "v" }, { talk:received("1\r\nv\r\n", 17) })
+      { talk:go_on(12, "+OK\r\n") })
+    assert.same({ "send", 5, "*2\r\n$3\r\nGET\r\n$1\r\nk\r\n" }, { talk:go_on(13, "+OK\r\n") })
+    assert.same({ "receive", 1 }, { talk:go_on(17, "$") })
+    assert.same({ "done", true, "v" }, { talk:go_on(17, "1\r\nv\r\n") })
     talk:begin(20, "GET", "k")
-    assert.same({ "send", 5, "*2\r\n$3\r\nGET\r\n$1\r\nk\r\n" }, { talk:connected(false, 20) })
+    assert.same({ "send", 5, "*2\r\n$3\r\nGET\r\n$1\r\nk\r\n" }, { talk:go_on(20, false) })
   end)
 
   it("names a Unix socket by its path", function()
@@ -215,12 +215,12 @@ describe("a conversation with Redis", function()
   it("sends a command once more where the connection broke, in the time that is left", function()
     local talk = sent({}, "GET", "k")
     assert.same({ "use", 5, "host", 1, false, 1 }, { talk:failed("CLOSED", "it broke", nil, 2) })
-    assert.same({ "send", 3, COMMAND }, { talk:connected(true, 4) })
-    assert.same({ "done", true, "v", "repeated" }, { talk:received("+v\r\n", 5) })
+    assert.same({ "send", 3, COMMAND }, { talk:go_on(4, true) })
+    assert.same({ "done", true, "v", "repeated" }, { talk:go_on(5, "+v\r\n") })
     talk:begin(10, "GET", "k")
-    talk:connected(false, 10)
+    talk:go_on(10, false)
     talk:failed("CLOSED", "it broke", nil, 10)
-    talk:connected(true, 10)
+    talk:go_on(10, true)
     local err, may_keep = failure(talk:failed("CLOSED", "it broke", nil, 10))
     assert.same({ "CLOSED", "host:1: Redis: it broke; try again later", false },
       { err.code, tostring(err), may_keep })
@@ -231,7 +231,7 @@ describe("a conversation with Redis", function()
     assert.equal("host:1: Redis: no answer; try again later, or raise the timeout", tostring(err))
     local talk = new_talk { password = "p" }
     talk:begin(0, "GET", "k")
-    talk:connected(true, 0)
+    talk:go_on(0, true)
     assert.equal("CLOSED", failure(talk:failed("CLOSED", "it broke", nil, 0)).code)
   end)
 
@@ -248,10 +248,10 @@ describe("a conversation with Redis", function()
     local talk, other = known:talk(), known:talk()
     for _, one in ipairs { talk, other } do
       one:begin(0, "SET", "k", "v")
-      one:connected(true, 0)
+      one:go_on(0, true)
     end
     for _, one in ipairs { talk, other } do
-      local err, may_keep = failure(one:received("-READONLY no\r\n", 0))
+      local err, may_keep = failure(one:go_on(0, "-READONLY no\r\n"))
       assert.same({ "READONLY", false }, { err.code, may_keep })
       assert.equal(1, (select(6, talk:begin(0, "SET", "k", "v"))))
     end
@@ -259,25 +259,23 @@ describe("a conversation with Redis", function()
 
   it("logs in again, once, where the server has forgotten who this is", function()
     local talk = sent({}, "GET", "k")
-    assert.equal("NOAUTH", failure(talk:received("-NOAUTH no\r\n", 0)).code)
+    assert.equal("NOAUTH", failure(talk:go_on(0, "-NOAUTH no\r\n")).code)
     talk = new_talk { password = "p" }
     talk:begin(0, "GET", "k")
-    talk:connected(false, 0)
-    assert.equal("use", (talk:received("-NOAUTH no\r\n", 0)))
-    assert.equal("*2\r\n$4\r\nAUTH\r\n$1\r\np\r\n", (select(3, talk:connected(true, 0))))
-    assert.equal(COMMAND, (select(3, talk:received("+OK\r\n", 0))))
-    assert.equal("NOAUTH", failure(talk:received("-NOAUTH no\r\n", 0)).code)
+    talk:go_on(0, false)
+    assert.equal("use", (talk:go_on(0, "-NOAUTH no\r\n")))
+    assert.equal("*2\r\n$4\r\nAUTH\r\n$1\r\np\r\n", (select(3, talk:go_on(0, true))))
+    assert.equal(COMMAND, (select(3, talk:go_on(0, "+OK\r\n"))))
+    assert.equal("NOAUTH", failure(talk:go_on(0, "-NOAUTH no\r\n")).code)
   end)
 
   it("takes nothing that it does not wait for", function()
     local talk = new_talk()
-    for _, call in ipairs {
-      function() talk:connected(true, 0) end, function() talk:received("+OK\r\n", 0) end,
-      function() talk:slept(0) end, function() talk:failed("CLOSED", "", nil, 0) end,
-      function() talk:give_password("", 0) end,
-    } do
-      assert.error_matches(call, "conversation")
-    end
+    assert.error_matches(function() talk:go_on(0, "+OK\r\n") end, "waits for nothing")
+    assert.error_matches(function() talk:failed("CLOSED", "", nil, 0) end, "waits for nothing")
+    talk:begin(0, "GET", "k")
+    talk:go_on(0, true)
+    assert.error_matches(function() talk:go_on(0, {}) end, "string expected")
   end)
 end)
 
@@ -298,8 +296,8 @@ describe("a conversation by sentinels", function()
 
   --- Leads a conversation that wants a sentinel to the master at this port.
   local function lead(talk, port, now)
-    assert.equal(ASK, (select(3, talk:connected(true, now))))
-    local action, _, host, at, is_sentinel, generation = talk:received(address("host", port), now)
+    assert.equal(ASK, (select(3, talk:go_on(now, true))))
+    local action, _, host, at, is_sentinel, generation = talk:go_on(now, address("host", port))
     assert.same({ "use", "host", port, false }, { action, host, at, is_sentinel })
     return generation
   end
@@ -309,8 +307,8 @@ describe("a conversation by sentinels", function()
     local talk = server:talk()
     talk:begin(0, "GET", "k")
     lead(talk, 10, 0)
-    assert.equal(ROLE, (select(3, talk:connected(true, 0))))
-    assert.same({ "send", 5, GET }, { talk:received(MASTER, 0) })
+    assert.equal(ROLE, (select(3, talk:go_on(0, true))))
+    assert.same({ "send", 5, GET }, { talk:go_on(0, MASTER) })
     return talk
   end
 
@@ -321,15 +319,15 @@ describe("a conversation by sentinels", function()
   it("asks one where the master is, and the master for its role", function()
     local talk = known({ username = "u", password = "p", sentinel_password = "s", db = 1 }):talk()
     expect_sentinel(1, talk:begin(0, "GET", "k"))
-    assert.equal("*2\r\n$4\r\nAUTH\r\n$1\r\ns\r\n", (select(3, talk:connected(true, 0))))
-    assert.equal(ASK, (select(3, talk:received("+OK\r\n", 0))))
-    assert.same({ "use", 2.5, "host", 10, false, 0 }, { talk:received(address("host", 10), 0) })
+    assert.equal("*2\r\n$4\r\nAUTH\r\n$1\r\ns\r\n", (select(3, talk:go_on(0, true))))
+    assert.equal(ASK, (select(3, talk:go_on(0, "+OK\r\n"))))
+    assert.same({ "use", 2.5, "host", 10, false, 0 }, { talk:go_on(0, address("host", 10)) })
     assert.equal("*3\r\n$4\r\nAUTH\r\n$1\r\nu\r\n$1\r\np\r\n",
-      (select(3, talk:connected(true, 0))))
-    assert.equal(ROLE, (select(3, talk:received("+OK\r\n", 0))))
-    assert.equal("*2\r\n$6\r\nSELECT\r\n$1\r\n1\r\n", (select(3, talk:received(MASTER, 0))))
-    assert.equal(GET, (select(3, talk:received("+OK\r\n", 0))))
-    assert.same({ "done", true, "v" }, { talk:received("+v\r\n", 0) })
+      (select(3, talk:go_on(0, true))))
+    assert.equal(ROLE, (select(3, talk:go_on(0, "+OK\r\n"))))
+    assert.equal("*2\r\n$6\r\nSELECT\r\n$1\r\n1\r\n", (select(3, talk:go_on(0, MASTER))))
+    assert.equal(GET, (select(3, talk:go_on(0, "+OK\r\n"))))
+    assert.same({ "done", true, "v" }, { talk:go_on(0, "+v\r\n") })
   end)
 
   it("asks the next one where one fails or knows nothing, each in its part of the time", function()
@@ -337,8 +335,8 @@ describe("a conversation by sentinels", function()
     assert.same({ "use", 2, "one", 1, true, 0 }, { talk:begin(0, "GET", "k") })
     assert.same({ "use", 2, "two", 2, true, 0 },
       { talk:failed("TIMEOUT", "no connection in time", nil, 2) })
-    assert.equal(ASK, (select(3, talk:connected(true, 2))))
-    local err = failure(talk:received("*-1\r\n", 2))
+    assert.equal(ASK, (select(3, talk:go_on(2, true))))
+    local err = failure(talk:go_on(2, "*-1\r\n"))
     assert.same({ "MASTER", "my (sentinel two:2): Redis: there is no such master; check master=" },
       { err.code, tostring(err) })
   end)
@@ -348,8 +346,8 @@ describe("a conversation by sentinels", function()
     talk:begin(now, "GET", "k")
     while true do
       lead(talk, 10, now)
-      talk:connected(true, now)
-      local action, seconds, _, err = talk:received(REPLICA, now)
+      talk:go_on(now, true)
+      local action, seconds, _, err = talk:go_on(now, REPLICA)
       if action == "done" then
         assert.same({ "READONLY", "my (master host:10): Redis: this is a replica now; try again "
           .. "later" }, { err.code, tostring(err) })
@@ -358,7 +356,7 @@ describe("a conversation by sentinels", function()
       assert.equal("sleep", action)
       pauses[#pauses + 1] = seconds
       now = now + seconds
-      expect_sentinel(1, talk:slept(now))
+      expect_sentinel(1, talk:go_on(now))
     end
     assert.is_true(#pauses > 4 and pauses[1] < 0.1 and now > 1.4 and now <= 2)
   end)
@@ -369,21 +367,21 @@ describe("a conversation by sentinels", function()
       if what == "closed" then
         expect_sentinel(1, talk:failed("CLOSED", "it broke", nil, 0))
       else
-        assert.equal("sleep", (talk:received(what, 0)))
-        expect_sentinel(1, talk:slept(0))
+        assert.equal("sleep", (talk:go_on(0, what)))
+        expect_sentinel(1, talk:go_on(0))
       end
       assert.equal(1, lead(talk, 11, 0)) -- another generation
-      talk:connected(true, 0)
-      assert.same({ "send", 5, GET }, { talk:received(MASTER, 0) })
+      talk:go_on(0, true)
+      assert.same({ "send", 5, GET }, { talk:go_on(0, MASTER) })
       assert.same({ "done", true, "v", what == "closed" and "repeated" or "reconnected" },
-        { talk:received("+v\r\n", 0) })
+        { talk:go_on(0, "+v\r\n") })
     end
   end)
 
   it("asks again once a second, and leaves connections where that is another one", function()
     local server = known()
     local talk = sent_to_master(server)
-    talk:received("+v\r\n", 0)
+    talk:go_on(0, "+v\r\n")
     assert.same({ "use", 2.5, "host", 10, false, 0 }, { talk:begin(0.9, "GET", "k") })
     expect_sentinel(1, talk:begin(1.1, "GET", "k"))
     assert.equal("use", (server:talk():begin(1.1, "GET", "k"))) -- while the first one asks
@@ -395,12 +393,12 @@ describe("a conversation by sentinels", function()
 
   it("goes on with the master that is known where no sentinel answers", function()
     local talk = sent_to_master(known())
-    talk:received("+v\r\n", 0)
+    talk:go_on(0, "+v\r\n")
     assert.same({ "use", 0.5, "one", 1, true, 0 }, { talk:begin(2, "GET", "k") })
     assert.same({ "use", 0.5, "two", 2, true, 0 }, { talk:failed("TIMEOUT", "no", nil, 2.5) })
     assert.same({ "use", "host" }, { (talk:failed("TIMEOUT", "no", nil, 3)), "host" })
-    talk:connected(false, 3)
-    assert.same({ "done", true, "v" }, { talk:received("+v\r\n", 3) })
+    talk:go_on(3, false)
+    assert.same({ "done", true, "v" }, { talk:go_on(3, "+v\r\n") })
     local _, _, host = talk:begin(12, "GET", "k")
     assert.equal("host", host)
     expect_sentinel(1, talk:begin(15, "GET", "k"))
@@ -416,40 +414,40 @@ describe("a conversation that waits for replicas", function()
 
   it("asks for them after a command that wrote something, on the same connection", function()
     local talk = sent_to_one("SET", "k", "v")
-    assert.same({ "send", 5, WAIT }, { talk:received("+OK\r\n", 0) })
-    assert.same({ "done", true, "OK" }, { talk:received(":1\r\n", 0) })
+    assert.same({ "send", 5, WAIT }, { talk:go_on(0, "+OK\r\n") })
+    assert.same({ "done", true, "OK" }, { talk:go_on(0, ":1\r\n") })
     talk = sent_to_one("EVAL", "script", "1", "k")
     assert.same({ "send", 0.5, (WAIT:gsub("4\r\n1000", "3\r\n250")) },
-      { talk:received("$1\r\nv\r\n", 4.5) })
-    assert.same({ "done", true, "v" }, { talk:received(":3\r\n", 4.5) })
+      { talk:go_on(4.5, "$1\r\nv\r\n") })
+    assert.same({ "done", true, "v" }, { talk:go_on(4.5, ":3\r\n") })
   end)
 
   it("does not after others", function()
     for reply, words in pairs { ["+OK\r\n"] = { "GET", "k" }, [":1\r\n"] = { "EVAL", "s", "0" },
       ["$-1\r\n"] = { "SET", "k", "v", "NX" }, ["-ERR no\r\n"] = { "SET", "k", "v" } } do
-      assert.equal("done", (sent_to_one(unpack(words)):received(reply, 0)))
+      assert.equal("done", (sent_to_one(unpack(words)):go_on(0, reply)))
     end
   end)
 
   it("fails where too few have it, and leaves that server", function()
     local talk = sent_to_one("SET", "k", "v")
-    talk:received("+OK\r\n", 0)
-    local err, may_keep = failure(talk:received(":0\r\n", 0))
+    talk:go_on(0, "+OK\r\n")
+    local err, may_keep = failure(talk:go_on(0, ":0\r\n"))
     assert.same({ "NOREPLICAS", false }, { err.code, may_keep })
     assert.equal("host:1: Redis: 0 of 1 replicas have it so far; check the replicas, or replicas=",
       tostring(err))
     assert.equal(1, (select(6, talk:begin(0, "SET", "k", "v"))))
-    talk:connected(true, 0)
-    talk:received("+OK\r\n", 0)
-    assert.equal("NOPERM", failure(talk:received("-NOPERM no\r\n", 0)).code)
+    talk:go_on(0, true)
+    talk:go_on(0, "+OK\r\n")
+    assert.equal("NOPERM", failure(talk:go_on(0, "-NOPERM no\r\n")).code)
   end)
 
   it("repeats the command where the connection breaks meanwhile", function()
     local talk = sent_to_one("SET", "k", "v")
-    talk:received("+OK\r\n", 0)
+    talk:go_on(0, "+OK\r\n")
     assert.equal("use", (talk:failed("CLOSED", "it broke", nil, 0)))
-    talk:connected(true, 0)
-    talk:received("+OK\r\n", 0)
-    assert.same({ "done", true, "OK", "repeated" }, { talk:received(":1\r\n", 0) })
+    talk:go_on(0, true)
+    talk:go_on(0, "+OK\r\n")
+    assert.same({ "done", true, "OK", "repeated" }, { talk:go_on(0, ":1\r\n") })
   end)
 end)

@@ -166,7 +166,7 @@ function perform.use(self, seconds, host, port, is_sentinel, generation)
       return failed(self, code, message, remedy)
     end
   end
-  return self.talk:connected(is_new, ngx.now())
+  return self.talk:go_on(ngx.now(), is_new)
 end
 
 function perform.receive(self, seconds)
@@ -177,7 +177,7 @@ function perform.receive(self, seconds)
   if not bytes then
     return failed(self, transfer_failure(problem))
   end
-  return self.talk:received(bytes, ngx.now())
+  return self.talk:go_on(ngx.now(), bytes)
 end
 
 function perform.send(self, seconds, bytes)
@@ -192,7 +192,7 @@ end
 
 function perform.sleep(self, seconds)
   ngx.sleep(seconds)
-  return self.talk:slept(ngx.now())
+  return self.talk:go_on(ngx.now())
 end
 
 function perform.password(self, _, is_refused)
@@ -200,7 +200,7 @@ function perform.password(self, _, is_refused)
   if not password then
     return "done", false, nil, err
   end
-  return self.talk:give_password(password, ngx.now())
+  return self.talk:go_on(ngx.now(), password)
 end
 
 --- A connection goes back to the pool only when there is nothing left to read.
