@@ -5,6 +5,7 @@ local certificates = require "support.certificates"
 local folder = require "support.folder"
 local login_gateway = require "support.login_gateway"
 local loopback = require "support.loopback"
+local merged = require "support.merged"
 local oidc_provider = require "support.oidc_provider"
 local process = require "support.process"
 local redis_server = require "support.redis_server"
@@ -48,16 +49,16 @@ local ELSEWHERE = [[
 ]]
 
 describe("people in browsers at tokencache.nginx.login", function()
-  local provider, redis, plain, secure, people, dir
+  local provider, redis, plain, secure, in_cookies, people, dir
 
-  local function start(is_secure)
+  local function start(is_secure, options)
     local tls, elsewhere = loopback.free_port(), loopback.free_port()
     local url = "https://app.test:" .. tls -- at 127.0.0.1 browsers count http as secure
-    local gateway = login_gateway.start(provider, {
+    local gateway = login_gateway.start(provider, merged({
       store = ("tokencache.store.redis { port = %d }"):format(redis.port),
       public_url = is_secure and ("%q"):format(url) or nil,
       after_logout = '"/left"',
-    }, {
+    }, options), {
       server = SERVER,
       http = ELSEWHERE,
       values = { TLS = tostring(tls), ELSEWHERE = tostring(elsewhere), CERTIFICATES = dir.path },
@@ -73,10 +74,16 @@ describe("people in browsers at tokencache.nginx.login", function()
     dir = folder.new()
     certificates.make(dir.path)
     plain, secure = start(false), start(true)
+    in_cookies = start(false, { store = "nil", cookie_secret = "'a secret of the tests'",
+      allow = "function(claims) claims.more = ('x'):rep(3000) return true end" })
+    local callbacks, left = {}, {}
+    for i, gateway in ipairs { plain, secure, in_cookies } do
+      callbacks[i], left[i] = gateway.url .. "/auth/callback", gateway.url .. "/left"
+    end
     provider:change_client {
       application_type = "web", -- native ones may have any port of this machine, but no https
-      redirect_uris = { plain.url .. "/auth/callback", secure.url .. "/auth/callback" },
-      post_logout_redirect_uris = { plain.url .. "/left", secure.url .. "/left" },
+      redirect_uris = callbacks,
+      post_logout_redirect_uris = left,
     }
     people = browsers.start(provider.url)
   end)
@@ -85,6 +92,7 @@ describe("people in browsers at tokencache.nginx.login", function()
     people:stop()
     plain:stop()
     secure:stop()
+    in_cookies:stop()
     redis:stop()
     provider:stop()
     dir:remove()
@@ -186,6 +194,16 @@ describe("people in browsers at tokencache.nginx.login", function()
     assert.equal(1, #of_gateway)
     assert.same({ true, "Lax", "/", true }, { of_gateway[1].httpOnly, of_gateway[1].sameSite,
       of_gateway[1].path, of_gateway[1].secure })
+  end)
+
+  it("hold a session in several cookies, and lose them all with it", function()
+    assert.equal("heidi", (user_at("heidi", in_cookies)))
+    local cookies = cookies_of "heidi"
+    assert.equal(2, #cookies)
+    assert.equal("heidi", (user_at("heidi", in_cookies)))
+    people:open("heidi", in_cookies.url .. "/auth/logout")
+    people:click("heidi", "Log out")
+    assert.same({}, cookies_of "heidi")
   end)
 
   it("get a session of their own where one was planted", function()
