@@ -78,10 +78,10 @@ local function processor_time(server)
   return sum / 1e9
 end
 
-local function take_turn(one, round)
+local function take_turn(one, round, seconds)
   local before = processor_time(one.server)
   local requests = wrk.finish(wrk.start(("http://127.0.0.1:%d/"):format(one.server.port), 32,
-    one.arguments))
+    one.arguments, seconds))
   one.times[round] = (processor_time(one.server) - before) / requests
   one.memory[round] = gateways.private_memory(one.server)
 end
@@ -89,11 +89,13 @@ end
 --- One after the other, one round in their order, the next in the reverse, as in bench.contest; and
 --- in the workers' processor time, for which there is no better or worse share of it.
 ---@param contestants Gateway[]
----@param rounds integer  of a second for each; a fifth of these are enough
-function gateways.take_turns(contestants, rounds)
-  for round = 0, math.ceil(rounds / 5) do -- the first one does not count
+---@param rounds integer
+---@param seconds? integer  that a turn takes; default 1
+function gateways.take_turns(contestants, rounds, seconds)
+  for round = 0, rounds do -- the first one does not count
     for position = 1, #contestants do
-      take_turn(contestants[round % 2 == 1 and position or #contestants + 1 - position], round)
+      take_turn(contestants[round % 2 == 1 and position or #contestants + 1 - position], round,
+        seconds)
     end
   end
 end
@@ -123,13 +125,13 @@ function gateways.start(all_settings, values)
   end
 end
 
----@param rounds integer
+---@param rounds integer  a fifth of these are enough
 ---@param all_settings GatewaySettings[]
 ---@param values? table<string, any>
 ---@return Gateway[]
 function gateways.measure(rounds, all_settings, values)
   local contestants, stop = gateways.start(all_settings, values)
-  gateways.take_turns(contestants, rounds)
+  gateways.take_turns(contestants, math.ceil(rounds / 5))
   stop()
   return contestants
 end

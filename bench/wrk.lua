@@ -1,4 +1,4 @@
---- wrk, for a second at a time.
+--- wrk, for some seconds at a time.
 
 local process = require "support.process"
 
@@ -7,9 +7,10 @@ local wrk = {}
 ---@param url string
 ---@param connections integer
 ---@param arguments? string[]  more of wrk's
+---@param seconds? integer      default 1
 ---@return Child
-function wrk.start(url, connections, arguments)
-  local command = { "wrk", "-t1", "-c" .. connections, "-d1s", url }
+function wrk.start(url, connections, arguments, seconds)
+  local command = { "wrk", "-t1", "-c" .. connections, ("-d%ds"):format(seconds or 1), url }
   for _, argument in ipairs(arguments or {}) do
     command[#command + 1] = argument
   end
