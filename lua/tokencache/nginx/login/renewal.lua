@@ -7,7 +7,6 @@
 local errors = require "tokencache.error"
 local failures = require "tokencache.account.failures"
 local ngx = require("tokencache.environment").nginx
-local sha256 = require("tokencache.key").sha256
 local timer = require "tokencache.nginx.timer"
 
 local renewal = {}
@@ -103,7 +102,7 @@ end
 ---@param gateway tokencache.LoginGateway
 ---@param token string
 function renewal.refuse(gateway, token)
-  gateway.dict:safe_add(REFUSED .. sha256(token), true, REFUSAL_LIFE)
+  gateway.dict:safe_add(REFUSED .. ngx.sha1_bin(token), true, REFUSAL_LIFE)
 end
 
 --- Another token in place of one that the application has refused; that one if there is none.
@@ -141,7 +140,7 @@ function renewal.token_info(gateway, account, id)
   elseif due then
     renew_beside(gateway, account, id, info.access_token)
   end
-  if gateway.dict:get(REFUSED .. sha256(info.access_token)) then
+  if gateway.dict:get(REFUSED .. ngx.sha1_bin(info.access_token)) then
     return replaced(gateway, account, id, info)
   end
   return info
