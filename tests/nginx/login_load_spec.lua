@@ -94,7 +94,7 @@ describe("the login gateway under load", function()
   it("tells nobody but those whose tokens are over that the provider is away", function()
     start { leeway = 1, timeout = 3 }
     local lasting, ending = log_in(SOME, LONG), log_in(SOME, SHORT)
-    scene.provider.child:signal("STOP")
+    scene.provider:be_silent(true)
     local load = scene:begin_load(lasting, "/any_token", SECONDS + 6)
     local answer
     process.wait_until("a token to be over", function()
@@ -109,7 +109,7 @@ describe("the login gateway under load", function()
     assert.is_true(beside.requests > 100, beside.text)
     scene.server:announce("login: t")
     check_report(load:finish())
-    scene.provider.child:signal("CONT")
+    scene.provider:be_silent(false)
     for _, user in ipairs(ending) do
       process.wait_until("the user to be served again", function()
         return user:get("/any_token").status == 200

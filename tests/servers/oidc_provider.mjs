@@ -20,6 +20,7 @@
 //                                     the next token request is answered so, not processed
 //   POST /test/next_token?lost=1      ... is processed, and the answer lost
 //   POST /test/next_token?delay=      ... is processed that many seconds later
+//   POST /test/silent?on=1            no request is processed or answered any more; on=0 drops them
 //   GET  /test/delayed_worker         the header X-Worker of one that is delayed
 //   GET  /test/renewals               lines: a user whose token was renewed, and the seconds that
 //                                     the new one lives
@@ -115,6 +116,7 @@ let keysAway = 0; // requests for the keys that are refused
 let tokenRequests = 0;
 let fault; // of the next token request
 let delayedWorker = '';
+let unanswered; // while it is silent: requests
 const renewals = []; // lines
 const expiredDevices = new Set(); // user codes
 const counts = { authorize: 0, metadata: 0, keys: 0 };
@@ -173,6 +175,11 @@ const controls = {
     keysAway = Number(options.for);
     return 'noted';
   },
+  silent({ on }) {
+    unanswered?.forEach((request) => request.socket.destroy());
+    unanswered = on === '1' ? [] : undefined;
+    return 'noted';
+  },
   delayed_worker: () => delayedWorker,
   renewals: () => renewals.join(''),
   next_token(options) {
@@ -214,6 +221,8 @@ const server = createServer((request, response) => {
   const { pathname } = new URL(request.url, 'http://test');
   if (pathname.startsWith('/test/')) {
     control(pathname.slice('/test/'.length), request, response);
+  } else if (unanswered) {
+    unanswered.push(request);
   } else if (request.method === 'POST' && pathname === '/token') {
     answerToken(request, response);
   } else {

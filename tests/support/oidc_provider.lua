@@ -207,6 +207,12 @@ function OidcProvider:tell_logouts(uri, by_sessions)
     backchannel_logout_session_required = by_sessions or false }
 end
 
+--- Makes it leave all requests without an answer; false: those are dropped, and it is back.
+---@param is_silent boolean
+function OidcProvider:be_silent(is_silent)
+  self:control("silent", { on = is_silent and 1 or 0 }, "")
+end
+
 --- Of the access tokens that it gives from now on.
 ---@param seconds integer
 function OidcProvider:set_token_lifetime(seconds)
