@@ -1,11 +1,14 @@
 -- flow:exchange of a flow with many accounts: whose login it is, the program says by a key, or by a
 -- function that is asked when the token has come.
 
+local environment = require "tokencache.environment"
 local keep_log = require "support.keep_log"
 local log = require "tokencache.log"
 local logins = require "support.logins"
+local merged = require "support.merged"
 local oidc_provider = require "support.oidc_provider"
 local redis_server = require "support.redis_server"
+local settings = require "tokencache.nginx.settings"
 local stages = require "support.stage"
 local tokencache = require "tokencache"
 
@@ -215,6 +218,33 @@ describe("a login whose key a function tells", function()
     assert.equal("new", assert(exchange(anna)).access_token)
     assert.equal("new", assert(cache:get_cached_token()).access_token)
     assert.same({}, logged)
+  end)
+
+  it("is not given up so by another worker of an nginx either", function()
+    local entries, logged = {}, keep_log()
+    environment.nginx, settings.owed = {}, { -- of the virtual nginx
+      get = function(_, name) return entries[name] end,
+      safe_set = function(_, name, text)
+        entries[name] = text
+        return true
+      end,
+      delete = function(_, name) entries[name] = nil end,
+    }
+    finally(function() environment.nginx, settings.owed = nil, nil end)
+    store.identity = "what the workers share"
+    local other, handle = stages.new(), store:try_lock("anna", 1000)
+    log.set_logger(function(...) logged[#logged + 1] = table.concat({ ... }, " ") end)
+    logins.rotate(stage, { access_token = "new" })
+    local cache = tokencache.cache.from_store(store, "anna")
+    assert(cache:save_token_to_cache(merged(logins.LOGIN, { expires_at = 410 })))
+    stage.now, other.now, stage.on.sleep = 400, 400, function()
+      stage.on.sleep = nil
+      local account = other:user_flow { store = store }:account("anna")
+      assert.equal("new", account:get_access_token { timeout = 0.01 })
+      store:unlock(handle)
+    end
+    assert.equal("new", assert(exchange(anna)).access_token)
+    assert.equal("new", assert(cache:get_cached_token()).access_token)
   end)
 
   it("takes the place of who was logged in there before, and of what is owed there", function()

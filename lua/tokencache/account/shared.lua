@@ -84,6 +84,7 @@ local ENTRY = "^(%x+)\n(.*)$"
 ---@field is_login? boolean
 ---@field since number       Unix seconds: a log out since then counts for it
 ---@field came_at number     Unix seconds: when it was received
+---@field tries integer      to save it: none, or some
 
 --- Tells the other workers of a token that is owed.
 ---@param owed tokencache.Debt
@@ -95,7 +96,7 @@ function shared.put_debt(owed)
   end
   local handler = account.handler
   local text, err = json.encode { info = owed.info, over = mark_of(owed.read),
-    is_login = owed.is_login, since = owed.since, came_at = owed.came_at }
+    is_login = owed.is_login, since = owed.since, came_at = owed.came_at, tries = owed.tries }
   if text and handler.protect then
     text, err = handler:protect(text)
   end
