@@ -128,7 +128,8 @@ function judge.final(world, call, token, err)
   elseif err.kind ~= "reauthorize" then
     return world:fail("a call fails although all works again: " .. err.kind .. ": " .. err.message)
   elseif not account.current.logged_out_at and not account.current.excuses[1]
-    and not (world.has_jumped and account.unread_by[world.truth:receiver_of(account)]) then
+    and not (world.has_jumped and account.unread_by[world.truth:receiver_of(account)])
+    and not world.truth:is_judged_by_clocks(account) then
     world:fail("a login is lost without a reason")
   end
 end

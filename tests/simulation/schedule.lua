@@ -179,7 +179,7 @@ local function add_accounts(world)
   for i = 1, random:integer(1, 3) do
     local key = "user" .. i
     local account = { key = key, families = {}, changing = 0, bringing = 0, brought_at = -1,
-      unread_by = {} }
+      unread_by = {}, unsaved_by = {} }
     world.keys[i], world.accounts[key] = key, account
     if random:chance(0.9) then
       local bytes, family = world.provider:first_entry(key)

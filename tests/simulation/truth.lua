@@ -13,7 +13,8 @@
 ---   could not know that;
 --- - the same between the two steps of a store that compares and writes in two;
 --- - a clock was put, and the store could not tell which log outs there were before the login;
---- - a login before it that was kept waiting was noted by a clock that was ahead;
+--- - it, or a login before it, could not be saved at once, and the clocks by which they were noted
+---   said that it was the earlier one;
 --- - the store has no locks at all.
 
 local keeper = require "simulation.keeper"
@@ -117,9 +118,12 @@ function Truth.on_store_failure(task, method, key, fate)
   elseif task.call and method == "try_lock" then
     task.call.told = nil -- it waits for it no more
   end
-  local account = task.process.world.accounts[key:match("^tokencache%-mark:(.*)$")]
-  if account and method == "get" then
-    account.unread_by[task.process] = true
+  local accounts = task.process.world.accounts
+  local marked = accounts[key:match("^tokencache%-mark:(.*)$")]
+  if marked and method == "get" then
+    marked.unread_by[task.process] = true
+  elseif accounts[key] and (method == "set" or method == "replace") then
+    accounts[key].unsaved_by[task.process] = true
   end
 end
 
@@ -135,12 +139,22 @@ local function note_first_save(self, account, family)
   family.was_saved = true
 end
 
---- A login that was kept waiting may be taken for later than one that was noted by another clock.
-local function note_overwriting(self, before, login)
-  local theirs, ours = before.noted_at or before.at, login.noted_at or login.at
-  if before.at > login.at and theirs <= ours + 1 then
-    excuse(self, before, "it was noted by a clock that was behind, and an older one saved over it")
+--- Whether clocks say of two logins that the earlier one was the later one.
+local function is_taken_for_later(earlier, later)
+  return earlier.at < later.at
+    and (earlier.noted_at or earlier.at) >= (later.noted_at or later.at) - 1
+end
+
+--- Whether the present login could not be saved at once, and was then told by the clocks from one
+--- before it.
+function Truth:is_judged_by_clocks(account)
+  for _, family in ipairs(account.families) do
+    if account.unsaved_by[self:receiver_of(account)]
+      and is_taken_for_later(family, account.current) then
+      return true
+    end
   end
+  return false
 end
 
 --- Whoever logged in last counts: what was renewed of the login before is not saved over that. A
@@ -162,7 +176,10 @@ function Truth:on_put(key, bytes)
     return excuse(self, token.family, "it was saved in two steps, and the lock ended between")
   elseif not before or not token or world.has_jumped or token.is_given
     or not world.store.kind.replace or token.id == token.family.first then
-    return before and token and note_overwriting(self, before.family, token.family)
+    if before and token and is_taken_for_later(token.family, before.family) then
+      excuse(self, before.family, "one that had waited was taken for later, and saved over it")
+    end
+    return
   elseif before.family.at - token.family.at > 2 then
     world:fail("a login is overwritten by what was renewed of the one before")
   end
@@ -216,6 +233,12 @@ local function lock_of(self, process, account, call)
   return is_in_force(self, latest) and latest or call and call.lock or latest
 end
 
+--- Whether the store can show that it takes a new entry; over nothing, only if it can replace that.
+local function can_show(world, account)
+  local kind = world.store.kind
+  return kind.can_save and (kind.replace or world.store:refresh_token_at(account) ~= "")
+end
+
 local function check_lock(self, process, account, call)
   local lock = lock_of(self, process, account, call)
   if call and self.restored_at and self.restored_at >= call.started then
@@ -224,7 +247,7 @@ local function check_lock(self, process, account, call)
     self.world:fail("a refresh token is sent without the account's lock")
   elseif not is_in_force(self, lock) and could_know(self, lock) then
     self.world:fail("a refresh token is sent under a lock that could be known to have ended")
-  elseif lock and not lock.ended and self.world.store.kind.can_save
+  elseif lock and not lock.ended and can_show(self.world, account)
     and cannot_write(self, process, lock.granted) then
     self.world:fail("a refresh token is sent although the store cannot be written")
   end
