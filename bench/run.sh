@@ -1,7 +1,7 @@
 #!/bin/sh
 # Usage: bench/run.sh [FIGURE...]
-# Measures and reports; ROUNDS=301 for steadier medians, PEERS=directory for nginx_login. `make bench`
-# builds what it needs.
+# Measures and reports; ROUNDS=301 for steadier medians, PEERS=directory for nginx_login.
+# `make bench` builds what it needs.
 cd "$(dirname "$0")/.." || exit 1
 
 # Where Go and its x/oauth2 are not installed, the report says so.
