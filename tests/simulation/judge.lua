@@ -2,6 +2,7 @@
 
 local front = require "simulation.front"
 local store = require "simulation.store"
+local times = require "simulation.times"
 
 local judge = {}
 
@@ -129,7 +130,7 @@ function judge.final(world, call, token, err)
     return world:fail("a call fails although all works again: " .. err.kind .. ": " .. err.message)
   elseif not account.current.logged_out_at and not account.current.excuses[1]
     and not (world.has_jumped and account.unread_by[world.truth:receiver_of(account)])
-    and not world.truth:is_judged_by_clocks(account) then
+    and not times.have_decided(account, world.truth:receiver_of(account)) then
     world:fail("a login is lost without a reason")
   end
 end

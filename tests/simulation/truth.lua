@@ -19,6 +19,7 @@
 
 local keeper = require "simulation.keeper"
 local nginx = require "simulation.nginx"
+local times = require "simulation.times"
 
 local Truth = {}
 Truth.__index = Truth
@@ -139,24 +140,6 @@ local function note_first_save(self, account, family)
   family.was_saved = true
 end
 
---- Whether clocks say of two logins that the earlier one was the later one.
-local function is_taken_for_later(earlier, later)
-  return earlier.at < later.at
-    and (earlier.noted_at or earlier.at) >= (later.noted_at or later.at) - 1
-end
-
---- Whether the present login could not be saved at once, and was then told by the clocks from one
---- before it.
-function Truth:is_judged_by_clocks(account)
-  for _, family in ipairs(account.families) do
-    if account.unsaved_by[self:receiver_of(account)]
-      and is_taken_for_later(family, account.current) then
-      return true
-    end
-  end
-  return false
-end
-
 --- Whoever logged in last counts: what was renewed of the login before is not saved over that. A
 --- store that compares and writes in two steps may be late with the second.
 function Truth:on_put(key, bytes)
@@ -174,9 +157,11 @@ function Truth:on_put(key, bytes)
   if token and token.spent and not world.store.kind.replace and lock
     and not is_in_force(self, lock) and is_excused(self, lock, false) then
     return excuse(self, token.family, "it was saved in two steps, and the lock ended between")
+  elseif token and token.spent and call and call.is_login and not lock then
+    return excuse(self, token.family, "it was saved late, without the lock that another kept")
   elseif not before or not token or world.has_jumped or token.is_given
     or not world.store.kind.replace or token.id == token.family.first then
-    if before and token and is_taken_for_later(token.family, before.family) then
+    if before and token and times.is_taken_for_later(token.family, before.family) then
       excuse(self, before.family, "one that had waited was taken for later, and saved over it")
     end
     return
@@ -196,7 +181,8 @@ function Truth.on_removal(world, key)
     return world:fail("a login that works is removed, and nobody has logged out")
   end
   local begun = token.family.begun
-  if begun and call.is_log_out and call.ended and begun > call.ended and not world.has_jumped then
+  if begun and call.is_log_out and call.ended and begun > call.ended and not world.has_jumped
+    and not times.has_twin(world.accounts[key], token.family) then
     world:fail("a log out removes a login that was begun after its caller was told the end")
   end
 end
