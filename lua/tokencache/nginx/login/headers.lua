@@ -27,16 +27,12 @@ function headers.guarded(checked)
   return { names = names, drops = {}, count = 0 }
 end
 
+local INEXACT = 2 ^ 53 -- from there on numbers run together, and users would
+
 local function text_of(value)
   local kind = type(value)
-  if kind == "table" then -- of roles, groups
-    local parts = {}
-    for i, part in ipairs(value) do
-      parts[i] = text_of(part)
-    end
-    return #parts > 0 and table.concat(parts, ",") or nil
-  elseif kind == "number" then
-    return ("%.14g"):format(value)
+  if kind == "number" then
+    return math.abs(value) < INEXACT and ("%.16g"):format(value) or nil
   end
   return (kind == "string" or kind == "boolean") and tostring(value) or nil
 end
@@ -45,6 +41,20 @@ end
 local function safe(value)
   local text = text_of(value)
   return text and not text:find "%c" and text or nil
+end
+
+--- Roles, groups. One whose name has a comma in it must not pass for two.
+local function joined(list)
+  local parts = {}
+  for _, part in ipairs(list) do
+    local text = safe(part)
+    parts[#parts + 1] = text and not text:find(",", 1, true) and text or nil
+  end
+  return parts[1] and table.concat(parts, ",")
+end
+
+local function value_of(claim)
+  return type(claim) == "table" and joined(claim) or safe(claim)
 end
 
 --- What requests are passed on with: a list of name, value, name, value; false: without it.
@@ -59,7 +69,7 @@ function headers.of(checked, claims, token)
   end
   for name, claim in pairs(checked.headers) do
     list[#list + 1] = name
-    list[#list + 1] = safe(claims[claim]) or false
+    list[#list + 1] = value_of(claims[claim]) or false
   end
   return list
 end

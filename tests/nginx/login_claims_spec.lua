@@ -1,0 +1,46 @@
+-- How tokencache.nginx.login writes claims into headers: no user's become those of another.
+
+local nginx = require "support.nginx"
+
+local TOLD = {
+  ["a list"] = { '["admin","staff"]', "admin,staff" },
+  ["a list with something else in it"] = { '[null,{"id":1},"staff",["a","b"]]', "staff" },
+  ["a list of nothing that can be told"] = { '[{"id":1}]', "nothing" },
+  ["a group whose name has a comma in it"] = { '["a,admin","staff"]', "staff" },
+  ["a group whose name has a line end in it"] = { '["a\\nX-User: root","staff"]', "staff" },
+  ["a number of 16 digits"] = { "1234567890123456", "1234567890123456" },
+  ["a number that is not whole"] = { "0.5", "0.5" },
+  ["a number beyond what numbers tell apart"] = { "1e17", "nothing" },
+  ["an object"] = { '{"id":1}', "nothing" },
+  ["a text with a line end"] = { '"a\\r\\nb"', "nothing" },
+}
+
+describe("a claim that is", function()
+  local server
+
+  setup(function()
+    server = nginx.start { server = [[
+      location / {
+        content_by_lua_block {
+          local headers = require "tokencache.nginx.login.headers"
+          ngx.req.read_body()
+          local claims = require("tokencache.json").decode(ngx.req.get_body_data())
+          ngx.print(headers.of({ headers = { ["X-Claim"] = "claim" } }, claims)[2] or "nothing")
+        }
+      }
+    ]] }
+  end)
+
+  teardown(function()
+    server:stop()
+  end)
+
+  for name, case in pairs(TOLD) do
+    it(name .. " is told as it is, or not at all", function()
+      local status, body = server:get("/",
+        { method = "POST", body = ('{"claim":%s}'):format(case[1]) })
+      assert.equal(200, status)
+      assert.equal(case[2], body)
+    end)
+  end
+end)
