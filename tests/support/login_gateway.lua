@@ -162,8 +162,10 @@ function Gateway:request(method, path, headers)
 end
 
 local function path_of_entry(self, browser)
-  return self.server.directory .. "/sessions/session%3a" .. digest(browser.cookies.tokencache)
-    .. ".token"
+  local issuer, client_id = self.provider.url, self.provider.clients.confidential.client_id
+  local place = digest(("%d:%s0:0:%d:%s"):format(#issuer, issuer, #client_id, client_id))
+  local id = digest(place .. browser.cookies.tokencache)
+  return self.server.directory .. "/sessions/session%3a" .. id .. ".token"
 end
 
 ---@return table? info  nil: the session is not there any more

@@ -19,7 +19,7 @@ local function name_for(gateway, state)
 end
 
 local function bound(gateway)
-  return "login " .. gateway.flow.client_id .. " " .. gateway.options.public_url
+  return "login " .. gateway.options.place .. " " .. gateway.options.public_url
 end
 
 --- Only to a page of ours: "//host" and "/\host" lead elsewhere, and browsers skip tabs. What is

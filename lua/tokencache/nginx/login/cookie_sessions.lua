@@ -7,7 +7,6 @@
 --- have lost it, or another machine have got it. What has ended is marked in the dict: a
 --- copy of its cookie does not bring it back.
 
-local digest = require("tokencache.key").digest
 local errors = require "tokencache.error"
 local json = require "tokencache.json"
 local log = require "tokencache.log"
@@ -67,7 +66,8 @@ end
 local function unseal(self, value)
   local text = value and self.sealer.open(self.bound, value)
   local used, secret, bytes = (text or ""):match(TEXT)
-  return used and { used = tonumber(used), secret = secret, bytes = bytes, id = digest(secret) }
+  return used and { used = tonumber(used), secret = secret, bytes = bytes,
+    id = self:id_of(secret) }
 end
 
 --- Reports whether it was used lately, as the dict or the cookie tells.
@@ -137,7 +137,7 @@ function Sessions:log_in(response_url, pending, admit)
   if not secret then
     return nil, err
   end
-  local id = digest(secret)
+  local id = self:id_of(secret)
   local value
   value, err = seal(self, { used = ngx.time(), secret = secret, bytes = entry_of(self, id) })
   if not value then
@@ -160,6 +160,6 @@ end
 return function(flow, dict, checked, sealer)
   local self = setmetatable(store_sessions.new(flow, dict, checked), Sessions)
   self.sealer, self.lifetime, self.most = sealer, checked.lifetime, checked.cookie.max_bytes
-  self.bound = "session " .. flow.client_id .. " " .. checked.public_url
+  self.bound = "session " .. checked.place .. " " .. checked.public_url
   return self
 end

@@ -22,6 +22,7 @@ local begin = require "tokencache.nginx.login.begin"
 local cookie = require "tokencache.nginx.login.cookie"
 local cookie_sessions = require "tokencache.nginx.login.cookie_sessions"
 local crypto = require "tokencache.crypto"
+local digest = require("tokencache.key").digest
 local flow = require "tokencache.flow.authorization_code"
 local gateway_options = require "tokencache.nginx.login.options"
 local headers = require "tokencache.nginx.login.headers"
@@ -164,6 +165,17 @@ local function with_front(store, dict)
     front_time = session.FRONT_TIME }
 end
 
+--- What tells apart the gateways that share a dict, a store or a cookie_secret: the same client_id
+--- may be another client's at another provider.
+local function place_of(user_flow)
+  local endpoints, parts = user_flow.endpoints, {}
+  for i, part in ipairs { user_flow.issuer or "", endpoints.authorize_url or "",
+    endpoints.token_url or "", user_flow.client_id } do
+    parts[i] = #part .. ":" .. part
+  end
+  return digest(table.concat(parts))
+end
+
 --- The same in all workers, also over a reload.
 local function shared_secret(dict)
   dict:add("login-secret", assert(crypto.random(32)))
@@ -185,10 +197,12 @@ return function(given)
   settings.owed = settings.owed or dict
   flow_options.store = checked.store and with_front(checked.store, dict)
     or shared_dict(dict, { evict = true })
+  local user_flow = flow(flow_options)
+  checked.place = place_of(user_flow)
   local secret = checked.cookie_secret or shared_secret(dict)
   local self = {
     options = options.merge(checked, { client_secret = false, cookie_secret = false }),
-    flow = flow(flow_options),
+    flow = user_flow,
     cookies = cookie.settings(checked),
     dict = dict,
     name = checked.public_url .. checked.path,

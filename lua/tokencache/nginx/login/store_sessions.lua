@@ -18,11 +18,16 @@ local NOTED_AT = 20 -- a use is noted anew after this part of the idle time
 ---@field package store tokencache.Store
 ---@field package dict table
 ---@field package idle_timeout number
+---@field package place string
 local Sessions = {}
 Sessions.__index = Sessions
 
-local function id_of(value)
-  return value and value:find(ID_PATTERN) and digest(value) or nil
+--- The id of a session. It is bound to provider and client: another gateway that shares the store,
+--- or the dict, has other ids.
+---@param value string  the secret that a browser has
+---@return string
+function Sessions:id_of(value)
+  return digest(self.place .. value)
 end
 
 --- The account of a session.
@@ -30,10 +35,10 @@ end
 ---@return tokencache.Account?  nil without an error: there is no such session
 ---@return string|tokencache.Error|nil  its id: not secret, and the same in all workers
 function Sessions:open(value)
-  local id = id_of(value)
-  if not id then
+  if not value or not value:find(ID_PATTERN) then
     return nil
   end
+  local id = self:id_of(value)
   local key = "session:" .. id
   local bytes, err = self.store:get(key)
   if bytes == nil then
@@ -55,7 +60,7 @@ function Sessions:log_in(response_url, pending, admit)
     return nil, err
   end
   local value = core.base64url_encode(bytes)
-  local id = digest(value)
+  local id = self:id_of(value)
   local key = "session:" .. id
   local info
   info, err = self.flow:exchange(response_url, pending, function(got)
@@ -118,7 +123,7 @@ local store_sessions = { methods = Sessions }
 ---@return tokencache.StoreSessions
 function store_sessions.new(flow, dict, checked)
   return setmetatable({ flow = flow, store = flow.store, dict = dict,
-    idle_timeout = checked.idle_timeout }, Sessions)
+    idle_timeout = checked.idle_timeout, place = checked.place }, Sessions)
 end
 
 return store_sessions
