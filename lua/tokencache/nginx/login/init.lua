@@ -30,6 +30,7 @@ local log = require "tokencache.log"
 local lru = require "tokencache.util.lru"
 local ngx = require("tokencache.environment").nginx
 local options = require "tokencache.util.options"
+local passed = require "tokencache.nginx.login.passed"
 local renewal = require "tokencache.nginx.login.renewal"
 local sealer = require "tokencache.nginx.login.sealer"
 local session = require "tokencache.nginx.login.session"
@@ -51,6 +52,7 @@ local IN_COOKIES = 500   -- of those that are kept in cookies, which are long
 ---@field guarded tokencache.GuardedHeaders  headers that are ours alone
 ---@field sealer tokencache.LoginSealer  of what browsers keep
 ---@field memo tokencache.Lru       sessions by the header Cookie
+---@field passed tokencache.PassedRequests  whom this worker has let through lately
 ---@field renewing table<string, true>  ids of sessions whose token is being renewed
 local Gateway = {}
 
@@ -109,7 +111,11 @@ function Gateway:require_user(opts)
   if opts then
     gateway_options.check_call(opts)
   end
-  local found, err = session.find(self, ngx.var.http_cookie)
+  local before, err = passed.find(self.passed), nil
+  local found = before
+  if not before then
+    found, err = session.find(self, ngx.var.http_cookie)
+  end
   if not found then
     if err then
       return answer.unavailable(err, err.retry_after)
@@ -121,6 +127,9 @@ function Gateway:require_user(opts)
     return answer.page(403, "You have no access here.")
   end
   headers.put(self.guarded, found.headers, found.cookie)
+  if not before then
+    passed.note(self.passed, found)
+  end
   return claims
 end
 
@@ -210,6 +219,7 @@ return function(given)
     sealer = sealer(type(secret) == "table" and secret or { secret }),
     memo = lru(checked.store and REMEMBERED or IN_COOKIES),
     renewing = {},
+    passed = passed.new(),
   }
   self.sessions = checked.store and store_sessions.new(self.flow, dict, checked)
     or cookie_sessions(self.flow, dict, checked, self.sealer)
