@@ -1,5 +1,5 @@
--- Two gateways of tokencache.nginx.login in one nginx, with the same client_id at two providers: they
--- share a dictionary, and here all else that they can share, and are of no concern to each other.
+-- Two gateways of tokencache.nginx.login in one nginx, with the same client_id at two providers:
+-- they share a dictionary, and all else that can be shared, and are of no concern to each other.
 
 local login_gateway = require "support.login_gateway"
 local oidc_provider = require "support.oidc_provider"

@@ -13,6 +13,8 @@ local LOGIN_TIME = 600   -- seconds
 local COOKIES = 4
 local LONGEST_PATH = 2000 -- bytes: a browser takes 4096 for a cookie
 
+local ROOM = 6000 -- bytes of a header Cookie: nginx takes 8k, and the session comes along, too
+
 --- Which of the cookies.
 local function name_for(gateway, state)
   return gateway.cookies.login .. state:byte() % COOKIES
@@ -33,6 +35,22 @@ function begin.local_path(to)
   return (to:gsub("[\128-\255]", function(byte) return ("%%%02X"):format(byte:byte()) end))
 end
 
+--- The cookie of this login; and where they get too many bytes, as any page can make them, the end
+--- of those of others. Nginx would refuse all requests of the browser's.
+local function cookies_for(gateway, state, text)
+  local header, name = ngx.var.http_cookie or "", name_for(gateway, state)
+  local cookies = { cookie.write(gateway.cookies, name, text, LOGIN_TIME) }
+  if #header + #text > ROOM then
+    for i = 0, COOKIES - 1 do
+      local other = gateway.cookies.login .. i
+      if other ~= name and header:find(other .. "=", 1, true) then
+        cookies[#cookies + 1] = cookie.write(gateway.cookies, other, "")
+      end
+    end
+  end
+  return cookies
+end
+
 --- Sends the browser to the provider.
 ---@param gateway tokencache.LoginGateway
 ---@param to? string  a path, where it goes after the login
@@ -47,8 +65,7 @@ function begin.start(gateway, to)
   if not text then
     return answer.unavailable(err)
   end
-  return answer.redirect(url,
-    { cookie.write(gateway.cookies, name_for(gateway, state), text, LOGIN_TIME) })
+  return answer.redirect(url, cookies_for(gateway, state, text))
 end
 
 --- What the browser has kept of the login that it comes back from.

@@ -37,10 +37,10 @@ local function text_of(value)
   return (kind == "string" or kind == "boolean") and tostring(value) or nil
 end
 
---- A header is no place for line ends.
+--- A header is no place for line ends, and an empty one may be none.
 local function safe(value)
   local text = text_of(value)
-  return text and not text:find "%c" and text or nil
+  return text and text:find "^%C+$" and text or nil
 end
 
 --- Roles, groups. One whose name has a comma in it must not pass for two.

@@ -40,7 +40,7 @@ local store_sessions = require "tokencache.nginx.login.store_sessions"
 local tiered = require "tokencache.store.tiered"
 
 local REMEMBERED = 10000 -- sessions, by a worker; or
-local IN_COOKIES = 500   -- of those that are kept in cookies, which are long
+local OF_LONG = 500      -- of headers Cookie that are long, as where sessions are kept in cookies
 
 ---@class tokencache.LoginGateway
 ---@field options table             checked
@@ -52,6 +52,7 @@ local IN_COOKIES = 500   -- of those that are kept in cookies, which are long
 ---@field guarded tokencache.GuardedHeaders  headers that are ours alone
 ---@field sealer tokencache.LoginSealer  of what browsers keep
 ---@field memo tokencache.Lru       sessions by the header Cookie
+---@field memo_of_long tokencache.Lru  the same, by those that are long
 ---@field passed tokencache.PassedRequests  whom this worker has let through lately
 ---@field renewing table<string, true>  ids of sessions whose token is being renewed
 local Gateway = {}
@@ -111,24 +112,24 @@ function Gateway:require_user(opts)
   if opts then
     gateway_options.check_call(opts)
   end
-  local before, err = passed.find(self.passed), nil
-  local found = before
+  local before, found, err = passed.find(self.passed), nil, nil
   if not before then
     found, err = session.find(self, ngx.var.http_cookie)
   end
-  if not found then
+  local user = before or found and found.user
+  if not user then
     if err then
       return answer.unavailable(err, err.retry_after)
     end
     return turn_away(self, opts and opts.unauthorized or self.options.unauthorized)
   end
-  local claims, allow = found.claims, self.options.allow
+  local claims, allow = user.claims, self.options.allow
   if allow and not allow(claims) or opts and opts.allow and not opts.allow(claims) then
     return answer.page(403, "You have no access here.")
   end
-  headers.put(self.guarded, found.headers, found.cookie)
-  if not before then
-    passed.note(self.passed, found)
+  if found then
+    headers.put(self.guarded, user.headers, found.cookie)
+    passed.note(self.passed, user)
   end
   return claims
 end
@@ -217,7 +218,8 @@ return function(given)
     name = checked.public_url .. checked.path,
     guarded = headers.guarded(checked),
     sealer = sealer(type(secret) == "table" and secret or { secret }),
-    memo = lru(checked.store and REMEMBERED or IN_COOKIES),
+    memo = lru(REMEMBERED),
+    memo_of_long = lru(OF_LONG),
     renewing = {},
     passed = passed.new(),
   }

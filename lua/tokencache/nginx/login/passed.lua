@@ -6,11 +6,15 @@ local ngx = require("tokencache.environment").nginx
 
 local passed = {}
 
-local MOST = 5000 -- requests, after which those before are forgotten that are twice as old
+local MOST = 5000 -- requests of which a worker knows at the least
+
+---@class tokencache.PassedUser
+---@field claims table
+---@field headers table  of the request since
 
 ---@class tokencache.PassedRequests
----@field package newer table<string, tokencache.LoginSession>  by request
----@field package older table<string, tokencache.LoginSession>
+---@field package newer table<string, tokencache.PassedUser>  by request
+---@field package older table<string, tokencache.PassedUser>
 ---@field package count integer  of the newer ones
 
 ---@return tokencache.PassedRequests
@@ -25,24 +29,35 @@ local function name_of_request()
 end
 
 ---@param all tokencache.PassedRequests
----@param found tokencache.LoginSession
-function passed.note(all, found)
+---@param user tokencache.PassedUser
+function passed.note(all, user)
   if all.count >= MOST then
     all.newer, all.older, all.count = {}, all.newer, 0
   end
-  all.newer[name_of_request()], all.count = found, all.count + 1
+  all.newer[name_of_request()], all.count = user, all.count + 1
 end
 
---- The session of a request that nginx has sent on.
+--- Reports whether the request still is what it has become here.
+local function has_headers(list)
+  local there = ngx.req.get_headers(0)
+  for i = 1, #list, 2 do
+    if (there[list[i]] or false) ~= list[i + 1] then
+      return false
+    end
+  end
+  return true
+end
+
+--- Whose a request is that nginx has sent on.
 ---@param all tokencache.PassedRequests
----@return tokencache.LoginSession?  nil: it has none, or was not let through before
+---@return tokencache.PassedUser?  nil: it was not let through before
 function passed.find(all)
   if not ngx.req.is_internal() then
     return nil
   end
   local name = name_of_request()
-  local found = all.newer[name] or all.older[name]
-  return found and ngx.var.http_cookie == found.cookie and found or nil
+  local user = all.newer[name] or all.older[name]
+  return user and has_headers(user.headers) and user or nil
 end
 
 return passed

@@ -17,13 +17,18 @@ local REMEMBERED = 1    -- that a worker is: a session that has ended is gone ev
 ---@field id string
 ---@field account tokencache.Account
 ---@field info tokencache.TokenInfo
----@field claims table
----@field headers table       of its requests
+---@field user tokencache.PassedUser
 ---@field cookie? string      what of the header Cookie is the application's
 ---@field held? any           what the place of sessions knows of what the browser has
 ---@field ends_at number      Unix seconds: by its lifetime
 ---@field word? string        the provider's last word of leaving that was heeded
 ---@field until_ number       Unix seconds: it is looked for again then
+
+local LONG = 3000 -- bytes of a header Cookie: who has one session can send as many as he likes
+
+local function memo_for(gateway, header)
+  return #header > LONG and gateway.memo_of_long or gateway.memo
+end
 
 --- Ends a session whose time is over.
 local function expire(gateway, account, id)
@@ -37,8 +42,7 @@ local function make(gateway, header, account, id, info)
     id = id,
     account = account,
     info = info,
-    claims = claims,
-    headers = headers.of(gateway.options, claims, info.access_token),
+    user = { claims = claims, headers = headers.of(gateway.options, claims, info.access_token) },
     cookie = cookie.of_application(header, gateway.cookies),
     ends_at = since and since + gateway.options.lifetime or math.huge,
     until_ = 0,
@@ -69,7 +73,7 @@ local function look(gateway, header, known)
   elseif not known or known.info ~= info then
     known = make(gateway, header, account, id, info)
     known.held = held
-    gateway.memo:set(header, known)
+    memo_for(gateway, header):set(header, known)
   end
   local now = ngx.now()
   local has_left
@@ -96,13 +100,13 @@ end
 ---@return tokencache.LoginSession?  nil without an error: there is none
 ---@return tokencache.Error?
 function session.find(gateway, header)
-  local known = header and gateway.memo:get(header)
+  local known = header and memo_for(gateway, header):get(header)
   if known and ngx.now() < known.until_ then
     return known
   end
   local found, err = look(gateway, header, known)
   if known and not found then
-    gateway.memo:delete(header)
+    memo_for(gateway, header):delete(header)
   end
   return found, err
 end
@@ -112,7 +116,7 @@ end
 ---@param header? string
 function session.forget(gateway, header)
   if header then
-    gateway.memo:delete(header)
+    memo_for(gateway, header):delete(header)
   end
 end
 
