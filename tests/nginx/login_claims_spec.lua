@@ -1,6 +1,8 @@
 -- How tokencache.nginx.login writes claims into headers: no user's become those of another.
 
+local login_gateway = require "support.login_gateway"
 local nginx = require "support.nginx"
+local oidc_provider = require "support.oidc_provider"
 
 local TOLD = {
   ["a list"] = { '["admin","staff"]', "admin,staff" },
@@ -43,4 +45,25 @@ describe("a claim that is", function()
       assert.equal(case[2], body)
     end)
   end
+end)
+
+describe("claims that a location has changed", function()
+  it("are still what the provider says, in headers", function()
+    local provider = oidc_provider.start()
+    local gateway = login_gateway.start(provider, {}, { server = [[
+      location /auth/ { content_by_lua_block { gateway:serve() } }
+      location / {
+        access_by_lua_block { gateway:require_user().sub = "mallory" }
+        proxy_pass http://127.0.0.1:$APPLICATION;
+      }
+    ]] })
+    local browser = gateway:new_browser()
+    browser:log_in("alice")
+    for i = 1, 3 do
+      local cookie = browser:cookie_header() .. "; other=" .. i
+      assert.equal("alice", browser:told("X-User", { Cookie = cookie }))
+    end
+    gateway:stop()
+    provider:stop()
+  end)
 end)

@@ -3,6 +3,7 @@
 local back_channel = require "tokencache.nginx.login.back_channel"
 local cookie = require "tokencache.nginx.login.cookie"
 local headers = require "tokencache.nginx.login.headers"
+local json = require "tokencache.json"
 local ngx = require("tokencache.environment").nginx
 local renewal = require "tokencache.nginx.login.renewal"
 
@@ -36,13 +37,25 @@ local function expire(gateway, account, id)
   account:remove()
 end
 
+--- The program gets the claims, and may change what it gets; not what the cache holds.
+local function copy_of(value)
+  if type(value) ~= "table" or value == json.null then
+    return value
+  end
+  local copy = {}
+  for key, part in pairs(value) do
+    copy[key] = copy_of(part)
+  end
+  return copy
+end
+
 local function make(gateway, header, account, id, info)
   local claims, since = info.claims or {}, tonumber(info.authorized_at)
   return {
     id = id,
     account = account,
     info = info,
-    user = { claims = claims, headers = headers.of(gateway.options, claims, info.access_token) },
+    user = { claims = copy_of(claims), headers = headers.of(gateway.options, claims, info.access_token) },
     cookie = cookie.of_application(header, gateway.cookies),
     ends_at = since and since + gateway.options.lifetime or math.huge,
     until_ = 0,
