@@ -14,8 +14,8 @@
 --- All options are in options.lua, told for users in docs/nginx.md. The parts: begin.lua and
 --- callback.lua are the halves of a login, log_out.lua and back_channel.lua its ends; session.lua
 --- finds the session of a request, headers.lua tells the application of it, and passed.lua knows
---- requests again that nginx sends on; store_sessions.lua and cookie_sessions.lua are where sessions
---- are kept.
+--- requests again that nginx sends on; store_sessions.lua and cookie_sessions.lua are where
+--- sessions are kept.
 
 local answer = require "tokencache.nginx.login.answer"
 local back_channel = require "tokencache.nginx.login.back_channel"

@@ -55,7 +55,10 @@ local function make(gateway, header, account, id, info)
     id = id,
     account = account,
     info = info,
-    user = { claims = copy_of(claims), headers = headers.of(gateway.options, claims, info.access_token) },
+    user = {
+      claims = copy_of(claims),
+      headers = headers.of(gateway.options, claims, info.access_token),
+    },
     cookie = cookie.of_application(header, gateway.cookies),
     ends_at = since and since + gateway.options.lifetime or math.huge,
     until_ = 0,
