@@ -259,3 +259,43 @@ describe("tokencache.nginx.metrics", function()
     end
   end)
 end)
+
+describe("tokencache.nginx.metrics in a dictionary that was full", function()
+  it("counts on from nothing, under the same names", function()
+    local server = nginx.start {
+      http = [[
+        lua_shared_dict tokencache 64k;
+        init_by_lua_block {
+          metrics = require("tokencache").nginx.metrics()
+          flow = { name = "f", client_id = "c" }
+        }
+      ]],
+      server = [[
+        location /hit {
+          content_by_lua_block { require("tokencache.observer").emit("hit", { flow = flow }) }
+        }
+        location /fill {
+          content_by_lua_block {
+            for i = 1, 2000 do ngx.shared.tokencache:set("other " .. i, ("x"):rep(200)) end
+            ngx.shared.tokencache:flush_all()
+          }
+        }
+        location /metrics { content_by_lua_block { metrics:serve() } }
+      ]],
+    }
+    finally(function() server:stop() end)
+
+    local function hits()
+      local _, page = server:get "/metrics"
+      return page:match 'requests_total{flow="f",client_id="c",outcome="hit"} (%d+)\n'
+    end
+
+    for _ = 1, 3 do
+      server:get "/hit"
+    end
+    assert.equal("3", hits())
+    server:get "/fill"
+    server:get "/hit"
+    assert.equal("1", hits())
+  end)
+end)

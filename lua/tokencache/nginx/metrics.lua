@@ -64,6 +64,7 @@ end
 
 ---@class tokencache.Metrics
 ---@field package dict table  ngx.shared.NAME
+---@field package find_slots fun()
 local Metrics = {}
 Metrics.__index = Metrics
 
@@ -144,7 +145,8 @@ local function new_debt_counter(dict)
   end
 end
 
---- Returns the function that gets all events.
+--- Returns the function that gets all events; and one that finds the slots again, and puts their
+--- names back where the dictionary was full and has lost them.
 local function new_counter(dict)
   local all_series = setmetatable({}, { __mode = "k" }) -- by flow
   local ends = setmetatable({}, { __mode = "k" })       -- of tokens, by flow
@@ -158,7 +160,7 @@ local function new_counter(dict)
     end
   end
 
-  return function(event, account, fields)
+  local function count(event, account, fields)
     local flow = account.flow
     if not flow then
       return
@@ -179,6 +181,12 @@ local function new_counter(dict)
       note_end(flow, series, fields.left)
     end
     count_debts()
+  end
+
+  return count, function()
+    for flow in pairs(all_series) do
+      all_series[flow] = new_series(dict, flow)
+    end
   end
 end
 
@@ -260,6 +268,7 @@ end
 ---@return string
 function Metrics:text()
   local dict = self.dict
+  self.find_slots()
   local page, clients = { dict = dict, lines = {} }, clients_of(dict)
   for _, metric in ipairs(METRICS) do
     add_head(page, metric)
@@ -294,6 +303,7 @@ return function(opts)
   if not dict then
     error("nginx.metrics: there is no lua_shared_dict " .. name .. " in http {}", 2)
   end
-  observer.set_counter(new_counter(dict))
-  return setmetatable({ dict = dict }, Metrics)
+  local count, find_slots = new_counter(dict)
+  observer.set_counter(count)
+  return setmetatable({ dict = dict, find_slots = find_slots }, Metrics)
 end
