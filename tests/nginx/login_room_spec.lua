@@ -17,6 +17,7 @@ local SERVER = [[
 ]]
 
 local TABS = 20
+local ROUNDS = 12
 local REQUESTS, LONG = 4000, 7000 -- bytes of a header Cookie: nginx takes 8k
 local MOST_MEMORY = 30000 -- kB; all of them would take 56000
 
@@ -43,19 +44,18 @@ describe("the login gateway leaves room", function()
     assert.equal(200, browser:get("/").status)
   end)
 
-  it("for logins in several tabs", function()
-    local browser, paths = gateway:new_browser(), {}
-    for i = 1, 2 do
-      paths[i] = browser:go_to_provider("/" .. i, { user = "alice" })
-      local others = 0
-      for name in pairs(browser.cookies) do
-        others = others + (name:find("-login-", 1, true) and 1 or 0)
+  it("for the logins of several tabs, of which few get into each other's way", function()
+    local done = 0
+    for _ = 1, ROUNDS do
+      local browser, paths = gateway:new_browser(), {}
+      for i = 1, 4 do
+        paths[i] = browser:go_to_provider("/" .. i, { user = "alice" })
       end
-      if others < i then return end -- both have the same cookie
+      for i = 1, 4 do
+        done = done + (browser:get(paths[i]).headers.location == "/" .. i and 1 or 0)
+      end
     end
-    for i = 1, 2 do
-      assert.matches("/" .. i .. "$", browser:get(paths[i]).headers.location)
-    end
+    assert.is_true(done > 0.8 * 4 * ROUNDS, done .. " of " .. 4 * ROUNDS)
   end)
 
   it("in a worker that meets one user with ever other cookies of the application's", function()

@@ -99,7 +99,7 @@ describe("tokencache.nginx.login", function()
     local browser = gateway:new_browser()
     local begun = browser:get "/"
     local _, login = next(begun.cookies)
-    assert.matches("^tokencache%-login%-%d=[%w_-]+; Path=/; HttpOnly; SameSite=Lax; Max%-Age=600$",
+    assert.matches("^tokencache%-login%-%d+=[%w_-]+; Path=/; HttpOnly; SameSite=Lax; Max%-Age=600$",
       login)
     assert.is_nil(browser.cookies.tokencache)
     assert.equal("no-store", begun.headers["cache-control"])

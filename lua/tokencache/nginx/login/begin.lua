@@ -10,7 +10,7 @@ local ngx = require("tokencache.environment").nginx
 local begin = {}
 
 local LOGIN_TIME = 600   -- seconds
-local COOKIES = 4
+local COOKIES = 16
 local LONGEST_PATH = 2000 -- bytes: a browser takes 4096 for a cookie
 
 local ROOM = 6000 -- bytes of a header Cookie: nginx takes 8k, and the session comes along, too
