@@ -43,13 +43,11 @@ end
 
 --- A login that failed.
 local function refuse(gateway, err, name)
-  local gone = err.kind ~= "state" -- else it may be that of another tab's login
+  local gone = err.kind ~= "state" -- else it is that of another tab's login, which goes on
     and { cookie.write(gateway.cookies, name, "") } or nil
   if err.kind == "transient" or err.kind == "timeout" then -- to reload is to try again
     return answer.unavailable(err, err.retry_after)
-  elseif err.kind == "state" then -- the cookie is that of another tab's login, which goes on
-    return answer.page(403, tostring(err), again(gateway))
-  elseif err.kind == "denied" or err.kind == "reauthorize" then
+  elseif err.kind == "denied" or err.kind == "state" or err.kind == "reauthorize" then
     return answer.page(403, tostring(err), again(gateway), gone)
   elseif err.kind == "protocol" then
     ngx.log(ngx.ERR, "login: ", err.kind, ": ", tostring(err))
