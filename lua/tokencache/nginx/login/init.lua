@@ -216,7 +216,7 @@ return function(given)
     flow = user_flow,
     cookies = cookie.settings(checked),
     dict = dict,
-    name = checked.public_url .. checked.path,
+    name = checked.place .. checked.public_url .. checked.path,
     guarded = headers.guarded(checked),
     sealer = sealer(type(secret) == "table" and secret or { secret }),
     memo = lru(REMEMBERED),
