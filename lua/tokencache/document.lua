@@ -139,7 +139,8 @@ local function fetch_from(flow, source, url, deadline, held)
   end
   local response, err = endpoint.get(flow, url, timeout, deadline, held)
   if not response then
-    return nil, errors.new(err.kind, url .. " could not be had: " .. err.message)
+    return nil, errors.new(err.kind, url .. " could not be had: " .. err.message,
+      { sent = err.sent })
   end
   local object = endpoint.object(response)
   local kind, problem, is_elsewhere = problem_of_answer(response, object)
@@ -167,7 +168,7 @@ local function fetch(flow, entry, source, deadline, held)
       break
     end
   end
-  if err.kind == "config" or err.kind == "protocol" then
+  if err.sent ~= false and (err.kind == "config" or err.kind == "protocol") then
     messages[#messages + 1] = source.remedy
   end
   return nil, errors.new(err.kind, table.concat(messages, "; "), { status = err.status })

@@ -127,7 +127,8 @@ int tc_url_check_endpoint(const char *name, tc_str text, bool may_be_plain, tc_e
   if (!is_plain && !equals(url.scheme, "https")) {
     return tc_error_set(err, TC_ERR_INVALID,
                         "%s must be https, or http on a loopback address: secrets travel to it "
-                        "(RFC 6749 §3.2)",
+                        "(RFC 6749 §3.2); or allow_insecure_http = true in provider, but for "
+                        "flow.implicit",
                         name);
   }
   if (url.fragment.data != NULL) {

@@ -67,9 +67,10 @@ describe("in nginx a provider's metadata", function()
     server:stop()
   end)
 
-  local function start(workers, issuer, owed)
+  local function start(workers, issuer, owed, thread_pool)
     port = require("support.loopback").free_port()
     server = nginx.start { workers = workers, http = HTTP, server = SERVER,
+      thread_pool = thread_pool,
       values = { ISSUER = issuer, OWED = owed and "yes" or "no", SPREAD = tostring(port) } }
   end
 
@@ -113,6 +114,13 @@ describe("in nginx a provider's metadata", function()
   it("is read over lua-resty-http too", function()
     start(1, provider.url)
     ask("/resty", "^[%w_-]+\n$")
+  end)
+
+  it("cannot be had without a thread pool, which is all that the error is about", function()
+    start(1, provider.url, false, false)
+    local body = ask("/token", "add \"thread_pool tokencache threads=16;\" at the top level of "
+      .. "nginx%.conf, outside of http {}")
+    assert.is_nil(body:find("check issuer", 1, true), body)
   end)
 
   for owed, asked in pairs { [true] = 1, [false] = 2 } do

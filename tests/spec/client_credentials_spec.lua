@@ -77,6 +77,14 @@ describe("a client", function()
     assert.is_nil(tostring(err):find("wrong-secret", 1, true))
   end)
 
+  it("without a secret is told that it has none", function()
+    local _, err = flow_of("basic", { client_secret = "",
+      token_endpoint_auth_method = "none" }):get_access_token()
+    assert.equal("invalid_client", err.code)
+    assert.matches("; no client_secret was given; give it, or check client_id", err.message, 1,
+      true)
+  end)
+
   it("with the wrong address is told so, though the server takes it for a bad request", function()
     local provider = { token_url = server.url .. "/tokens" }
     local _, err = flow_of("basic", { provider = provider }):get_access_token()

@@ -180,7 +180,7 @@ describe("where an issuer has no metadata, the error", function()
       assert.equal(expected[1], err.kind, err.message)
       assert.matches(expected[2], err.message, 1, true)
       assert.matches(issuer .. "/.well-known/openid-configuration", err.message, 1, true)
-      local says_what_to_do = err.message:find("check issuer in provider", 1, true) ~= nil
+      local says_what_to_do = err.message:find("check issuer, or", 1, true) ~= nil
       assert.equal(err.kind ~= "transient", says_what_to_do)
     end)
   end
@@ -200,7 +200,8 @@ end)
 
 describe("an issuer", function()
   for issuer, problem in pairs {
-    ["http://login.example"] = "provider: issuer must be https, or http on a loopback address",
+    ["http://login.example"] = "provider: issuer must be https, or http on a loopback address: "
+      .. "secrets travel to it (RFC 6749 §3.2); or allow_insecure_http = true in provider",
     ["login.example"] = "provider: issuer: ",
     ["https://login.example/?tenant=1"] = "provider: issuer must not have a query",
     ["https://login.example/#a"] = "a fragment",
