@@ -1,7 +1,10 @@
 --- What describes an authorization server. The presets are in provider/. Its issuer is enough where
 --- it publishes its metadata.
 
+local core = require "tokencache._core"
 local options = require "tokencache.util.options"
+
+local LONGEST_SHOWN = 40 -- bytes of a name; what comes after a colon may be a secret
 
 local provider = {}
 
@@ -83,6 +86,13 @@ for _, name in ipairs(provider.endpoints) do
   provider.rules[name] = { "string" }
 end
 
+--- What is wrong with a preset that was not called, if it is one.
+---@return string? problem
+function provider.problem_of_preset(given)
+  return type(given) == "function" and "provider: call this preset: "
+    .. require("tokencache.provider.preset").call_of(given) or nil
+end
+
 --- Token types that are no bearer tokens by whatever name: they need a key.
 local WITH_KEY = { dpop = true, mac = true }
 
@@ -90,8 +100,10 @@ local WITH_KEY = { dpop = true, mac = true }
 ---@return string? problem
 function provider.problem_of_headers(headers)
   for name, value in pairs(type(headers) == "table" and headers or { false }) do
-    if type(name) ~= "string" or not name:find "^[%w!#$%%&'*+.^_`|~-]+$"
-      or type(value) ~= "string" or value:find "%c" then
+    if type(name) == "string" and not name:find "^[%w!#$%%&'*+.^_`|~-]+$" then
+      return ('headers must not have "%s", which is no name of a header')
+        :format(core.printable(name:match "^[^:]*":sub(1, LONGEST_SHOWN)))
+    elseif type(name) ~= "string" or type(value) ~= "string" or value:find "%c" then
       return "headers must map names to strings without control characters"
     end
   end

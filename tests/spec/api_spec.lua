@@ -46,7 +46,8 @@ local NOT_SECURE = "flow.client_credentials: token_url must be https, or http on
 
 local flow = new(with {})
 local timed = new(with { cache = tokencache.cache.memory {}, clock = os.time })
-local A_PROVIDER = "; give one of tokencache.provider, or a table with its token_url"
+local A_PROVIDER = "; give { issuer = \"https://...\" }, one of tokencache.provider, or a "
+  .. "table with its token_url"
 
 local locks = {
   get_cached_token = function() end,
@@ -60,6 +61,8 @@ local mistakes = {
   { function() new("x") end, "flow.client_credentials: a table of options expected, got string" },
   { function() new(with { scop = "a" }) end,
     "flow.client_credentials: unknown option scop; known are " .. KNOWN },
+  { function() new { issuer = "https://login.example", client_id = "a" } end,
+    "flow.client_credentials: issuer is no option here; give provider = { issuer = ... }" },
   { function() new(with { provider = false }) end,
     "flow.client_credentials: provider is required" .. A_PROVIDER },
   { function() new(with { provider = "spotify" }) end,
@@ -170,6 +173,10 @@ local mistakes = {
     "get_access_token: check_cache must be a boolean, not a number" },
   { function() flow:get_access_token("now") end,
     "get_access_token: a table of options expected, got string" },
+  { function() flow:get_access_token(5) end,
+    "get_access_token: a table of options expected, got number" },
+  { function() timed:get_access_token(5) end,
+    "get_access_token: a table of options expected, got number" },
   { function() flow:get_token_info { timeout = -1 } end,
     "get_token_info: timeout must be a number above zero, not -1" },
   { function() flow:is_token_expired() end,

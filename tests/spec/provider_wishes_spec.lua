@@ -77,7 +77,8 @@ describe("headers", function()
 
   it("that cannot be sent are refused", function()
     for problem, wrong in pairs {
-      ["headers must map names to strings without control characters"] = { ["a b"] = "c" },
+      ['headers must not have "a b", which is no name of a header'] = { ["a b"] = "c" },
+      ['headers must not have "Cookie", which is no name'] = { ["Cookie: SECRET"] = "c" },
       ["headers must map names to strings without control characters "] = { a = "b\r\nc: d" },
       ["headers must map names to strings without control characters  "] = { "a" },
       ["headers must not set authorization, which the flow sets itself"] = { authorization = "x" },

@@ -217,8 +217,8 @@ local function obtain(self, method, opts)
   local flow = account.flow
   opts = opts == nil and NO_OPTIONS or opts
   problem = options.problem(opts, flow.call_rules)
-  if opts.login then
-    problem = problem or flow.may_log_in == nil and "no user logs in to this flow; leave login out"
+  if not problem and opts.login then
+    problem = flow.may_log_in == nil and "no user logs in to this flow; leave login out"
       or (opts.code or opts.response_url) and "pass login or the answer to one, not both"
   end
   if problem then

@@ -34,7 +34,8 @@ local config = {}
 --- Options of every flow; a flow adds its own.
 config.rules = {
   provider = { "table", required = true,
-    hint = "give one of tokencache.provider, or a table with its token_url" },
+    hint = 'give { issuer = "https://..." }, one of tokencache.provider, or a table with its '
+      .. "token_url" },
   client_id = { "string" },
   client_secret = { "string" },
   scope = { { "string", "table" } },
@@ -146,10 +147,13 @@ end
 ---@field url? string                    of the endpoint that its client asks
 
 local function read_tables(draft)
-  local problem
-  if type(draft.given) == "table" and type(draft.given.provider) == "function" then
-    return "provider: this preset is to be called with what is the user's of it, as "
-      .. "tokencache.provider.keycloak { host =, realm = } is"
+  local given, problem = draft.given, nil
+  if type(given) == "table" then
+    problem = given.issuer ~= nil and "issuer is no option here; give provider = { issuer = ... }"
+      or provider.problem_of_preset(given.provider)
+  end
+  if problem then
+    return problem
   end
   draft.checked, problem = options.read(draft.given, draft.definition.rules)
   if problem then

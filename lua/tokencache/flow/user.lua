@@ -67,7 +67,7 @@ user.rules = options.merge(user.login_rules, {
   redirect_uri = { { "string", "table" } },
   state = { "string" },
   show_dialog = { "boolean" },
-  login = { "table" },
+  login = { "table", hint = 'give a list, such as { "browser" }' },
   open_browser = { "boolean" },
   authorize = { { "callable", "boolean" } },
   max_age = { "number>=0" },

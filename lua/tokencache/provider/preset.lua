@@ -29,12 +29,30 @@ function preset.is_segment(text)
   return text:find("^[%w._~-]+$") ~= nil
 end
 
+local calls = setmetatable({}, { __mode = "k" }) -- by preset, how it is called
+
+--- How a preset is called, in words.
+---@param given function
+---@return string
+function preset.call_of(given)
+  return calls[given] or "it returns the table that is wanted"
+end
+
+local function shown_call(name, rules)
+  local fields = {}
+  for field, rule in pairs(rules) do
+    fields[#fields + 1] = rule.required and field .. " = ..." or nil
+  end
+  table.sort(fields)
+  return ("tokencache.provider.%s { %s }"):format(name, table.concat(fields, ", "))
+end
+
 ---@param name string   of the preset, for messages
 ---@param rules table<string, tokencache.OptionRule>
 ---@param make fun(checked: table): tokencache.Provider?, string?  or what is wrong
 ---@return fun(given: table): tokencache.Provider
 function preset.define(name, rules, make)
-  return function(given)
+  local function call(given)
     local made
     local checked, problem = options.read(given, rules)
     if checked then
@@ -45,6 +63,8 @@ function preset.define(name, rules, make)
     end
     return made
   end
+  calls[call] = shown_call(name, rules)
+  return call
 end
 
 --- The same with a default: what `make` returns for no options is the preset, and a call makes
