@@ -42,7 +42,8 @@ local KNOWN = "ca_file, cache, client_id, client_secret, clock, connect_timeout,
   .. "provider, proxy, request_time, scope, store, timeout, token_endpoint_auth_method, "
   .. "token_params"
 local NOT_SECURE = "flow.client_credentials: token_url must be https, or http on a loopback "
-  .. "address: secrets travel to it (RFC 6749 §3.2)"
+  .. "address: secrets travel to it (RFC 6749 §3.2); or allow_insecure_http = true in provider, but "
+  .. "for flow.implicit"
 
 local flow = new(with {})
 local timed = new(with { cache = tokencache.cache.memory {}, clock = os.time })
@@ -195,6 +196,10 @@ local mistakes = {
   { function() local _ = tokencache.store.dict end,
     "tokencache.store has no dict; there is encrypted, file, memcached, memory, redis, "
       .. "shared_dict, tiered" },
+  { function() local _ = tokencache.nginx.logn end,
+    "tokencache.nginx has no logn; there is login, metrics, owed, upstream" },
+  { function() tokencache.nginx.login {} end, "tokencache.nginx.login works in nginx only" },
+  { function() tokencache.nginx.metrics() end, "tokencache.nginx.metrics works in nginx only" },
   { function() tokencache.set_logger("stderr") end,
     "set_logger: a function expected, or nil for the default, or false for silence; got string" },
   { function() tokencache.set_observer({}) end,
