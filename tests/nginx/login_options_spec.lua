@@ -2,17 +2,24 @@
 
 local nginx = require "support.nginx"
 
+local LIKE = "public_url must be like https://app.example.com, without a path"
+
 --- Beside those that are needed.
 local WRONG = {
   { 'public_url = false', "public_url must be a string" },
-  { 'public_url = "app.example"', "public_url " },
+  { 'public_url = "app.example"', LIKE },
+  { 'public_url = "127.0.0.1:80"', LIKE },
   { 'public_url = "ftp://app.example"', "public_url must be an https URL" },
-  { 'public_url = "https://app.example/app"', "public_url must be a scheme and a host" },
-  { 'path = "auth/"', "path must begin and end with a slash" },
-  { 'path = "/auth"', "path must begin and end with a slash" },
+  { 'public_url = "https://app.example/app"', LIKE },
+  { 'path = "auth/"', "path must be like /auth/" },
+  { 'path = "/auth"', "path must be like /auth/" },
+  { 'path = "/"', "path must be like /auth/" },
   { 'path = "/a//b/"', "path must not have two slashes" },
   { 'provider = { token_url = "https://a.example/" }', "give issuer, or provider" },
   { 'issuer = "http://login.example"', "issuer" },
+  { 'store = tokencache.cache.memory {}', "nginx.login: store is a cache handler" },
+  { 'issuer = "http://keycloak:8080", client_id = ""', "nginx.login: client_id is required" },
+  { 'provider = tokencache.provider.okta', "call this preset: tokencache.provider.okta { domain" },
   { 'store = { get = print }', "store has no method set" },
   { 'store = 5', "store must be" },
   { [[store = store.tiered { back = store.memory(), front = store.memory() }]],
@@ -21,13 +28,13 @@ local WRONG = {
   { 'shared_dict = "missing"', "shared_dict: there is no lua_shared_dict missing" },
   { 'cookie = { name = "a b" }', "cookie name must be" },
   { 'cookie = { name = "a", domain = "a;b" }', "cookie domain must be" },
-  { 'cookie = { path = "/" }', "cookie unknown option path" },
+  { 'cookie = { path = "/" }', "nginx.login: cookie: unknown option path" },
   { 'idle_timeout = 0', "idle_timeout must be a number above zero" },
   { 'lifetime = "1h"', "lifetime must be a number above zero" },
   { 'unauthorized = "deny"', 'unauthorized must be "login", "401" or "pass"' },
   { 'allow = "all"', "allow must be a function" },
   { 'headers = { "X-User" }', "headers must map names to claims" },
-  { 'headers = { ["X User"] = "sub" }', "headers must map names to" },
+  { 'headers = { ["X User"] = "sub" }', 'headers must not have "X User", which is no name' },
   { 'headers = { ["X-User"] = 5 }', "headers must map names to" },
   { 'headers = { Authorization = "sub" }', "headers must not set Authorization" },
   { 'headers = { cookie = "sub" }', "headers must not set Cookie" },
@@ -68,7 +75,9 @@ describe("the options of tokencache.nginx.login", function()
             for _, case in ipairs { $CASES } do
               local given = merged(right, case())
               given.issuer = given.issuer or "https://login.example"
-              ngx.say((select(2, pcall(tokencache.nginx.login, given))))
+              ngx.say((select(2, pcall(function()
+                local _ = tokencache.nginx.login(given)
+              end))))
             end
           }
         }
@@ -97,6 +106,7 @@ describe("the options of tokencache.nginx.login", function()
     for line in body:gmatch("[^\n]+") do
       i = i + 1
       assert.matches(WRONG[i][2], line, 1, true)
+      assert.matches("^content_by_lua.*: nginx%.login: ", line) -- the caller is to blame
       assert.is_nil(line:find("much-secret", 1, true))
     end
     assert.equal(#WRONG, i)

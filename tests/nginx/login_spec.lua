@@ -44,7 +44,8 @@ describe("tokencache.nginx.login", function()
         location /wrong {
           content_by_lua_block {
             ngx.print(select(2, pcall(gateway.require_user, gateway, { unauthorized = "maybe" })),
-              "\n", select(2, pcall(gateway.require_user, gateway, { alow = print })))
+              "\n", select(2, pcall(gateway.require_user, gateway, { alow = print })),
+              "\n", select(2, pcall(gateway.require_user)))
           }
         }
       ]],
@@ -305,6 +306,7 @@ describe("tokencache.nginx.login", function()
     local body = gateway:request("GET", "/wrong").body
     assert.matches('require_user: unauthorized must be "login", "401" or "pass"', body, 1, true)
     assert.matches("require_user: unknown option alow", body, 1, true)
+    assert.matches("require_user: call it with a colon", body, 1, true)
   end)
 
   it("serves nothing else at its path", function()

@@ -69,6 +69,7 @@ local SERVER = [[
     }
   }
   location /own { content_by_lua_block { ngx.say(ngx.shared.own:get(ngx.var.arg_event) or 0) } }
+  location = /dot { content_by_lua_block { metrics.serve() } }
   location = /metrics { content_by_lua_block { metrics:serve() } }
 ]]
 
@@ -103,6 +104,13 @@ describe("tokencache.nginx.metrics", function()
     server = gateway.server
     return gateway
   end
+
+  it("are served by a method", function()
+    start(1)
+    server:announce "serve: call it with a colon"
+    assert.equal(500, (server:get "/dot"))
+    assert.matches("serve: call it with a colon", server:log(), 1, true)
+  end)
 
   --- The series by what Prometheus calls them, and the whole page.
   local function read()

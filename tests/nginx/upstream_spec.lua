@@ -26,6 +26,7 @@ local HTTP = [[
       return tokencache.nginx.upstream(given)
     end
     api, variable = new {}, new { variable = "token" }
+    undefined = new { variable = "undefined" }
     one = new { token_params = { audience = "one" } }
     two = new { token_params = { audience = "two" } }
     scoped = new { token_params = { audience = "two" }, scope = { "read", "write" } }
@@ -84,6 +85,23 @@ local SERVER = [[
   }
   location @again {
     access_by_lua_block { api:attach_again() }
+    proxy_pass http://127.0.0.1:$API;
+  }
+  location /bare {
+    proxy_intercept_errors on;
+    error_page 401 = @again;
+    proxy_pass http://127.0.0.1:$API;
+  }
+  location /undefined {
+    access_by_lua_block { undefined:attach() }
+    proxy_pass http://127.0.0.1:$API;
+  }
+  location /keyless {
+    access_by_lua_block { users:attach() }
+    proxy_pass http://127.0.0.1:$API;
+  }
+  location /dot {
+    access_by_lua_block { api.attach() }
     proxy_pass http://127.0.0.1:$API;
   }
   location /one {
@@ -145,8 +163,10 @@ local SERVER = [[
     content_by_lua_block {
       for _, given in ipairs { {}, { flow = {} }, { flow = api.flow, client_id = "a" },
           { shared_dict = "none", provider = { token_url = "$URL" }, client_id = "a",
-            client_secret = "b" }, { issuer = "x", nothing = 1 }, { token_params = { a = 1 } } } do
-        ngx.say(select(2, pcall(tokencache.nginx.upstream, given)))
+            client_secret = "b" }, { issuer = "x", nothing = 1 },
+          { issuer = "https://a.example", token_params = { a = 1 } },
+          { issuer = "https://a.example" }, { provider = tokencache.provider.okta } } do
+        ngx.say(select(2, pcall(function() local _ = tokencache.nginx.upstream(given) end)))
       end
     }
   }
@@ -350,10 +370,31 @@ describe("tokencache.nginx.upstream", function()
     assert.equal(200, (ask "/user?user=bob")) -- it was the trouble of ann alone
   end)
 
+  it("tells what is missing in nginx.conf or in a call", function()
+    for path, words in pairs {
+      ["/undefined"] = 'add map "" $undefined { default ""; } in http {}',
+      ["/keyless"] = "this flow keeps many accounts (store=); call api:attach(key)",
+      ["/dot"] = "attach: call it with a colon",
+    } do
+      server:announce(words:gsub("%p", "%%%0"))
+      assert.equal(500, (ask(path)))
+      assert.is_truthy(server:log():find(words, 1, true), path)
+    end
+    local words = "attach_again() found no token of attach() in the request"
+    server:announce(words:gsub("%p", "%%%0"))
+    assert.equal(401, (ask "/bare?challenge=Bearer"))
+    assert.is_truthy(server:log():find(words, 1, true))
+  end)
+
   it("raises where an option is wrong", function()
     local text = select(2, ask "/raises")
+    for line in text:gmatch "[^\n]+" do
+      assert.matches("^content_by_lua.*: nginx%.upstream: ", line) -- the caller is to blame
+    end
     for _, words in ipairs { "client_id is required", "flow must be one of tokencache.flow",
-        "unknown option client_id", "no lua_shared_dict none", "unknown option nothing",
+        "nginx.upstream: give issuer, or provider", "provider: call this preset",
+        "with flow, only variable is an option; leave out client_id",
+        "no lua_shared_dict none", "unknown option nothing",
         "token_params must map" } do
       assert.is_truthy(text:find(words, 1, true), text)
     end

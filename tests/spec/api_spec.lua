@@ -42,8 +42,8 @@ local KNOWN = "ca_file, cache, client_id, client_secret, clock, connect_timeout,
   .. "provider, proxy, request_time, scope, store, timeout, token_endpoint_auth_method, "
   .. "token_params"
 local NOT_SECURE = "flow.client_credentials: token_url must be https, or http on a loopback "
-  .. "address: secrets travel to it (RFC 6749 §3.2); or allow_insecure_http = true in provider, but "
-  .. "for flow.implicit"
+  .. "address: secrets travel to it (RFC 6749 §3.2); or allow_insecure_http = true in provider, "
+  .. "but for flow.implicit"
 
 local flow = new(with {})
 local timed = new(with { cache = tokencache.cache.memory {}, clock = os.time })

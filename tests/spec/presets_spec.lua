@@ -310,7 +310,8 @@ describe("presets that are called", function()
     assert.error_matches(function()
       tokencache.flow.pkce { provider = preset.keycloak, client_id = "id",
         redirect_uri = REDIRECT_URI, cache = tokencache.cache.memory {} }
-    end, "provider: call this preset: tokencache.provider.keycloak { host = ..., realm = ... }", 1, true)
+    end, "provider: call this preset: tokencache.provider.keycloak { host = ..., realm = ... }", 1,
+      true)
   end)
 end)
 

@@ -258,7 +258,8 @@ end
 
 --- Makes the constructor of a flow. It raises where an option is wrong and blames its caller.
 ---@param definition tokencache.FlowDefinition
----@return fun(given: table): tokencache.Flow
+---@return fun(given: table, where?: string, level?: integer): tokencache.Flow  who calls it for
+---   others gives its own name, and the level to blame
 function base.define(definition)
   local account_methods = options.merge(Account, definition.account_methods or {})
   local methods = options.merge(options.merge(account_methods, Flow), definition.methods or {})
@@ -270,11 +271,10 @@ function base.define(definition)
       return "tokencache.flow." .. definition.name .. ": " .. self.client_id
     end,
   }
-  local where = "flow." .. definition.name .. ": "
-  return function(given)
+  return function(given, where, level)
     local self, problem = config.read(definition, given)
     if not self then
-      error(where .. problem, 2)
+      error((where or "flow." .. definition.name) .. ": " .. problem, level or 2)
     end
     self.name = definition.name
     setmetatable(self, metatable)

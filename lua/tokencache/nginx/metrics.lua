@@ -267,6 +267,7 @@ end
 --- All that was counted, in Prometheus' text format.
 ---@return string
 function Metrics:text()
+  options.called_on(self, Metrics, "text")
   local dict = self.dict
   self.find_slots()
   local page, clients = { dict = dict, lines = {} }, clients_of(dict)
@@ -286,6 +287,7 @@ end
 
 --- For content_by_lua of the location that Prometheus asks.
 function Metrics:serve()
+  options.called_on(self, Metrics, "serve")
   ngx.header["Content-Type"] = "text/plain; version=0.0.4; charset=utf-8"
   ngx.print(self:text())
 end

@@ -29,6 +29,7 @@ local log = require "tokencache.log"
 local ngx = require("tokencache.environment").nginx
 local observer = require "tokencache.observer"
 local options = require "tokencache.util.options"
+local provider = require "tokencache.provider"
 local settings = require "tokencache.nginx.settings"
 local token_info = require "tokencache.token_info"
 
@@ -42,6 +43,7 @@ local PASSES = { transient = true, timeout = true, cache = true }
 ---@class tokencache.Upstream
 ---@field flow tokencache.Flow
 ---@field variable? string              of nginx, which gets the header in place of the request
+---@field package has_variable? boolean  it was seen in nginx.conf
 ---@field package header? string        of the last token; it has none where there are many accounts
 ---@field package trusted_until number  by ngx.now(): until when it is taken without a look
 ---@field package expires_at? number    Unix seconds: its end
@@ -60,6 +62,7 @@ local metatable = {
 
 --- To be called in init_worker_by_lua: tokens are renewed from then on before a request needs that.
 function Upstream:init_worker()
+  options.called_on(self, metatable, "init_worker")
   local ok, err = self.flow:keep_fresh()
   if not ok then
     log.warning("upstream: tokens will be renewed only when they are asked for: ", err)
@@ -167,15 +170,28 @@ end
 
 local set_header = ngx and ngx.req.set_header
 
+local function set_variable(name, value)
+  ngx.var[name] = value
+end
+
 local function put(self, header)
-  if self.variable then
-    ngx.var[self.variable] = header
+  if self.has_variable then
+    set_variable(self.variable, header)
+  elseif self.variable then
+    self.has_variable = pcall(set_variable, self.variable, header)
+    if not self.has_variable then
+      error(('upstream: nginx.conf has no such variable: add map "" $%s { default ""; } in http {}')
+        :format(self.variable), 0)
+    end
   else
     set_header("Authorization", header)
   end
 end
 
 local function attach_after_look(self, key, refused)
+  if key == nil and self.flow.store then
+    error("upstream: this flow keeps many accounts (store=); call api:attach(key)", 3)
+  end
   local account = key ~= nil and self.flow:account(key) or self.flow
   local info, err = get(self, account, refused)
   if info then
@@ -190,6 +206,7 @@ end
 --- token the request ends here: with 503 and Retry-After, or 500 where waiting will not help.
 ---@param key? string|string[]|table  the account, of a flow with many: as for flow:account()
 function Upstream:attach(key)
+  options.called_on(self, metatable, "attach")
   if key == nil and ngx.now() < self.trusted_until then
     if observer.on then
       emit_hit(self.flow, self.expires_at)
@@ -226,7 +243,12 @@ end
 --- for the client, the request is sent as it was, and the client gets the API's own answer.
 ---@param key? string|string[]|table  as for attach
 function Upstream:attach_again(key)
+  options.called_on(self, metatable, "attach_again")
   local refused = (ngx.var[self.variable or "http_authorization"] or ""):match "^Bearer (.+)$"
+  if not refused and (ngx.var.upstream_status or ""):find "401$" then
+    log.warning("upstream: attach_again() found no token of attach() in the request; call that in ",
+      "the location that error_page leads here from")
+  end
   if not refused or not (ngx.var.upstream_status or ""):find "401$" then
     return ngx.exit(401) -- nginx itself has turned the request away
   end
@@ -269,10 +291,28 @@ local function entry_name(checked, server)
   return keys.digest(keys.join(parts))
 end
 
+--- What is given in place of all else.
+local function problem_of_flow(given)
+  for name in pairs(given) do
+    if not OF_FLOW[name] then
+      return "with flow, only variable is an option; leave out " .. tostring(name)
+    end
+  end
+  return options.problem(given, OF_FLOW)
+    or config.misused(given.flow) and "flow must be one of tokencache.flow"
+end
+
+--- Blames the caller's caller.
 local function new_flow(given)
+  local preset = type(given) == "table" and provider.problem_of_preset(given.provider)
+  if preset then
+    return nil, preset
+  end
   local checked, problem = options.read(given, RULES)
   if problem then
     return nil, problem
+  elseif checked.issuer == nil and checked.provider == nil then
+    return nil, "give issuer, or provider"
   end
   local name, dict = checked.shared_dict, ngx.shared[checked.shared_dict]
   settings.owed = settings.owed or dict
@@ -290,7 +330,8 @@ local function new_flow(given)
     checked.cache = require "tokencache.cache.from_store"(
       require "tokencache.store.shared_dict"(dict), entry)
   end
-  return client_credentials(checked)
+  local flow = client_credentials(checked, "nginx.upstream", 4)
+  return flow
 end
 
 --- Raises where an option is wrong.
@@ -299,10 +340,7 @@ end
 return function(given)
   local flow, problem
   if type(given) == "table" and given.flow then
-    local checked
-    checked, problem = options.read(given, OF_FLOW)
-    flow = checked and checked.flow
-    problem = problem or config.misused(flow) and "flow must be one of tokencache.flow"
+    flow, problem = given.flow, problem_of_flow(given)
   else
     flow, problem = new_flow(given)
   end

@@ -195,6 +195,16 @@ function options.lacking(object, methods)
   end
 end
 
+--- Raises where a method is not called on its object, and blames its caller.
+---@param self any
+---@param metatable table  of such objects
+---@param method string
+function options.called_on(self, metatable, method)
+  if getmetatable(self) ~= metatable then
+    error(method .. ": call it with a colon", 3)
+  end
+end
+
 --- Both sets of rules, or of methods, in one.
 function options.merge(rules, more)
   local all = {}

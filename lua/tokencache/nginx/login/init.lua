@@ -68,6 +68,7 @@ local metatable = {
 
 --- To be called in init_worker_by_lua: tokens are renewed from then on before a request needs that.
 function Gateway:init_worker()
+  options.called_on(self, metatable, "init_worker")
   local ok, err = true, nil
   if not self.sessions.is_at_browser then
     ok, err = self.flow:keep_fresh()
@@ -110,6 +111,7 @@ end
 ---@param opts? tokencache.RequireUserOptions
 ---@return table?  claims  what is known of the user; nil: nobody, which passes here
 function Gateway:require_user(opts)
+  options.called_on(self, metatable, "require_user")
   if opts then
     gateway_options.check_call(opts)
   end
@@ -138,6 +140,7 @@ end
 --- For header_filter_by_lua, where the application may refuse a token before its time: a 401 of its
 --- makes the session's next request get another one, once a minute at most.
 function Gateway:header_filter()
+  options.called_on(self, metatable, "header_filter")
   local token = ngx.var.upstream_status == "401" and self.options.authorization
     and (ngx.var.http_authorization or ""):match "^Bearer (.+)$"
   local scheme = ngx.var.upstream_http_www_authenticate
@@ -158,6 +161,7 @@ local routes = {
 
 --- For content_by_lua of the location that the option `path` names.
 function Gateway:serve()
+  options.called_on(self, metatable, "serve")
   local path, uri = self.options.path, ngx.var.uri
   local route = uri:sub(1, #path) == path and routes[uri:sub(#path + 1)]
   if not route then
@@ -208,7 +212,7 @@ return function(given)
   settings.owed = settings.owed or dict
   flow_options.store = checked.store and with_front(checked.store, dict)
     or shared_dict(dict, { evict = true })
-  local user_flow = flow(flow_options)
+  local user_flow = flow(flow_options, "nginx.login", 3)
   checked.place = place_of(user_flow)
   local secret = checked.cookie_secret or shared_secret(dict)
   local self = {

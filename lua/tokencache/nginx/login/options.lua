@@ -3,6 +3,7 @@
 local core = require "tokencache._core"
 local log = require "tokencache.log"
 local options = require "tokencache.util.options"
+local problem_of_store = require "tokencache.store.check"
 local provider = require "tokencache.provider"
 local user = require "tokencache.flow.user"
 
@@ -78,17 +79,19 @@ local COOKIE_RULES = {
 
 local MOST_BYTES = 32000 -- browsers take more, but few servers do
 
+local LIKE = "must be like https://app.example.com, without a path"
+
 local checks = {}
 
 --- Browsers send no other form of it as Origin.
 function checks.public_url(text, checked)
-  local url, problem = core.parse_url(text)
+  local url = core.parse_url(text)
   if not url then
-    return problem
+    return LIKE
   elseif url.scheme ~= "https" and url.scheme ~= "http" then
     return "must be an https URL"
   elseif url.path ~= "" and url.path ~= "/" or url.query or url.fragment then
-    return "must be a scheme and a host, without a path"
+    return LIKE
   end
   checked.is_https = url.scheme == "https"
   if not checked.is_https and not url.loopback then
@@ -98,7 +101,7 @@ function checks.public_url(text, checked)
 end
 
 function checks.path(path)
-  return not path:find "^/[%w/._~-]*/$" and "must begin and end with a slash"
+  return not path:find "^/[%w/._~-]*/$" and "must be like /auth/"
     or path:find("//", 1, true) and "must not have two slashes in a row"
 end
 
@@ -115,11 +118,8 @@ function checks.cookie_secret(given)
 end
 
 function checks.cookie(given, checked)
-  local problem
-  checked.cookie, problem = options.read(given, COOKIE_RULES)
-  if problem then
-    return problem
-  elseif not checked.cookie.name:find "^[%w_-]+$" then
+  checked.cookie = options.check("nginx.login: cookie", given, COOKIE_RULES, 4)
+  if not checked.cookie.name:find "^[%w_-]+$" then
     return "name must be letters, digits, _ and -"
   elseif checked.cookie.domain and not checked.cookie.domain:find "^[%w.-]+$" then
     return "domain must be the name of a domain"
@@ -129,8 +129,9 @@ function checks.cookie(given, checked)
 end
 
 function checks.store(store)
-  return store.may_be_stale and "must not have a front of its own, which may be trusted for long; "
-    .. "give the store behind"
+  local problem = problem_of_store(store) or store.may_be_stale and "store must not have a front "
+    .. "of its own, which may be trusted for long; give the store behind"
+  return problem and problem:gsub("^store ", "")
 end
 
 local IS_KIND = { login = true, ["401"] = true, pass = true }
@@ -173,6 +174,10 @@ local DEFAULTS = { cookie = {}, headers = { ["X-User"] = "sub" } }
 ---@return table checked
 ---@return table flow_options  what of it is the flow's
 function gateway_options.read(given)
+  local preset = type(given) == "table" and provider.problem_of_preset(given.provider)
+  if preset then
+    error("nginx.login: " .. preset, 3)
+  end
   local checked = options.check("nginx.login", given, RULES, 3)
   for name, value in pairs(DEFAULTS) do
     checked[name] = checked[name] or value
