@@ -48,6 +48,9 @@ end
 ---@param cookies? string[]
 function answer.unavailable(err, seconds, cookies)
   ngx.log(ngx.ERR, "login: ", err.kind, ": ", tostring(err))
+  if err.kind == "config" then
+    return answer.page(500, "This server is set up wrongly; its log tells more.", nil, cookies)
+  end
   ngx.header["Retry-After"] = ("%d"):format(math.max(1, math.ceil(seconds or 1)))
   return answer.page(503, "This does not work at the moment; try again later.", nil, cookies)
 end
