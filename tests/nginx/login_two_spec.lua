@@ -17,6 +17,7 @@ local SERVER = [[
     proxy_pass http://127.0.0.1:$APPLICATION;
   }
   location /broken { access_by_lua_block { broken:require_user() } }
+  location /lost { access_by_lua_block { lost:require_user() } }
 ]]
 
 local OTHERS = [[
@@ -30,6 +31,9 @@ local OTHERS = [[
       store = tokencache.store.memory(),
     }
   end
+  lost = tokencache.nginx.login { issuer = "http://127.0.0.1:1", client_id = "a",
+    public_url = "http://127.0.0.1:$PORT", path = "/lost/auth/", unauthorized = "401",
+    store = tokencache.store.memory() }
   second, broken = new("second", "$PROVIDER/token"), new("broken", "http://127.0.0.1:1/token")
 ]]
 
@@ -59,6 +63,15 @@ describe("two gateways in one nginx", function()
     assert.equal(503, browser:get(browser:go_to_provider "/broken").status)
     browser:log_in("alice")
     assert.equal("alice", browser:user())
+  end)
+
+  it("say that a login cannot end where none of them gets its callback", function()
+    gateway.server:announce "/lost/auth/ does not call"
+    assert.equal(401, gateway:new_browser():get("/lost").status)
+    local answer = gateway:new_browser():get("/lost/auth/callback?state=a&code=b")
+    assert.equal(500, answer.status)
+    assert.matches("nginx.login: the location /lost/auth/ does not call gateway:serve%(%), or "
+      .. "inherits require_user%(%)", gateway.server:log())
   end)
 
   it("hear each of its own provider's word", function()

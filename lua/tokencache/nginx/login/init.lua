@@ -24,6 +24,7 @@ local cookie = require "tokencache.nginx.login.cookie"
 local cookie_sessions = require "tokencache.nginx.login.cookie_sessions"
 local crypto = require "tokencache.crypto"
 local digest = require("tokencache.key").digest
+local errors = require "tokencache.error"
 local flow = require "tokencache.flow.authorization_code"
 local gateway_options = require "tokencache.nginx.login.options"
 local headers = require "tokencache.nginx.login.headers"
@@ -89,11 +90,31 @@ local function is_a_page()
   return (ngx.var.http_accept or ""):find("text/html", 1, true) ~= nil
 end
 
+local routes = {
+  login = function(self)
+    local to = ngx.var.arg_to
+    return begin.start(self, to and ngx.unescape_uri(to))
+  end,
+  callback = require "tokencache.nginx.login.callback",
+  logout = require "tokencache.nginx.login.log_out",
+  backchannel = back_channel.serve,
+}
+
+--- What of the gateway itself a request is for.
+---@return fun(self: tokencache.LoginGateway)?
+local function route_of(self)
+  local path, uri = self.options.path, ngx.var.uri
+  return uri:sub(1, #path) == path and routes[uri:sub(#path + 1)] or nil
+end
+
 local function turn_away(self, kind)
   if kind == "pass" then
     local list = headers.of(self.options, {})
     return headers.put(self.guarded, list, cookie.of_application(ngx.var.http_cookie or "",
       self.cookies))
+  elseif route_of(self) then
+    return answer.unavailable(errors.new("config", "nginx.login: the location " .. self.options.path
+      .. " does not call gateway:serve(), or inherits require_user()"))
   elseif kind == "login" and is_a_page() then
     return begin.start(self, ngx.var.request_uri)
   end
@@ -149,21 +170,10 @@ function Gateway:header_filter()
   end
 end
 
-local routes = {
-  login = function(self)
-    local to = ngx.var.arg_to
-    return begin.start(self, to and ngx.unescape_uri(to))
-  end,
-  callback = require "tokencache.nginx.login.callback",
-  logout = require "tokencache.nginx.login.log_out",
-  backchannel = back_channel.serve,
-}
-
 --- For content_by_lua of the location that the option `path` names.
 function Gateway:serve()
   options.called_on(self, metatable, "serve")
-  local path, uri = self.options.path, ngx.var.uri
-  local route = uri:sub(1, #path) == path and routes[uri:sub(#path + 1)]
+  local route = route_of(self)
   if not route then
     return ngx.exit(404)
   end
