@@ -35,6 +35,29 @@ describe("a login gateway", function()
     assert.matches("You are logged out.", answer.body, 1, true)
   end)
 
+  it("says why userinfo tells nothing, and what allow has raised", function()
+    for problem, given in pairs {
+      ["transient: exchange: userinfo: "] = { status = 503, userinfo = true },
+      ["config: exchange: allow raised: no such table; "] = { status = 500,
+        allow = [[function() error("no such table", 0) end]] },
+    } do
+      gateway = login_gateway.start(provider, {
+        issuer = "nil",
+        provider = ([[{ authorize_url = "%s/auth", token_url = "%s/token",
+          userinfo_url = "http://127.0.0.1:1/me" }]]):gsub("%%s", provider.url),
+        userinfo = given.userinfo, allow = given.allow, scope = '"openid"',
+      })
+      gateway.server:announce "login: "
+      local browser = gateway:new_browser()
+      local answer = browser:get(browser:go_to_provider())
+      assert.equal(given.status, answer.status)
+      assert.equal(given.status == 503, answer.headers["retry-after"] ~= nil)
+      assert.matches(problem, gateway.server:log(), 1, true)
+      gateway:stop()
+    end
+    gateway = { stop = function() end }
+  end)
+
   it("asks for no scope there by itself, and tells the application of nobody", function()
     local options = {
       issuer = "nil",

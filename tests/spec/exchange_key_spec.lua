@@ -2,6 +2,7 @@
 -- function that is asked when the token has come.
 
 local environment = require "tokencache.environment"
+local errors = require "tokencache.error"
 local keep_log = require "support.keep_log"
 local log = require "tokencache.log"
 local logins = require "support.logins"
@@ -70,6 +71,7 @@ describe("a login at a real server", function()
       ["the key's function returned no key: not one of ours; "] = function()
         return nil, "not one of ours"
       end,
+      ["the key's function returned no key: nobody's; "] = function() return false, "nobody's" end,
       ["the key's function raised: no such table; "] = function() error("no such table", 0) end,
       ["key must be a string that is not empty"] = function() return "" end,
       ["a list as key must hold strings and nothing else"] = function() return { 1 } end,
@@ -88,6 +90,15 @@ describe("a login at a real server", function()
       assert.is_false(server:introspect(token).active)
       assert.equal("0", redis:cli("DBSIZE"))
     end
+  end)
+
+  it("keeps the kind of an error that the function gives as its reason", function()
+    local url, pending = answer()
+    local _, err = flow:exchange(url, pending, function()
+      return nil, errors.new("transient", "the directory is away")
+    end)
+    assert.equal("transient", err.kind)
+    assert.equal("exchange: the directory is away; the login was revoked", tostring(err))
   end)
 
   it("is refused before the function is asked where the answer is not the user's", function()

@@ -24,10 +24,21 @@ local function nowhere()
   }
 end
 
+---@param why string|tokencache.Error
 local function nobodys(flow, info, where, why)
   local err, is_revoked = revocation(flow, info, flow.timeout)
-  return nil, errors.new("config", where .. ": " .. why .. "; the login was "
-    .. (err and "not revoked: " .. tostring(err) or is_revoked and "revoked" or "given up"))
+  return nil, errors.new(errors.wrap("config", why).kind, where .. ": " .. tostring(why)
+    .. "; the login was " .. (err and "not revoked: " .. tostring(err)
+      or is_revoked and "revoked" or "given up"))
+end
+
+--- Why there is no key; an error that the function returned is one by itself.
+local function lack(ok, key, why)
+  if ok and getmetatable(why) == "tokencache.error" then
+    return why
+  end
+  return "the key's function " .. (not ok and "raised: " .. text_of_error(key)
+    or "returned no key" .. (why ~= nil and ": " .. tostring(why) or ""))
 end
 
 --- To lose the login is worse than to go on without the lock.
@@ -66,12 +77,11 @@ return function(flow, response, key_of, where)
   end
   local ok, key, why = protected(key_of, info)
   local name, problem
-  if ok and key ~= nil then
+  if ok and key then
     name, problem = keys.read(key)
   end
   if not name then
-    return nobodys(flow, info, where, problem or "the key's function " .. (ok and "returned no key"
-      .. (why ~= nil and ": " .. tostring(why) or "") or "raised: " .. text_of_error(key)))
+    return nobodys(flow, info, where, problem or lack(ok, key, why))
   end
   local account = flow:account(name)
   local _, is_logged_out = detached(account, flow.io.monotonic() + flow.timeout, keep, account,

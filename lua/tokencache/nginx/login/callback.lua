@@ -3,12 +3,14 @@
 local answer = require "tokencache.nginx.login.answer"
 local begin = require "tokencache.nginx.login.begin"
 local cookie = require "tokencache.nginx.login.cookie"
+local errors = require "tokencache.error"
 local log = require "tokencache.log"
 local ngx = require("tokencache.environment").nginx
 local openid = require "tokencache.account.openid"
 local options = require "tokencache.util.options"
 local renewal = require "tokencache.nginx.login.renewal"
 local session = require "tokencache.nginx.login.session"
+local text_of_error = require "tokencache.util.text_of_error"
 
 --- What in an ID token is about the token itself.
 local OF_TOKEN = { aud = true, exp = true, iat = true, nbf = true, jti = true, nonce = true,
@@ -33,8 +35,24 @@ local function claims_of(gateway, info)
     local about
     about, err = account_of(gateway.flow, info):userinfo()
     claims = options.merge(claims, about or {})
+    err = err and errors.new(err.kind, "userinfo: " .. tostring(err))
   end
   return not err and claims or nil, err, stated.iat
+end
+
+--- Whether the user may come in.
+---@return boolean?  nil: that cannot be told
+---@return tokencache.Error?
+local function is_allowed(gateway, claims)
+  local allow = gateway.options.allow
+  if not allow then
+    return true
+  end
+  local ok, allowed = pcall(allow, claims)
+  if not ok then
+    return nil, errors.new("config", "allow raised: " .. text_of_error(allowed))
+  end
+  return allowed and true or false
 end
 
 local function again(gateway)
@@ -81,12 +99,16 @@ return function(gateway)
   if not may_ask then
     return refuse(gateway, away, name)
   end
-  local is_denied, allow = false, gateway.options.allow
+  local is_denied
   local value, err = gateway.sessions:log_in(ngx.var.request_uri, begun.pending, function(info)
     local claims, why, began_at = claims_of(gateway, info)
-    is_denied = claims ~= nil and allow ~= nil and not allow(claims)
+    if not claims then
+      return nil, why
+    end
     info.claims, info.began_at = claims, began_at
-    return claims ~= nil and not is_denied, why or "this user is not allowed in"
+    local allowed, problem = is_allowed(gateway, claims)
+    is_denied = allowed == false
+    return allowed, problem or "this user is not allowed in"
   end)
   renewal.asked(gateway, not is_denied and err or nil)
   if is_denied then
