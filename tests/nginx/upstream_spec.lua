@@ -1,6 +1,7 @@
 -- tokencache.nginx.upstream: a client's token on proxied requests, and what comes of a 401.
 
 local fake_endpoint = require "support.fake_endpoint"
+local http = require "socket.http"
 local loopback = require "support.loopback"
 local nginx = require "support.nginx"
 local process = require "support.process"
@@ -271,6 +272,14 @@ describe("tokencache.nginx.upstream", function()
       assert.equal(challenge:match "^%w+", headers["www-authenticate"]:match "^%w+")
     end
     assert.equal(0, #endpoint:requests())
+  end)
+
+  it("sends the client no challenge but that of the answer it gets", function()
+    for url, challenge in pairs { ["/whole"] = "none", ["/whole?challenge=Bearer"] = "Bearer" } do
+      ask "/plant?token=refused-1"
+      local _, _, headers = http.request(("http://127.0.0.1:%d%s"):format(server.port, url))
+      assert.equal(challenge, headers["www-authenticate"] or "none") -- two would be joined
+    end
   end)
 
   it("makes no loop of a 401 that stays", function()

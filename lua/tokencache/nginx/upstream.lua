@@ -255,7 +255,10 @@ function Upstream:attach_again(key)
   if is_about_token(ngx.var.upstream_http_www_authenticate) then
     attach_after_look(self, key, refused)
   end
-  return not has_whole_body() and ngx.exit(401) or nil
+  if not has_whole_body() then
+    return ngx.exit(401)
+  end
+  ngx.header["WWW-Authenticate"] = nil -- nginx adds that of the first answer to the second
 end
 
 ---@class tokencache.UpstreamOptions: tokencache.FlowOptions
