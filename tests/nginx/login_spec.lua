@@ -285,7 +285,9 @@ describe("tokencache.nginx.login", function()
       local function status(headers, method)
         return browser:request(method or "POST", "/auth/logout", headers).status
       end
-      assert.equal(200, status({}, "GET"))
+      assert.matches("<title>Do you want to log out?", browser:get("/auth/logout").body, 1, true)
+      assert.matches("must say where it comes from (Origin)",
+        browser:request("POST", "/auth/logout").body, 1, true)
       for _, headers in ipairs {
         {}, { Origin = "https://evil.example" }, { Origin = "null" },
         { Origin = gateway.url .. ".evil.example" },

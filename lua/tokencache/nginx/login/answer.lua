@@ -37,8 +37,9 @@ function answer.page(status, message, more, cookies)
   ngx.header["Content-Type"] = "text/html; charset=utf-8"
   ngx.header["Content-Security-Policy"] = POLICY
   ngx.header["X-Content-Type-Options"] = "nosniff"
+  local text = answer.escape(message)
   ngx.print('<!DOCTYPE html><html lang="en"><meta name="viewport" content="width=device-width">',
-    "<title>Login</title><p>", answer.escape(message), more or "", "\n")
+    ("<title>%s</title><p>%s"):format(text, text), more or "", "\n")
   return ngx.exit(ngx.HTTP_OK) -- it is answered
 end
 

@@ -8,8 +8,8 @@ local session = require "tokencache.nginx.login.session"
 
 local BUTTON = '<form method="post"><button>Log out</button></form>'
 
---- Reports whether it is a page of ours that sends the request. Browsers that say nothing of that
---- are too old.
+--- Reports whether it is a page of ours that sends the request.
+---@return boolean?  nil: it does not say; browsers that do not are too old
 local function is_ours(gateway)
   local site, origin = ngx.var.http_sec_fetch_site, ngx.var.http_origin
   if site then
@@ -17,8 +17,8 @@ local function is_ours(gateway)
   elseif origin then
     return origin == gateway.options.public_url
   end
-  local page = ngx.var.http_referer or ""
-  return (page .. "/"):find(gateway.options.public_url .. "/", 1, true) == 1
+  local page = ngx.var.http_referer
+  return page and (page .. "/"):find(gateway.options.public_url .. "/", 1, true) == 1
 end
 
 --- Where the browser goes then; nil: nowhere.
@@ -37,9 +37,12 @@ end
 
 ---@param gateway tokencache.LoginGateway
 return function(gateway)
+  local by_us = is_ours(gateway)
   if ngx.req.get_method() ~= "POST" then
     return answer.page(200, "Do you want to log out?", BUTTON)
-  elseif not is_ours(gateway) then
+  elseif by_us == nil then
+    return answer.page(403, "A request to log out must say where it comes from (Origin).", BUTTON)
+  elseif not by_us then
     return answer.page(403, "A page of another site wants to log you out.", BUTTON)
   end
   local header = ngx.var.http_cookie
