@@ -21,7 +21,7 @@ local RENEWED = "login-renewed:"  -- and: that of this session was renewed for s
 local REFUSAL_LIFE = 60           -- seconds: sessions are renewed for it once in these
 
 local function away(gateway)
-  return errors.new("transient", "the provider is away", {
+  return errors.new("transient", "the provider " .. gateway.options.provider_name .. " is away", {
     retry_after = math.max(1, math.ceil(gateway.dict:ttl(PAUSE .. gateway.name) or 1)),
   })
 end
