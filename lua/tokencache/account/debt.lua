@@ -28,6 +28,7 @@ local LATE = 5 -- seconds: a login that has waited for longer may not be the new
 ---@field is_shared? boolean         the other workers have been told
 ---@field lock? tokencache.Lock      while no run has it
 ---@field tries integer
+---@field problem? tokencache.Error  of the last attempt
 ---@field next_at number             monotonic seconds: no attempt before
 ---@field mark? string|false        of a log out that does not count for it; false: there was none
 ---@field came_at number            Unix seconds: when it was received

@@ -23,6 +23,7 @@ local function note_failure(owed, err)
   local pause = 2 ^ math.max(0, owed.tries - AT_ONCE)
   owed.next_at = owed.account.flow.io.monotonic() + math.min(pause, LONGEST_PAUSE)
   err = errors.wrap("cache", err)
+  owed.problem = err
   shared.warn_of_absence(owed)
   log.repeated("error", "save: " .. tostring(err), "the token could not be saved; it is kept in "
     .. "memory, and the save is tried again: ", err)

@@ -70,10 +70,13 @@ function Sessions:log_in(response_url, pending, admit)
   if not info then
     return nil, err
   end
-  local kept = self.store:get(key)
+  local kept, problem = self.store:get(key)
   if kept == nil then -- what could not be saved is no login
-    self.flow:account(key):log_out()
-    return nil, errors.new("cache", "the session could not be kept")
+    local account = self.flow:account(key)
+    local known = account.process:known(account.id)
+    problem = known and known.owed and known.owed.problem or problem or "the store has lost it"
+    account:log_out()
+    return nil, errors.new("cache", "the session could not be kept: " .. tostring(problem))
   end
   self:note_use(id)
   return value
