@@ -157,7 +157,7 @@ describe("back-channel logout", function()
     assert.same({ 200, "{}" }, { post(gateway, form).status, post(gateways.other, form).body })
     assert.is_false(is_in(before))
     assert.is_true(is_in(after))
-    check_refusal(post(gateway, form), "it has come before (jti)")
+    check_refusal(post(gateway, form), "the logout_token has come before (jti)")
   end)
 
   it("is tried again where it could not be kept", function()
@@ -178,9 +178,9 @@ describe("back-channel logout", function()
     end
     assert.equal(200, post(gateway, "logout_token=" .. made.tokens.good).status)
     local before = count()
-    for token, problem in pairs { [made.tokens.forged] = "its signature is wrong",
-      [made.tokens.other] = "it is for other clients (aud)",
-      ["x"] = "it is not three parts of base64url" } do
+    for token, problem in pairs { [made.tokens.forged] = "the logout_token's signature is wrong",
+      [made.tokens.other] = "the logout_token is for other clients (aud)",
+      ["x"] = "the logout_token is not three parts of base64url" } do
       for _ = 1, 3 do
         check_refusal(post(gateway, "logout_token=" .. token), problem)
       end

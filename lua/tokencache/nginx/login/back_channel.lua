@@ -156,6 +156,9 @@ function back_channel.serve(gateway)
   if type(text) == "string" then
     ok, problem = log_out(gateway, text)
   end
+  if type(problem) == "string" then
+    problem = problem:gsub("^it ", "the logout_token "):gsub("^its ", "the logout_token's ")
+  end
   if ok then
     return answer(200, {})
   end
