@@ -60,10 +60,10 @@ describe("in nginx", function()
       server = SERVER }
   end
 
-  --- A client that goes away while the provider is at work.
-  local function leave(path)
+  --- A client that goes away while the provider is at work on so many requests.
+  local function leave(path, requests)
     local request = stage:begin(path)
-    stage:wait_for_requests(1)
+    stage:wait_for_requests(requests or 1)
     process.wait_until("nginx to begin with the request", function()
       return select(2, stage.nginx:get("/sign?name=begun")) == "true\n"
     end)
@@ -153,5 +153,19 @@ describe("in nginx", function()
       assert.equal(method == "remove", stage.provider:introspect(token).active)
       assert.matches("^reauthorize: ", (select(2, stage:ask("/token"))))
     end)
+
+    it("a login is removed though its client leaves before the store has answered: " .. method,
+      function()
+        local redis = redis_server.start()
+        start(function()
+          return ("redis { port = %d }"):format(redis.port), function() redis:stop() end
+        end)
+        redis.child:freeze()
+        leave("/leaving/" .. method, 0)
+        redis.child:signal "CONT"
+        process.wait_until("the login to be removed", function()
+          return stage:entry() == nil
+        end)
+      end)
   end
 end)

@@ -144,6 +144,7 @@ end
 ---@param out tokencache.LogOut
 local function carry_out(out)
   local account, state = out.account, out.state
+  out.before, out.unread = token_of(account, state)
   local held, failure = hold(account, state, out.deadline - account.flow.io.monotonic())
   if failure then
     log.warning("the cache's lock failed, going on without it: ", failure)
@@ -176,7 +177,6 @@ return function(account, opts, revokes)
   local deadline = flow.io.monotonic() + (checked.timeout or flow.timeout)
   local out = { account = account, state = state, deadline = deadline, revokes = revokes,
     began = flow.now() }
-  out.before, out.unread = token_of(account, state)
   local finished, ok, err = detached(account, deadline, carry_out, out)
   if not finished then
     return nil, errors.new("timeout", "the deadline passed while the login was being removed, "

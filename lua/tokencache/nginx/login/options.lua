@@ -197,6 +197,7 @@ function gateway_options.read(given)
   for name in pairs(of_flow) do
     flow_options[name] = checked[name]
   end
+  checked.provider_name = server.issuer or server.token_url
   server.refresh_token_lifetime = math.min(server.refresh_token_lifetime or math.huge,
     checked.lifetime)
   flow_options.provider = server
