@@ -76,6 +76,21 @@ describe("two gateways in one nginx", function()
       .. "inherits require_user%(%)", gateway.server:log())
   end)
 
+  it("keep each other's cookies from what the application gets", function()
+    local browser = gateway:new_browser()
+    browser:log_in("alice")
+    browser:log_in("alice", "/second")
+    assert.matches("^%w", browser.cookies.second)
+    browser.cookies.theirs = "1"
+    assert.equal("theirs=1", browser:told "Cookie")
+  end)
+
+  it("warn where their cookies have the same name", function()
+    assert.matches('another gateway at 127.0.0.1 has a cookie "tokencache", too; give each its own '
+      .. "cookie.name", gateway.server:log(), 1, true)
+    assert.is_nil(gateway.server:log():find('has a cookie "second"', 1, true))
+  end)
+
   it("hear each of its own provider's word", function()
     provider:tell_logouts(gateway.url .. "/second/auth/backchannel")
     local first, second = gateway:new_browser(), gateway:new_browser()

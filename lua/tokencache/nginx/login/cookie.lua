@@ -3,6 +3,7 @@
 --- Where browsers come by https their names begin with "__Host-", which no other host can set, nor
 --- a page that came by http (RFC 6265bis §4.1.3.2).
 
+local log = require "tokencache.log"
 local ngx = require("tokencache.environment").nginx
 
 local cookie = {}
@@ -12,17 +13,28 @@ local HOST, SECURE = "__Host-", "__Secure-"
 ---@class tokencache.CookieSettings
 ---@field session string     the name of the session's
 ---@field login string       what the names of the others begin with
----@field base string        what all begin with behind such a prefix
 ---@field attributes string  of all
 ---@field domain string      one more, of the session's
 
+local bases = {}  -- by what the names of each gateway's cookies begin behind such a prefix: true
+local owners = {} -- by host and name: whose sessions they are
+
 ---@param checked table  options
+---@param owner string   gateways of the same one may share their cookies
 ---@return tokencache.CookieSettings
-function cookie.settings(checked)
+function cookie.settings(checked, owner)
   local name, domain = checked.cookie.name, checked.cookie.domain
+  -- Browsers do not tell ports apart.
+  local host = domain or checked.public_url:match("//(.*)"):gsub(":%d+$", "")
+  local place = host .. " " .. name
+  if owners[place] and owners[place] ~= owner then
+    log.once("warning", "cookie: " .. place, 'nginx.login: another gateway at ', host,
+      ' has a cookie "', name, '", too; give each its own cookie.name, or a login at one ends that '
+      .. "at the other")
+  end
+  bases[name], owners[place] = true, owner
   local is_https = checked.is_https
   return {
-    base = name,
     session = (not is_https and "" or domain and SECURE or HOST) .. name,
     login = (is_https and HOST or "") .. name .. "-login-",
     -- Lax, not Strict: it must come along when the provider sends the browser back
@@ -78,19 +90,23 @@ function cookie.read_session(header, settings)
   return table.concat(pieces)
 end
 
-local function is_own(name, base)
+local function is_a_gateways(name)
   name = name:gsub("^__Host%-", ""):gsub("^__Secure%-", "")
-  return name == base or name:sub(1, #base + 1) == base .. "-"
+  for base in pairs(bases) do
+    if name == base or name:sub(1, #base + 1) == base .. "-" then
+      return true
+    end
+  end
+  return false
 end
 
---- What of a header Cookie is the application's.
+--- What of a header Cookie is the application's, and no gateway's of this nginx.
 ---@param header string
----@param settings tokencache.CookieSettings
 ---@return string?  nil: nothing
-function cookie.of_application(header, settings)
+function cookie.of_application(header)
   local kept = {}
   for piece in header:gmatch("[^;]+") do
-    if not is_own(piece:match("^%s*([^=%s]*)"), settings.base) then
+    if not is_a_gateways(piece:match "^%s*([^=%s]*)") then
       kept[#kept + 1] = piece:match("^%s*(.-)%s*$")
     end
   end

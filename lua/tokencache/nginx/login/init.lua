@@ -110,8 +110,7 @@ end
 local function turn_away(self, kind)
   if kind == "pass" then
     local list = headers.of(self.options, {})
-    return headers.put(self.guarded, list, cookie.of_application(ngx.var.http_cookie or "",
-      self.cookies))
+    return headers.put(self.guarded, list, cookie.of_application(ngx.var.http_cookie or ""))
   elseif route_of(self) then
     return answer.unavailable(errors.new("config", "nginx.login: the location " .. self.options.path
       .. " does not call gateway:serve(), or inherits require_user()"))
@@ -228,7 +227,7 @@ return function(given)
   local self = {
     options = options.merge(checked, { client_secret = false, cookie_secret = false }),
     flow = user_flow,
-    cookies = cookie.settings(checked),
+    cookies = cookie.settings(checked, checked.place),
     dict = dict,
     name = checked.place .. checked.public_url .. checked.path,
     guarded = headers.guarded(checked),

@@ -59,7 +59,7 @@ local function make(gateway, header, account, id, info)
       claims = copy_of(claims),
       headers = headers.of(gateway.options, claims, info.access_token),
     },
-    cookie = cookie.of_application(header, gateway.cookies),
+    cookie = cookie.of_application(header),
     ends_at = since and since + gateway.options.lifetime or math.huge,
     until_ = 0,
   }
