@@ -1,6 +1,7 @@
 --- The headers by which the application knows its user. The same from outside never get through, be
 --- they doubled, or in a form that some servers take for the same: X_User, X.User.
 
+local log = require "tokencache.log"
 local ngx = require("tokencache.environment").nginx
 
 local headers = {}
@@ -8,6 +9,21 @@ local headers = {}
 --- As CGI has it (RFC 3875 §4.1.18), and what is like it.
 local function plain(name)
   return (name:lower():gsub("[^a-z0-9]", "-"))
+end
+
+--- Says so where they ask for claims that nothing will bring.
+---@param checked table  options
+---@param flow tokencache.UserFlow
+function headers.warn_of_missing(checked, flow)
+  local names = {}
+  for name in pairs(checked.headers) do
+    names[#names + 1] = name
+  end
+  if names[1] and not flow.openid and not checked.userinfo then
+    table.sort(names)
+    log.warning("nginx.login: nobody tells who the user is, so headers will be missing: ",
+      table.concat(names, ", "), "; ask for the scope openid of an issuer, or set userinfo")
+  end
 end
 
 ---@class tokencache.GuardedHeaders

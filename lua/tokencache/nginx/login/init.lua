@@ -237,6 +237,7 @@ return function(given)
     renewing = {},
     passed = passed.new(),
   }
+  headers.warn_of_missing(checked, user_flow)
   self.sessions = checked.store and store_sessions.new(self.flow, dict, checked)
     or cookie_sessions(self.flow, dict, checked, self.sealer)
   return setmetatable(self, metatable)
