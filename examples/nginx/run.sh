@@ -65,11 +65,27 @@ sed -e "s|127.0.0.1:8080|127.0.0.1:$PORT|" \
   "examples/nginx/$name.conf" >"$work/nginx.conf" || exit
 
 # Its own sockets and files are all in $work; workers of root's must be able to write there.
-cd "$work" && rm -f ./*.sock
+cd "$work" && rm -f ./*.sock nginx.pid
 globals="daemon off;"
 [ "$(id -u)" -ne 0 ] || globals="$globals user root;"
-echo "http://127.0.0.1:$PORT/ is the $name of examples/nginx/; Ctrl-C ends it"
-[ -n "$provider" ] || exec nginx -p "$work" -c nginx.conf -e stderr -g "$globals"
-nginx -p "$work" -c nginx.conf -e stderr -g "$globals" &
+start_nginx() {
+  exec nginx -p "$work" -c nginx.conf -e stderr -g "$globals"
+}
+
+# Once it listens, which it does when it has written its id.
+announce() {
+  until [ -s nginx.pid ]; do
+    kill -0 "$1" 2>/dev/null || return
+    sleep 0.05
+  done
+  echo "http://127.0.0.1:$PORT/ is the $name of examples/nginx/; Ctrl-C ends it"
+}
+
+if [ -z "$provider" ]; then
+  announce $$ &
+  start_nginx
+fi
+start_nginx &
 nginx=$!
+announce "$nginx"
 wait "$nginx"

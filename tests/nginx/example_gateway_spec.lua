@@ -1,8 +1,10 @@
 -- examples/nginx/gateway.conf as it stands.
 
 local fake_endpoint = require "support.fake_endpoint"
+local merged = require "support.merged"
 local nginx = require "support.nginx"
 local nginx_example = require "support.nginx_example"
+local process = require "support.process"
 local socket = require "socket"
 
 describe("examples/nginx/run.sh gateway", function()
@@ -50,6 +52,20 @@ describe("examples/nginx/run.sh gateway", function()
     for _, header in ipairs(headers) do
       assert.equal("Bearer access-1", header)
     end
+  end)
+
+  it("names its address only where nginx has started", function()
+    local gateway = nginx_example.start("gateway", environment())
+    process.wait_until("the address", function()
+      return gateway.child:output():find(gateway.url .. "/ is the gateway of", 1, true)
+    end)
+    local second = process.start({ "examples/nginx/run.sh", "gateway" },
+      { environment = merged({ PORT = tostring(gateway.port), STATE = gateway.directory.path
+        .. "/second" }, environment()), directory = os.getenv("PWD") })
+    process.wait_until("nginx to give up", function() return not second:is_running() end, 60)
+    assert.matches("Address already in use", second:output(), 1, true)
+    assert.is_nil(second:output():find(gateway.url, 1, true))
+    gateway:stop()
   end)
 
   it("passes on the same to the API, whether it had to wait for the token or not", function()

@@ -89,6 +89,20 @@ describe("a login gateway", function()
       browser:post("/auth/logout").headers.location, 1, true)
   end)
 
+  it("tells in the log where a log out revokes nothing at the provider", function()
+    gateway = login_gateway.start(provider, {
+      issuer = "nil",
+      provider = ([[{ authorize_url = "%s/auth", token_url = "%s/token", userinfo_url = "%s/me",
+        revocation_url = "http://127.0.0.1:1/" }]]):gsub("%%s", provider.url),
+      scope = '"openid"',
+    })
+    local browser = gateway:new_browser()
+    browser:log_in("alice")
+    assert.equal(200, browser:post("/auth/logout").status)
+    assert.matches("log out: the login is ended here, but not revoked at the provider: ",
+      gateway.server:log(), 1, true)
+  end)
+
   it("leaves the session at the provider alone, where it is told to", function()
     gateway = login_gateway.start(provider, { end_session = false })
     local browser = gateway:new_browser()

@@ -57,7 +57,8 @@ return function(gateway)
     if not ok then
       return answer.unavailable(err)
     elseif err then -- it is removed here, but the provider could not be told
-      log.warning("log out: ", err)
+      log.warning("log out: ", err.kind ~= "cache"
+        and "the login is ended here, but not revoked at the provider: " or "", err)
     end
     session.forget(gateway, header)
   end
