@@ -64,7 +64,8 @@ describe("a login in a browser", function()
       client_secret = client.client_secret, redirect_uri = REDIRECT_URI, scope = "openid read",
     }
 
-    local first = run(flow, options)
+    local first, said = run(flow, options)
+    assert.matches("^Use the browser that opens now to log in. If none does, open this ", said)
     assert.equal("alice", server:owner(first.access_token))
     assert.equal("openid read", first.scope)
     assert.same({ authorize = 1, metadata = 0, authorization_code = 1 }, server:counts())
@@ -73,7 +74,8 @@ describe("a login in a browser", function()
     assert.same({}, page.console)
 
     -- with no browser to be had
-    local second, said = run(flow, options, { BROWSER = work:file("absent") })
+    local second
+    second, said = run(flow, options, { BROWSER = work:file("absent") })
     assert.same(first, second)
     assert.equal("", said)
     assert.equal(1, server:token_requests())

@@ -34,7 +34,7 @@ end
 
 local function open_browser(url, start)
   local browser = require("tokencache._browser").open(start)
-  say(browser and "Log in in the browser that opens now. If none does, open" or "Open",
+  say(browser and "Use the browser that opens now to log in. If none does, open" or "Open",
     " this address in a browser and log in:\n\n  ", url, "\n\n",
     "It must be a browser of this machine; with open_browser = false any will do.\n")
   return browser

@@ -2,8 +2,8 @@
 --- before only with prompt=consent. It lasts until the user takes it back or has not used it for
 --- half a year; seven days where the project's publishing status is "Testing".
 ---
---- Desktop clients have a secret that is none, and Google wants it: use authorization_code with
---- pkce = true. The device flow is for clients of the type "TVs and Limited Input devices", and
+--- Desktop clients have a secret that is none, and Google wants it: give client_secret, to flow.pkce
+--- too. The device flow is for clients of the type "TVs and Limited Input devices", and
 --- for few scopes: openid, email, profile, drive.appdata, drive.file, youtube; not mail.
 
 ---@type tokencache.Provider
