@@ -68,7 +68,7 @@ describe("a login in a browser", function()
     assert.matches("^Use the browser that opens now to log in. If none does, open this ", said)
     assert.equal("alice", server:owner(first.access_token))
     assert.equal("openid read", first.scope)
-    assert.same({ authorize = 1, metadata = 0, authorization_code = 1 }, server:counts())
+    assert.same({ authorize = 1, metadata = 0, keys = 1, authorization_code = 1 }, server:counts())
     local page = shown()
     assert.matches("Login received", page.text)
     assert.same({}, page.console)
@@ -90,8 +90,8 @@ describe("a login in a browser", function()
     assert.are_not.equal(first.refresh_token, third.refresh_token)
     assert.equal(first.authorized_at, third.authorized_at)
     assert.equal("", said)
-    assert.same({ authorize = 1, metadata = 0, authorization_code = 1, refresh_token = 1 },
-      server:counts())
+    assert.same({ authorize = 1, metadata = 0, keys = 2, authorization_code = 1,
+      refresh_token = 1 }, server:counts())
     assert.same(third, cache:get_cached_token())
   end
 
@@ -123,7 +123,7 @@ describe("a login in a browser", function()
       provider = server.provider, client_id = "public", redirect_uri = REDIRECT_URI, scope = "read",
     }, { BROWSER_DENY = "1" })
     assert.same({ kind = "denied", code = "access_denied" }, result)
-    assert.same({ authorize = 1, metadata = 0 }, server:counts())
+    assert.same({ authorize = 1, metadata = 0, keys = 0 }, server:counts())
     assert.is_nil((cache:get_cached_token()))
     assert.matches("Login not completed", shown().text)
   end)

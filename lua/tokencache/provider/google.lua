@@ -2,9 +2,9 @@
 --- before only with prompt=consent. It lasts until the user takes it back or has not used it for
 --- half a year; seven days where the project's publishing status is "Testing".
 ---
---- Desktop clients have a secret that is none, and Google wants it: give client_secret, to flow.pkce
---- too. The device flow is for clients of the type "TVs and Limited Input devices", and
---- for few scopes: openid, email, profile, drive.appdata, drive.file, youtube; not mail.
+--- Desktop clients have a secret that is none, and Google wants it: flow.pkce takes client_secret.
+--- The device flow is for clients of the type "TVs and Limited Input devices", and for few scopes:
+--- openid, email, profile, drive.appdata, drive.file, youtube; not mail.
 
 ---@type tokencache.Provider
 return {
