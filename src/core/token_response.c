@@ -100,8 +100,7 @@ static int status_error(const tc_token_response *response, const tc_client *clie
                         client->endpoint, status);
   }
   if (status == 401) {
-    return tc_error_set(err, TC_ERR_CONFIG,
-                        "%s answered with status 401; %s", client->endpoint,
+    return tc_error_set(err, TC_ERR_CONFIG, "%s answered with status 401; %s", client->endpoint,
                         remedy_of_client(client));
   }
   if (status == 404 || status == 405) {
