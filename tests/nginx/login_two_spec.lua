@@ -61,8 +61,8 @@ describe("two gateways in one nginx", function()
     gateway.server:announce "transient: "
     assert.equal(503, browser:get(browser:go_to_provider "/broken").status)
     assert.equal(503, browser:get(browser:go_to_provider "/broken").status)
-    assert.matches("transient: the provider " .. provider.url .. " is away", gateway.server:log(), 1,
-      true)
+    assert.matches("transient: the provider " .. provider.url .. " is away",
+      gateway.server:log(), 1, true)
     browser:log_in("alice")
     assert.equal("alice", browser:user())
   end)

@@ -1,5 +1,5 @@
---- The headers by which the application knows its user. The same from outside never get
---- through, also if they come twice or in a form that some servers take for the same: X_User, X.User.
+--- The headers by which the application knows its user. The same from outside never get through,
+--- also if they come twice or in a form that some servers take for the same: X_User, X.User.
 
 local log = require "tokencache.log"
 local ngx = require("tokencache.environment").nginx
