@@ -75,6 +75,8 @@ local mistakes = {
     "flow.authorization_code: authorize must be a function, or false for never" },
   { function() code(with { authorize_params = { state = "mine" } }) end,
     "flow.authorization_code: authorize_params must not set state, which the flow sets itself" },
+  { function() code(with { login = "browser" }) end, "flow.authorization_code: login must be a "
+    .. 'table, not a string; give a list, such as { "browser" }' },
   { function() pkce(with { pkce = true }) end, "flow.pkce: unknown option pkce; known are " },
   { function() flow:get_authorize_url { stat = "x" } end,
     "get_authorize_url: unknown option stat; known are state" },
