@@ -22,6 +22,21 @@ local SERVER = [[
     access_by_lua_block { ngx.exit(ngx.OK) }
     content_by_lua_block { ngx.exec("/told") }
   }
+  header_filter_by_lua_block { gateway:header_filter() }
+  location /public {
+    access_by_lua_block { ngx.exit(ngx.OK) }
+    proxy_pass http://127.0.0.1:$APPLICATION;
+  }
+  location = /refused {
+    access_by_lua_block { ngx.exit(ngx.OK) }
+    content_by_lua_block {
+      local count = 0
+      for _, key in ipairs(ngx.shared.tokencache:get_keys(0)) do
+        count = count + (key:find "^login%-refused:" and 1 or 0)
+      end
+      ngx.print(count)
+    }
+  }
   location / { proxy_pass http://127.0.0.1:$APPLICATION; }
 ]]
 
@@ -59,5 +74,13 @@ describe("a request that nginx sends on", function()
 
   it("is looked at there where it was not before", function()
     assert.matches("X-User: alice\r\n", alice:get("/open").body, 1, true)
+  end)
+
+  it("has its token noted as refused, and no request that was not let through", function()
+    local options = { Authorization = "Bearer of-a-stranger" }
+    assert.equal(401, gateway:request("GET", "/public?status=401", options).status)
+    assert.equal("0", gateway:request("GET", "/refused").body)
+    assert.equal(401, alice:get("/told?status=401").status)
+    assert.equal("1", gateway:request("GET", "/refused").body)
   end)
 end)

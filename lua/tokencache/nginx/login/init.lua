@@ -162,7 +162,7 @@ end
 function Gateway:header_filter()
   options.called_on(self, metatable, "header_filter")
   local token = ngx.var.upstream_status == "401" and self.options.authorization
-    and (ngx.var.http_authorization or ""):match "^Bearer (.+)$"
+    and passed.user(self.passed) and (ngx.var.http_authorization or ""):match "^Bearer (.+)$"
   local scheme = ngx.var.upstream_http_www_authenticate
   if token and (not scheme or scheme:find "[Bb]earer") then -- another is the application's own
     renewal.refuse(self, token)

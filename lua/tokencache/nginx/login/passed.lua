@@ -48,15 +48,19 @@ local function has_headers(list)
   return true
 end
 
+--- Who was let through with this request.
+---@param all tokencache.PassedRequests
+---@return tokencache.PassedUser?
+function passed.user(all)
+  local name = name_of_request()
+  return all.newer[name] or all.older[name]
+end
+
 --- Whose a request is that nginx has sent on.
 ---@param all tokencache.PassedRequests
 ---@return tokencache.PassedUser?  nil: it was not let through before
 function passed.find(all)
-  if not ngx.req.is_internal() then
-    return nil
-  end
-  local name = name_of_request()
-  local user = all.newer[name] or all.older[name]
+  local user = ngx.req.is_internal() and passed.user(all)
   return user and has_headers(user.headers) and user or nil
 end
 
