@@ -20,6 +20,7 @@ local observer = {}
 ---| "failure" # a call returned an error
 ---| "login"   # a user has logged in
 ---| "log_out" # a login has been removed
+---| "session" # a session of tokencache.nginx.login is in use: once in a twentieth of idle_timeout
 
 ---@class tokencache.Event
 ---@field event tokencache.EventName
@@ -38,7 +39,7 @@ local observer = {}
 
 local EVENTS = {
   hit = true, miss = true, refresh = true, refused = true, wait = true, save = true, owed = true,
-  failure = true, login = true, log_out = true,
+  failure = true, login = true, log_out = true, session = true,
 }
 
 local FIELDS = { seconds = "number", left = "number", count = "number", kind = "string" }

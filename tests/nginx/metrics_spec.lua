@@ -212,7 +212,8 @@ describe("tokencache.nginx.metrics", function()
     assert.equal("alice", alice:user())
     alice:post "/auth/logout"
     local values = read()
-    assert.same({ 2, 1 }, { values[of_users "logins_total"], values[of_users "log_outs_total"] })
+    assert.same({ 2, 1, 2 }, { values[of_users "logins_total"], values[of_users "log_outs_total"],
+      values[of_users "session_uses_total"] })
   end)
 
   it("takes no more memory, however many clients there are", function()

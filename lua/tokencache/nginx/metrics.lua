@@ -50,6 +50,8 @@ local METRICS = {
     help = "Attempts to save a token that failed; it is kept and tried again." },
   { name = "logins_total", type = "counter", event = "login", help = "Users who logged in." },
   { name = "log_outs_total", type = "counter", event = "log_out", help = "Logins removed." },
+  { name = "session_uses_total", type = "counter", event = "session",
+    help = "Sessions in use, each counted once in a twentieth of the gateway's idle_timeout." },
   { name = "token_expiry_timestamp_seconds", type = "gauge", event = "expiry",
     help = "When the token seen last expires, of flows with one account." },
 }

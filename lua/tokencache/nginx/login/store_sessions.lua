@@ -6,6 +6,7 @@ local core = require "tokencache._core"
 local digest = require("tokencache.key").digest
 local errors = require "tokencache.error"
 local ngx = require("tokencache.environment").nginx
+local observer = require "tokencache.observer"
 local random = require("tokencache.io").random
 
 local RANDOM_BYTES = 32
@@ -86,7 +87,10 @@ end
 function Sessions:note_use(id)
   local now = ngx.time()
   self.store:set("session-use:" .. id, ("%d"):format(now), math.ceil(self.idle_timeout))
-  self.dict:set(USED .. id, true, self.idle_timeout / NOTED_AT)
+  local is_noted = self.dict:add(USED .. id, true, self.idle_timeout / NOTED_AT)
+  if is_noted and observer.on then -- else another worker was faster
+    observer.emit("session", self)
+  end
 end
 
 --- Notes that a session is used.
