@@ -216,7 +216,7 @@ build/fuzz/%: tests/fuzz/%.c tests/fuzz/fuzz.h $(CORE:%.c=build/fuzz/%.o)
 	$(call say,clang)$(FUZZ_CC) -fsanitize=fuzzer -o $@ $(filter-out %.h,$^) $(FUZZ_LIBS)
 build/fuzz/fuzz_jws: $(patsubst %,build/fuzz/src/backend/%.o,jws crypto)
 build/fuzz/fuzz_jws: FUZZ_LIBS := -lcrypto
-build/fuzz/fuzz_redis: $(patsubst %,build/fuzz/src/backend/%.o,redis_talk redis_codec redis_error)
+build/fuzz/fuzz_redis: $(patsubst %,build/fuzz/src/backend/%.o,redis_talk redis_route redis_cluster redis_codec redis_error)
 build/fuzz/fuzz_redis: FUZZ_LIBS := -lhiredis
 
 # What is written in Lua: the modules as they are, in a Lua that is linked in.

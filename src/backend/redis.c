@@ -1,6 +1,8 @@
 #include "backend/redis.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include "backend/clock.h"
@@ -9,27 +11,68 @@
 #define ROOM 16384 /* bytes read at once */
 #define IDLE 0.1   /* seconds after which a connection is looked at before it is used */
 
-/* Closes the connection to the server, or to a sentinel. */
-static void disconnect(tc_redis *redis, bool is_sentinel) {
-  tc_stream_close(redis->connections[is_sentinel]);
-  redis->connections[is_sentinel] = NULL;
+struct tc_redis_connection {
+  tc_stream *stream;
+  char host[TC_REDIS_HOST_SIZE]; /* where there is a cluster */
+  int port;
+  unsigned generation;
+  double used; /* when the last bytes came, on the clock of tc_monotonic_coarse() */
+  tc_redis_connection *next;
+};
+
+static void close_first(tc_redis_connection **list) {
+  tc_redis_connection *connection = *list;
+  *list = connection->next;
+  tc_stream_close(connection->stream);
+  free(connection);
+}
+
+static bool has_cluster(const tc_redis *redis) {
+  return redis->known.options.seed_count > 0;
+}
+
+/* Whether what is known still has the connection's server. */
+static bool is_current(const tc_redis *redis, const tc_redis_connection *it) {
+  const tc_redis_node *node =
+      tc_redis_cluster_find(&redis->known.cluster, tc_str_of(it->host), it->port);
+  return node != NULL && node->generation == it->generation;
+}
+
+/* Closes the connections to servers; only those of no more use where there is a cluster. */
+static void close_old(tc_redis *redis) {
+  tc_redis_connection **at = &redis->kept;
+  while (*at != NULL) {
+    if (has_cluster(redis) && is_current(redis, *at)) {
+      at = &(*at)->next;
+    } else {
+      close_first(at);
+    }
+  }
+}
+
+/* Closes that which is in use. */
+static void disconnect(tc_redis *redis) {
+  tc_redis_connection **at = redis->in_use == redis->passing ? &redis->passing : &redis->kept;
+  while (*at != NULL && *at != redis->in_use) at = &(*at)->next;
+  if (*at != NULL) close_first(at);
+  redis->in_use = NULL;
 }
 
 void tc_redis_close(tc_redis *redis) {
-  disconnect(redis, false);
-  disconnect(redis, true);
+  while (redis->kept != NULL) close_first(&redis->kept);
+  if (redis->passing != NULL) close_first(&redis->passing);
   tc_redis_talk_free(&redis->talk);
+  tc_redis_known_free(&redis->known);
 }
 
 /* A server that went away is noticed before anything is sent to it, unless it did so just now. */
-static bool is_usable(const tc_redis *redis, double now) {
-  tc_stream *kept = redis->connections[false];
-  return kept != NULL && tc_stream_is_ours(kept) &&
-         (now - redis->used < IDLE || tc_stream_is_idle(kept));
+static bool is_usable(const tc_redis_connection *kept, double now) {
+  return tc_stream_is_ours(kept->stream) &&
+         (now - kept->used < IDLE || tc_stream_is_idle(kept->stream));
 }
 
 static void failed(tc_redis *redis, const tc_error *cause) {
-  disconnect(redis, redis->talk.is_sentinel);
+  disconnect(redis);
   tc_redis_talk_failed(&redis->talk, cause, NULL, tc_monotonic());
 }
 
@@ -39,28 +82,50 @@ static void connect(tc_redis *redis) {
   tc_error err = TC_ERROR_NONE;
   options.address = talk->address;
   options.patience = redis->known.options.timeout;
-  disconnect(redis, talk->is_sentinel);
-  if (tc_stream_open(&redis->connections[talk->is_sentinel], &options, talk->deadline, &err) < 0) {
+  if (!talk->is_sentinel) close_old(redis);
+  tc_redis_connection *made = calloc(1, sizeof *made);
+  int status = made == NULL ? tc_error_set(&err, TC_ERR_NOMEM, NULL)
+                            : tc_stream_open(&made->stream, &options, talk->deadline, &err);
+  if (status < 0) {
+    free(made);
     failed(redis, &err);
     return;
   }
-  if (!talk->is_sentinel) {
-    redis->generation = talk->generation;
-    redis->was_connected = true;
-  }
+  tc_redis_connection **list = talk->is_sentinel ? &redis->passing : &redis->kept;
+  if (has_cluster(redis)) (void)snprintf(made->host, sizeof made->host, "%s", talk->host);
+  made->port = talk->address.port;
+  made->generation = talk->generation;
+  made->next = *list;
+  *list = redis->in_use = made;
+  if (!talk->is_sentinel) redis->was_connected = true;
   tc_redis_talk_connected(talk, true, tc_monotonic());
+}
+
+/* The connection that may serve: there are not many. */
+static tc_redis_connection *find_kept(const tc_redis *redis) {
+  const tc_redis_talk *talk = &redis->talk;
+  tc_redis_connection *it = talk->is_sentinel ? NULL : redis->kept;
+  while (it != NULL && (it->generation != talk->generation ||
+                        (has_cluster(redis) &&
+                         (it->port != talk->address.port || strcmp(it->host, talk->host) != 0)))) {
+    it = it->next;
+  }
+  return it;
 }
 
 /* A password is asked for before the connection, which would have to wait. `now` may be 0: not
    known. */
 static void use(tc_redis *redis, double now) {
   tc_redis_talk *talk = &redis->talk;
-  disconnect(redis, true);
-  if (talk->is_sentinel) {
-    connect(redis);
-  } else if (redis->connections[false] != NULL && redis->generation == talk->generation) {
-    tc_redis_talk_connected(talk, false, now > 0 ? now : tc_monotonic());
-  } else if (tc_redis_talk_lacks_password(talk)) {
+  if (redis->passing != NULL) close_first(&redis->passing);
+  redis->in_use = find_kept(redis);
+  if (now <= 0) now = tc_monotonic();
+  if (redis->in_use != NULL && !is_usable(redis->in_use, now)) {
+    disconnect(redis);
+    tc_redis_talk_lost(talk, now);
+  } else if (redis->in_use != NULL) {
+    tc_redis_talk_connected(talk, false, now);
+  } else if (!talk->is_sentinel && tc_redis_talk_lacks_password(talk)) {
     talk->action = TC_REDIS_PASSWORD;
   } else {
     connect(redis);
@@ -72,21 +137,20 @@ static void receive(tc_redis *redis) {
   size_t len = 0;
   tc_error err;
   tc_error_clear(&err);
-  if (tc_stream_receive(redis->connections[redis->talk.is_sentinel], room, sizeof room, &len,
-                        redis->talk.deadline, &err) < 0) {
+  if (tc_stream_receive(redis->in_use->stream, room, sizeof room, &len, redis->talk.deadline,
+                        &err) < 0) {
     failed(redis, &err);
     return;
   }
-  redis->used = tc_monotonic_coarse();
-  tc_redis_talk_received(&redis->talk, room, len, redis->used);
+  double now = redis->in_use->used = tc_monotonic_coarse();
+  tc_redis_talk_received(&redis->talk, room, len, now);
   tc_wipe(room, len);
 }
 
 static void send_and_receive(tc_redis *redis) {
   tc_error err;
   tc_error_clear(&err);
-  tc_stream *stream = redis->connections[redis->talk.is_sentinel];
-  if (tc_stream_send(stream, redis->talk.bytes, redis->talk.deadline, &err) < 0) {
+  if (tc_stream_send(redis->in_use->stream, redis->talk.bytes, redis->talk.deadline, &err) < 0) {
     failed(redis, &err);
   } else {
     receive(redis);
@@ -104,9 +168,8 @@ bool tc_redis_command(tc_redis *redis, const tc_str *words, size_t count) {
   tc_redis_talk *talk = &redis->talk;
   double now = tc_monotonic();
   tc_redis_talk_begin(talk, &redis->known, words, count, now);
-  if (!is_usable(redis, now)) {
-    disconnect(redis, false);
-    if (redis->was_connected && talk->action == TC_REDIS_USE) tc_redis_talk_lost(talk, now);
+  if (redis->kept == NULL && redis->was_connected && talk->action == TC_REDIS_USE) {
+    tc_redis_talk_lost(talk, now);
   }
   for (;;) {
     switch (talk->action) {
@@ -125,12 +188,12 @@ bool tc_redis_command(tc_redis *redis, const tc_str *words, size_t count) {
       tc_redis_talk_slept(talk, tc_monotonic());
       break;
     case TC_REDIS_PASSWORD:
-      disconnect(redis, false);
+      disconnect(redis);
       talk->action = TC_REDIS_DONE; /* a password that is given now is for the next command */
       return false;
     case TC_REDIS_DONE:
-      if (!talk->may_keep) disconnect(redis, false);
-      if (talk->is_sentinel) disconnect(redis, true);
+      if (!talk->may_keep) disconnect(redis);
+      if (redis->passing != NULL) close_first(&redis->passing);
       return true;
     }
   }

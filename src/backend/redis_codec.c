@@ -16,12 +16,12 @@ struct tc_redis_reader {
   redisReader *reader;
   redisReplyObjectFunctions functions; /* hiredis's own, but for that which makes arrays */
   void *(*create_array)(const redisReadTask *, element_count);
-  bool may_have_array, has_array;
+  size_t most_elements;
+  bool has_array; /* that was not expected */
 };
 
 #define COUNT_SIZE 24     /* of the longest */
-#define MOST_ELEMENTS 256 /* of an array, and of each array in it */
-#define ARRAY_LIMIT 65536 /* bytes of a reply that may be an array */
+#define ELEMENT_LIMIT 512 /* bytes of a reply for each element that it may have */
 
 static char *put(char *to, const char *bytes, size_t len) {
   if (len > 0) memcpy(to, bytes, len);
@@ -77,7 +77,7 @@ size_t tc_redis_words(tc_str command, tc_str words[TC_REDIS_MOST_ARGUMENTS]) {
 /* A few bytes could ask for an array of any size. hiredis takes NULL for a lack of memory. */
 static void *create_array(const redisReadTask *task, element_count elements) {
   tc_redis_reader *reader = task->privdata;
-  if (reader->may_have_array && elements <= MOST_ELEMENTS) {
+  if (reader->most_elements > 0 && (size_t)elements <= reader->most_elements) {
     return reader->create_array(task, elements);
   }
   reader->has_array = true;
@@ -117,10 +117,10 @@ static int explain(const tc_redis_reader *reader, tc_error *err) {
 
 int tc_redis_reader_feed(tc_redis_reader *reader, const char *bytes, size_t len, tc_error *err) {
   const redisReader *it = reader->reader;
-  size_t limit = reader->may_have_array ? ARRAY_LIMIT : TC_REDIS_REPLY_LIMIT;
+  bool is_array = reader->most_elements > 0;
+  size_t limit = is_array ? reader->most_elements * ELEMENT_LIMIT : TC_REDIS_REPLY_LIMIT;
   if (it->len - it->pos > limit || len > limit - (it->len - it->pos)) {
-    return not_a_reply(err, reader->may_have_array ? "a list that is too long"
-                                                   : "a reply larger than 16 MiB");
+    return not_a_reply(err, is_array ? "a list that is too long" : "a reply larger than 16 MiB");
   }
   return redisReaderFeed(reader->reader, bytes, len) == REDIS_OK ? 0 : explain(reader, err);
 }
@@ -159,16 +159,22 @@ int tc_redis_reader_get(tc_redis_reader *reader, tc_redis_reply *reply, tc_error
   return not_a_reply(err, "a reply of another kind than was asked for");
 }
 
-void tc_redis_reader_expect_array(tc_redis_reader *reader, bool is_expected) {
-  reader->may_have_array = is_expected;
+void tc_redis_reader_expect_array(tc_redis_reader *reader, size_t most_elements) {
+  reader->most_elements = most_elements;
 }
 
-tc_str tc_redis_reply_at(const tc_redis_reply *reply, size_t index) {
+size_t tc_redis_reply_count(const tc_redis_reply *reply) {
   const redisReply *array = reply->owned;
-  if (reply->type != TC_REDIS_ARRAY || index >= (size_t)array->elements) return TC_STR_NONE;
-  const redisReply *element = array->element[index];
-  if (element->type != REDIS_REPLY_STRING) return TC_STR_NONE;
-  return (tc_str){element->str, (size_t)element->len};
+  return reply->type == TC_REDIS_ARRAY ? (size_t)array->elements : 0;
+}
+
+tc_redis_reply tc_redis_reply_at(const tc_redis_reply *reply, size_t index) {
+  tc_redis_reply element = TC_REDIS_REPLY_NONE;
+  const redisReply *array = reply->owned;
+  if (index < tc_redis_reply_count(reply) && convert(array->element[index], &element)) {
+    element.owned = array->element[index];
+  }
+  return element;
 }
 
 int tc_redis_reader_end(const tc_redis_reader *reader, tc_error *err) {

@@ -43,11 +43,14 @@ int tc_redis_reader_feed(tc_redis_reader *reader, const char *bytes, size_t len,
    first. After an error the reader is of no more use, nor is the connection. */
 int tc_redis_reader_get(tc_redis_reader *reader, tc_redis_reply *reply, tc_error *err);
 
-/* From now on an array is a reply, one of some hundred elements at the most. */
-void tc_redis_reader_expect_array(tc_redis_reader *reader, bool is_expected);
+/* From now on an array is a reply, one of so many elements at the most; 0: none is. */
+void tc_redis_reader_expect_array(tc_redis_reader *reader, size_t most_elements);
 
-/* The text at `index`, from 0, of an array; absent where there is none. */
-tc_str tc_redis_reply_at(const tc_redis_reply *reply, size_t index);
+/* How many elements an array has; 0 where it is none. */
+size_t tc_redis_reply_count(const tc_redis_reply *reply);
+
+/* The element at `index`, from 0, which remains the array's; nil where there is none. */
+tc_redis_reply tc_redis_reply_at(const tc_redis_reply *reply, size_t index);
 
 /* After a reply: fails if more has come than that. */
 int tc_redis_reader_end(const tc_redis_reader *reader, tc_error *err);

@@ -20,15 +20,29 @@ static const struct {
     {"MASTERDOWN", "a replica without its master: try again later"},
     {"MISCONF", "the server cannot save to its disk: see its log"},
     {"BUSY", "a script holds the server up: try again later"},
-    {"MOVED", "a node of a cluster: give a client= that knows clusters, or name a single server"},
-    {"ASK", "a node of a cluster: give a client= that knows clusters, or name a single server"},
-    {"CLUSTERDOWN", "a node of a cluster that is down: try again later"},
+    {"MOVED", "a node of a cluster: name it and others, cluster="},
+    {"ASK", "a node of a cluster: name it and others, cluster="},
+    {"CLUSTERDOWN", "some nodes of the cluster are down: try again later, or see CLUSTER INFO"},
+    {"TRYAGAIN", "the cluster is moving these keys: try again later"},
+    {"CROSSSLOT", "name the cluster's nodes, cluster="},
 };
 
 /* What a server says about logging in and about its databases has no code of its own. */
-static const char *remedy_of(const char *code, tc_str command, bool is_sentinel) {
+static const char *remedy_of(const char *code, tc_str command, tc_redis_part part) {
   bool is_login = tc_str_equal(command, TC_STR("AUTH")) || strcmp(code, "NOAUTH") == 0;
-  if (is_sentinel && is_login) return "check sentinel_username= and sentinel_password=";
+  if (part == TC_REDIS_SENTINEL && is_login) {
+    return "check sentinel_username= and sentinel_password=";
+  }
+  if (part == TC_REDIS_NODE && (strcmp(code, "MOVED") == 0 || strcmp(code, "ASK") == 0)) {
+    return "the nodes send each other round: try again later, or see CLUSTER NODES";
+  }
+  if (part == TC_REDIS_NODE && strcmp(code, "NOPERM") == 0) {
+    return "let this user run GET, SET, DEL, PEXPIRE, EVAL and CLUSTER SLOTS, to list keys SCAN "
+           "and TYPE, on the tokens' keys and the locks' (ACL SETUSER)";
+  }
+  if (tc_str_equal(command, TC_STR("CLUSTER"))) {
+    return "where there is no cluster, name the server, host= and port=";
+  }
   for (size_t i = 0; i < sizeof remedies / sizeof *remedies; i++) {
     if (strcmp(remedies[i].code, code) == 0) return remedies[i].remedy;
   }
@@ -56,7 +70,7 @@ static tc_str without_echo(tc_str text) {
 }
 
 int tc_redis_server_error(tc_error *err, const char *place, tc_str text, const tc_str *words,
-                          size_t count, bool is_sentinel) {
+                          size_t count, tc_redis_part part) {
   text = without_echo(text);
   size_t code_len = code_length(text);
   tc_error_copy_foreign(err->code, sizeof err->code, (tc_str){text.data, code_len});
@@ -68,7 +82,7 @@ int tc_redis_server_error(tc_error *err, const char *place, tc_str text, const t
     return tc_error_set(err, TC_ERR_NOMEM, NULL);
   }
   return tc_error_set(err, TC_ERR_CACHE, "%s: Redis answered %s; %s", place, err->description,
-                      remedy_of(err->code, words[0], is_sentinel));
+                      remedy_of(err->code, words[0], part));
 }
 
 static const struct {

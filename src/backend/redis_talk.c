@@ -4,23 +4,16 @@
 #include <stdlib.h>
 
 #include "backend/redis_error.h"
+#include "backend/redis_route.h"
 
-#define KEPT 4096        /* bytes of memory for commands that are kept for the next one */
-#define LARGE 65536      /* bytes of a reply; what it took is freed then */
-#define FIRST_PAUSE 0.05 /* seconds before the sentinels are asked again; doubled each time */
-#define LONGEST_PAUSE 0.5
-#define CONFIRMED 1      /* seconds for which a master is taken for the master */
-#define CONFIRM_TIME 0.5 /* seconds that a sentinel has then */
-#define UNCONFIRMED 10   /* seconds before the next time, where no sentinel answered */
-#define REPLICA_TIME 1.0 /* seconds that replicas have, at the most half of what is left */
-#define PLACE_SIZE 400
+#define KEPT 4096         /* bytes of memory for commands that are kept for the next one */
+#define LARGE 65536       /* bytes of a reply; what it took is freed then */
+#define REPLICA_TIME 1.0  /* seconds that replicas have, at the most half of what is left */
+#define MOST_ELEMENTS 256 /* of a list, and of each list in it */
 
-/* Where a conversation is. What a connection does not need is passed over. */
-enum { LOGIN, ASK, ROLE, SELECT, COMMAND, REPLICAS };
-
-static bool has_sentinels(const tc_redis_talk *talk) {
-  return talk->known->options.sentinel_count > 0;
-}
+/* Where a conversation is. What a connection does not need is passed over; one that is kept needs
+   nothing before LEARN. */
+enum { LOGIN, ASK, ROLE, SELECT, LEARN, ASKING, COMMAND, REPLICAS };
 
 static void end(tc_redis_talk *talk, int status, bool may_keep) {
   talk->action = TC_REDIS_DONE;
@@ -28,90 +21,12 @@ static void end(tc_redis_talk *talk, int status, bool may_keep) {
   talk->may_keep = may_keep;
 }
 
-/* Ends with the error that there is. */
-static void give_up(tc_redis_talk *talk) {
-  tc_redis_reader_close(talk->reader);
-  talk->reader = NULL;
-  talk->has_password = talk->is_refused = false;
-  end(talk, talk->err.number, false);
-}
-
-/* From now on only new connections are used, to what the sentinels say then. */
-static void forget(tc_redis_talk *talk) {
-  tc_redis_known *known = talk->known;
-  if (known->generation != talk->generation) return; /* another conversation did */
-  known->generation++;
-  known->port = 0;
-  talk->is_confirming = false;
-}
-
-/* --- what is to be done next ----------------------------------------------------------------- */
-
-static void use(tc_redis_talk *talk, double now) {
-  const tc_redis_known *known = talk->known;
-  double left = talk->connect_deadline - now;
-  talk->action = TC_REDIS_USE;
-  talk->stage = LOGIN;
-  talk->generation = known->generation;
-  talk->is_sentinel = has_sentinels(talk) && (known->port == 0 || talk->is_confirming);
-  talk->deadline = talk->connect_deadline;
-  talk->address = known->options.address;
-  if (talk->is_sentinel) { /* of the time each gets its part, and the master what is left */
-    talk->address = known->options.sentinels[known->sentinel];
-    left /= (double)(known->options.sentinel_count - talk->asked + 1);
-    talk->deadline = now + (talk->is_confirming && left > CONFIRM_TIME ? CONFIRM_TIME : left);
-  } else if (has_sentinels(talk)) { /* where it does not answer there may be another one soon */
-    talk->address = (tc_dial_address){.host = known->host, .port = known->port};
-    talk->deadline = now + left / 2;
-  }
-}
-
-/* Connects, with the whole time for that. */
-static void begin_to_connect(tc_redis_talk *talk, double now) {
-  talk->connect_deadline = now + talk->known->options.connect_timeout;
-  talk->pause = FIRST_PAUSE;
-  talk->asked = 0;
-  use(talk, now);
-}
-
-/* The same, after something went wrong that a new connection may mend. */
+/* Connects anew, after something went wrong that a new connection may mend. */
 static void connect_again(tc_redis_talk *talk, tc_redis_history history, double now) {
-  forget(talk);
+  tc_redis_forget(talk);
   tc_error_clear(&talk->err);
   talk->history = history;
-  begin_to_connect(talk, now);
-}
-
-/* The master cannot be used as such: a failover may be under way. */
-static void ask_again(tc_redis_talk *talk, double now) {
-  forget(talk);
-  if (now + talk->pause >= talk->connect_deadline) {
-    give_up(talk);
-    return;
-  }
-  talk->action = TC_REDIS_SLEEP;
-  talk->deadline = now + talk->pause;
-  talk->pause = talk->pause < LONGEST_PAUSE / 2 ? 2 * talk->pause : LONGEST_PAUSE;
-}
-
-static void ask_next_sentinel(tc_redis_talk *talk, double now) {
-  tc_redis_known *known = talk->known;
-  known->sentinel = (known->sentinel + 1) % known->options.sentinel_count;
-  if (++talk->asked < known->options.sentinel_count) {
-    use(talk, now);
-  } else if (talk->is_confirming && known->port != 0) { /* it is still the master that is known */
-    known->asked = now + UNCONFIRMED;
-    talk->is_confirming = false;
-    tc_error_clear(&talk->err);
-    use(talk, now);
-  } else {
-    give_up(talk);
-  }
-}
-
-void tc_redis_talk_slept(tc_redis_talk *talk, double now) {
-  talk->asked = 0;
-  use(talk, now);
+  tc_redis_connect(talk, now);
 }
 
 /* --- commands -------------------------------------------------------------------------------- */
@@ -146,7 +61,14 @@ static size_t words_of(const tc_redis_talk *talk, tc_str words[3], char *db, siz
     return talk->is_sentinel ? 3 : 0;
   case ROLE:
     words[0] = TC_STR("ROLE");
-    return has_sentinels(talk) ? 1 : 0;
+    return options->sentinel_count > 0 ? 1 : 0;
+  case LEARN:
+    words[0] = TC_STR("CLUSTER");
+    words[1] = TC_STR("SLOTS");
+    return talk->is_learning ? 2 : 0;
+  case ASKING:
+    words[0] = TC_STR("ASKING");
+    return talk->is_asking ? 1 : 0;
   default:
     (void)snprintf(db, size, "%d", options->db);
     words[0] = TC_STR("SELECT");
@@ -156,7 +78,10 @@ static size_t words_of(const tc_redis_talk *talk, tc_str words[3], char *db, siz
 }
 
 static void send(tc_redis_talk *talk, const tc_buf *bytes) {
-  tc_redis_reader_expect_array(talk->reader, talk->stage == ASK || talk->stage == ROLE);
+  bool is_list = talk->stage == ASK || talk->stage == ROLE;
+  tc_redis_reader_expect_array(talk->reader, talk->stage == LEARN ? TC_REDIS_SLOTS
+                                             : is_list            ? MOST_ELEMENTS
+                                                                  : 0);
   talk->bytes = tc_buf_str(bytes);
   talk->action = TC_REDIS_SEND;
 }
@@ -175,9 +100,9 @@ static bool prepare(tc_redis_talk *talk) {
     tc_buf_clear(&talk->preparation);
     if (talk->password.failed) {
       (void)tc_error_set(&talk->err, TC_ERR_NOMEM, NULL);
-      give_up(talk);
+      tc_redis_give_up(talk);
     } else if (tc_redis_format(&talk->preparation, words, count, &talk->err) < 0) {
-      give_up(talk);
+      tc_redis_give_up(talk);
     } else {
       send(talk, &talk->preparation);
     }
@@ -201,14 +126,11 @@ void tc_redis_talk_begin(tc_redis_talk *talk, tc_redis_known *known, const tc_st
   talk->known = known;
   talk->history = TC_REDIS_STRAIGHT;
   talk->left = known->options.timeout;
-  talk->is_confirming =
-      known->port != 0 &&
-      (now - known->asked > CONFIRMED || known->asked - now > UNCONFIRMED); /* a clock set back */
-  if (talk->is_confirming) known->asked = now; /* no other conversation need ask */
+  tc_redis_route(talk, words, count, now);
   if (tc_redis_format(&talk->command, words, count, &talk->err) < 0) {
-    give_up(talk);
+    tc_redis_give_up(talk);
   } else {
-    begin_to_connect(talk, now);
+    tc_redis_connect(talk, now);
   }
 }
 
@@ -218,10 +140,10 @@ void tc_redis_talk_lost(tc_redis_talk *talk, double now) {
 
 void tc_redis_talk_connected(tc_redis_talk *talk, bool is_new, double now) {
   if (talk->reader == NULL && tc_redis_reader_open(&talk->reader, &talk->err) < 0) {
-    give_up(talk);
+    tc_redis_give_up(talk);
     return;
   }
-  if (!is_new) talk->stage = COMMAND;
+  if (!is_new) talk->stage = LEARN;
   go_on(talk, now);
 }
 
@@ -234,39 +156,31 @@ void tc_redis_talk_give_password(tc_redis_talk *talk, tc_str password, double no
 
 /* --- failures -------------------------------------------------------------------------------- */
 
-/* What messages call the server that is spoken to. */
-static const char *place_of(const tc_redis_talk *talk, char to[PLACE_SIZE]) {
-  const tc_redis_options *options = &talk->known->options;
-  if (!has_sentinels(talk)) return options->place;
-  const tc_dial_address *address = &talk->address;
-  (void)snprintf(to, PLACE_SIZE, "%.280s (%s %.80s:%d)", options->place,
-                 talk->is_sentinel ? "sentinel" : "master", address->host, address->port);
-  return to;
-}
-
 void tc_redis_talk_failed(tc_redis_talk *talk, const tc_error *cause, const char *remedy,
                           double now) {
-  char place[PLACE_SIZE];
+  char place[TC_REDIS_PLACE_SIZE];
   int number = cause->number;
   tc_redis_reader_close(talk->reader);
   talk->reader = NULL;
-  tc_redis_connection_error(&talk->err, place_of(talk, place), cause, remedy);
+  talk->may_keep = false;
+  tc_redis_connection_error(&talk->err, tc_redis_place(talk, place), cause, remedy);
   if (talk->stage >= COMMAND) {
-    if (number == TC_ERR_NETWORK || has_sentinels(talk)) forget(talk);
+    if (number == TC_ERR_NETWORK || tc_redis_has_others(talk)) tc_redis_forget(talk);
     talk->left -= now - talk->start;
     if (number == TC_ERR_NETWORK && talk->history == TC_REDIS_STRAIGHT) {
       connect_again(talk, TC_REDIS_REPEATED, now);
       return;
     }
-  } else if (talk->is_sentinel && number != TC_ERR_NOMEM) {
-    ask_next_sentinel(talk, now);
+  } else if (tc_redis_is_asked(talk) && number != TC_ERR_NOMEM) {
+    if (talk->is_learning) tc_redis_forget(talk);
+    tc_redis_ask_next(talk, now);
     return;
-  } else if (has_sentinels(talk) &&
+  } else if (tc_redis_has_others(talk) &&
              (number == TC_ERR_CONNECT || number == TC_ERR_NETWORK || number == TC_ERR_TIMEOUT)) {
-    ask_again(talk, now);
+    tc_redis_ask_again(talk, now);
     return;
   }
-  give_up(talk);
+  tc_redis_give_up(talk);
 }
 
 static bool has_code(const tc_redis_talk *talk, const char *code) {
@@ -278,32 +192,27 @@ static bool is_no_master(const tc_redis_talk *talk) {
   return has_code(talk, "READONLY") || has_code(talk, "LOADING") || has_code(talk, "MASTERDOWN");
 }
 
-/* The command was refused, so it may be sent to another server. */
-static void move_on(tc_redis_talk *talk, double now) {
-  if (talk->stage == COMMAND && talk->history == TC_REDIS_STRAIGHT) {
-    talk->history = TC_REDIS_RECONNECTED;
-    talk->connect_deadline = now + talk->known->options.connect_timeout;
-    talk->pause = FIRST_PAUSE;
-  }
-  ask_again(talk, now);
-}
-
 /* The reply is an error. */
 static void refused(tc_redis_talk *talk, double now) {
-  char place[PLACE_SIZE];
+  char place[TC_REDIS_PLACE_SIZE];
   tc_str words[TC_REDIS_MOST_ARGUMENTS];
   const tc_redis_options *options = &talk->known->options;
   size_t count = tc_redis_words(talk->bytes, words);
-  int status = tc_redis_server_error(&talk->err, place_of(talk, place), talk->reply.text, words,
-                                     count, talk->is_sentinel);
+  int status = tc_redis_server_error(&talk->err, tc_redis_place(talk, place), talk->reply.text,
+                                     words, count, tc_redis_part_of(talk));
   bool is_password = options->asks_password || options->password.data != NULL;
-  tc_redis_reply_free(&talk->reply);
   if (status == TC_ERR_NOMEM) {
-    give_up(talk);
-  } else if (talk->is_sentinel) {
-    ask_next_sentinel(talk, now);
-  } else if (has_sentinels(talk) && is_no_master(talk)) {
-    move_on(talk, now);
+    tc_redis_give_up(talk);
+  } else if (talk->is_sentinel || (talk->is_learning && talk->stage != LOGIN)) {
+    tc_redis_ask_next(talk, now);
+  } else if (talk->stage == COMMAND && tc_redis_follow(talk, talk->reply.text, now)) {
+    return;
+  } else if (tc_redis_has_others(talk) && is_no_master(talk)) {
+    if (talk->stage == COMMAND) {
+      tc_redis_move_on(talk, now);
+    } else {
+      tc_redis_ask_again(talk, now);
+    }
   } else if (talk->stage == LOGIN && options->asks_password && has_code(talk, "WRONGPASS") &&
              !talk->is_refused) {
     talk->is_refused = true;
@@ -313,58 +222,27 @@ static void refused(tc_redis_talk *talk, double now) {
              talk->history == TC_REDIS_STRAIGHT) {
     connect_again(talk, TC_REDIS_RECONNECTED, now);
   } else if (talk->stage < COMMAND) {
-    give_up(talk);
+    tc_redis_give_up(talk);
   } else { /* the name or the address of a replica may lead to the master by the next time */
     bool is_of_use = !has_code(talk, "READONLY") && talk->stage == COMMAND;
-    if (!is_of_use) forget(talk);
+    if (!is_of_use) tc_redis_forget(talk);
     end(talk, status, is_of_use);
   }
 }
 
 /* --- replies --------------------------------------------------------------------------------- */
 
-/* Reads where the master is; false: a sentinel does not know it. */
-static bool read_master(tc_redis_known *known, const tc_redis_reply *reply) {
-  tc_str host = tc_redis_reply_at(reply, 0), text = tc_redis_reply_at(reply, 1);
-  if (host.len == 0 || host.len >= sizeof known->host || text.len == 0 || text.len > 5 ||
-      memchr(host.data, '\0', host.len) != NULL) {
-    return false;
-  }
-  int port = (int)strtol(text.data, NULL, 10); /* hiredis terminates texts */
-  if (port < 1 || port > 65535) return false;
-  if (port == known->port && tc_str_equal(host, tc_str_of(known->host))) return true;
-  if (known->port != 0) known->generation++;
-  memcpy(known->host, host.data, host.len);
-  known->host[host.len] = '\0';
-  known->port = port;
-  return true;
-}
-
-static void learn_master(tc_redis_talk *talk, double now) {
-  char place[PLACE_SIZE];
-  if (read_master(talk->known, &talk->reply)) {
-    talk->known->asked = now;
-    talk->is_confirming = false;
-    use(talk, now);
-    return;
-  }
-  (void)snprintf(talk->err.code, sizeof talk->err.code, "MASTER");
-  (void)tc_error_set(&talk->err, TC_ERR_CACHE,
-                     "%s: Redis: there is no such master; check master=", place_of(talk, place));
-  ask_next_sentinel(talk, now);
-}
-
 static void check_role(tc_redis_talk *talk, double now) {
-  char place[PLACE_SIZE];
-  if (tc_str_equal(tc_redis_reply_at(&talk->reply, 0), TC_STR("master"))) {
+  char place[TC_REDIS_PLACE_SIZE];
+  if (tc_str_equal(tc_redis_reply_at(&talk->reply, 0).text, TC_STR("master"))) {
     talk->stage++;
     go_on(talk, now);
     return;
   }
   (void)snprintf(talk->err.code, sizeof talk->err.code, "READONLY");
   (void)tc_error_set(&talk->err, TC_ERR_CACHE, "%s: Redis: this is a replica now; try again later",
-                     place_of(talk, place));
-  ask_again(talk, now);
+                     tc_redis_place(talk, place));
+  tc_redis_ask_again(talk, now);
 }
 
 /* Whether the command may have written something: it has keys, and is not GET. */
@@ -389,7 +267,7 @@ static void wait_for_replicas(tc_redis_talk *talk, double now) {
   talk->stage = REPLICAS;
   tc_buf_clear(&talk->preparation);
   if (tc_redis_format(&talk->preparation, words, 3, &talk->err) < 0) {
-    give_up(talk);
+    tc_redis_give_up(talk);
   } else {
     send(talk, &talk->preparation);
   }
@@ -397,7 +275,7 @@ static void wait_for_replicas(tc_redis_talk *talk, double now) {
 
 /* A master that was replaced has no replicas either. */
 static void count_replicas(tc_redis_talk *talk) {
-  char place[PLACE_SIZE];
+  char place[TC_REDIS_PLACE_SIZE];
   int wanted = talk->known->options.replicas;
   if (talk->reply.type == TC_REDIS_INTEGER && talk->reply.integer >= wanted) {
     tc_redis_reply_free(&talk->reply);
@@ -410,9 +288,9 @@ static void count_replicas(tc_redis_talk *talk) {
   (void)tc_error_set(&talk->err, TC_ERR_CACHE,
                      "%s: Redis: %lld of %d replicas have it so far; check the replicas, or "
                      "replicas=",
-                     place_of(talk, place), talk->reply.integer, wanted);
-  forget(talk);
-  give_up(talk);
+                     tc_redis_place(talk, place), talk->reply.integer, wanted);
+  tc_redis_forget(talk);
+  tc_redis_give_up(talk);
 }
 
 static void has_logged_in(tc_redis_talk *talk) {
@@ -431,8 +309,8 @@ static void answered(tc_redis_talk *talk, double now) {
     }
   } else if (talk->stage == REPLICAS) {
     count_replicas(talk);
-  } else if (talk->stage == ASK) {
-    learn_master(talk, now);
+  } else if (talk->stage == ASK || talk->stage == LEARN) {
+    tc_redis_learn(talk, now);
   } else if (talk->stage == ROLE) {
     check_role(talk, now);
   } else {

@@ -10,15 +10,19 @@
    With sentinels the first USE is of a sentinel, which names the master, and the next one of that;
    once in a second even where the master is known, as a master that was replaced may not know it.
    Any failure is told by tc_redis_talk_failed; the conversation decides whether there is another
-   way. So a node of a cluster that sends elsewhere (MOVED, ASK) will be one more reason for USE,
-   with another address, and ASKING one more command that goes before ours: the mover keeps its
-   connections by address, and need not know why. */
+   way.
+
+   In a cluster the first USE is of some node, which says who serves which slots, and the next one
+   of that which serves the key's. A node that sends elsewhere (MOVED, ASK) is one more reason for
+   USE, and ASKING one more command that goes before ours: the mover keeps its connections by
+   address, and need not know why. A command without a key goes to the node that its last word
+   names; CLUSTER SLOTS, and no other, is replied to by the names of all nodes that have slots. */
 #pragma once
 
 #include "backend/dial.h"
-#include "backend/redis_codec.h"
+#include "backend/redis_cluster.h"
 
-#define TC_REDIS_MOST_SENTINELS 16
+#define TC_REDIS_MOST_SENTINELS 16 /* and nodes of a cluster that are named */
 
 /* All that is pointed at must outlive who uses it. */
 typedef struct tc_redis_options {
@@ -32,7 +36,10 @@ typedef struct tc_redis_options {
   double timeout;                                     /* seconds, for a command and its reply */
   tc_dial_address sentinels[TC_REDIS_MOST_SENTINELS]; /* then `address` means nothing */
   size_t sentinel_count;
-  tc_str master; /* the sentinels' name of the servers */
+  tc_str master;                                  /* the sentinels' name of the servers */
+  tc_dial_address seeds[TC_REDIS_MOST_SENTINELS]; /* nodes of a cluster, which name the others;
+                                                     `address` means nothing then either */
+  size_t seed_count;
   tc_str sentinel_username, sentinel_password;
   int replicas; /* that must have what a command wrote before it counts as done; 0: none */
 } tc_redis_options;
@@ -43,8 +50,10 @@ typedef struct tc_redis_known {
   unsigned generation; /* connections of an earlier one are not to be used */
   char host[256];      /* of the master, as the sentinels say */
   int port;            /* 0: they are to be asked */
-  size_t sentinel;     /* the one that is asked first */
-  double asked;        /* when they last were, or are to count as asked */
+  size_t turn;         /* of the sentinel, or the node, that is asked first */
+  double asked;        /* when they, or a cluster's nodes, last were, or are to count as asked */
+  tc_redis_cluster cluster;
+  bool is_stale; /* what is known of the cluster: it is to be asked again */
 } tc_redis_known;
 
 typedef enum tc_redis_action {
@@ -77,7 +86,7 @@ typedef struct tc_redis_talk {
   tc_redis_reply reply;
   tc_error err; /* of kind "cache", and names the server */
   tc_redis_history history;
-  bool may_keep;
+  bool may_keep;   /* at USE: the last connection, if it is another one */
   bool is_refused; /* the last password that was given */
   /* what follows is the conversation's own */
   tc_redis_known *known;
@@ -89,8 +98,15 @@ typedef struct tc_redis_talk {
   int stage;
   double start, left; /* when the command was sent, and the seconds that it has from then on */
   double connect_deadline, pause;
-  size_t asked;       /* sentinels, in this round */
+  size_t asked;       /* sentinels or nodes, in this round */
   bool is_confirming; /* they are asked about a master that is known */
+  /* of a command in a cluster */
+  int slot;                      /* of its key; negative: it has none */
+  bool lists;                    /* it is CLUSTER SLOTS */
+  bool is_learning;              /* the node is asked who serves which slots */
+  bool is_asking;                /* a node has sent it here with ASK */
+  int redirections;              /* by MOVED and ASK */
+  char host[TC_REDIS_HOST_SIZE]; /* of `address` */
 } tc_redis_talk;
 
 /* Begins with a command, which must bear being executed twice; an earlier one is forgotten. A
@@ -115,6 +131,9 @@ void tc_redis_talk_end(tc_redis_talk *talk);
 
 /* Frees what the conversation holds. */
 void tc_redis_talk_free(tc_redis_talk *talk);
+
+/* Frees what is known, once no conversation uses it; the options are not its own. */
+void tc_redis_known_free(tc_redis_known *known);
 
 /* Whether a new connection is to have a password that nobody has asked for yet. */
 bool tc_redis_talk_lacks_password(const tc_redis_talk *talk);

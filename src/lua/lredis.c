@@ -104,17 +104,20 @@ static tc_dial_address read_address(lua_State *L, int from) {
   };
 }
 
-static void read_sentinels(lua_State *L, tc_redis_options *options) {
-  lua_getfield(L, 1, "sentinels");
+/* A list of addresses; returns how many there are. */
+static size_t read_addresses(lua_State *L, const char *name, tc_dial_address *to) {
+  lua_getfield(L, 1, name);
   size_t count = lua_istable(L, -1) ? lua_rawlen(L, -1) : 0;
-  luaL_argcheck(L, count <= TC_REDIS_MOST_SENTINELS, 1, "at most 16 sentinels expected");
+  luaL_argcheck(L, count <= TC_REDIS_MOST_SENTINELS, 1, "at most 16 addresses expected");
   for (size_t i = 0; i < count; i++) {
     lua_rawgeti(L, -1, (int)i + 1);
-    options->sentinels[i] = read_address(L, lua_gettop(L));
+    to[i] = read_address(L, lua_gettop(L));
+    luaL_argcheck(L, to[i].host != NULL && strlen(to[i].host) < TC_REDIS_HOST_SIZE, 1,
+                  "a host of less than 256 bytes expected");
     lua_pop(L, 1);
   }
-  options->sentinel_count = count;
   lua_pop(L, 1);
+  return count;
 }
 
 /* Begins a function that takes options at 1, as store/redis_options.lua makes them, and makes an
@@ -138,10 +141,11 @@ static void read_options(lua_State *L, tc_redis_options *options) {
       .sentinel_username = keep_str(L, "sentinel_username"),
       .sentinel_password = keep_str(L, "sentinel_password"),
   };
-  read_sentinels(L, options);
+  options->sentinel_count = read_addresses(L, "sentinels", options->sentinels);
+  options->seed_count = read_addresses(L, "cluster", options->seeds);
   luaL_argcheck(L,
-                options->sentinel_count > 0 || options->address.host != NULL ||
-                    options->address.path != NULL,
+                options->sentinel_count > 0 || options->seed_count > 0 ||
+                    options->address.host != NULL || options->address.path != NULL,
                 1, "host or path expected");
   luaL_argcheck(L, options->place != NULL, 1, "place expected");
 }
@@ -242,7 +246,8 @@ static int l_redis_open(lua_State *L) {
 
 /* Ends a binding: what is to be done next, in so many seconds.
 
-   "use", seconds, host, port, is_sentinel, generation; a path and nil for a Unix socket
+   "use", seconds, host, port, is_sentinel, generation, may_keep; a path and nil for a Unix socket.
+      may_keep: the last connection, if there is one
    "send", seconds, bytes         and then "receive"
    "receive", seconds
    "sleep", seconds
@@ -286,7 +291,9 @@ static int push_action(lua_State *L, tc_redis_talk *talk, double now) {
   }
   lua_pushboolean(L, talk->is_sentinel);
   lua_pushnumber(L, talk->generation);
-  return 6;
+  if (!talk->may_keep) return 6;
+  lua_pushboolean(L, 1);
+  return 7;
 }
 
 /* In the middle of a command. */
@@ -372,7 +379,7 @@ static int l_known_talk(lua_State *L) {
 }
 
 static int l_known_gc(lua_State *L) {
-  (void)L; /* its texts are the uservalue's */
+  tc_redis_known_free(luaL_checkudata(L, 1, KNOWN)); /* its texts are the uservalue's */
   return 0;
 }
 

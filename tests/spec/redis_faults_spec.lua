@@ -280,8 +280,8 @@ describe("a server that", function()
   it("reads its data still, or is a node of a cluster, says so", function()
     for text, words in pairs {
       ["LOADING Redis is loading the dataset in memory"] = "try again later",
-      ["MOVED 3999 127.0.0.1:6381"] = "give a client= that knows clusters",
-      ["ASK 3999 127.0.0.1:6381"] = "give a client= that knows clusters",
+      ["MOVED 3999 127.0.0.1:6381"] = "name it and others, cluster=",
+      ["ASK 3999 127.0.0.1:6381"] = "name it and others, cluster=",
       ["MISCONF Redis is configured to save RDB snapshots"] = "cannot save to its disk",
       ["BUSY Redis is busy running a script."] = "a script holds the server up",
     } do

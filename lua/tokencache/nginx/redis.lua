@@ -21,6 +21,7 @@ local MOST_IDLE = 64 -- conversations
 ---@field idle table[]      conversations that are over
 ---@field generation? number  of what `settings` are for
 ---@field settings? { pool: string }
+---@field is_cluster boolean
 
 local peers = {} -- by the options' identity
 local peers_made = 0
@@ -31,15 +32,16 @@ local function new_peer(options)
     return nil, err
   end
   peers_made = peers_made + 1
-  local peer = { known = codec.known(options), number = peers_made, idle = {} }
+  local peer = { known = codec.known(options), number = peers_made, idle = {},
+    is_cluster = options.cluster ~= nil }
   peers[options.identity] = peer
   return peer
 end
 
 --- Cosockets trust whom nginx.conf says, have no certificate of their own, and compare names only,
---- while sentinels tell addresses.
+--- while sentinels and nodes tell addresses.
 local function is_beyond_cosockets(options)
-  return (options.tls or options.sentinel_tls) and (options.sentinels or options.ca_file
+  return (options.tls or options.sentinel_tls) and (not options.host or options.ca_file
     or options.cert_file or options.host:find(":", 1, true) or not options.host:find "[^%d.]")
 end
 
@@ -105,9 +107,11 @@ end
 
 --- Where its connections lie: those of an earlier generation are left to nginx, and those to
 --- sentinels do not come back.
-local function settings_of(peer, is_sentinel, generation)
+local function settings_of(peer, host, port, is_sentinel, generation)
   if is_sentinel then
     return { pool = "tokencache.redis.sentinels" }
+  elseif peer.is_cluster then
+    return { pool = ("tokencache.redis.%d.%s:%d.%d"):format(peer.number, host, port, generation) }
   elseif peer.generation ~= generation then
     peer.generation = generation
     peer.settings = { pool = ("tokencache.redis.%d.%d"):format(peer.number, generation) }
@@ -144,15 +148,21 @@ local function limit(self, seconds)
   return seconds > 0
 end
 
-function perform.use(self, seconds, host, port, is_sentinel, generation)
-  local socket, deadline = ngx.socket.tcp(), ngx.now() + seconds
-  if self.socket then
-    self.socket:close()
-    self.socket = nil
+--- Gives the socket up. A connection goes back to the pool only when there is nothing left to read.
+local function leave(self, may_keep)
+  local socket = self.socket
+  if socket and not (may_keep and socket:setkeepalive()) then
+    socket:close()
   end
+  self.socket = nil
+end
+
+function perform.use(self, seconds, host, port, is_sentinel, generation, may_keep)
+  local socket, deadline = ngx.socket.tcp(), ngx.now() + seconds
+  leave(self, may_keep)
   self.time = milliseconds(self.options.timeout) -- that of most commands
   socket:settimeouts(milliseconds(seconds), self.time, self.time)
-  local settings = settings_of(self.peer, is_sentinel, generation)
+  local settings = settings_of(self.peer, host, port, is_sentinel, generation)
   local ok, problem = dial(socket, seconds, host, port, settings)
   if not ok then
     return failed(self, connect_failure(problem))
@@ -203,13 +213,8 @@ function perform.password(self, _, is_refused)
   return self.talk:go_on(ngx.now(), password)
 end
 
---- A connection goes back to the pool only when there is nothing left to read.
 local function finish(self, may_keep, ...)
-  local socket = self.socket
-  if socket and not (may_keep and socket:setkeepalive()) then
-    socket:close()
-  end
-  self.socket = nil
+  leave(self, may_keep)
   local idle = self.peer.idle
   if #idle < MOST_IDLE then
     idle[#idle + 1] = self
