@@ -8,10 +8,9 @@ local environment = require "tokencache.environment"
 local errors = require "tokencache.error"
 local lock_holder = require "tokencache.store.lock_holder"
 local log = require "tokencache.log"
+local redis_cluster = require "tokencache.store.redis_cluster"
 local reserved_key = require "tokencache.store.reserved_key"
 local scripts = require "tokencache.store.redis_scripts"
-
-local refusal = reserved_key.refusal
 
 --- Sends a command and waits for the reply, as a caller of tokencache.worker.redis.
 ---@alias tokencache.RedisCall fun(options: table, ...: string): any, any
@@ -20,6 +19,7 @@ local refusal = reserved_key.refusal
 ---@field identity string  what is known of the server by name
 ---@field private call fun(...: string): any, any  keeps the options, with the password, to itself
 ---@field private place string
+---@field private naming table  of locks and marks: reserved_key, or redis_cluster
 ---@field private has_replicas boolean  some of them must have what is written
 local Store = {}
 
@@ -53,7 +53,7 @@ end
 
 --- A command about an entry.
 local function entry_command(self, name, key, ...)
-  local err = refusal(self.place, key)
+  local err = self.naming.refusal(self.place, key)
   if err then
     return nil, err
   end
@@ -61,7 +61,7 @@ local function entry_command(self, name, key, ...)
 end
 
 function Store:get(key)
-  local err = refusal(self.place, key)
+  local err = self.naming.refusal(self.place, key)
   if err then
     return nil, err
   end
@@ -97,7 +97,7 @@ end
 --- Compares and sets in one step.
 function Store:replace(key, old, bytes, ttl, handle)
   check_bytes("store.redis", bytes, "replace", old)
-  local err = refusal(self.place, key)
+  local err = self.naming.refusal(self.place, key)
   if err then
     return nil, err
   end
@@ -148,11 +148,11 @@ local function parse_texts(reply)
   return texts
 end
 
---- SCAN may return a key more than once: the cursor remembers those that were listed.
-function Store:keys(prefix, cursor)
-  local seen, pattern = cursor and cursor.seen or {}, prefix:gsub("[][*?^\\]", "\\%0") .. "*"
-  local reply, problem = command(self, "EVAL", scripts.KEYS, "0", cursor and cursor.at or "0",
-    pattern, PAGE)
+--- A page of the keys of a server: those that were not seen, and where the next one begins, or nil;
+--- or nil, err. SCAN may return a key more than once.
+local function page(self, prefix, at, seen, node)
+  local pattern = prefix:gsub("[][*?^\\]", "\\%0") .. "*"
+  local reply, problem = command(self, "EVAL", scripts.KEYS, "0", at, pattern, PAGE, node)
   if reply == nil then
     return nil, problem
   end
@@ -168,11 +168,36 @@ function Store:keys(prefix, cursor)
       keys[#keys + 1] = key
     end
   end
-  return keys, texts[1] ~= "0" and { at = texts[1], seen = seen } or nil
+  return keys, texts[1] ~= "0" and texts[1] or nil
+end
+
+--- The cursor remembers the keys that were listed.
+function Store:keys(prefix, cursor)
+  local seen, keys, next_at = cursor and cursor.seen or {}
+  local function page_of(node, at)
+    return page(self, prefix, at, seen, node)
+  end
+  if self.naming == redis_cluster then
+    keys, next_at = redis_cluster.keys(self.call, page_of, cursor and cursor.at)
+  else
+    keys, next_at = page_of("", cursor and cursor.at or "0")
+  end
+  if keys == nil then
+    return nil, next_at
+  end
+  return keys, next_at and { at = next_at, seen = seen } or nil
+end
+
+--- The key of the mark beside the entry at `key`.
+function Store:mark_key(key)
+  return self.naming.of_mark(key)
 end
 
 function Store:try_lock(name, ttl)
-  local handle, err = reserved_key.new_handle(reserved_key.of_lock(name))
+  local handle, err = nil, self.naming.refusal(self.place, name)
+  if not err then
+    handle, err = reserved_key.new_handle(self.naming.of_lock(name))
+  end
   if not handle then
     return nil, err
   end
@@ -227,6 +252,7 @@ return function(checked, call)
   return setmetatable({
     call = call and function(...) return call(checked, ...) end or redis.caller(checked),
     place = checked.place,
+    naming = checked.cluster and redis_cluster or reserved_key,
     has_replicas = (checked.replicas or 0) > 0,
     identity = ("redis:%s/%d"):format(checked.place, checked.db or 0),
   }, metatable)

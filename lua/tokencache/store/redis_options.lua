@@ -14,6 +14,7 @@ local server_options = require "tokencache.store.server_options"
 ---@field tls? boolean      speak TLS; the server's certificate is always verified
 ---@field ca_file? string   PEM file of trusted authorities; default: the system's
 ---@field cert_file? string, key_file? string  PEM files, where the server wants a certificate
+---@field cluster? string[]  "host:port" of some nodes, instead of host and port
 ---@field sentinels? string[]  "host:port" of each, instead of host and port
 ---@field master? string       the sentinels' name of the servers
 ---@field sentinel_username? string, sentinel_password? string  where sentinels ask for them
@@ -24,7 +25,7 @@ local server_options = require "tokencache.store.server_options"
 
 local unpack = table.unpack or unpack -- luacheck: ignore 143 113
 
-local MOST_SENTINELS = 16
+local MOST_ADDRESSES = 16
 
 local RULES = {
   host = { "string" },
@@ -37,6 +38,7 @@ local RULES = {
   ca_file = { "string" },
   cert_file = { "string" },
   key_file = { "string" },
+  cluster = { "table", hint = 'give a list of texts "host:port"' },
   sentinels = { "table", hint = 'give a list of texts "host:port"' },
   master = { "string", hint = "it is the name that the sentinels give the servers" },
   sentinel_username = { "string" },
@@ -49,18 +51,28 @@ local function is_integer(value, most)
   return value % 1 == 0 and value <= most
 end
 
---- The sentinels as a list of addresses; nil where that is no such list.
-local function addresses_of(sentinels)
+--- The texts as a list of addresses; nil where that is no such list.
+local function addresses_of(texts)
   local addresses = {}
-  for i, text in ipairs(options.is_list(sentinels, "string") and sentinels or {}) do
+  for i, text in ipairs(options.is_list(texts, "string") and texts or {}) do
     local host, port = text:match "^([^%z/@]+):(%d+)$"
     host, port = host and (host:match "^%[(.+)%]$" or host), tonumber(port)
-    if not host or port < 1 or port > 65535 then
+    if not host or #host > 255 or port < 1 or port > 65535 then
       return nil
     end
     addresses[i] = { host = host, port = port }
   end
-  return #addresses > 0 and #addresses <= MOST_SENTINELS and addresses or nil
+  return #addresses > 0 and #addresses <= MOST_ADDRESSES and addresses or nil
+end
+
+--- The same of sentinels, or of a cluster's nodes, which say where the servers are.
+local function problem_of_list(checked, name)
+  if checked.host or checked.port or checked.path then
+    return name .. (name == "cluster" and " says where the servers are" or
+      " say where the server is") .. ": leave out host, port and path"
+  elseif not addresses_of(checked[name]) then
+    return ('%s must be a list of "host:port", from 1 to %d of them'):format(name, MOST_ADDRESSES)
+  end
 end
 
 local function problem_of_sentinels(checked)
@@ -70,15 +82,24 @@ local function problem_of_sentinels(checked)
         return name .. ' is for sentinels: name these, sentinels = { "host:port", ... }'
       end
     end
-  elseif checked.host or checked.port or checked.path then
-    return "sentinels say where the server is: leave out host, port and path"
-  elseif not addresses_of(checked.sentinels) then
-    return ('sentinels must be a list of "host:port", from 1 to %d of them'):format(MOST_SENTINELS)
+  elseif problem_of_list(checked, "sentinels") then
+    return problem_of_list(checked, "sentinels")
   elseif not checked.master or checked.master == "" then
     return "sentinels need master, their name of the servers"
   elseif checked.sentinel_username and not checked.sentinel_password then
     return "sentinel_username needs a sentinel_password"
   end
+end
+
+local function problem_of_cluster(checked)
+  if not checked.cluster then
+    return nil
+  elseif checked.sentinels then
+    return "a cluster has no sentinels: leave out one of the two"
+  elseif checked.db ~= 0 then
+    return "a cluster has one database: leave out db"
+  end
+  return problem_of_list(checked, "cluster")
 end
 
 --- What is wrong between options that are right by themselves.
@@ -89,7 +110,7 @@ local function problem_of(checked)
       return name .. " is empty or holds a NUL byte"
     end
   end
-  local wrong = problem_of_sentinels(checked)
+  local wrong = problem_of_cluster(checked) or problem_of_sentinels(checked)
   if wrong then
     return wrong
   elseif secret.problem(checked.password) then
@@ -119,10 +140,11 @@ end
 local function place_of(checked)
   if checked.path then
     return checked.path
-  elseif checked.sentinels then
-    local sentinels = { unpack(checked.sentinels) }
-    table.sort(sentinels) -- their order makes no other store
-    return ("%s of the sentinels %s"):format(checked.master, table.concat(sentinels, ", "))
+  elseif not checked.host then
+    local addresses = { unpack(checked.sentinels or checked.cluster) }
+    table.sort(addresses) -- their order makes no other store
+    return (checked.sentinels and checked.master .. " of the sentinels " or "the cluster ")
+      .. table.concat(addresses, ", ")
   end
   return (checked.host:find(":", 1, true) and "[%s]:%d" or "%s:%d"):format(checked.host,
     checked.port)
@@ -146,7 +168,7 @@ local function complete(checked)
   if problem then
     return problem
   end
-  if not checked.path and not checked.sentinels then
+  if not checked.path and not checked.sentinels and not checked.cluster then
     checked.host, checked.port = checked.host or "127.0.0.1", checked.port or 6379
   end
   checked.asks_password = checked.password ~= nil and type(checked.password) ~= "string"
@@ -154,7 +176,9 @@ local function complete(checked)
     checked.sentinel_tls = checked.tls
   end
   checked.place, checked.identity = place_of(checked), identity_of(checked)
-  checked.sentinels = checked.sentinels and addresses_of(checked.sentinels)
+  for _, name in ipairs { "sentinels", "cluster" } do
+    checked[name] = checked[name] and addresses_of(checked[name])
+  end
 end
 
 return server_options(RULES, complete)

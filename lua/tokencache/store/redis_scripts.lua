@@ -84,9 +84,10 @@ elseif not saved then
 end
 return has_failed(saved) and failure(saved) or 1]]
 
---- A page of the keys of strings. ARGV: SCAN's cursor, its pattern, its count. The reply is one
---- text, the next cursor first and then the keys, each as "LENGTH:BYTES". A key that this user may
---- not look at is none of the store's.
+--- A page of the keys of strings. ARGV: SCAN's cursor, its pattern, its count, and the node of a
+--- cluster to which the command goes. The reply is one text, the next cursor first and then the
+--- keys, each as "LENGTH:BYTES". A key that this user may not look at is none of the store's; one
+--- that a cluster is moving cannot be looked at.
 scripts.KEYS = ERRORS .. [[
 local page = redis.pcall("SCAN", ARGV[1], "MATCH", ARGV[2], "COUNT", ARGV[3])
 if has_failed(page) then
@@ -95,9 +96,10 @@ end
 local texts = { page[1] }
 for _, key in ipairs(page[2]) do
   local kind = redis.pcall("TYPE", key)
+  local is_moving = has_failed(kind) and string.find(kind.err, "non local key")
   if has_failed(kind) and not string.find(kind.err, "access") then
     return failure(kind)
-  elseif kind.ok == "string" then
+  elseif kind.ok == "string" or is_moving then
     texts[#texts + 1] = key
   end
 end

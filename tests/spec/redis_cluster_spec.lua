@@ -1,0 +1,207 @@
+-- A Redis Cluster that is real: three masters with a replica each. What is said to whom, and when,
+-- redis_cluster_talk_spec.lua shows.
+
+local deadline = require "support.deadline"
+local expect = require "support.cache_failure"
+local loopback = require "support.loopback"
+local redis_cluster = require "support.redis_cluster"
+local redis_server = require "support.redis_server"
+local scripted_server = require "support.scripted_server"
+local tokencache = require "tokencache"
+
+describe("store.redis in a cluster", function()
+  it("raises for options that make no sense", function()
+    local list = { "127.0.0.1:1" }
+    for message, options in pairs {
+      ["cluster must be a table, not a string; give a list of texts"] = { cluster = "x" },
+      ['cluster must be a list of "host:port", from 1 to 16'] = { cluster = {} },
+      ['cluster must be a list of "host:port"'] = { cluster = { "nowhere" } },
+      ["leave out host, port and path"] = { cluster = list, host = "h" },
+      ["a cluster has one database: leave out db"] = { cluster = list, db = 1 },
+      ["a cluster has no sentinels"] = { cluster = list, sentinels = list, master = "m" },
+      ["master is for sentinels"] = { cluster = list, master = "m" },
+    } do
+      local ok, problem = pcall(tokencache.store.redis, options)
+      assert.is_false(ok)
+      assert.truthy(problem:find("store.redis: ", 1, true), problem)
+      assert.truthy(problem:find(message, 1, true), problem)
+    end
+  end)
+
+  it("is the same store in whichever order the nodes are named", function()
+    assert.equal("redis:the cluster [::1]:2, a:1/0",
+      tokencache.store.redis({ cluster = { "a:1", "[::1]:2" } }).identity)
+  end)
+
+  it("refuses keys that could not be in a slot with their locks", function()
+    local one = tokencache.store.redis { cluster = { "127.0.0.1:1" } }
+    for _, key in ipairs { "", "}", "a}b", "{}a", "{}{a}" } do
+      for method, words in pairs { get = {}, set = { "v" }, delete = {}, replace = { "v", "w" },
+        try_lock = { 1 } } do
+        local value, err = one[method](one, key, words[1], words[2])
+        assert.is_nil(value)
+        assert.truthy(tostring(err):find('in a cluster a key must not be empty, and holds a "}" '
+          .. "only behind a hash tag such as {user}; choose another", 1, true), method)
+      end
+    end
+  end)
+
+  it("gives up where none is there, and says so", function()
+    local address = "127.0.0.1:" .. loopback.free_port()
+    local message = expect("CONNECT",
+      tokencache.store.redis({ cluster = { address, address } }):get "k")
+    assert.equal(("the cluster %s, %s (node %s): Redis: no connection: Connection refused; check "
+      .. "that the server runs, and the address"):format(address, address, address), message)
+  end)
+
+  it("says that a server is in no cluster", function()
+    local server = redis_server.start()
+    local message = expect("ERR",
+      tokencache.store.redis({ cluster = { "127.0.0.1:" .. server.port } }):get "k")
+    assert.truthy(message:find("; where there is no cluster, name the server, host= and port=", 1,
+      true), message)
+    server:stop()
+  end)
+
+  it("keeps its deadline where a node tells half of the slots", function()
+    local server = scripted_server.start { { "*2\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$9\r\n127.0" } }
+    local one = tokencache.store.redis { cluster = { "127.0.0.1:" .. server.port },
+      connect_timeout = 0.5 }
+    expect("TIMEOUT", deadline.takes(0.25, function() return one:get "k" end))
+    server:stop()
+  end)
+end)
+
+describe("#c store.redis in a cluster", function()
+  local group
+  setup(function() group = redis_cluster.start() end)
+  teardown(function() group:stop() end)
+
+  local function store(more)
+    return tokencache.store.redis(group:options(more))
+  end
+
+  --- Whether a node had to send a command elsewhere since the last time.
+  local function was_redirected()
+    local is_redirected = false
+    for _, server in ipairs(group.servers) do
+      is_redirected = is_redirected or server:cli("INFO", "errorstats"):find "MOVED" ~= nil
+      server:cli("CONFIG", "RESETSTAT")
+    end
+    return is_redirected
+  end
+
+  it("knows the slot of every key", function()
+    local one = store()
+    assert.is_nil(one:get "k")
+    was_redirected()
+    local keys = { "a{b", "{a", "a{b}c", "{a{b}", "a{}b{c", "{\0}x", "\255", "k{a}{b}}" }
+    for i = #keys + 1, 1000 do
+      keys[i] = "key " .. i .. (" "):rep(i % 40)
+    end
+    for _, key in ipairs(keys) do
+      if not key:find "{}" then
+        assert.is_true(one:set(key, key))
+        assert.equal(key, one:get(key))
+      end
+    end
+    assert.is_false(was_redirected())
+  end)
+
+  it("keeps locks and marks in the slot of their key", function()
+    local one = store()
+    for _, key in ipairs { "k", "a{user}b", "a{b" } do
+      local handle = assert(one:try_lock(key, 10))
+      assert.equal(group:slot_of(key), group:slot_of(handle.name))
+      assert.equal(group:slot_of(key), group:slot_of(one:mark_key(key)))
+      assert.is_true(one:set(key, "v"))
+      assert.is_false((one:try_lock(key, 10)))
+      assert.is_true(one:replace(key, "v", "w", nil, handle))
+      assert.is_true(one:keep_lock(handle, 10))
+      assert.same({ false, "owed" }, { one:try_lock(key, 10) })
+      assert.is_true(one:unlock(handle))
+    end
+  end)
+
+  --- How often each key is listed.
+  local function listed(one, prefix, between)
+    local counts, cursor = {}, nil
+    repeat
+      local keys, next_cursor = one:keys(prefix, cursor)
+      assert(keys, tostring(next_cursor))
+      for _, key in ipairs(keys) do
+        counts[key] = (counts[key] or 0) + 1
+      end
+      cursor = next_cursor
+      if between then
+        between()
+      end
+    until not cursor
+    return counts
+  end
+
+  it("lists the keys of all nodes, each once", function()
+    local one, expected = store(), {}
+    for i = 1, 700 do
+      assert.is_true(one:set("list:" .. i, "v"))
+      expected["list:" .. i] = 1
+    end
+    local handle = one:try_lock("list:1", 10)
+    assert.same(expected, listed(one, "list:"))
+    one:unlock(handle)
+  end)
+
+  it("lists also what a slot on its way holds", function()
+    local one, slot = store(), group:slot_of "{way}"
+    local expected = {}
+    for i = 1, 10 do
+      assert.is_true(one:set("{way}:" .. i, "v"))
+      expected["{way}:" .. i] = 1
+    end
+    local to
+    for _, server in ipairs(group.servers) do
+      if server ~= group:master_of_slot(slot) and server:cli("ROLE"):find "^master" then
+        to = server
+      end
+    end
+    local from = group:begin_to_move(slot, to)
+    group:move_keys(slot, from, to, 5)
+    assert.same(expected, listed(one, "{way}:"))
+    for key in pairs(expected) do
+      assert.equal("v", one:get(key))
+    end
+    group:move_keys(slot, from, to)
+    group:finish_move(slot, from, to)
+    assert.same(expected, listed(one, "{way}:"))
+  end)
+
+  it("says that a node does not answer, and uses the others", function()
+    local one = store { timeout = 0.5 }
+    assert.is_true(one:set("k", "v"))
+    local master = group:master_of "k"
+    master.child:freeze()
+    local message = expect("TIMEOUT", one:get "k")
+    assert.truthy(message:find(("(node 127.0.0.1:%d)"):format(master.port), 1, true), message)
+    for _, key in ipairs { "a", "b", "c", "d", "e" } do
+      if group:slot_of(key) ~= group:slot_of "k" and group:master_of(key) ~= master then
+        assert.is_true(one:set(key, "v"))
+      end
+    end
+    master.child:signal "CONT"
+    group:wait_until_ready()
+  end)
+
+  it("follows when a master is killed, and no call fails", function()
+    local one = store()
+    for i = 1, 9 do
+      assert.is_true(one:set("k" .. i, "v"))
+    end
+    local before = group:master_of "k1"
+    before:kill()
+    for i = 1, 30 do
+      assert.is_true(one:set("k" .. i % 10, tostring(i)))
+    end
+    assert.are_not.equal(before, group:master_of "k1")
+    assert.equal("21", one:get "k1")
+  end)
+end)

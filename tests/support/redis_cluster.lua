@@ -1,0 +1,171 @@
+--- A Redis Cluster of the tests' own: three masters, each with a replica.
+---
+---     local group = redis_cluster.start()
+---     tokencache.store.redis(group:options { timeout = 1 })
+---     group:master_of "key"      -- the server, as the others see it; see redis_server
+---     group:replica_of(master)
+---     local from = group:begin_to_move(slot, to)
+---     group:move_keys(slot, from, to)
+---     group:finish_move(slot, from, to)
+---     group:stop()
+
+local loopback = require "support.loopback"
+local merged = require "support.merged"
+local process = require "support.process"
+local redis_server = require "support.redis_server"
+
+local MASTERS = 3
+local SLOTS = 16384
+
+local Group = {}
+Group.__index = Group
+
+local function start_node(password)
+  local bus = loopback.free_port()
+  local words = { "--cluster-enabled", "yes", "--cluster-port", bus, "--cluster-node-timeout",
+    "1000", "--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0" }
+  if password then
+    for _, word in ipairs { "--requirepass", password, "--masterauth", password } do
+      words[#words + 1] = word
+    end
+  end
+  local server = redis_server.start(words)
+  server.bus, server.password = bus, password
+  server.id = server:cli("CLUSTER", "MYID")
+  return server
+end
+
+local function is_ready(self)
+  for _, server in ipairs(self.servers) do
+    local info, nodes = server:cli("CLUSTER", "INFO"), server:cli("CLUSTER", "NODES")
+    local _, replicas = nodes:gsub("slave", "")
+    if not info:find "cluster_state:ok" or replicas ~= MASTERS
+      or server:cli("ROLE"):find "^slave" and not server:cli("ROLE"):find "\nconnected" then
+      return false
+    end
+  end
+  return true
+end
+
+---@param settings? { password?: string }
+local function start(settings)
+  local self = setmetatable({ servers = {} }, Group)
+  for i = 1, 2 * MASTERS do
+    self.servers[i] = start_node(settings and settings.password)
+    self.servers[i]:cli("CLUSTER", "SET-CONFIG-EPOCH", i)
+  end
+  local first = self.servers[1]
+  for i = 1, MASTERS do
+    self.servers[i]:cli("CLUSTER", "ADDSLOTSRANGE", math.floor((i - 1) * SLOTS / MASTERS),
+      math.floor(i * SLOTS / MASTERS) - 1)
+  end
+  for i = 2, 2 * MASTERS do
+    first:cli("CLUSTER", "MEET", "127.0.0.1", self.servers[i].port, self.servers[i].bus)
+  end
+  for i = 1, MASTERS do
+    process.wait_until("a replica to know its master", function()
+      return self.servers[i + MASTERS]:cli("CLUSTER", "REPLICATE", self.servers[i].id) == "OK"
+    end)
+  end
+  process.wait_until("the cluster to be ready", function() return is_ready(self) end)
+  return self
+end
+
+---@param more? table
+function Group:options(more)
+  local addresses = {}
+  for i, server in ipairs(self.servers) do
+    addresses[i] = "127.0.0.1:" .. server.port
+  end
+  return merged({ cluster = addresses, connect_timeout = 15,
+    password = self.servers[1].password }, more)
+end
+
+--- Servers that run, by what CLUSTER NODES of one of them says.
+local function view(self)
+  for _, server in ipairs(self.servers) do
+    if server.child:is_running() then
+      return server:cli("CLUSTER", "NODES")
+    end
+  end
+end
+
+local function by_id(self, id)
+  for _, server in ipairs(self.servers) do
+    if server.id == id then
+      return server
+    end
+  end
+end
+
+---@param key string
+---@return integer
+function Group:slot_of(key)
+  return tonumber(self.servers[1]:cli("CLUSTER", "KEYSLOT", key))
+end
+
+---@param slot integer
+function Group:master_of_slot(slot)
+  for line in view(self):gmatch "[^\n]+" do
+    local id, flags, ranges = line:match "^(%S+) %S+ (%S+) %S+ %S+ %S+ %S+ %S+ ?(.*)$"
+    for range in flags:find "master" and ranges:gmatch "%S+" or function() end do
+      local from, to = range:match "^(%d+)%-?(%d*)$"
+      from, to = tonumber(from), tonumber(to) or tonumber(from)
+      if from and from <= slot and slot <= to then
+        return by_id(self, id)
+      end
+    end
+  end
+end
+
+---@param key string
+function Group:master_of(key)
+  return self:master_of_slot(self:slot_of(key))
+end
+
+function Group:replica_of(master)
+  for line in view(self):gmatch "[^\n]+" do
+    if line:find(" slave " .. master.id, 1, true) then
+      return by_id(self, line:match "^%S+")
+    end
+  end
+end
+
+--- Moves a slot, as redis-cli --cluster reshard does, in three steps.
+function Group:begin_to_move(slot, to)
+  local from = self:master_of_slot(slot)
+  to:cli("CLUSTER", "SETSLOT", slot, "IMPORTING", from.id)
+  from:cli("CLUSTER", "SETSLOT", slot, "MIGRATING", to.id)
+  return from
+end
+
+---@param most? integer  keys
+function Group:move_keys(slot, from, to, most) -- luacheck: ignore 212
+  for key in from:cli("CLUSTER", "GETKEYSINSLOT", slot, most or 1000):gmatch "[^\n]+" do
+    local auth = from.password and { "AUTH", from.password } or {}
+    auth[#auth + 1] = "KEYS"
+    auth[#auth + 1] = key
+    local said = from:cli("MIGRATE", "127.0.0.1", to.port, "", 0, 5000,
+      (table.unpack or unpack)(auth)) -- luacheck: ignore 113 143
+    assert(said == "OK" or said == "NOKEY", said)
+  end
+end
+
+function Group:finish_move(slot, from, to) -- luacheck: ignore 212
+  for _, server in ipairs { to, from } do
+    server:cli("CLUSTER", "SETSLOT", slot, "NODE", to.id)
+  end
+end
+
+--- What a server that was killed needs to be its master's replica again, or the cluster whole.
+function Group:wait_until_ready()
+  process.wait_until("the cluster to be at rest", function() return is_ready(self) end, 60)
+end
+
+function Group:stop()
+  for _, server in ipairs(self.servers) do
+    server:stop()
+  end
+end
+
+return { start = start }
