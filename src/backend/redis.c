@@ -86,7 +86,7 @@ static void connect(tc_redis *redis) {
   tc_redis_connection *made = calloc(1, sizeof *made);
   int status = made == NULL ? tc_error_set(&err, TC_ERR_NOMEM, NULL)
                             : tc_stream_open(&made->stream, &options, talk->deadline, &err);
-  if (status < 0) {
+  if (made == NULL || status < 0) {
     free(made);
     failed(redis, &err);
     return;

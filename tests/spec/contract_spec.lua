@@ -6,6 +6,7 @@ local folder = require "support.folder"
 local lua_redis = require "support.lua_redis"
 local memcached_server = require "support.memcached_server"
 local process = require "support.process"
+local redis_cluster = require "support.redis_cluster"
 local redis_sentinels = require "support.redis_sentinels"
 local redis_server = require "support.redis_server"
 local resty_session = require "support.resty_session"
@@ -53,7 +54,8 @@ local function redis_store()
   return store.redis { port = server.port }
 end
 
-local function sentinel_store()
+--- By sentinels, or in a cluster.
+local function group_store()
   return store.redis(server:options())
 end
 
@@ -151,9 +153,10 @@ local stores = {
   redis = { redis_store, server = redis_server },
 }
 
-local by_sentinels = over(sentinel_store)
-handlers["store.redis by sentinels"] =
-  { by_sentinels, reopen = by_sentinels, server = redis_sentinels }
+for name, group in pairs { ["by sentinels"] = redis_sentinels, ["in a cluster"] = redis_cluster } do
+  local made = over(group_store)
+  handlers["store.redis " .. name] = { made, reopen = made, server = group }
+end
 
 for name, made in pairs(stores) do
   local plain, sealed = over(made[1]), over(encrypted(made[1]))

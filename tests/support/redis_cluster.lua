@@ -81,11 +81,11 @@ function Group:options(more)
     password = self.servers[1].password }, more)
 end
 
---- Servers that run, by what CLUSTER NODES of one of them says.
-local function view(self)
+--- What one of the servers that run says.
+local function ask(self, ...)
   for _, server in ipairs(self.servers) do
     if server.child:is_running() then
-      return server:cli("CLUSTER", "NODES")
+      return server:cli("CLUSTER", ...)
     end
   end
 end
@@ -101,12 +101,12 @@ end
 ---@param key string
 ---@return integer
 function Group:slot_of(key)
-  return tonumber(self.servers[1]:cli("CLUSTER", "KEYSLOT", key))
+  return tonumber(ask(self, "KEYSLOT", key))
 end
 
 ---@param slot integer
 function Group:master_of_slot(slot)
-  for line in view(self):gmatch "[^\n]+" do
+  for line in ask(self, "NODES"):gmatch "[^\n]+" do
     local id, flags, ranges = line:match "^(%S+) %S+ (%S+) %S+ %S+ %S+ %S+ %S+ ?(.*)$"
     for range in flags:find "master" and ranges:gmatch "%S+" or function() end do
       local from, to = range:match "^(%d+)%-?(%d*)$"
@@ -124,7 +124,7 @@ function Group:master_of(key)
 end
 
 function Group:replica_of(master)
-  for line in view(self):gmatch "[^\n]+" do
+  for line in ask(self, "NODES"):gmatch "[^\n]+" do
     if line:find(" slave " .. master.id, 1, true) then
       return by_id(self, line:match "^%S+")
     end
