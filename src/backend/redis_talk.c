@@ -170,6 +170,10 @@ void tc_redis_talk_failed(tc_redis_talk *talk, const tc_error *cause, const char
     if (number == TC_ERR_NETWORK && talk->history == TC_REDIS_STRAIGHT) {
       connect_again(talk, TC_REDIS_REPEATED, now);
       return;
+    } else if (number == TC_ERR_NETWORK && tc_redis_has_others(talk)) {
+      talk->history = TC_REDIS_REPEATED;
+      tc_redis_ask_again(talk, now);
+      return;
     }
   } else if (tc_redis_is_asked(talk) && number != TC_ERR_NOMEM) {
     if (talk->is_learning) tc_redis_forget(talk);

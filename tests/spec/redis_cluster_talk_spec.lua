@@ -264,6 +264,28 @@ describe("a conversation with a cluster", function()
     assert.same({ "done", true, "v", "repeated" }, { talk:go_on(0.05, "+v\r\n") })
   end)
 
+  it("sends it again to a node that dies and takes connections still, until its time is over",
+    function()
+      local talk = sent(known { connect_timeout = 2 })
+      local now, times = 0, 0
+      local action, seconds, last, err = talk:failed("CLOSED", "it broke", nil, now)
+      while action ~= "done" do
+        if action == "sleep" then
+          now = now + seconds
+          action, seconds, last, err = talk:go_on(now)
+        elseif action == "use" then
+          action, seconds, last, err = talk:go_on(now, true)
+        elseif last == SLOTS then
+          action, seconds, last, err = talk:go_on(now, WHOLE)
+        else
+          times = times + 1
+          action, seconds, last, err = talk:failed("CLOSED", "it broke", nil, now)
+        end
+      end
+      assert.equal("CLOSED", err.code)
+      assert.is_true(times > 3 and now > 1.4 and now <= 2)
+    end)
+
   it("leaves connections to a node that failed, and keeps those to others", function()
     local server = known()
     local talk = sent(server)

@@ -378,6 +378,16 @@ describe("a conversation by sentinels", function()
     end
   end)
 
+  it("asks again where the connection broke twice, as while a server dies", function()
+    local talk = sent_to_master(known())
+    expect_sentinel(1, talk:failed("CLOSED", "it broke", nil, 0))
+    lead(talk, 10, 0)
+    talk:go_on(0, true)
+    assert.same({ "send", 5, GET }, { talk:go_on(0, MASTER) })
+    assert.equal("sleep", (talk:failed("CLOSED", "it broke", nil, 0)))
+    expect_sentinel(1, talk:go_on(0))
+  end)
+
   it("asks again once a second, and leaves connections where that is another one", function()
     local server = known()
     local talk = sent_to_master(server)

@@ -14,6 +14,8 @@ local merged = require "support.merged"
 local process = require "support.process"
 local redis_server = require "support.redis_server"
 
+local unpack = table.unpack or unpack -- luacheck: ignore 143 113
+
 local MASTERS = 3
 local SLOTS = 16384
 
@@ -139,16 +141,24 @@ function Group:begin_to_move(slot, to)
   return from
 end
 
----@param most? integer  keys
+--- Moves some of the slot's keys; false: there are none left.
+---@param most? integer  keys; default: all
+---@return boolean
 function Group:move_keys(slot, from, to, most) -- luacheck: ignore 212
-  for key in from:cli("CLUSTER", "GETKEYSINSLOT", slot, most or 1000):gmatch "[^\n]+" do
-    local auth = from.password and { "AUTH", from.password } or {}
-    auth[#auth + 1] = "KEYS"
-    auth[#auth + 1] = key
-    local said = from:cli("MIGRATE", "127.0.0.1", to.port, "", 0, 5000,
-      (table.unpack or unpack)(auth)) -- luacheck: ignore 113 143
-    assert(said == "OK" or said == "NOKEY", said)
+  local words = { "AUTH", from.password or "", "KEYS" }
+  if not from.password then
+    words = { "KEYS" }
   end
+  local before = #words
+  for key in from:cli("CLUSTER", "GETKEYSINSLOT", slot, most or 1000):gmatch "[^\n]+" do
+    words[#words + 1] = key
+  end
+  if #words == before then
+    return false
+  end
+  local said = from:cli("MIGRATE", "127.0.0.1", to.port, "", 0, 5000, unpack(words))
+  assert(said == "OK" or said == "NOKEY", said)
+  return true
 end
 
 function Group:finish_move(slot, from, to) -- luacheck: ignore 212
