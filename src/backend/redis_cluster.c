@@ -105,9 +105,10 @@ void tc_redis_cluster_masters(const tc_redis_cluster *cluster, tc_buf *out) {
 
 /* --- what nodes say -------------------------------------------------------------------------- */
 
-static bool is_host(tc_str host) {
-  return host.len > 0 && host.len < TC_REDIS_HOST_SIZE && !tc_str_equal(host, TC_STR("?")) &&
-         memchr(host.data, '\0', host.len) == NULL;
+bool tc_redis_is_host(tc_str host) {
+  size_t i = 0;
+  while (i < host.len && host.data[i] > ' ' && host.data[i] < 0x7f) i++;
+  return i > 0 && i == host.len && i < TC_REDIS_HOST_SIZE && !tc_str_equal(host, TC_STR("?"));
 }
 
 bool tc_redis_read_address(tc_str text, tc_str asked, tc_str *host, int *port) {
@@ -123,7 +124,7 @@ bool tc_redis_read_address(tc_str text, tc_str asked, tc_str *host, int *port) {
   *host = (tc_str){text.data + at, end - at};
   if (host->len == 0) *host = asked;
   *port = (int)number;
-  return is_host(*host);
+  return tc_redis_is_host(*host);
 }
 
 /* A node: host, port, and more that does not matter. Where the host is nil, or empty, it is that of
@@ -133,7 +134,7 @@ static int learn_node(tc_redis_cluster *to, const tc_redis_reply *said, tc_str a
   tc_str host = tc_redis_reply_at(said, 0).text;
   long long port = tc_redis_reply_at(said, 1).integer;
   if (host.len == 0) host = asked;
-  if (!is_host(host) || port < 1 || port > 65535) return makes_no_sense(err);
+  if (!tc_redis_is_host(host) || port < 1 || port > 65535) return makes_no_sense(err);
   return tc_redis_cluster_add(to, host, (int)port, generation, node, err);
 }
 

@@ -47,6 +47,9 @@ int tc_redis_cluster_learn(tc_redis_cluster *cluster, const tc_redis_reply *repl
 /* Appends the nodes that have slots, as "host:port", with blanks between them. */
 void tc_redis_cluster_masters(const tc_redis_cluster *cluster, tc_buf *out);
 
+/* Whether a server's text may be a name or an address. */
+bool tc_redis_is_host(tc_str host);
+
 /* Reads "host:port" from the end of a text; no host means `asked`. False: it is no such thing. */
 bool tc_redis_read_address(tc_str text, tc_str asked, tc_str *host, int *port);
 

@@ -231,10 +231,7 @@ void tc_redis_talk_slept(tc_redis_talk *talk, double now) {
 /* Reads where the master is; false: a sentinel does not know it. */
 static bool read_master(tc_redis_known *known, const tc_redis_reply *reply) {
   tc_str host = tc_redis_reply_at(reply, 0).text, text = tc_redis_reply_at(reply, 1).text;
-  if (host.len == 0 || host.len >= sizeof known->host || text.len == 0 || text.len > 5 ||
-      memchr(host.data, '\0', host.len) != NULL) {
-    return false;
-  }
+  if (!tc_redis_is_host(host) || text.len == 0 || text.len > 5) return false;
   int port = (int)strtol(text.data, NULL, 10); /* hiredis terminates texts */
   if (port < 1 || port > 65535) return false;
   if (port == known->port && tc_str_equal(host, tc_str_of(known->host))) return true;

@@ -47,11 +47,11 @@ typedef struct tc_redis_options {
 /* What all conversations with the same server know of it. */
 typedef struct tc_redis_known {
   tc_redis_options options;
-  unsigned generation; /* connections of an earlier one are not to be used */
-  char host[256];      /* of the master, as the sentinels say */
-  int port;            /* 0: they are to be asked */
-  size_t turn;         /* of the sentinel, or the node, that is asked first */
-  double asked;        /* when they, or a cluster's nodes, last were, or are to count as asked */
+  unsigned generation;           /* connections of an earlier one are not to be used */
+  char host[TC_REDIS_HOST_SIZE]; /* of the master, as the sentinels say */
+  int port;                      /* 0: they are to be asked */
+  size_t turn;                   /* of the sentinel, or the node, that is asked first */
+  double asked; /* when they, or a cluster's nodes, last were, or are to count as asked */
   tc_redis_cluster cluster;
   bool is_stale; /* what is known of the cluster: it is to be asked again */
 } tc_redis_known;

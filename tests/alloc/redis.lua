@@ -52,6 +52,30 @@ local function step(wanted, action, _, result, err)
   return result
 end
 
+--- The same with a cluster.
+local function converse_with_nodes()
+  local slots = "*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$1\r\na\r\n:1\r\n"
+  local talk = require("tokencache._redis").known({ place = "place", cluster = {
+    { host = "one", port = 1 }, { host = "two", port = 2 } } }):talk()
+  talk:begin(0, "GET", KEY)
+  step("use", talk:failed("CONNECT", "none", nil, 0))
+  step("send", talk:go_on(0, true))
+  step("use", talk:go_on(0, slots))
+  step("send", talk:go_on(0, true))
+  step("use", talk:go_on(0, "-MOVED 1 b:1\r\n"))
+  step("send", talk:go_on(0, true))
+  step("use", talk:go_on(0, "-ASK 1 c:1\r\n"))
+  step("send", talk:go_on(0, true))
+  step("send", talk:go_on(0, "+OK\r\n"))
+  step("sleep", talk:go_on(0, "-TRYAGAIN no\r\n"))
+  step("use", talk:go_on(1))
+  step("send", talk:go_on(1, true))
+  step("use", talk:go_on(1, slots))
+  talk:begin(2, "CLUSTER", "SLOTS")
+  step("send", talk:go_on(2, true))
+  expect("a:1", step("done", talk:go_on(2, slots)))
+end
+
 --- By hand, with the replies of a server that is not there.
 local function converse()
   local known = require("tokencache._redis").known {
@@ -101,6 +125,7 @@ local by_name = checked("alloc", { host = "localhost", port = port, password = "
 
 local function use()
   converse()
+  converse_with_nodes()
   use_store(by_path)
   use_store(by_port)
   judge.look_up(function() use_store(by_name) end, " name") -- in a thread

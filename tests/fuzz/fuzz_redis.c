@@ -31,7 +31,15 @@ static tc_str next_bytes(input *from, tc_str sent) {
                                         "-WRONGPASS x " SECRET "\r\n",
                                         "-NOAUTH x\r\n",
                                         "*-1\r\n",
-                                        ":1\r\n"};
+                                        ":1\r\n",
+                                        "*2\r\n*3\r\n:0\r\n:8000\r\n*2\r\n$1\r\na\r\n:1\r\n"
+                                        "*3\r\n:8001\r\n:16383\r\n*2\r\n$1\r\nb\r\n:1\r\n",
+                                        "*1\r\n*4\r\n:0\r\n:16383\r\n*2\r\n$-1\r\n:9\r\n"
+                                        "*2\r\n$1\r\na\r\n:1\r\n",
+                                        "-MOVED 12539 a:1\r\n",
+                                        "-ASK 12539 c:2\r\n",
+                                        "-TRYAGAIN x\r\n",
+                                        "-CLUSTERDOWN x\r\n"};
   uint8_t how = next(from);
   if (how < 64) {
     tc_str reply = tc_str_of(replies[how % (sizeof replies / sizeof *replies)]);
@@ -90,9 +98,11 @@ static void step(tc_redis_talk *talk, input *from, double *now) {
 
 static void converse(tc_redis_talk *talk, tc_redis_known *known, input *from, double *now) {
   const tc_str words[] = {TC_STR("SET"), TC_STR("key"), TC_STR(SECRET)};
+  const tc_str list[] = {TC_STR("CLUSTER"), TC_STR("SLOTS")};
   int steps = 0;
-  tc_redis_talk_begin(talk, known, words, 3, *now);
-  if (next(from) & 1) tc_redis_talk_lost(talk, *now);
+  uint8_t how = next(from);
+  tc_redis_talk_begin(talk, known, how & 2 ? list : words, how & 2 ? 2 : 3, *now);
+  if (how & 1) tc_redis_talk_lost(talk, *now);
   while (talk->action != TC_REDIS_DONE) {
     require(++steps < MOST_STEPS);
     step(talk, from, now);
@@ -119,7 +129,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                               .timeout = 5,
                               .replicas = with >> 6 & 1,
                               .sentinels = {{.host = "one", .port = 2}, {.host = "two", .port = 3}},
-                              .sentinel_count = with >> 3 & 2,
+                              .sentinel_count = with & 128 ? 0 : with >> 3 & 2,
+                              .seeds = {{.host = "one", .port = 2}, {.host = "two", .port = 3}},
+                              .seed_count = with >> 6 & 2,
                               .sentinel_password = with & 32 ? TC_STR(SECRET) : TC_STR_NONE,
                               .master = TC_STR("name"),
                           }};
@@ -127,5 +139,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   double now = 0;
   while (from.left > 0) converse(&talk, &known, &from, &now);
   tc_redis_talk_free(&talk);
+  tc_redis_known_free(&known);
   return 0;
 }
