@@ -112,6 +112,7 @@ case $purpose in
     need python3-pymemcache debians_python pymemcache
     need python3-uhashring debians_python uhashring
     need redis-server program redis-server
+    need nutcracker program /usr/sbin/nutcracker # twemproxy
     need strace program strace
     need util-linux program setpriv
     need wrk program wrk

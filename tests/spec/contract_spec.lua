@@ -10,6 +10,7 @@ local redis_cluster = require "support.redis_cluster"
 local redis_sentinels = require "support.redis_sentinels"
 local redis_server = require "support.redis_server"
 local resty_session = require "support.resty_session"
+local twemproxy = require "support.twemproxy"
 
 local directory -- for the handlers that keep files
 local server -- for those that need one
@@ -152,6 +153,12 @@ local stores = {
   memcached = { memcached_store, server = memcached_server },
   redis = { redis_store, server = redis_server },
 }
+
+local proxied = over(redis_store)
+handlers["store.redis through twemproxy"] =
+  { proxied, reopen = proxied, server = twemproxy }
+handlers["redis, client= through twemproxy"] =
+  { redis_client, reopen = redis_client, server = twemproxy }
 
 for name, group in pairs { ["by sentinels"] = redis_sentinels, ["in a cluster"] = redis_cluster } do
   local made = over(group_store)
