@@ -3,8 +3,6 @@
 local merged = require "support.merged"
 local redis = require "tokencache._redis"
 
-local unpack = table.unpack or unpack -- luacheck: ignore 143 113
-
 local GET = "*2\r\n$3\r\nGET\r\n$1\r\nk\r\n" -- its slot is 7629
 local SLOTS = "*2\r\n$7\r\nCLUSTER\r\n$5\r\nSLOTS\r\n"
 local ASKING = "*1\r\n$6\r\nASKING\r\n"
@@ -19,8 +17,7 @@ local function bulk(text)
 end
 
 --- A reply to CLUSTER SLOTS: lists of first, last, and then nodes as "host:port".
-local function slots(...)
-  local ranges = { ... }
+local function slots_of(ranges)
   local texts = { ("*%d\r\n"):format(#ranges) }
   for _, range in ipairs(ranges) do
     texts[#texts + 1] = ("*%d\r\n:%d\r\n:%d\r\n"):format(#range, range[1], range[2])
@@ -31,6 +28,10 @@ local function slots(...)
     end
   end
   return table.concat(texts)
+end
+
+local function slots(...)
+  return slots_of { ... }
 end
 
 local WHOLE = slots({ 0, 8000, "a:10", "r:20" }, { 8001, 16383, "b:11" })
@@ -138,7 +139,7 @@ describe("a conversation with a cluster", function()
     local talk = known():talk()
     talk:begin(0, "GET", "k")
     talk:go_on(0, true)
-    expect_use("10.0.0.1", 1000, talk:go_on(0, slots(unpack(ranges))))
+    expect_use("10.0.0.1", 1000, talk:go_on(0, slots_of(ranges)))
   end)
 
   it("gives up a list of slots that is too long", function()
