@@ -124,12 +124,17 @@ static void use_cluster(tc_redis_talk *talk, double now) {
       go_to(talk, tc_str_of(node->host), node->port);
       return;
     }
+    const char *what = talk->slot < 0 ? "no such node" : "no node serves the slot of this key";
     tc_error_clear(&talk->err);
     memcpy(talk->err.code, "CLUSTERDOWN", sizeof "CLUSTERDOWN");
     (void)tc_error_set(&talk->err, TC_ERR_CACHE,
                        "%s: Redis: %s; try again later, or see CLUSTER INFO", known->options.place,
-                       talk->slot >= 0 ? "no node serves the slot of this key" : "no such node");
-    ask_later(talk, now);
+                       what);
+    if (talk->slot < 0) {
+      tc_redis_give_up(talk); /* who lists keys knows what to do */
+    } else {
+      ask_later(talk, now);
+    }
   }
 }
 

@@ -4,6 +4,7 @@
 local deadline = require "support.deadline"
 local expect = require "support.cache_failure"
 local loopback = require "support.loopback"
+local process = require "support.process"
 local redis_cluster = require "support.redis_cluster"
 local redis_server = require "support.redis_server"
 local scripted_server = require "support.scripted_server"
@@ -203,5 +204,27 @@ describe("#c store.redis in a cluster", function()
     end
     assert.are_not.equal(before, group:master_of "k1")
     assert.equal("21", one:get "k1")
+  end)
+
+  it("says that the cluster is down, and is there when it is up again", function()
+    local master, other = group:master_of "k1", "k1"
+    while group:master_of(other) == master do
+      other = other .. "x"
+    end
+    local replica = group:replica_of(master)
+    if replica then -- it may be the one that was killed
+      replica:kill()
+    end
+    master:kill()
+    local one = store { connect_timeout = 0.5 }
+    expect("CONNECT", one:get "k1")
+    process.wait_until("the others to notice", function()
+      return group:master_of(other):cli("CLUSTER", "INFO"):find "cluster_state:fail"
+    end)
+    expect("CLUSTERDOWN", one:get(other))
+    master:restart()
+    local patient = store { connect_timeout = 30 }
+    assert.is_true(patient:set(other, "v"))
+    assert.is_true(patient:set("k1", "v"))
   end)
 end)

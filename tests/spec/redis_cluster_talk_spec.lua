@@ -313,7 +313,7 @@ describe("a conversation with a cluster", function()
   end)
 
   it("sends a command without a key to the node that its last word names", function()
-    local talk = sent(known { connect_timeout = 0.01 })
+    local talk = sent(known())
     talk:go_on(0, "+v\r\n")
     expect_use("b", 11, talk:begin(0, "EVAL", "script", "0", "b:11"))
     local err = failure(talk:begin(0, "EVAL", "script", "0", "c:12"))

@@ -4,6 +4,8 @@
 local errors = require "tokencache.error"
 local reserved_key = require "tokencache.store.reserved_key"
 
+local find = string.find
+
 local redis_cluster = {}
 
 --- The key as it stands behind a prefix: with its own hash tag, or as the hash tag. nil: a "}" in
@@ -33,7 +35,7 @@ end
 ---@param key string
 ---@return tokencache.Error?
 function redis_cluster.refusal(place, key)
-  if not tagged(key) then
+  if (key == "" or find(key, "}", 1, true)) and not tagged(key) then
     return errors.new("cache", place .. ': in a cluster a key must not be empty, and holds a "}" '
       .. 'only behind a hash tag such as {user}; choose another, or give a list of texts as key')
   end
