@@ -144,7 +144,7 @@ static int learn_range(tc_redis_cluster *to, const tc_redis_reply *said, tc_str 
                        unsigned generation, tc_error *err) {
   tc_redis_reply first = tc_redis_reply_at(said, 0), last = tc_redis_reply_at(said, 1);
   tc_redis_reply master = tc_redis_reply_at(said, 2);
-  tc_redis_node *node;
+  tc_redis_node *node = NULL;
   if (first.type != TC_REDIS_INTEGER || last.type != TC_REDIS_INTEGER || first.integer < 0 ||
       last.integer < first.integer || last.integer >= TC_REDIS_SLOTS) {
     return makes_no_sense(err);
