@@ -37,8 +37,8 @@ static const char *remedy_of(const char *code, tc_str command, tc_redis_part par
     return "the nodes send each other round: try again later, or see CLUSTER NODES";
   }
   if (part == TC_REDIS_NODE && strcmp(code, "NOPERM") == 0) {
-    return "let this user run GET, SET, DEL, PEXPIRE, EVAL and CLUSTER SLOTS, to list keys SCAN "
-           "and TYPE, on the tokens' keys and the locks' (ACL SETUSER)";
+    return "let this user run GET, SET, DEL, PEXPIRE, EVAL, CLUSTER SLOTS and ASKING, to list keys "
+           "SCAN and TYPE, on the tokens' keys and the locks' (ACL SETUSER)";
   }
   if (tc_str_equal(command, TC_STR("CLUSTER"))) {
     return "where there is no cluster, name the server, host= and port=";

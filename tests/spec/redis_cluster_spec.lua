@@ -176,6 +176,38 @@ describe("#c store.redis in a cluster", function()
     assert.same(expected, listed(one, "{way}:"))
   end)
 
+  it("needs no more rights than docs/redis.md says", function()
+    for _, server in ipairs(group.servers) do
+      server:cli("ACL", "SETUSER", "tokens", "reset", "on", ">word", "~token:*",
+        "~tokencache-lock:{token:*", "~tokencache-mark:{token:*", "+get", "+set", "+del",
+        "+pexpire", "+eval", "+scan", "+type", "+cluster|slots", "+asking")
+    end
+    local one = store { username = "tokens", password = "word" }
+    local function use()
+      local handle = assert(one:try_lock("token:1", 10))
+      assert.is_true(one:set("token:1", "v"))
+      assert.is_true(one:set(one:mark_key "token:1", "m", 10))
+      assert.is_true(one:replace("token:1", "v", "w", nil, handle))
+      assert.is_truthy(one:can_save("token:1", "w", nil, handle))
+      assert.is_true(one:extend_lock(handle, 10))
+      assert.is_true(one:unlock(handle))
+      assert.same({ ["token:1"] = 1 }, listed(one, "token:"))
+      assert.is_true(one:delete "token:1")
+    end
+    use()
+    local slot = group:slot_of "token:1"
+    local to = group:master_of_slot((slot + 5462) % 16384)
+    local from = group:begin_to_move(slot, to)
+    assert.is_true(one:set("token:1", "v"))
+    assert.equal("v", one:get "token:1")
+    group:finish_move(slot, from, to)
+    use()
+    expect("NOPERM", one:get "k")
+    for _, server in ipairs(group.servers) do
+      server:cli("ACL", "DELUSER", "tokens")
+    end
+  end)
+
   it("says that a node does not answer, and uses the others", function()
     local one = store { timeout = 0.5 }
     assert.is_true(one:set("k", "v"))
