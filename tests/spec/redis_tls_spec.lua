@@ -40,6 +40,24 @@ describe("store.redis with TLS", function()
     assert.truthy(message:find(words, 1, true), message)
   end
 
+  it("goes to a cluster's nodes by the addresses that they tell", function()
+    server = redis_server.start_tls(directory.path, "leaf", "no", { "--cluster-enabled", "yes",
+      "--tls-cluster", "yes", "--cluster-port", loopback.free_port(),
+      "--cluster-announce-ip", "127.0.0.1" })
+    server:cli("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+    local function in_cluster(ca)
+      return tokencache.store.redis { cluster = { "localhost:" .. server.port }, tls = true,
+        ca_file = directory:file(ca) }
+    end
+    process.wait_until("the cluster", function()
+      return server:cli("CLUSTER", "INFO"):find "cluster_state:ok"
+    end)
+    local one = in_cluster "ca.pem"
+    assert.is_true(one:set("k", "v"))
+    assert.equal("v", one:get "k")
+    expect("TLS", "certificate", in_cluster "leaf.key")
+  end)
+
   it("keeps bytes, large ones too", function()
     server = redis_server.start_tls(directory.path, "leaf")
     for _, host in ipairs { "127.0.0.1", "localhost" } do

@@ -59,12 +59,17 @@ end
 ---@param directory string
 ---@param name string  of the certificate
 ---@param asks? "yes"|"no"  whether clients need a certificate
+---@param more? string[]  of redis-server's arguments
 ---@return RedisServer
-function redis_server.start_tls(directory, name, asks)
+function redis_server.start_tls(directory, name, asks, more)
   local file = directory .. "/" .. name
-  return start({ "--port", "0", "--tls-cert-file", file .. ".pem", "--tls-key-file", file .. ".key",
-    "--tls-ca-cert-file", directory .. "/ca.pem", "--tls-auth-clients", asks or "no" },
-    "--tls-port")
+  local words = { "--port", "0", "--tls-cert-file", file .. ".pem", "--tls-key-file",
+    file .. ".key", "--tls-ca-cert-file", directory .. "/ca.pem", "--tls-auth-clients",
+    asks or "no" }
+  for _, word in ipairs(more or {}) do
+    words[#words + 1] = word
+  end
+  return start(words, "--tls-port")
 end
 
 function Server:restart()
