@@ -2,6 +2,10 @@
 
 local fake_endpoint = require "support.fake_endpoint"
 local folder = require "support.folder"
+local log = require "tokencache.log"
+local login_trial = require "support.login_trial"
+local new_process = require("tokencache.account.process").new
+local oidc_provider = require "support.oidc_provider"
 local process = require "support.process"
 local redis_cluster = require "support.redis_cluster"
 local stampede = require "support.stampede"
@@ -94,5 +98,27 @@ describe("#once in a Redis Cluster", function()
     assert.are_not.equal(master, group:master_of "login")
     assert.same({ ["token " .. cache:get_cached_token().access_token] = 64 }, results)
     assert.equal(1, #requests)
+    master:restart()
+  end)
+
+  it("a login lives through a master that is killed between the answer and the save", function()
+    local provider = oidc_provider.start()
+    finally(function()
+      log.set_logger(nil)
+      provider:stop()
+    end)
+    group:wait_until_ready()
+    local trial = login_trial.new { server = provider,
+      options = { timeout = 30, io = { process = new_process() } },
+      store = function()
+        return tokencache.store.redis(group:options { replicas = 1, timeout = 2 })
+      end }
+    local killed = group:master_of "users:anna"
+    trial:log_in()
+    trial:survives_failed_save(function() killed:kill() end, function()
+      killed:restart()
+      group:wait_until_ready()
+    end)
+    assert.are_not.equal(killed, group:master_of "users:anna")
   end)
 end)
