@@ -28,7 +28,7 @@ say = $(if $(V),,@printf '  %-5s %s\n' $(1) $@; )
 STAYS := -Wl,-z,nodelete
 
 # One shared object per external library: only who uses a library needs it.
-MODULES := _core _json _http _redirect _browser _crypto _redis _memcached
+MODULES := _core _json _http _redirect _browser _crypto _redis _memcached _zlib
 
 # only where it can be built: without it a login by device shows no QR code
 HASH := \#
@@ -58,6 +58,8 @@ LIBS__redirect    := -lmicrohttpd
 SOURCES__browser  := src/backend/browser.c src/lua/lbrowser.c
 SOURCES__crypto   := src/backend/crypto.c src/backend/jws.c src/lua/lcrypto.c
 LIBS__crypto      := -lcrypto
+SOURCES__zlib     := src/backend/deflate.c src/lua/lzlib.c
+LIBS__zlib        := -lz
 SOURCES__qrcode   := src/lua/lqrcode.c
 LIBS__qrcode      := -lqrencode
 

@@ -30,6 +30,7 @@ compiler() {
   need libssl-dev library libssl
   need libhiredis-dev library hiredis
   need libmemcached-dev library libmemcached
+  need zlib1g-dev library zlib
 }
 
 lua54() {
@@ -105,6 +106,10 @@ case $purpose in
     need procps program ps
     need prometheus program promtool
     need python3-django-oauth-toolkit debians_python oauth2_provider
+    need python3-flask debians_python flask
+    need python3-flask-session debians_python flask_session
+    need python3-redis debians_python redis
+    need lua-sql-sqlite3 module 5.3 luasql.sqlite3
     need python3-requests /usr/bin/python3 -c "import requests" # for spotipy, in tests/vendor
     need memcached program memcached
     need python3-binary-memcached debians_python bmemcached

@@ -31,6 +31,10 @@ tokencache.store = lazy("tokencache.store", {
   tiered = "tokencache.store.tiered",
 })
 
+tokencache.session = lazy("tokencache.session", {
+  flask = "tokencache.session.flask",
+})
+
 tokencache.flow = lazy("tokencache.flow", {
   client_credentials = "tokencache.flow.client_credentials",
   authorization_code = "tokencache.flow.authorization_code",

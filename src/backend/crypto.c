@@ -5,6 +5,7 @@
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <openssl/kdf.h>
 #include <openssl/rand.h>
 
@@ -49,6 +50,35 @@ int tc_sha256(tc_str bytes, char digest[TC_SHA256_SIZE], tc_error *err) {
   }
   ERR_pop_to_mark();
   return status;
+}
+
+static const EVP_MD *find_digest(const char *name, tc_error *err) {
+  const EVP_MD *digest = EVP_get_digestbyname(name);
+  if (digest == NULL) (void)tc_error_set(err, TC_ERR_INVALID, "there is no digest of that name");
+  return digest;
+}
+
+int tc_digest(const char *name, tc_str bytes, char digest[TC_DIGEST_MAX], tc_error *err) {
+  unsigned len = 0;
+  ERR_set_mark();
+  const EVP_MD *type = find_digest(name, err);
+  bool done = type != NULL &&
+              EVP_Digest(const_bytes_of(bytes), bytes.len, bytes_of(digest), &len, type, NULL) == 1;
+  ERR_pop_to_mark();
+  if (type == NULL) return err->number;
+  return done ? (int)len : tc_crypto_failed(err, "the digest");
+}
+
+int tc_hmac(const char *name, tc_str key, tc_str bytes, char digest[TC_DIGEST_MAX], tc_error *err) {
+  unsigned len = 0;
+  ERR_set_mark();
+  const EVP_MD *type = find_digest(name, err);
+  bool done = type != NULL && key.len <= INT_MAX &&
+              HMAC(type, const_bytes_of(key), (int)key.len, const_bytes_of(bytes), bytes.len,
+                   bytes_of(digest), &len) != NULL;
+  ERR_pop_to_mark();
+  if (type == NULL) return err->number;
+  return done ? (int)len : tc_crypto_failed(err, "HMAC");
 }
 
 static bool derive_key(unsigned char key[KEY_SIZE], tc_str secret) {

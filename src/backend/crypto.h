@@ -19,6 +19,13 @@ int tc_random(char *to, size_t len, tc_error *err);
 
 int tc_sha256(tc_str bytes, char digest[TC_SHA256_SIZE], tc_error *err);
 
+#define TC_DIGEST_MAX 64 /* bytes */
+
+/* By OpenSSL's names: "sha1", "sha256", "md5". Both return how many bytes `digest` has got;
+   TC_ERR_INVALID where there is no digest of that name. */
+int tc_digest(const char *name, tc_str bytes, char digest[TC_DIGEST_MAX], tc_error *err);
+int tc_hmac(const char *name, tc_str key, tc_str bytes, char digest[TC_DIGEST_MAX], tc_error *err);
+
 /* Appends the plaintext sealed: a random nonce of 96 bits, then AES-256-GCM's ciphertext and tag
    (RFC 5116 §5.2). The key comes from `secret`, which needs at least TC_SEAL_SECRET_MIN bytes, by
    HKDF-SHA-256 (RFC 5869). `aad` is not part of the result, but must be the same when opened. */

@@ -1,6 +1,7 @@
 /* tokencache._crypto: what needs OpenSSL's libcrypto. */
 #include "backend/crypto.h"
 #include "backend/jws.h"
+#include "core/secret.h"
 #include "lua/largument.h"
 #include "lua/lbuf.h"
 #include "lua/lerror.h"
@@ -43,6 +44,38 @@ static int l_crypto_sha256(lua_State *L) {
   return 1;
 }
 
+static int push_digest(lua_State *L, const char *digest, int len, const tc_error *err) {
+  if (len == TC_ERR_INVALID) return luaL_argerror(L, 1, err->message);
+  if (len < 0) return tc_lua_fail(L, err);
+  lua_pushlstring(L, digest, (size_t)len);
+  return 1;
+}
+
+/* digest(name, bytes) -> the digest's bytes; nil, err */
+static int l_crypto_digest(lua_State *L) {
+  char digest[TC_DIGEST_MAX];
+  tc_error err = TC_ERROR_NONE;
+  int len = tc_digest(luaL_checkstring(L, 1), tc_lua_check_str(L, 2), digest, &err);
+  return push_digest(L, digest, len, &err);
+}
+
+/* hmac(name, key, bytes) -> the digest's bytes (RFC 2104); nil, err */
+static int l_crypto_hmac(lua_State *L) {
+  char digest[TC_DIGEST_MAX];
+  tc_error err = TC_ERROR_NONE;
+  int len =
+      tc_hmac(luaL_checkstring(L, 1), tc_lua_check_str(L, 2), tc_lua_check_str(L, 3), digest, &err);
+  int pushed = push_digest(L, digest, len, &err);
+  tc_wipe(digest, sizeof digest);
+  return pushed;
+}
+
+/* equal(a, b) -> whether they are, in a time that does not tell where they differ */
+static int l_crypto_equal(lua_State *L) {
+  lua_pushboolean(L, tc_secret_equal(tc_lua_check_str(L, 1), tc_lua_check_str(L, 2)));
+  return 1;
+}
+
 /* seal(secret, aad, plaintext) -> bytes; nil, err */
 static int l_crypto_seal(lua_State *L) {
   tc_str secret = check_secret(L, 1);
@@ -82,7 +115,8 @@ static int l_crypto_verify(lua_State *L) {
 
 int luaopen_tokencache__crypto(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"random", l_crypto_random}, {"sha256", l_crypto_sha256}, {"seal", l_crypto_seal},
+      {"random", l_crypto_random}, {"sha256", l_crypto_sha256}, {"digest", l_crypto_digest},
+      {"hmac", l_crypto_hmac},     {"equal", l_crypto_equal},   {"seal", l_crypto_seal},
       {"open", l_crypto_open},     {"verify", l_crypto_verify}, {NULL, NULL},
   };
   luaL_newlib(L, functions);

@@ -29,6 +29,10 @@ local function seal()
   expect("ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0",
     digest and core.base64url_encode(digest), err)
   expect("abc", core.base64url_decode("YWJj"))
+  expect(20, #check(crypto.hmac("sha1", SECRET, "abc")))
+  expect(16, #check(crypto.digest("md5", "abc")))
+  local zlib = require "tokencache._zlib"
+  expect("abc", check(zlib.decompress(check(zlib.compress "abc"), 3)))
 end
 
 local function use()

@@ -98,6 +98,23 @@ describe("crypto.sha256", function()
   end)
 end)
 
+describe("crypto.digest, hmac and equal", function()
+  it("are those of RFC 1321 and RFC 2202", function()
+    assert.equal("900150983cd24fb0d6963f7d28e17f72", hex(crypto.digest("md5", "abc")))
+    assert.equal("effcdf6ae5eb2fa2d27416d5f184df9c259a7c79",
+      hex(crypto.hmac("sha1", "Jefe", "what do ya want for nothing?")))
+    assert.equal(32, #crypto.hmac("sha256", "", ""))
+    assert.is_true(crypto.equal("a\0b", "a\0b"))
+    assert.is_false(crypto.equal("a\0b", "a\0c"))
+    assert.is_false(crypto.equal("a", "ab"))
+  end)
+
+  it("know no other name", function()
+    assert.has_error(function() crypto.digest("none", "") end)
+    assert.has_error(function() crypto.hmac("none", "", "") end)
+  end)
+end)
+
 describe("crypto.seal", function()
   it("is undone by open", function()
     for _, text in ipairs { "", "x", "a\0b", ("long"):rep(100000) } do
