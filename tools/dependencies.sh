@@ -105,6 +105,7 @@ case $purpose in
     need lua-nginx-memcached test -e /usr/share/lua/5.1/nginx/memcached.lua
     need procps program ps
     need prometheus program promtool
+    need python3-django-redis debians_python django_redis
     need python3-django-oauth-toolkit debians_python oauth2_provider
     need python3-flask debians_python flask
     need python3-flask-session debians_python flask_session

@@ -32,7 +32,9 @@ tokencache.store = lazy("tokencache.store", {
 })
 
 tokencache.session = lazy("tokencache.session", {
+  django = "tokencache.session.django",
   flask = "tokencache.session.flask",
+  luasql = "tokencache.session.luasql",
 })
 
 tokencache.flow = lazy("tokencache.flow", {

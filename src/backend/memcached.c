@@ -97,6 +97,7 @@ typedef struct command {
                               size_t value_len, time_t expiry, uint32_t flags);
   tc_str key, value;
   double ttl;
+  uint32_t flags;
   uint64_t cas;
   bool wants_cas;
 } command;
@@ -150,12 +151,12 @@ static time_t expiry_of(double ttl) {
 
 static memcached_return_t send_store(client *c, const command *cmd) {
   return cmd->store(c->st, cmd->key.data, cmd->key.len, cmd->value.data, cmd->value.len,
-                    expiry_of(cmd->ttl), 0);
+                    expiry_of(cmd->ttl), cmd->flags);
 }
 
 static memcached_return_t send_cas(client *c, const command *cmd) {
   return memcached_cas(c->st, cmd->key.data, cmd->key.len, cmd->value.data, cmd->value.len,
-                       expiry_of(cmd->ttl), 0, cmd->cas);
+                       expiry_of(cmd->ttl), cmd->flags, cmd->cas);
 }
 
 static memcached_return_t send_delete(client *c, const command *cmd) {
@@ -329,20 +330,33 @@ int tc_memcached_get(tc_memcached *memcached, tc_str key, tc_str *value, uint64_
 }
 
 int tc_memcached_set(tc_memcached *memcached, tc_str key, tc_str value, double ttl, tc_error *err) {
-  command set = {
-      .send = send_store, .store = memcached_set, .key = key, .value = value, .ttl = ttl};
+  command set = {.send = send_store,
+                 .store = memcached_set,
+                 .key = key,
+                 .value = value,
+                 .ttl = ttl,
+                 .flags = memcached->options.flags};
   return perform(memcached, &set, err);
 }
 
 int tc_memcached_add(tc_memcached *memcached, tc_str key, tc_str value, double ttl, tc_error *err) {
-  command add = {
-      .send = send_store, .store = memcached_add, .key = key, .value = value, .ttl = ttl};
+  command add = {.send = send_store,
+                 .store = memcached_add,
+                 .key = key,
+                 .value = value,
+                 .ttl = ttl,
+                 .flags = memcached->options.flags};
   return perform(memcached, &add, err);
 }
 
 int tc_memcached_cas(tc_memcached *memcached, tc_str key, tc_str value, double ttl, uint64_t cas,
                      tc_error *err) {
-  command change = {.send = send_cas, .key = key, .value = value, .ttl = ttl, .cas = cas};
+  command change = {.send = send_cas,
+                    .key = key,
+                    .value = value,
+                    .ttl = ttl,
+                    .flags = memcached->options.flags,
+                    .cas = cas};
   return perform(memcached, &change, err);
 }
 

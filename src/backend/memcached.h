@@ -26,6 +26,7 @@ typedef struct tc_memcached_options {
   const char *options;    /* libmemcached's own, as in libmemcached_configuration(3); NULL: none */
   double timeout;         /* seconds for a call; libmemcached counts anew when data arrives */
   double connect_timeout; /* seconds */
+  uint32_t flags;         /* of all that is written: what they say is up to the clients */
 } tc_memcached_options;
 
 /* Makes a client in `*memcached`. Nothing is connected yet, no name looked up. */

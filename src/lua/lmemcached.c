@@ -198,12 +198,13 @@ static void check_servers(lua_State *L, const char **servers, size_t count) {
   }
 }
 
-/* open(servers, options | nil, timeout, connect_timeout) -> client; nil, err. No I/O. */
+/* open(servers, options | nil, timeout, connect_timeout[, flags]) -> client; nil, err. No I/O. */
 static int l_memcached_open(lua_State *L) {
   tc_memcached_options options = {
       .options = luaL_optstring(L, 2, NULL),
       .timeout = (double)luaL_checknumber(L, 3),
       .connect_timeout = (double)luaL_checknumber(L, 4),
+      .flags = (uint32_t)luaL_optinteger(L, 5, 0),
   };
   tc_error err;
   tc_error_clear(&err);

@@ -15,15 +15,59 @@ import uuid  # noqa: F401
 
 sys.path.insert(0, sys.argv[1])
 
+import django
 import flask
-from spotipy.cache_handler import FlaskSessionCacheHandler
+from django.conf import settings
+from spotipy.cache_handler import DjangoSessionCacheHandler, FlaskSessionCacheHandler
 
 applications = {}
+settings.configure(DATABASES={"default": {
+    "ENGINE": "django.db.backends.sqlite3", "NAME": sys.argv[2] + "/db.sqlite3",
+}}, INSTALLED_APPS=["django.contrib.sessions"], USE_TZ=True, ALLOWED_HOSTS=["*"],
+    SECRET_KEY="unset", ROOT_URLCONF="none", MIDDLEWARE=[])
+django.setup()
+from django.contrib.sessions.middleware import SessionMiddleware  # noqa: E402
+from django.core import management  # noqa: E402
+from django.http import HttpResponse  # noqa: E402
+from django.test import RequestFactory, override_settings  # noqa: E402
+
+management.call_command("migrate", verbosity=0)
 
 
 def plain(value):
     """What of a session JSON can hold; the rest as Python shows it."""
     return json.loads(json.dumps(value, default=repr))
+
+
+def change(session, handler, given):
+    """What a request does to its session, and what it has then."""
+    if "token" in given:
+        handler.save_token_to_cache(given["token"])
+    for name, code in given.get("python", {}).items():
+        session[name] = eval(code)
+    for name, value in given.get("values", {}).items():
+        session[name] = value
+    if given.get("flush"):
+        session.flush() if hasattr(session, "flush") else session.clear()
+    return {"token": plain(handler.get_cached_token()), "session": plain(dict(session.items())),
+            "shown": repr(sorted(session.items()))}
+
+
+def django_application(config):
+    """A request through Django's own middleware."""
+    def ask(given):
+        def view(request):
+            answer.update(change(request.session, DjangoSessionCacheHandler(request), given))
+            return HttpResponse("")
+
+        answer = {}
+        headers = {"HTTP_COOKIE": given["cookie"]} if "cookie" in given else {}
+        with override_settings(**config):
+            response = SessionMiddleware(view)(RequestFactory().get("/", **headers))
+        cookies = response.cookies.output(header="").strip()
+        return dict(answer, set_cookie=cookies or None)
+
+    return ask
 
 
 def flask_application(config):
@@ -34,16 +78,9 @@ def flask_application(config):
     def answer():
         given = flask.request.get_json()
         handler = FlaskSessionCacheHandler(flask.session)
-        if "token" in given:
-            handler.save_token_to_cache(given["token"])
-        for name, code in given.get("python", {}).items():
-            flask.session[name] = eval(code)
-        for name, value in given.get("values", {}).items():
-            flask.session[name] = value
         if "permanent" in given:
             flask.session.permanent = given["permanent"]
-        return flask.jsonify(token=plain(handler.get_cached_token()), session=plain(dict(flask.session)),
-                             shown=repr(sorted(flask.session.items())))
+        return flask.jsonify(change(flask.session, handler, given))
 
     def ask(given):
         client = application.test_client(use_cookies=False)
@@ -62,7 +99,8 @@ class Handler(socketserver.StreamRequestHandler):
             given = json.loads(line)
             name = json.dumps(given["app"], sort_keys=True)
             if name not in applications:
-                applications[name] = flask_application(given["app"])
+                make = django_application if "SESSION_ENGINE" in given["app"] else flask_application
+                applications[name] = make(given["app"])
             answer = applications[name](given)
             self.wfile.write((json.dumps(answer) + "\n").encode())
 

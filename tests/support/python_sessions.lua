@@ -3,6 +3,7 @@
 ---     local python = python_sessions.start()
 ---     local answer = python:ask { app = { SECRET_KEY = "dev" }, token = { ... } }
 ---     answer.set_cookie, answer.token, answer.session
+---     python.directory   -- for their files; Django's database is db.sqlite3 there
 ---     python:stop()
 
 local json = require "tokencache.json"
@@ -14,11 +15,12 @@ local Python = {}
 Python.__index = Python
 
 function python_sessions.start()
+  local directory = process.temporary_directory()
   local child = process.start({ "/usr/bin/python3", "tests/servers/python_sessions.py",
-    "tests/vendor/spotipy" }, { ready = true })
+    "tests/vendor/spotipy", directory }, { ready = true })
   local connection = assert(socket.connect("127.0.0.1", tonumber(child.ready)))
   connection:settimeout(20)
-  return setmetatable({ child = child, connection = connection }, Python)
+  return setmetatable({ child = child, connection = connection, directory = directory }, Python)
 end
 
 ---@param request table  see tests/servers/python_sessions.py
@@ -32,6 +34,7 @@ end
 function Python:stop()
   self.connection:close()
   self.child:stop()
+  process.remove_directory(self.directory)
 end
 
 --- The value of the cookie that an answer sets.

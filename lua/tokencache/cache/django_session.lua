@@ -18,6 +18,6 @@ return function(opts)
       error(WHERE .. ": request.session is nil; load the session before the token is asked for", 0)
     end
     return session
-  end, checked.lock)
+  end, checked.lock, checked.request.session)
   return handler
 end

@@ -14,6 +14,6 @@ return function(opts)
   local checked = options.check(WHERE, opts, RULES)
   local handler = session_handler(WHERE, function()
     return checked.session
-  end, checked.lock)
+  end, checked.lock, checked.session)
   return handler
 end

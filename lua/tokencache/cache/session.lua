@@ -4,9 +4,11 @@
 --- goes through to the caller.
 
 local errors = require "tokencache.error"
+local from_store = require "tokencache.cache.from_store"
 local headers_sent = require "tokencache.cache.session_headers"
 local in_words = require "tokencache.util.in_words"
 local log = require "tokencache.log"
+local object = require "tokencache.session.object"
 local with_lock = require "tokencache.cache.session_lock"
 
 local KEY = "token_info"
@@ -64,11 +66,17 @@ function Handler:refusal()
   return headers_sent(self.where)
 end
 
+--- A session of tokencache.session that is kept on the server is written at once, at any time.
 ---@param where string
 ---@param session fun(): any
 ---@param lock? tokencache.Store
----@return tokencache.SessionHandler|tokencache.LockedSession
-return function(where, session, lock)
+---@param opened? any  the session, where it is known already
+---@return tokencache.SessionHandler|tokencache.LockedSession|tokencache.StoreHandler
+return function(where, session, lock, opened)
+  local state = object.state(opened)
+  if state and state.store then
+    return from_store(state.store(lock), state.key)
+  end
   local handler = setmetatable({ where = where, session = session }, Handler)
   handler = with_lock(where, handler, lock, 3) -- no tail call, for the level that is blamed
   return handler

@@ -4,7 +4,9 @@
 ---
 ---     object.lua        what the program holds: session.token_info, modified, set_cookie, save
 ---     signing.lua       payload, timestamp, signature, by the secret keys    (a text <-> bytes)
----     tagged_json.lua   the serializers                                      (bytes <-> a table)
+---     serializers.lua   JSON, tagged JSON, pickle                            (bytes <-> a table)
+---     kept.lua          sessions on the server: read, compare and set, in any store; there are
+---                       files.lua and luasql.lua beside the stores of tokencache.store
 ---
 --- flask.lua and django.lua say which of them an engine takes, and what it calls its entries.
 

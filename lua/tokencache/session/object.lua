@@ -19,7 +19,7 @@ local object = {}
 ---@field changed table<string, true>  what was assigned since it was read
 ---@field set_cookie fun(state): string?, tokencache.Error?
 ---@field save? fun(state): true?, tokencache.Error?
----@field store? tokencache.Store      by which its token_info is an entry of a store
+---@field store? fun(lock?: tokencache.Store): tokencache.Store  in which its token_info is an entry
 ---@field key? string                  of that entry
 
 local states = setmetatable({}, { __mode = "k" })

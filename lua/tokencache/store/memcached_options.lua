@@ -8,12 +8,15 @@ local server_options = require "tokencache.store.server_options"
 ---   what `options` name, or else "127.0.0.1:11211". The same list everywhere: it tells to which
 ---   server a key belongs
 ---@field options? string    libmemcached's own, such as '--BINARY-PROTOCOL --NAMESPACE="app:"'
+---@field flags? integer   of all that is written, below 2^32; clients of Python's tell by them what
+---   an entry is: 1 is a pickle
 ---@field connect_timeout? number  seconds; default 5
 ---@field timeout? number          seconds for a command and its reply; default 5
 
 local RULES = {
   servers = { "table" },
   options = { "string" },
+  flags = { "number>=0" },
 }
 
 local DEFAULT_SERVER = "127.0.0.1:11211"
@@ -37,7 +40,7 @@ local function check_with_library(checked)
     return nil
   end
   local client, err = memcached.open(checked.servers, checked.options, checked.timeout,
-    checked.connect_timeout)
+    checked.connect_timeout, checked.flags)
   if not client then
     return tostring(err)
   end
@@ -46,14 +49,16 @@ end
 
 --- Tells clients apart, which only options that are the same in all may share.
 local function identity_of(checked)
-  return table.concat({ checked.options or "", checked.timeout, checked.connect_timeout,
-    table.concat(checked.servers, "\0") }, "\0\0")
+  return table.concat({ checked.options or "", checked.flags or 0, checked.timeout,
+    checked.connect_timeout, table.concat(checked.servers, "\0") }, "\0\0")
 end
 
 --- Completes the options; returns what is wrong with them.
 local function complete(checked)
   if checked.options and checked.options:find("%z") then
     return "options holds a NUL byte"
+  elseif checked.flags and (checked.flags % 1 ~= 0 or checked.flags >= 2 ^ 32) then
+    return "flags must be a whole number below 2^32"
   end
   local named = checked.options and checked.options:upper():find("%-%-SERVER=")
   if checked.servers then

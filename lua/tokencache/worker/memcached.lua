@@ -20,7 +20,7 @@ local function connect(options)
   end
   local client
   client, err = memcached_library.open(options.servers, options.options, options.timeout,
-    options.connect_timeout)
+    options.connect_timeout, options.flags)
   if not client then
     return nil, err
   end

@@ -1,0 +1,10 @@
+--- Bytes and the values of a session. Each has `decode(bytes)` -> value | nil, problem and
+--- `encode(values)` -> bytes | nil, problem.
+
+local lazy = require "tokencache.util.lazy"
+
+return lazy("serializer", {
+  json = "tokencache.json",
+  pickle = "tokencache.session.pickle",
+  tagged_json = "tokencache.session.tagged_json",
+})

@@ -1,0 +1,129 @@
+--- Values of Python's that Lua lacks: tables that are marked, so that they are written back as what
+--- they were read as. None is `json.null`, a list an array of `tokencache.json`, a dict a table.
+
+local json = require "tokencache.json"
+
+local values = {}
+
+--- What one value and all in it may come to: a node each, and the bytes of strings.
+values.MOST = 1048576
+values.MOST_DEPTH = 64
+
+local marks, kinds = {}, {}
+for _, kind in ipairs { "tuple", "set", "frozenset", "bytes", "integer", "dict" } do
+  local mark = { __name = "tokencache.session." .. kind }
+  marks[kind], kinds[mark] = mark, kind
+end
+
+--- Marks a table: "tuple", "set" and "frozenset" are lists; "bytes" has them in [1]; "integer" has
+--- in [1] its bytes, little-endian, in two's complement; "dict" has numbers among its keys.
+---@param kind string
+---@param content table
+---@return table
+function values.mark(kind, content)
+  return setmetatable(content, marks[kind])
+end
+
+local function is_sequence(value)
+  local count = 0
+  for key in next, value do
+    count = count + 1
+    if type(key) ~= "number" then
+      return false
+    end
+  end
+  return count > 0 and count == #value
+end
+
+--- Tells what a table is: one of the kinds above, "list", or "dict".
+---@param value table
+---@return string
+function values.kind(value)
+  local meta = getmetatable(value)
+  if meta == "tokencache.array" then
+    return "list"
+  end
+  return kinds[meta] or is_sequence(value) and "list" or "dict"
+end
+
+--- A number as text, if it is whole: "17"; nil: it is a float.
+---@param value any  a number, or an integer as `tokencache.json` reads it
+---@return string?
+function values.digits(value)
+  local text = json.encode(value)
+  return text and text:match "^%-?%d+$"
+end
+
+--- The integer of some little-endian bytes in two's complement: a number where all Luas have it
+--- exactly.
+---@param bytes string
+---@return any
+function values.integer(bytes)
+  local count = #bytes
+  local last = bytes:byte(count) or 0
+  if count > 7 or (count == 7 and last >= 32 and last < 224) then
+    return values.mark("integer", { bytes })
+  end
+  local number, unit = 0, 1
+  for i = 1, count do
+    number, unit = number + bytes:byte(i) * unit, unit * 256
+  end
+  return last >= 128 and number - unit or number
+end
+
+--- The integer of its digits; nil: it has more than 64 bits.
+---@param digits string
+---@return any
+function values.decimal(digits)
+  local number = json.decode((digits:gsub("^(%-?)0+(%d)", "%1%2")))
+  return number and values.digits(number) and number
+end
+
+--- The double of its eight bytes, the one with the sign first (IEEE 754); of four bytes the float.
+---@param bytes string
+---@return number
+function values.real(bytes)
+  local spare, bias, size = 16.0, 1023, 52 -- spare: the second byte's part of the mantissa
+  if #bytes == 4 then
+    spare, bias, size = 128.0, 127, 23
+  end
+  local first, second = bytes:byte(1, 2)
+  local exponent = math.floor((first % 128 * 256 + second) / spare)
+  local mantissa = second % spare
+  for i = 3, #bytes do
+    mantissa = mantissa * 256 + bytes:byte(i)
+  end
+  local sign = first >= 128 and -1.0 or 1.0
+  if exponent == 2 * bias + 1 then
+    return mantissa == 0 and sign * math.huge or 0 / 0
+  elseif exponent == 0 then
+    return sign * mantissa * 2.0 ^ (1 - bias - size)
+  end
+  return sign * (1 + mantissa / 2.0 ^ size) * 2.0 ^ (exponent - bias)
+end
+
+--- Spends of `left` what the value and all in it cost; nil: too much, too deep, or in a circle.
+local function spend(value, left, depth)
+  left = left - 1 - (type(value) == "string" and #value or 0)
+  if left < 0 or depth > values.MOST_DEPTH then
+    return nil
+  elseif type(value) ~= "table" then
+    return left
+  end
+  for key, member in next, value do
+    left = spend(member, type(key) == "string" and left - #key or left, depth + 1)
+    if not left then
+      return nil
+    end
+  end
+  return left
+end
+
+--- Reports whether a value can be handled: what is referred to many times counts each time.
+---@param value any
+---@return boolean
+function values.is_bounded(value)
+  return spend(value, values.MOST, 0) ~= nil
+end
+
+return values
