@@ -110,6 +110,7 @@ case $purpose in
     need python3-flask debians_python flask
     need python3-flask-session debians_python flask_session
     need python3-redis debians_python redis
+    need python3-msgpack debians_python msgpack
     need lua-sql-sqlite3 module 5.3 luasql.sqlite3
     need python3-requests /usr/bin/python3 -c "import requests" # for spotipy, in tests/vendor
     need memcached program memcached

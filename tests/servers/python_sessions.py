@@ -17,6 +17,9 @@ sys.path.insert(0, sys.argv[1])
 
 import django
 import flask
+import flask_session
+import pylibmc
+import redis
 from django.conf import settings
 from spotipy.cache_handler import DjangoSessionCacheHandler, FlaskSessionCacheHandler
 
@@ -73,6 +76,12 @@ def django_application(config):
 def flask_application(config):
     application = flask.Flask("sessions")
     application.config.update(config)
+    if "redis" in config:
+        application.config["SESSION_REDIS"] = redis.Redis(port=config["redis"])
+    if "memcached" in config:
+        application.config["SESSION_MEMCACHED"] = pylibmc.Client([config["memcached"]])
+    if "SESSION_TYPE" in config:
+        flask_session.Session(application)
 
     @application.route("/", methods=["POST"])
     def answer():

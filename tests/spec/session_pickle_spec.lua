@@ -37,9 +37,8 @@ describe("a pickle", function()
       local read = assert(pickle.decode(from_hex(theirs)))
       assert.same({ 1.5, -0.0, 1e300, 5e-324, 0.1, -1 / 3, math.huge, -math.huge }, read.real)
       assert.equal(json.null, read.nested.a[3].b)
-      assert.equal("True\n", python(("print(repr(pickle.loads(bytes.fromhex(sys.argv[1]))"
-        .. "['text']) == repr(%s['text']) and pickle.loads(bytes.fromhex(sys.argv[1])) == %s)")
-        :format(value, value), in_hex(assert(pickle.encode(read)))))
+      assert.equal("True\n", python(("print(pickle.loads(bytes.fromhex(sys.argv[1])) == %s)")
+        :format(value), in_hex(assert(pickle.encode(read)))))
     end)
   end
 
@@ -78,7 +77,8 @@ describe("a pickle", function()
       refused(whole:sub(1, length), "pickle: ")
     end
     for _, bytes in ipairs { ".", "(.", "a.", "]a.", "Na.", "NNa.", "e.", "(e.", "(]e.", "N(Ne.",
-      "u.", "}(Nu.", "}(NNu.", "}(]Nu.", "}Ns.", "h\0.", "gx\n.", "px\n.", "q\0.", "\148.", "t.", "d.",
+      "u.", "}(Nu.", "}(NNu.", "}(]Nu.", "}Ns.", "h\0.", "gx\n.", "px\n.", "q\0.", "\148.", "t.",
+      "d.",
       "(Nd.", "\133.", "\134.", "N\134.", "\135.", "\144.", "\145.", "\128\6N.", "Ix\n.", "I\n.",
       "I" .. ("9"):rep(30) .. "\n.", "L5\n", "Fx\n.", "F1", "G1234567", "J123", "V\\Uffffffff\n.",
       "X\255\255\255\255x.", "\141\255\255\255\255\255\255\255\255x.", "C\255x.", "\138\255x.",

@@ -5,7 +5,7 @@
 ---     database:load(key)                       --> data, expires; nil: no such row; nil, err
 ---     database:save(key, data, expires, old)   --> true; false: `old` is not there; nil, err
 ---
---- `expires` is in Unix seconds. Without `data` the row is removed; without `old` there is none yet.
+--- `expires` is in Unix seconds. Without `data` the row is removed; without `old` there is none.
 
 local errors = require "tokencache.error"
 local options = require "tokencache.util.options"

@@ -25,7 +25,6 @@ local REFUSED = {
 local MARK = {} -- on the stack
 local HIGHEST = 5
 
---- A reader fails by raising a string, which `decode` catches; nothing else of it runs meanwhile.
 ---@class tokencache.PickleReader
 ---@field text string
 ---@field at integer
@@ -305,17 +304,6 @@ local function read(text)
   return value
 end
 
---- Calls; what was raised by `fail` becomes the second result.
-local function guarded(call, value)
-  local ok, result = pcall(call, value)
-  if ok then
-    return result
-  elseif type(result) == "table" and result.problem then
-    return nil, "pickle: " .. result.problem
-  end
-  error(result, 0)
-end
-
 ---@param text string
 ---@return any value
 ---@return string? problem  where the value is nil
@@ -323,7 +311,7 @@ function pickle.decode(text)
   if #text > values.MOST then
     return nil, "pickle: it has more than " .. values.MOST .. " bytes"
   end
-  return guarded(read, text)
+  return values.guarded("pickle: ", read, text)
 end
 
 local function little_endian(number, length)
@@ -417,7 +405,7 @@ function pickle.encode(value)
   if not values.is_bounded(value) then
     return nil, "pickle: it is too large, nested too deeply, or contains itself"
   end
-  return guarded(write_all, value)
+  return values.guarded("pickle: ", write_all, value)
 end
 
 return pickle

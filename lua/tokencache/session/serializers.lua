@@ -5,6 +5,7 @@ local lazy = require "tokencache.util.lazy"
 
 return lazy("serializer", {
   json = "tokencache.json",
+  msgpack = "tokencache.session.msgpack",
   pickle = "tokencache.session.pickle",
   tagged_json = "tokencache.session.tagged_json",
 })

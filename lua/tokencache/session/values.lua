@@ -9,6 +9,8 @@ local values = {}
 values.MOST = 1048576
 values.MOST_DEPTH = 64
 
+local unpack = table.unpack or unpack -- luacheck: ignore 143 113
+
 local marks, kinds = {}, {}
 for _, kind in ipairs { "tuple", "set", "frozenset", "bytes", "integer", "dict" } do
   local mark = { __name = "tokencache.session." .. kind }
@@ -59,6 +61,7 @@ end
 ---@param bytes string
 ---@return any
 function values.integer(bytes)
+  bytes = bytes:gsub("([%z\1-\127])%z+$", "%1"):gsub("([\128-\255])\255+$", "%1")
   local count = #bytes
   local last = bytes:byte(count) or 0
   if count > 7 or (count == 7 and last >= 32 and last < 224) then
@@ -100,6 +103,81 @@ function values.real(bytes)
     return sign * mantissa * 2.0 ^ (1 - bias - size)
   end
   return sign * (1 + mantissa / 2.0 ^ size) * 2.0 ^ (exponent - bias)
+end
+
+--- The eight bytes of a double.
+---@param number number
+---@return string
+function values.bytes_of_real(number)
+  local sign, exponent, mantissa = 0, 0, 0.0
+  if number < 0 or 1 / number < 0 then
+    sign, number = 128, -number
+  end
+  if number ~= number then
+    exponent, mantissa = 2047, 2.0 ^ 51
+  elseif number == math.huge then
+    exponent = 2047
+  elseif number < 2.0 ^ -1022 then
+    mantissa = number * 2.0 ^ 537 * 2.0 ^ 537
+  else
+    exponent = 1023
+    while number >= 2 do
+      number, exponent = number / 2, exponent + 1
+    end
+    while number < 1 do
+      number, exponent = number * 2, exponent - 1
+    end
+    mantissa = (number - 1) * 2.0 ^ 52
+  end
+  local bytes = {}
+  for i = 8, 3, -1 do
+    bytes[i] = string.char(math.floor(mantissa % 256))
+    mantissa = math.floor(mantissa / 256)
+  end
+  bytes[2] = string.char(math.floor(exponent % 16 * 16 + mantissa))
+  bytes[1] = string.char(math.floor(sign + exponent / 16))
+  return table.concat(bytes)
+end
+
+--- The little-endian bytes of a whole number, by its digits: below 2^64.
+---@param digits string
+---@return string
+function values.bytes_of_decimal(digits)
+  local bytes = { 0, 0, 0, 0, 0, 0, 0, 0 }
+  for digit in digits:gmatch "%d" do
+    local carry = tonumber(digit)
+    for i = 1, 8 do
+      carry = carry + bytes[i] * 10
+      bytes[i], carry = carry % 256, math.floor(carry / 256)
+    end
+  end
+  return string.char(unpack(bytes))
+end
+
+--- The two's complement of little-endian bytes.
+---@param bytes string
+---@return string
+function values.negated(bytes)
+  local carry = 1
+  return (bytes:gsub(".", function(byte)
+    local value = 255 - byte:byte() + carry
+    carry = math.floor(value / 256)
+    return string.char(value % 256)
+  end))
+end
+
+--- Calls; what was raised as `{ problem = text }` becomes the second result.
+---@param name string  what the problem begins with
+---@return any
+---@return string? problem
+function values.guarded(name, call, value)
+  local ok, result = pcall(call, value)
+  if ok then
+    return result
+  elseif type(result) == "table" and result.problem then
+    return nil, name .. result.problem
+  end
+  error(result, 0)
 end
 
 --- Spends of `left` what the value and all in it cost; nil: too much, too deep, or in a circle.
