@@ -4,7 +4,8 @@
 
 The application of that configuration gets a request with that cookie. The request puts the token
 into its session by spotipy's handler, and the values beside it; the answer holds what the session
-has then, and the header Set-Cookie.
+has then, and the header Set-Cookie. "count" names a value that is raised by one, in as many requests
+as "times" says.
 """
 import datetime  # noqa: F401: for what is evaluated
 import json
@@ -50,6 +51,8 @@ def change(session, handler, given):
         session[name] = eval(code)
     for name, value in given.get("values", {}).items():
         session[name] = value
+    if "count" in given:
+        session[given["count"]] = session.get(given["count"], 0) + 1
     if given.get("flush"):
         session.flush() if hasattr(session, "flush") else session.clear()
     return {"token": plain(handler.get_cached_token()), "session": plain(dict(session.items())),
@@ -110,7 +113,8 @@ class Handler(socketserver.StreamRequestHandler):
             if name not in applications:
                 make = django_application if "SESSION_ENGINE" in given["app"] else flask_application
                 applications[name] = make(given["app"])
-            answer = applications[name](given)
+            for _ in range(given.get("times", 1)):
+                answer = applications[name](given)
             self.wfile.write((json.dumps(answer) + "\n").encode())
 
 

@@ -1,4 +1,5 @@
 local cache = require("tokencache").cache
+local sessions = require("tokencache").session
 local store = require("tokencache").store
 local contract = require("tokencache.testing").contract
 local broken_handlers = require "support.broken_handlers"
@@ -114,6 +115,31 @@ local function resty(name)
   return cache.resty_session { session = resty_session.open(storage, name) }
 end
 
+--- Sessions that a framework of Python's keeps on the server, by the name of the handler.
+local cookies = {}
+
+local function kept(framework, make_options)
+  return function(name)
+    local opts = make_options()
+    opts.secret_key, opts.cookie = "secret", cookies[name]
+    local session = assert(sessions[framework](opts))
+    if not opts.cookie then
+      session.begun = true
+      assert(session:save())
+      cookies[name] = session:set_cookie():match "=([^;]*)"
+    end
+    return cache.flask_session { session = session }
+  end
+end
+
+local flask_in_redis = kept("flask", function() return { store = redis_store() } end)
+local django_in_memcached = kept("django", function()
+  return { engine = "cache", cache = memcached_store() }
+end)
+local flask_in_files = kept("flask", function()
+  return { directory = directory.path, serializer = "msgpack" }
+end)
+
 --- A session as the example's framework has it.
 local function adapter(name)
   local session = { values = table_at(name), write = function() return true end }
@@ -140,6 +166,10 @@ local handlers = {
   ["tiered, with a shared front"] = { shared_front_tiered, reopen = shared_front_tiered },
   django_session = { django_session, reopen = django_session },
   flask_session = { flask_session, reopen = flask_session },
+  ["session.flask in Redis"] = { flask_in_redis, reopen = flask_in_redis, server = redis_server },
+  ["session.flask in files"] = { flask_in_files, reopen = flask_in_files },
+  ["session.django in memcached"] =
+    { django_in_memcached, reopen = django_in_memcached, server = memcached_server },
   resty_session = { resty }, -- a session is read when it is opened
   ["examples/adapter.lua"] = { adapter, reopen = adapter },
   ["examples/handler.lua"] = { example, reopen = example },

@@ -26,7 +26,16 @@ end
 ---@param request table  see tests/servers/python_sessions.py
 ---@return table
 function Python:ask(request)
+  return self:begin(request)()
+end
+
+--- Does not wait: the function that is returned does, and returns the answer.
+function Python:begin(request)
   assert(self.connection:send(assert(json.encode(request)) .. "\n"))
+  return function() return self:answer() end
+end
+
+function Python:answer()
   local line = self.connection:receive "*l"
   return assert(json.decode(line or error(self.child:output())))
 end

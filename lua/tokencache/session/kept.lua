@@ -7,6 +7,7 @@
 
 local errors = require "tokencache.error"
 local json = require "tokencache.json"
+local memory = require "tokencache.store.memory"
 local signing = require "tokencache.session.signing"
 
 local kept = {}
@@ -142,7 +143,7 @@ end
 ---@class tokencache.SessionStore: tokencache.Store
 ---@field private session tokencache.KeptSession
 ---@field private state tokencache.SessionState
----@field private beside? tokencache.Store  for marks and locks
+---@field private beside tokencache.Store  for marks and locks
 ---@field private knows_lock boolean        the session's own store heeds them
 local Store = {}
 
@@ -155,11 +156,7 @@ end
 
 --- Calls a method of the store beside the session, for a key that is not the session's.
 local function pass(self, name, ...)
-  local beside = self.beside
-  if beside then
-    return beside[name](beside, ...)
-  end
-  return name ~= "get" or nil -- nobody remembers
+  return self.beside[name](self.beside, ...)
 end
 
 function Store:get(key)
@@ -225,15 +222,21 @@ for _, name in ipairs { "try_lock", "extend_lock", "keep_lock", "unlock" } do
   end
 end
 
+local in_process -- for what has no locks of its own
+
 --- The store in which the session's token_info is an entry.
 local function store(self, state, lock)
   local beside = lock or self.place.try_lock and self.place
+  if not beside then
+    in_process = in_process or memory { max_entries = 10000 }
+    beside = in_process
+  end
   local methods = {}
   for name, method in pairs(Store) do
     methods[name] = method
   end
   for name, method in pairs(LOCKS) do
-    methods[name] = beside and beside[name] and method
+    methods[name] = beside[name] and method
   end
   return setmetatable({ session = self, state = state, beside = beside,
     knows_lock = beside == self.place, identity = self.place.identity },
