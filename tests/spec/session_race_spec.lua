@@ -70,7 +70,8 @@ describe("a session that Python and Lua write at the same time #once", function(
   end)
 
   it("keeps all of Python's: Django in a database", function()
-    connection = require("luasql.sqlite3").sqlite3():connect(python.directory .. "/db.sqlite3", 5000)
+    local environment = require("luasql.sqlite3").sqlite3()
+    connection = environment:connect(python.directory .. "/db.sqlite3", 5000)
     race(tokencache.session.django, { SECRET_KEY = SECRET,
       SESSION_ENGINE = "django.contrib.sessions.backends.db" },
       { engine = "db", database = tokencache.session.luasql { connection = connection } }, 20)

@@ -181,7 +181,29 @@ local function put(self, text, check, handle)
       return false
     end
     values[KEY] = info
-  end, self.knows_lock and handle or nil)
+  end, handle)
+end
+
+local LOCK_LIFE = 10 -- seconds that a lock has after a look whether it is held
+
+--- The same under a lock that the session's own store does not heed: one that has ended is taken
+--- anew for the time being.
+local function put_beside(self, text, check, handle)
+  local beside, own = self.beside, nil
+  local held, err = beside:extend_lock(handle, LOCK_LIFE)
+  if held == false then
+    own, err = beside:try_lock(self.session.key, LOCK_LIFE)
+    held = own
+  end
+  if not held then
+    return held, held == nil and err or nil
+  end
+  local done
+  done, err = put(self, text, check)
+  if own then
+    beside:unlock(own)
+  end
+  return done, err
 end
 
 function Store:set(key, text, ttl)
@@ -203,9 +225,15 @@ function Store:replace(key, old, text, ttl, handle)
   if key ~= self.session.key then
     return pass(self, "replace", key, old, text, ttl, handle)
   end
-  return put(self, text, function(info)
+  local function is_old(info)
     return text_of(info) == old
-  end, handle)
+  end
+  if self.knows_lock or not handle then
+    return put(self, text, is_old, handle)
+  elseif self.beside.extend_lock then
+    return put_beside(self, text, is_old, handle)
+  end
+  return put(self, text, is_old)
 end
 
 --- Writes the session over itself: whether it can be written at all.

@@ -67,11 +67,12 @@ function values.integer(bytes)
   if count > 7 or (count == 7 and last >= 32 and last < 224) then
     return values.mark("integer", { bytes })
   end
-  local number, unit = 0, 1
+  local number, unit, is_negative = 0, 1, last >= 128
   for i = 1, count do
-    number, unit = number + bytes:byte(i) * unit, unit * 256
+    local byte = bytes:byte(i)
+    number, unit = number + (is_negative and 255 - byte or byte) * unit, unit * 256
   end
-  return last >= 128 and number - unit or number
+  return is_negative and -number - 1 or number
 end
 
 --- The integer of its digits; nil: it has more than 64 bits.
