@@ -222,10 +222,10 @@ build/fuzz/fuzz_redis: $(patsubst %,build/fuzz/src/backend/%.o,redis_talk redis_
 build/fuzz/fuzz_redis: FUZZ_LIBS := -lhiredis
 
 # What is written in Lua: the modules as they are, in a Lua that is linked in.
-LUA_FUZZERS := build/fuzz/fuzz_discovery build/fuzz/fuzz_id_token
-FUZZ_LUA    := $(SOURCES__core) $(SOURCES__json) $(SOURCES__crypto) $(SHARED_LUA) tests/fuzz/lua_target.c
+LUA_FUZZERS := $(patsubst %,build/fuzz/fuzz_%,discovery id_token session)
+FUZZ_LUA    := $(SOURCES__core) $(SOURCES__json) $(SOURCES__crypto) $(SOURCES__zlib) $(SHARED_LUA) tests/fuzz/lua_target.c
 $(LUA_FUZZERS): $(patsubst %.c,build/fuzz/%.o,$(sort $(filter-out $(CORE),$(FUZZ_LUA))))
-$(LUA_FUZZERS): FUZZ_LIBS = $(LUA_LIBS) -lcrypto
+$(LUA_FUZZERS): FUZZ_LIBS = $(LUA_LIBS) -lcrypto -lz
 
 # ROTATIONS of a login in the hands of processes that die (ROTATION_SEED repeats a run),
 # STAMPEDES of 64 processes over one expired login in each cache,

@@ -10,6 +10,7 @@ int __lsan_is_turned_off(void);
 int luaopen_tokencache__core(lua_State *L);
 int luaopen_tokencache__crypto(lua_State *L);
 int luaopen_tokencache__json(lua_State *L);
+int luaopen_tokencache__zlib(lua_State *L);
 
 /* libFuzzer would look for leaks after each input, for Lua frees when it likes. The specs do that.
  */
@@ -54,6 +55,7 @@ static lua_State *open_target(void) {
   preload(L, "tokencache._core", luaopen_tokencache__core);
   preload(L, "tokencache._crypto", luaopen_tokencache__crypto);
   preload(L, "tokencache._json", luaopen_tokencache__json);
+  preload(L, "tokencache._zlib", luaopen_tokencache__zlib);
   succeed(L, luaL_dostring(L, before));
   lua_pushcfunction(L, explain);
   succeed(L, luaL_loadfile(L, tc_fuzz_script));

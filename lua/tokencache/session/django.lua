@@ -67,7 +67,8 @@ end
 --- django.core.signing.TimestampSigner.
 ---@return tokencache.SigningFormat
 local function format_of(salt)
-  return { separator = ":", digest = "sha256", read_time = read_time, write_time = write_time,
+  return { salt = salt, separator = ":", pattern = "^((%.?[%w_-]*):([%w_-]+)):([%w_-]+)$",
+    digest = "sha256", read_time = read_time, write_time = write_time,
     key = function(secret) return crypto.digest("sha256", salt .. "signer" .. secret) end }
 end
 

@@ -63,7 +63,8 @@ end
 --- itsdangerous, as Flask sets it up.
 ---@return tokencache.SigningFormat
 local function format_of(salt)
-  return { separator = ".", digest = "sha1", read_time = read_time, write_time = write_time,
+  return { salt = salt, separator = ".", pattern = "^((%.?[%w_-]*)%.([%w_-]+))%.([%w_-]+)$",
+    digest = "sha1", read_time = read_time, write_time = write_time,
     key = function(secret) return crypto.hmac("sha1", secret, salt) end }
 end
 

@@ -240,7 +240,11 @@ function msgpack.encode(value)
   if not values.is_bounded(value) then
     return nil, "msgpack: it is too large, nested too deeply, or contains itself"
   end
-  return values.guarded("msgpack: ", write_all, value)
+  local bytes, problem = values.guarded("msgpack: ", write_all, value)
+  if bytes and #bytes > values.MOST then
+    return nil, "msgpack: it is too large"
+  end
+  return bytes, problem
 end
 
 return msgpack

@@ -175,7 +175,7 @@ local function raw_unicode(text)
   return (text:gsub("\\u(%x%x%x%x)", function(hex) return utf8(tonumber(hex, 16)) end))
 end
 
-local REALS = { inf = math.huge, ["-inf"] = -math.huge }
+local REALS = { inf = math.huge, ["-inf"] = -math.huge, nan = 0 / 0 }
 
 local function real(text)
   local number = REALS[text] or text:find "^[-+%d.eE]+$" and tonumber(text)
@@ -405,7 +405,11 @@ function pickle.encode(value)
   if not values.is_bounded(value) then
     return nil, "pickle: it is too large, nested too deeply, or contains itself"
   end
-  return values.guarded("pickle: ", write_all, value)
+  local bytes, problem = values.guarded("pickle: ", write_all, value)
+  if bytes and #bytes > values.MOST then
+    return nil, "pickle: it is too large"
+  end
+  return bytes, problem
 end
 
 return pickle

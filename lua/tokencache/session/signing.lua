@@ -10,6 +10,7 @@ local core = require "tokencache._core"
 local crypto = require "tokencache.crypto"
 local errors = require "tokencache.error"
 local library = require "tokencache.util.library"
+local lru = require "tokencache.util.lru"
 
 local signing = {}
 
@@ -17,7 +18,9 @@ local MOST = 1048576 -- bytes, of a text and of what comes of it
 local TOLERANCE = 60 -- seconds that the application's clock may be ahead
 
 ---@class tokencache.SigningFormat
+---@field salt string
 ---@field separator string  one character
+---@field pattern string    with captures: all that is signed, payload, timestamp, signature
 ---@field digest string     that of the HMAC
 ---@field key fun(secret: string): string?, tokencache.Error?
 ---@field read_time fun(text: string): integer?
@@ -33,9 +36,23 @@ function signing.fail(where, code, problem)
 end
 local fail = signing.fail
 
+local keys = lru(64) -- by format and secret: derived from the secret
+
+local function key_of(format, secret)
+  local name = format.salt .. "\0" .. format.separator .. secret
+  local key, err = keys:get(name), nil
+  if not key then
+    key, err = format.key(secret)
+    if key then
+      keys:set(name, key)
+    end
+  end
+  return key, err
+end
+
 --- base64url(HMAC(key, text)), by the format and the secret.
 local function signature(format, secret, text)
-  local key, err = format.key(secret)
+  local key, err = key_of(format, secret)
   local digest
   if key then
     digest, err = crypto.hmac(format.digest, key, text)
@@ -81,11 +98,11 @@ local ZLIB_PROBLEMS = {
 }
 
 local function decompress(where, bytes)
-  local loaded, err = zlib()
-  if not loaded then
+  local functions, err = zlib()
+  if not functions then
     return nil, err
   end
-  local text, problem = loaded.decompress(bytes, MOST)
+  local text, problem = functions.decompress(bytes, MOST)
   local known = ZLIB_PROBLEMS[problem]
   if known then
     return fail(where, known[1], known[2])
@@ -121,8 +138,7 @@ function signing.open(where, format, secrets, text, max_age, now)
   if #text > MOST then
     return fail(where, "TOO_LARGE", "it has more than " .. MOST .. " bytes")
   end
-  local signed, payload, time, given = text:match(("^((%%.?[%%w_-]*)%%%s([%%w_-]+))%%%s([%%w_-]+)$")
-    :format(format.separator, format.separator))
+  local signed, payload, time, given = text:match(format.pattern)
   if not signed then
     return fail(where, "DAMAGED", "it is not a signed payload with a timestamp")
   end
@@ -150,10 +166,10 @@ end
 ---@return string?
 ---@return tokencache.Error?
 function signing.write(format, secrets, bytes, now)
-  local loaded, err = zlib()
+  local functions, err = zlib()
   local packed
-  if loaded then
-    packed, err = loaded.compress(bytes)
+  if functions then
+    packed, err = functions.compress(bytes)
   end
   if not packed then
     return nil, err

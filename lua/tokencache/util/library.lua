@@ -9,6 +9,10 @@ local errors = require "tokencache.error"
 ---@return table?
 ---@return tokencache.Error?
 return function(module, name, otherwise)
+  local there = package.loaded[module]
+  if there then
+    return there
+  end
   local loaded, result = pcall(require, module)
   if loaded then
     return result

@@ -1,0 +1,3 @@
+#include "lua_target.h"
+
+const char *const tc_fuzz_script = "tests/fuzz/session.lua";
