@@ -5,13 +5,15 @@
 The application of that configuration gets a request with that cookie. The request puts the token
 into its session by spotipy's handler, and the values beside it; the answer holds what the session
 has then, and the header Set-Cookie. "count" names a value that is raised by one, in as many requests
-as "times" says.
+as "times" says. "serve" starts a web server over the application, which answers with its session's
+token; the answer holds its "port".
 """
 import datetime  # noqa: F401: for what is evaluated
 import json
 import os
 import socketserver
 import sys
+import threading
 import uuid  # noqa: F401
 
 sys.path.insert(0, sys.argv[1])
@@ -22,6 +24,7 @@ import flask_session
 import pylibmc
 import redis
 from django.conf import settings
+from werkzeug.serving import make_server
 from spotipy.cache_handler import DjangoSessionCacheHandler, FlaskSessionCacheHandler
 
 applications = {}
@@ -32,7 +35,8 @@ settings.configure(DATABASES={"default": {
 django.setup()
 from django.contrib.sessions.middleware import SessionMiddleware  # noqa: E402
 from django.core import management  # noqa: E402
-from django.http import HttpResponse  # noqa: E402
+from django.core.handlers.wsgi import WSGIRequest  # noqa: E402
+from django.http import HttpResponse, JsonResponse  # noqa: E402
 from django.test import RequestFactory, override_settings  # noqa: E402
 
 management.call_command("migrate", verbosity=0)
@@ -73,7 +77,18 @@ def django_application(config):
         cookies = response.cookies.output(header="").strip()
         return dict(answer, set_cookie=cookies or None)
 
-    return ask
+    def wsgi(environ, start_response):
+        def view(request):
+            return JsonResponse(change(request.session, DjangoSessionCacheHandler(request), {}))
+
+        with override_settings(**config):
+            response = SessionMiddleware(view)(WSGIRequest(environ))
+        headers = list(response.items())
+        headers += [("Set-Cookie", cookie.OutputString()) for cookie in response.cookies.values()]
+        start_response("200 OK", headers)
+        return [response.content]
+
+    return ask, wsgi
 
 
 def flask_application(config):
@@ -86,9 +101,9 @@ def flask_application(config):
     if "SESSION_TYPE" in config:
         flask_session.Session(application)
 
-    @application.route("/", methods=["POST"])
+    @application.route("/", methods=["GET", "POST"])
     def answer():
-        given = flask.request.get_json()
+        given = flask.request.get_json(silent=True) or {}
         handler = FlaskSessionCacheHandler(flask.session)
         if "permanent" in given:
             flask.session.permanent = given["permanent"]
@@ -102,7 +117,13 @@ def flask_application(config):
             return {"status": response.status_code}
         return dict(response.get_json(), set_cookie=response.headers.get("Set-Cookie"))
 
-    return ask
+    return ask, application
+
+
+def serve(wsgi):
+    server = make_server("127.0.0.1", 0, wsgi)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return {"port": server.server_port}
 
 
 class Handler(socketserver.StreamRequestHandler):
@@ -113,8 +134,12 @@ class Handler(socketserver.StreamRequestHandler):
             if name not in applications:
                 make = django_application if "SESSION_ENGINE" in given["app"] else flask_application
                 applications[name] = make(given["app"])
-            for _ in range(given.get("times", 1)):
-                answer = applications[name](given)
+            ask, wsgi = applications[name]
+            if given.get("serve"):
+                answer = serve(wsgi)
+            else:
+                for _ in range(given.get("times", 1)):
+                    answer = ask(given)
             self.wfile.write((json.dumps(answer) + "\n").encode())
 
 
