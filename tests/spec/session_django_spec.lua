@@ -139,6 +139,16 @@ describe("a session of Django's", function()
     assert.equal("DAMAGED", code(vectors[7], { cache_serializer = "json" }))
   end)
 
+  it("that cannot be read is an error that does not show its key", function()
+    process.run { "mkdir", directory .. "/sessionidabcdef" }
+    local session, err = tokencache.session.django { secret_key = SECRET, engine = "file",
+      directory = directory, cookie = "abcdef" }
+    assert.is_nil(session)
+    assert.equal("cache", err.kind)
+    assert.matches(directory, err.message, 1, true)
+    assert.is_nil(err.message:find("abcdef", 1, true))
+  end)
+
   it("wants what its engine needs", function()
     for engine, message in pairs { db = "database is required", cache = "cache is required",
       cached_db = "is required", file = "directory is required", other = "engine must be" } do
