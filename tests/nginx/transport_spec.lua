@@ -57,6 +57,15 @@ describe("a transport in nginx", function()
           content_by_lua_block { ask_for() }
         }
         location /mismatch { content_by_lua_block { ask("$MISMATCH") } }
+        location /at_once {
+          content_by_lua_block {
+            local tcp = getmetatable(ngx.socket.tcp()).__index
+            local sslhandshake = tcp.sslhandshake
+            tcp.sslhandshake = function() assert(false) end -- as lua-resty-core does then
+            ask("$MISMATCH")
+            tcp.sslhandshake = sslhandshake
+          }
+        }
         location /refused { content_by_lua_block { ask("$REFUSED") } }
         location /beats {
           content_by_lua_block {
@@ -174,6 +183,7 @@ describe("a transport in nginx", function()
 
   it("(resty) sends nothing to a server with the certificate of another", function()
     assert.matches("^config: https://[^:]+:%d+: .*certificate", body_of "/mismatch?by=resty")
+    assert.matches("^config: https://[^:]+:%d+: .*certificate", body_of "/at_once?by=resty")
     assert.equal(0, #endpoint:requests())
   end)
 

@@ -6,6 +6,7 @@ local core = require "tokencache._core"
 local endpoint = require "tokencache.transport.endpoint"
 local errors = require "tokencache.error"
 local options = require "tokencache.util.options"
+local protected = require "tokencache.util.protected"
 
 local PIECE = 8192 -- bytes
 local MOST = 1048576 -- bytes of an answer
@@ -133,15 +134,24 @@ local function milliseconds(seconds)
   return math.max(1, math.ceil(seconds * 1000))
 end
 
+--- Where a certificate is refused before anything had to be waited for, lua-resty-core raises.
+local function connect(http, settings)
+  local is_well, ok, problem = protected(http.connect, http, settings)
+  if not is_well then
+    return nil, "the server's certificate is not trusted"
+  end
+  return ok, problem
+end
+
 --- A connection is used once: one that the server has closed meanwhile could not be told from a
 --- request that was lost.
 local function send(self, http, url, host, place, request, seconds, begun)
   local most = milliseconds(seconds)
   http:set_timeouts(math.min(most, milliseconds(self.connect_timeout)), most, most)
-  local ok, problem = http:connect {
+  local ok, problem = connect(http, {
     scheme = url.scheme, host = host, ssl_verify = true, ssl_server_name = url.host,
     port = tonumber(url.port) or (url.scheme == "https" and 443 or 80),
-  }
+  })
   if not ok then
     return nil, connect_failure(place, problem)
   end
