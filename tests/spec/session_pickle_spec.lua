@@ -106,6 +106,25 @@ describe("a pickle", function()
     assert.is_nil(pickle.encode { a = ("x"):rep(2 ^ 20) })
   end)
 
+  it("and other bombs are refused with 100 MB of memory #once", function()
+    local code, output = process.run(process.behind({ "prlimit", "--as=100000000" }, process.lua [[
+      local tokencache = require "tokencache"
+      local bytes = { pickle = ("]q\1"):rep(300000), msgpack = ("\221\0\255\255\255"):rep(200000),
+        json = ('{"a":'):rep(200000),
+        zlib = require("tokencache._zlib").compress(("a"):rep(2 ^ 24)) }
+      collectgarbage()
+      for _, name in ipairs { "pickle", "msgpack", "json" } do
+        local store = { get = function() return bytes[name] end, set = function() end }
+        local session, err = tokencache.session.flask { secret_key = "s", store = store,
+          cookie = "a", serializer = name }
+        print(session, err.code)
+      end
+      print(require("tokencache._zlib").decompress(bytes.zlib, 2 ^ 20))
+    ]]))
+    assert.equal("nil\tDAMAGED\nnil\tDAMAGED\nnil\tDAMAGED\nnil\ttoo long\n", output)
+    assert.equal(0, code)
+  end)
+
   it("cannot hold what is none of Python's", function()
     local odd = { print, coroutine.create(function() end), "\255", { [true] = 1 }, { [1.5] = 1 } }
     for _, value in ipairs(odd) do
