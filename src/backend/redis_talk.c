@@ -25,7 +25,7 @@ static void end(tc_redis_talk *talk, int status, bool may_keep) {
 static void connect_again(tc_redis_talk *talk, tc_redis_history history, double now) {
   tc_redis_forget(talk);
   tc_error_clear(&talk->err);
-  talk->history = history;
+  if (talk->history < history) talk->history = history; /* in the order of what may have happened */
   tc_redis_connect(talk, now);
 }
 
