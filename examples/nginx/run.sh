@@ -1,5 +1,5 @@
 #!/bin/sh
-# Usage: examples/nginx/run.sh gateway|login
+# Usage: examples/nginx/run.sh gateway|login|session
 # Builds tokencache and runs the example until Ctrl-C, at http://127.0.0.1:8080/. The provider is
 # the one that TOKEN_URL names, for login ISSUER, with CLIENT_ID and CLIENT_SECRET; for gateway also
 # Spotify, with SPOTIPY_CLIENT_ID and SPOTIPY_CLIENT_SECRET set. Without any, an authorization
@@ -9,13 +9,20 @@
 #   STATE          a directory for nginx.conf, tokens and sessions; build/nginx/NAME
 #   SCOPE          gateway: to ask for
 #   API            gateway: host:port of the API
-#   APPLICATION    login: host:port of the application
+#   APPLICATION    login, session: host:port of the application
+#   FRAMEWORK      session: django, in place of flask
+#   SECRET_KEY     session: the application's
 #   PUBLIC_URL     login: where browsers find the gateway; register PUBLIC_URL/auth/callback
 cd "$(dirname "$0")/../.." || exit 1
 case ${1:-} in
-  gateway | login) name=$1 ;;
+  gateway | login | session) name=$1 ;;
   *) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0" >&2 && exit 2 ;;
 esac
+
+if [ "$name" = session ] && { [ -z "${APPLICATION:-}" ] || [ -z "${SECRET_KEY:-}" ]; }; then
+  echo "session: set APPLICATION to its host:port, and SECRET_KEY to its key" >&2
+  exit 2
+fi
 
 tools/dependencies.sh nginx || exit
 make -s LUA=luajit || exit

@@ -4,6 +4,7 @@
 local fake_endpoint = require "support.fake_endpoint"
 local json = require "tokencache.json"
 local nginx = require "support.nginx"
+local nginx_example = require "support.nginx_example"
 local python_sessions = require "support.python_sessions"
 local redis_server = require "support.redis_server"
 
@@ -116,6 +117,26 @@ describe("nginx in front of an application of Python's", function()
         assert.equal(200, status)
         assert.equal(token, json.decode(body).token.refresh_token)
       end
+    end)
+  end
+
+  for framework, app in pairs { flask = { SECRET_KEY = SECRET }, django = { SECRET_KEY = SECRET,
+    SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies" } } do
+    it("renews by examples/nginx/session.conf: " .. framework, function()
+      local example = nginx_example.start("session", { SECRET_KEY = SECRET, FRAMEWORK = framework,
+        TOKEN_URL = endpoint:url "once", CLIENT_ID = "id", CLIENT_SECRET = "secret",
+        APPLICATION = "127.0.0.1:" .. python:ask({ app = app, serve = true }).port })
+      local first = python:ask { app = app, token = { access_token = "old", expires_in = 3600,
+        refresh_token = "example-" .. framework, expires_at = 1700000000, token_type = "Bearer" } }
+      local answer = example:request("GET", "/", { Cookie = "a=b; "
+        .. first.set_cookie:match "^[^;]*" })
+      assert.equal(200, answer.status)
+      local token = json.decode(answer.body).token
+      assert.matches("^example%-" .. framework .. "~%d+$", token.refresh_token)
+      local renewed = answer.headers["set-cookie"]:match "^[^;]*"
+      assert.same(token, python:ask({ app = app, cookie = renewed }).token)
+      assert.equal(200, example:request("GET", "/").status)
+      example:stop()
     end)
   end
 
