@@ -50,7 +50,7 @@ function report.ratio(what, ours, floor, aim)
   local ratios = summary.ratios(ours.times, floor.times)
   local goal = ""
   if aim then
-    goal = ("%sat most %.1fx: %s"):format(aim.wished and ("%.1fx, "):format(aim.wished) or "",
+    goal = ("%sat most %gx: %s"):format(aim.wished and ("%.1fx, "):format(aim.wished) or "",
       aim.most, verdict(ratios, aim.most))
   end
   print_line(what, time(summary.of(ours.times)),
