@@ -7,6 +7,7 @@
 ---     local from = group:begin_to_move(slot, to)
 ---     group:move_keys(slot, from, to)
 ---     group:finish_move(slot, from, to)
+---     group:add(), group:remove()  -- a node that comes, and goes
 ---     group:stop()
 
 local loopback = require "support.loopback"
@@ -41,7 +42,8 @@ local function is_ready(self)
   for _, server in ipairs(self.servers) do
     local info, nodes = server:cli("CLUSTER", "INFO"), server:cli("CLUSTER", "NODES")
     local _, replicas = nodes:gsub("slave", "")
-    if not info:find "cluster_state:ok" or replicas ~= MASTERS
+    if not info:find "cluster_state:ok" or replicas ~= MASTERS or nodes:find "handshake"
+      or not info:find(("cluster_known_nodes:%d\r"):format(#self.servers))
       or server:cli("ROLE"):find "^slave" and not server:cli("ROLE"):find "\nconnected" then
       return false
     end
@@ -170,6 +172,25 @@ end
 --- What a server that was killed needs to be its master's replica again, or the cluster whole.
 function Group:wait_until_ready()
   process.wait_until("the cluster to be at rest", function() return is_ready(self) end, 60)
+end
+
+--- A master without slots.
+---@return RedisServer
+function Group:add()
+  local server = start_node(self.servers[1].password)
+  self.servers[1]:cli("CLUSTER", "MEET", "127.0.0.1", server.port, server.bus)
+  self.servers[#self.servers + 1] = server
+  process.wait_until("the others to know it", function() return is_ready(self) end)
+  return server
+end
+
+--- Takes away the one that was added, which has no slots.
+function Group:remove()
+  local gone = table.remove(self.servers)
+  for _, server in ipairs(self.servers) do
+    server:cli("CLUSTER", "FORGET", gone.id)
+  end
+  gone:stop()
 end
 
 function Group:stop()
