@@ -1,6 +1,7 @@
 -- A Redis Cluster that is real: three masters with a replica each. What is said to whom, and when,
 -- redis_cluster_talk_spec.lua shows.
 
+local by_node = require "tokencache.store.redis_cluster"
 local deadline = require "support.deadline"
 local expect = require "support.cache_failure"
 local loopback = require "support.loopback"
@@ -62,6 +63,26 @@ describe("store.redis in a cluster", function()
     assert.truthy(message:find("; where there is no cluster, name the server, host= and port=", 1,
       true), message)
     server:stop()
+  end)
+
+  it("lists keys also of who has taken over, and fails where a node only fails", function()
+    local list, down = "a:1 b:2", nil
+    local function call() return list end
+    local function page(node)
+      if node == down then
+        return nil, "down"
+      end
+      return { "of " .. node }
+    end
+    local keys, cursor = by_node.keys(call, page)
+    assert.same({ "of a:1" }, keys)
+    down = "b:2"
+    assert.same({ n = 2, nil, "down" }, { n = 2, by_node.keys(call, page, cursor) })
+    list = "a:1 c:3"
+    keys, cursor = by_node.keys(call, page, { done = { ["a:1"] = true }, node = "b:2", at = "7" })
+    assert.same({ "of c:3" }, keys)
+    keys, cursor = by_node.keys(call, page, cursor)
+    assert.same({ 0, "nil" }, { #keys, type(cursor) })
   end)
 
   it("keeps its deadline where a node tells half of the slots", function()
