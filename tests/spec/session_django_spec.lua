@@ -231,8 +231,42 @@ describe("beside a running Django #once", function()
       return (answer.shown:gsub("%('token_info', %b{}%)", ""))
     end
     assert.equal(others(first), others(second))
-    return header:match "^[^;]*"
+    local cookie = header:match "^[^;]*"
+    opts.cookie = nil -- a session that begins here
+    session = assert(tokencache.session.django(opts))
+    session.token_info = TOKEN
+    assert(session:save())
+    local begun = session:set_cookie():match "^[^;]*"
+    assert.same(TOKEN, python:ask({ app = settings, cookie = begun }).token)
+    opts.cookie = python_sessions.value(begun) -- and ends
+    session = assert(tokencache.session.django(opts))
+    session.token_info = nil
+    assert(session:save())
+    assert.matches("^sessionid=; Expires=Thu, 01 Jan 1970", session:set_cookie())
+    if opts.engine ~= "signed_cookies" then
+      assert.same({}, python:ask({ app = settings, cookie = begun }).session)
+    end
+    opts.cookie = python_sessions.value(cookie)
+    return cookie
   end
+
+  it("cookies of 3,900 bytes pass, and larger ones are an error", function()
+    local settings, opts = both("signed_cookies", "json")
+    local crypto, core = require "tokencache.crypto", require "tokencache._core"
+    local long = { access_token = core.base64url_encode(crypto.random(2780)) }
+    local first = python:ask { app = settings, token = long }
+    assert.is_true(#first.set_cookie > 3850 and #first.set_cookie < 4050, #first.set_cookie)
+    opts.cookie = python_sessions.value(first.set_cookie)
+    local session = assert(tokencache.session.django(opts))
+    assert.same(long, session.token_info)
+    session.modified = true
+    local second = python:ask { app = settings, cookie = session:set_cookie():match "^[^;]*" }
+    assert.same(long, second.token)
+    session.more = core.base64url_encode(crypto.random(200))
+    local header, err = session:set_cookie()
+    assert.is_nil(header)
+    assert.equal("TOO_LARGE", err.code)
+  end)
 
   for _, case in ipairs {
     { "signed_cookies", "json" }, { "signed_cookies", "pickle" }, { "db", "json" },
