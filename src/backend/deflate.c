@@ -23,14 +23,13 @@ static int inflate_all(z_stream *stream, tc_buf *out, size_t most) {
     if (to == NULL) return TC_ERR_NOMEM;
     stream->next_out = (Bytef *)to;
     stream->avail_out = STEP;
-    int status = inflate(stream, Z_NO_FLUSH);
+    int status = inflate(stream, Z_FINISH); /* needs no window where the room is enough */
     out->len += STEP - stream->avail_out;
     if (out->len > most) return TC_INFLATE_TOO_LONG;
     if (status == Z_STREAM_END) return stream->avail_in == 0 ? 0 : TC_INFLATE_DAMAGED;
     if (status == Z_MEM_ERROR) return TC_ERR_NOMEM;
-    if (status == Z_BUF_ERROR || (status == Z_OK && stream->avail_out > 0))
-      return TC_INFLATE_TRUNCATED;
-    if (status != Z_OK) return TC_INFLATE_DAMAGED;
+    if (status != Z_OK && status != Z_BUF_ERROR) return TC_INFLATE_DAMAGED;
+    if (stream->avail_out > 0) return TC_INFLATE_TRUNCATED;
   }
 }
 

@@ -1,6 +1,7 @@
 --- Sessions of strangers. The input's first byte tells what the rest is: a pickle, MessagePack, a
 --- cookie as it comes, or a payload that somebody who has the key has signed.
 
+local lru = require "tokencache.util.lru"
 local outcome = require "fuzz.outcome"
 local serializers = require "tokencache.session.serializers"
 local signing = require "tokencache.session.signing"
@@ -51,7 +52,8 @@ local function open(cookie)
 end
 
 local function open_signed(payload)
-  local format = { salt = "", separator = ".", pattern = "^((%.?[%w_-]*)%.(%d+))%.([%w_-]+)$",
+  local format = { keys = lru(1), separator = ".",
+    pattern = "^((%.?[%w_-]*)%.(%d+))%.([%w_-]+)$",
     digest = "sha1", key = function(secret) return secret end,
     read_time = tonumber, write_time = tostring }
   local text = signing.sign(format, { KEY }, payload .. "." .. NOW)

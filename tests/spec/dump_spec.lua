@@ -118,6 +118,19 @@ describe("no credential is found by walking through", function()
     end)
   end
 
+  it("the session of a framework, and its handler", function()
+    local opts = { secret_key = { SEAL, CLIENT_SECRET }, store = stores.redis() }
+    for _, store in ipairs { opts.store, false } do
+      opts.store = store or nil
+      local session = assert(tokencache.session.flask(opts))
+      local cache = tokencache.cache.flask_session { session = session }
+      assert(cache:save_token_to_cache { access_token = "a", refresh_token = "r" })
+      assert(session:set_cookie())
+      local _, err = tokencache.session.flask { secret_key = SEAL, cookie = SEAL }
+      expect_clean { session = session, cache = cache, error = err }
+    end
+  end)
+
   it("handlers and a flow behind a proxy", function()
     local word = "http://user:" .. PROXY_WORD .. "@127.0.0.1:1"
     local cache = tokencache.cache.redis { port = redis.port, password = PASSWORD }

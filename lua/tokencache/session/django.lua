@@ -65,12 +65,11 @@ local function write_time(seconds)
 end
 
 --- django.core.signing.TimestampSigner.
----@return tokencache.SigningFormat
-local function format_of(salt)
-  return { salt = salt, separator = ":", pattern = "^((%.?[%w_-]*):([%w_-]+)):([%w_-]+)$",
+local format_of = signing.formats(function(salt)
+  return { separator = ":", pattern = "^((%.?[%w_-]*):([%w_-]+)):([%w_-]+)$",
     digest = "sha256", read_time = read_time, write_time = write_time,
     key = function(secret) return crypto.digest("sha256", salt .. "signer" .. secret) end }
-end
+end)
 
 --- The functions from bytes to values and back of a serializer, each with an error.
 local function plain(serializer)

@@ -61,12 +61,11 @@ local function write_time(seconds)
 end
 
 --- itsdangerous, as Flask sets it up.
----@return tokencache.SigningFormat
-local function format_of(salt)
-  return { salt = salt, separator = ".", pattern = "^((%.?[%w_-]*)%.([%w_-]+))%.([%w_-]+)$",
+local format_of = signing.formats(function(salt)
+  return { separator = ".", pattern = "^((%.?[%w_-]*)%.([%w_-]+))%.([%w_-]+)$",
     digest = "sha1", read_time = read_time, write_time = write_time,
     key = function(secret) return crypto.hmac("sha1", secret, salt) end }
-end
+end)
 
 --- The values that a serializer makes of bytes.
 local function decode(serializer, bytes)

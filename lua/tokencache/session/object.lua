@@ -22,17 +22,22 @@ local object = {}
 ---@field store? fun(lock?: tokencache.Store): tokencache.Store  in which its token_info is an entry
 ---@field key? string                  of that entry
 
-local states = setmetatable({}, { __mode = "k" })
+--- Where a session has its state: as a function that returns it, which no dump shows.
+local STATE = {}
+
+local function state_of(session)
+  return rawget(session, STATE)()
+end
 
 local methods = {}
 
 function methods:set_cookie()
-  local state = states[self]
+  local state = state_of(self)
   return state.set_cookie(state)
 end
 
 function methods:save()
-  local state = states[self]
+  local state = state_of(self)
   if state.save then
     return state.save(state)
   end
@@ -47,7 +52,7 @@ local metatable = {
 }
 
 function metatable.__index(self, name)
-  local state = states[self]
+  local state = state_of(self)
   if name == "modified" or name == "values" then
     return state[name]
   end
@@ -59,7 +64,7 @@ function metatable.__index(self, name)
 end
 
 function metatable.__newindex(self, name, value)
-  local state = states[self]
+  local state = state_of(self)
   if name == "modified" then
     state.modified = value
   elseif methods[name] or name == "values" then
@@ -72,17 +77,16 @@ end
 ---@param state tokencache.SessionState  without `modified` and `changed`
 ---@return tokencache.Session
 function object.new(state)
-  local session = {}
   state.modified, state.changed = state.modified or false, state.changed or {}
-  states[session] = state
-  return setmetatable(session, metatable)
+  return setmetatable({ [STATE] = function() return state end }, metatable)
 end
 
 --- The state of a session that was made here; nil for any other value.
 ---@param session any
 ---@return tokencache.SessionState?
 function object.state(session)
-  return states[session]
+  local is_one = type(session) == "table" and getmetatable(session) == metatable
+  return is_one and state_of(session) or nil
 end
 
 return object

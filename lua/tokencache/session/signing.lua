@@ -18,7 +18,7 @@ local MOST = 1048576 -- bytes, of a text and of what comes of it
 local TOLERANCE = 60 -- seconds that the application's clock may be ahead
 
 ---@class tokencache.SigningFormat
----@field salt string
+---@field keys table        those derived from secrets
 ---@field separator string  one character
 ---@field pattern string    with captures: all that is signed, payload, timestamp, signature
 ---@field digest string     that of the HMAC
@@ -36,15 +36,14 @@ function signing.fail(where, code, problem)
 end
 local fail = signing.fail
 
-local keys = lru(64) -- by format and secret: derived from the secret
+local MOST_KEYS = 16
 
 local function key_of(format, secret)
-  local name = format.salt .. "\0" .. format.separator .. secret
-  local key, err = keys:get(name), nil
+  local key, err = format.keys:get(secret), nil
   if not key then
     key, err = format.key(secret)
     if key then
-      keys:set(name, key)
+      format.keys:set(secret, key)
     end
   end
   return key, err
@@ -77,6 +76,22 @@ function signing.check(where, format, secrets, text, given)
   end
   return fail(where, "BAD_SIGNATURE", "the signature does not fit: another secret_key or salt, or "
     .. "a forged cookie")
+end
+
+--- Formats by their salt, of which a program has a few.
+---@param make fun(salt: string): tokencache.SigningFormat
+---@return fun(salt: string): tokencache.SigningFormat
+function signing.formats(make)
+  local formats = lru(MOST_KEYS)
+  return function(salt)
+    local format = formats:get(salt)
+    if not format then
+      format = make(salt)
+      format.keys = lru(MOST_KEYS)
+      formats:set(salt, format)
+    end
+    return format
+  end
 end
 
 --- The text with its signature behind it, by the first secret.
