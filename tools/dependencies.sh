@@ -144,6 +144,8 @@ case $purpose in
     need nginx program nginx
     need libnginx-mod-http-lua test -e /usr/lib/nginx/modules/ngx_http_lua_module.so
     need lua-nginx-redis test -e /usr/share/lua/5.1/nginx/redis.lua
+    need python3-django debians_python django
+    need python3-flask debians_python flask
     need redis-server program redis-server
     need wrk program wrk
     ;;

@@ -40,17 +40,20 @@ local ENGINES = { signed_cookies = {}, db = { "database" }, cached_db = { "datab
 
 local BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
+local VALUES = {} -- by byte
+
+for value = 1, #BASE62 do
+  VALUES[BASE62:byte(value)] = value - 1
+end
+
 local function read_time(text)
   local seconds = 0
-  if #text > 8 then
-    return nil
-  end
-  for digit in text:gmatch "." do
-    local value = BASE62:find(digit, 1, true)
-    if not value then
+  for i = 1, #text do
+    local value = VALUES[text:byte(i)]
+    if not value or i > 8 then
       return nil
     end
-    seconds = seconds * 62 + value - 1
+    seconds = seconds * 62 + value
   end
   return seconds
 end
