@@ -35,8 +35,20 @@ local function seal()
   expect("abc", check(zlib.decompress(check(zlib.compress "abc"), 3)))
 end
 
+--- The cookie of a session, and a pickle.
+local function session()
+  local pickle, flask = require "tokencache.session.pickle", require "tokencache.session.flask"
+  expect(2.5, check(pickle.decode(check(pickle.encode { a = { 1, 2.5, "x" } }))).a[2])
+  local opts = { secret_key = SECRET, clock = function() return 1e9 end }
+  local begun = check(flask(opts))
+  begun.token_info = { access_token = ("a"):rep(100) }
+  opts.cookie = check(begun:set_cookie()):match "=([^;]*)"
+  expect(100, #check(flask(opts)).token_info.access_token)
+end
+
 local function use()
   seal()
+  session()
   judge.look_up(verify, "the key is no point of P-256") -- so libcrypto says, too
 end
 
