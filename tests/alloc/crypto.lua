@@ -52,6 +52,7 @@ local function use()
   judge.look_up(verify, "the key is no point of P-256") -- so libcrypto says, too
 end
 
+dofile "tests/alloc/luajit.lua"
 use() -- libcrypto keeps what it looked up
 
 return use, use
