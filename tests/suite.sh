@@ -7,7 +7,7 @@ shift 2
 log=$directory/$name.tap
 start=$(date +%s)
 
-timeout "${SUITE_SECONDS:-900}" "$@" >"$log" 2>&1 </dev/null
+timeout "${SUITE_SECONDS:-1200}" "$@" >"$log" 2>&1 </dev/null
 status=$?
 
 awk -v status=$status '
