@@ -110,7 +110,11 @@ local function master_port(self)
 end
 
 function Group:master()
-  local port = master_port(self)
+  local port
+  process.wait_until("most sentinels to agree on a master", function()
+    port = master_port(self)
+    return port
+  end)
   return self.servers[1].port == port and self.servers[1] or self.servers[2]
 end
 
