@@ -120,7 +120,7 @@ end
 
 function Browser:go_to_provider(path, options)
   local answer = self:get(path or "/")
-  assert(answer.status == 303, answer.body)
+  assert(answer.status == 303 or answer.status == 302, answer.body) -- 302: a peer of the bench
   local url = self.provider:login(answer.headers.location, options)
   assert(url:sub(1, #self.gateway.url) == self.gateway.url, url)
   return url:sub(#self.gateway.url + 1)
