@@ -1,25 +1,12 @@
 --- MessagePack, as newer releases of Flask-Session write it. Extension types are refused by their
 --- number. What one may take is bounded, as of a pickle.
 
+local binary = require "tokencache.session.binary"
 local json = require "tokencache.json"
 local values = require "tokencache.session.values"
 
-local msgpack = {}
-
 local char, floor = string.char, math.floor
-
-local function fail(problem)
-  error({ problem = problem }, 0)
-end
-
-local function take(reader, length)
-  local at = reader.at
-  if length > #reader.text - at + 1 then
-    fail "it is truncated"
-  end
-  reader.at = at + length
-  return reader.text:sub(at, at + length - 1)
-end
+local fail, take = binary.fail, binary.take
 
 --- A big-endian number of up to four bytes.
 local function natural(reader, length)
@@ -59,7 +46,7 @@ local function integer(reader, length, is_unsigned)
   return values.integer(take(reader, length):reverse() .. (is_unsigned and "\0" or ""))
 end
 
-local function binary(reader, length)
+local function bytes_of(reader, length)
   return values.mark("bytes", { take(reader, length) })
 end
 
@@ -77,7 +64,7 @@ local readers = {
   [0xC0] = function() return json.null end,
   [0xC2] = function() return false end,
   [0xC3] = function() return true end,
-  [0xC4] = sized(binary, 1), [0xC5] = sized(binary, 2), [0xC6] = sized(binary, 4),
+  [0xC4] = sized(bytes_of, 1), [0xC5] = sized(bytes_of, 2), [0xC6] = sized(bytes_of, 4),
   [0xC7] = sized(refuse_extension, 1), [0xC8] = sized(refuse_extension, 2),
   [0xC9] = sized(refuse_extension, 4),
   [0xCA] = function(reader) return values.real(take(reader, 4)) end,
@@ -123,16 +110,6 @@ local function read_all(text)
   return value
 end
 
----@param text string
----@return any value
----@return string? problem  where the value is nil
-function msgpack.decode(text)
-  if #text > values.MOST then
-    return nil, "msgpack: it has more than " .. values.MOST .. " bytes"
-  end
-  return values.guarded("msgpack: ", read_all, text)
-end
-
 local function big_endian(number, length)
   local bytes = {}
   for i = length, 1, -1 do
@@ -167,7 +144,7 @@ local function write_map(out, dict)
   local at, count = #out + 1, 0
   out[at] = ""
   for key, member in next, dict do
-    if type(key) ~= "string" and not (type(key) == "number" and values.digits(key)) then
+    if not values.is_key(key) then
       fail "a key is neither a string nor an integer"
     end
     count = count + 1
@@ -233,18 +210,4 @@ local function write_all(value)
   return table.concat(out)
 end
 
----@param value any
----@return string?
----@return string? problem
-function msgpack.encode(value)
-  if not values.is_bounded(value) then
-    return nil, "msgpack: it is too large, nested too deeply, or contains itself"
-  end
-  local bytes, problem = values.guarded("msgpack: ", write_all, value)
-  if bytes and #bytes > values.MOST then
-    return nil, "msgpack: it is too large"
-  end
-  return bytes, problem
-end
-
-return msgpack
+return binary.format("msgpack", read_all, write_all)

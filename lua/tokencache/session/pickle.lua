@@ -5,13 +5,13 @@
 --- What a pickle may take is bounded: its bytes, and what comes of them when each reference is
 --- counted as often as it is made. Protocols 0 to 5 are read; protocol 3 is written.
 
+local binary = require "tokencache.session.binary"
 local core = require "tokencache._core"
 local json = require "tokencache.json"
 local values = require "tokencache.session.values"
 
-local pickle = {}
-
 local mark, char = values.mark, string.char
+local fail, take = binary.fail, binary.take
 
 --- Names of what is refused, for the message.
 local REFUSED = {
@@ -25,26 +25,11 @@ local REFUSED = {
 local MARK = {} -- on the stack
 local HIGHEST = 5
 
----@class tokencache.PickleReader
----@field text string
----@field at integer
+---@class tokencache.PickleReader: tokencache.BinaryReader
 ---@field stack any[]
 ---@field count integer
 ---@field memo table<integer, any>
 ---@field memoized integer
-
-local function fail(problem)
-  error({ problem = problem }, 0)
-end
-
-local function take(reader, length)
-  local at = reader.at
-  if length > #reader.text - at + 1 then
-    fail "it is truncated"
-  end
-  reader.at = at + length
-  return reader.text:sub(at, at + length - 1)
-end
 
 local function line(reader)
   local text, after = reader.text:match("^([^\n]*)\n()", reader.at)
@@ -304,16 +289,6 @@ local function read(text)
   return value
 end
 
----@param text string
----@return any value
----@return string? problem  where the value is nil
-function pickle.decode(text)
-  if #text > values.MOST then
-    return nil, "pickle: it has more than " .. values.MOST .. " bytes"
-  end
-  return values.guarded("pickle: ", read, text)
-end
-
 local function little_endian(number, length)
   local bytes = {}
   for i = 1, length do
@@ -334,7 +309,7 @@ end
 local function write_dict(out, dict, depth)
   out[#out + 1] = "}("
   for key, member in next, dict do
-    if type(key) ~= "string" and not (type(key) == "number" and values.digits(key)) then
+    if not values.is_key(key) then
       fail "a key is neither a string nor an integer"
     end
     write(out, key, depth + 1)
@@ -398,18 +373,4 @@ local function write_all(value)
   return table.concat(out)
 end
 
----@param value any
----@return string?
----@return string? problem
-function pickle.encode(value)
-  if not values.is_bounded(value) then
-    return nil, "pickle: it is too large, nested too deeply, or contains itself"
-  end
-  local bytes, problem = values.guarded("pickle: ", write_all, value)
-  if bytes and #bytes > values.MOST then
-    return nil, "pickle: it is too large"
-  end
-  return bytes, problem
-end
-
-return pickle
+return binary.format("pickle", read, write_all)

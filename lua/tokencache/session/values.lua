@@ -56,6 +56,13 @@ function values.digits(value)
   return text and text:match "^%-?%d+$"
 end
 
+--- Reports whether a value can be the key of a dict here: a string, or an integer.
+---@param value any
+---@return boolean
+function values.is_key(value)
+  return type(value) == "string" or type(value) == "number" and values.digits(value) ~= nil
+end
+
 --- The integer of some little-endian bytes in two's complement: a number where all Luas have it
 --- exactly.
 ---@param bytes string
@@ -165,20 +172,6 @@ function values.negated(bytes)
     carry = math.floor(value / 256)
     return string.char(value % 256)
   end))
-end
-
---- Calls; what was raised as `{ problem = text }` becomes the second result.
----@param name string  what the problem begins with
----@return any
----@return string? problem
-function values.guarded(name, call, value)
-  local ok, result = pcall(call, value)
-  if ok then
-    return result
-  elseif type(result) == "table" and result.problem then
-    return nil, name .. result.problem
-  end
-  error(result, 0)
 end
 
 --- Spends of `left` what the value and all in it cost; nil: too much, too deep, or in a circle.
