@@ -68,7 +68,15 @@ describe("a pickle", function()
       refused("\128\4N" .. opcode .. "a\nb\n.", name)
     end
     refused("\255", "unknown opcode 255")
-    refused("cos\nsys\27[31m\255tem\n.", "GLOBAL os.sys")
+  end)
+
+  it("that is damaged shows no token where a name should be", function()
+    local token = "gho_16C7e42F292c6912E7710c838347Ae178B4a"
+    for _, bytes in ipairs { "c" .. token .. "\n" .. token .. "\n.",
+      "\128\4\140\5scope\140\40" .. token .. "\147.", "cos\nsys\27[31m\255tem\n." } do
+      local _, problem = pickle.decode(bytes)
+      assert.matches("GLOBAL$", problem)
+    end
   end)
 
   it("that is damaged is refused", function()

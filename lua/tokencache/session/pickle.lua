@@ -6,7 +6,6 @@
 --- counted as often as it is made. Protocols 0 to 5 are read; protocol 3 is written.
 
 local binary = require "tokencache.session.binary"
-local core = require "tokencache._core"
 local json = require "tokencache.json"
 local values = require "tokencache.session.values"
 
@@ -265,8 +264,9 @@ local function refuse(reader, opcode)
   elseif opcode == "\147" then
     module, class = reader.stack[reader.count - 1], reader.stack[reader.count]
   end
-  if type(module) == "string" and type(class) == "string" then
-    name = name .. " " .. core.printable((module .. "." .. class):sub(1, 100))
+  local what = type(module) == "string" and type(class) == "string" and module .. "." .. class
+  if what and #what <= 100 and not what:find "[^%a_.]" then -- in a damaged one it may be a token
+    name = name .. " " .. what
   end
   fail(name and "it has an object of a type that is not read here: " .. name
     or ("it has the unknown opcode %d"):format(opcode:byte()))
