@@ -137,12 +137,14 @@ function debt.note_mark(owed)
   end
 end
 
---- Whether it is a login that has just come: whatever is there gives way. Clocks of machines differ
---- by some seconds, so the times of logins are compared only where it has been kept waiting.
+--- Whether it is a login that has just come, and that no other worker has taken over: whatever is
+--- there gives way. Clocks of machines differ by some seconds, so the times of logins are compared
+--- only where it has been kept waiting.
 ---@param owed tokencache.Debt
 ---@return boolean
 function debt.is_new_login(owed)
   return owed.is_login and owed.tries == 0 and owed.account.flow.now() - owed.came_at <= LATE
+    and not shared.was_taken(owed)
 end
 
 --- Whether the debt still is the newest word of the account, beside what the store holds now. A
@@ -155,7 +157,7 @@ local function stands(owed, state, info)
     local is_out, err = is_logged_out(owed)
     return not is_out, err
   elseif is_same_token(owed.read, info) or shared.replaces(owed, info)
-    or debt.is_new_login(owed) and not shared.was_taken(owed) then
+    or debt.is_new_login(owed) then
     return true
   elseif owed.is_login then
     local theirs, ours = tonumber(info.authorized_at), tonumber(owed.info.authorized_at)

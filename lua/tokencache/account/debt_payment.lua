@@ -36,7 +36,8 @@ end
 local function look(state, owed, overwrites)
   local info, err, entry = owed.account.handler:get_cached_token(true)
   local read, _ = { info = info, err = err, entry = entry }, nil
-  if err == nil and overwrites and not shared.was_taken(owed) then
+  overwrites = overwrites and not shared.was_taken(owed)
+  if err == nil and overwrites then
     owed.read, owed.entry = info, entry
   elseif err == nil then
     _, err = debt.resolve(owed.account, state, info, entry)
@@ -94,7 +95,7 @@ end
 function payment.attempt(state, owed, held, is_read)
   local overwrites = debt.is_new_login(owed)
   owed.tries, owed.is_being_saved = owed.tries + 1, false -- the last one may have raised
-  if overwrites and owed.is_shared and not shared.was_taken(owed) then
+  if overwrites and owed.is_shared then
     shared.put_debt(owed) -- from now on it may be saved, and renewed
   end
   local began = observer.on and owed.account.flow.io.monotonic()

@@ -1,0 +1,107 @@
+-- What two workers of one nginx make of a login that one of them owes the store, with nginx, store,
+-- lock and provider played. #once
+
+local environment = require "tokencache.environment"
+local logins = require "support.logins"
+local new_store = require "support.table_store"
+local settings = require "tokencache.nginx.settings"
+local stages = require "support.stage"
+local tokencache = require "tokencache"
+
+local KEY = "anna"
+
+--- A dictionary in which there is always room.
+local function new_dict()
+  local entries = {}
+  return {
+    get = function(_, name) return entries[name] end,
+    delete = function(_, name) entries[name] = nil end,
+    safe_set = function(_, name, text)
+      entries[name] = text
+      return true
+    end,
+  }
+end
+
+--- A store with locks that another machine could find too.
+local function new_locked_store()
+  local store = new_store()
+  store.identity = "a server"
+  function store:replace(key, old, bytes)
+    if self.entries[key] ~= old then
+      return false
+    end
+    self.entries[key] = bytes
+    return true
+  end
+  function store:try_lock()
+    if self.holder then
+      return false
+    end
+    self.holder = {}
+    return self.holder
+  end
+  function store:unlock(handle)
+    self.holder = self.holder ~= handle and self.holder or nil
+    return true
+  end
+  return store
+end
+
+--- Calls a function at the next call of the store's method with that key.
+local function before_next(store, name, key, change)
+  local method = store[name]
+  store[name] = function(self, ...)
+    if (...) ~= key then
+      return method(self, ...)
+    end
+    store[name] = method
+    local result, err = change(...)
+    if err ~= nil then
+      return result, err
+    end
+    return method(self, ...)
+  end
+end
+
+describe("a login that a worker owes", function()
+  local store, one, other
+
+  --- A user logs in at the worker.
+  local function log_in(worker)
+    local flow = worker.flow
+    local url, pending = flow:get_authorize_url()
+    return flow:exchange("https://app.example/callback?code=c&state=" .. url:match("state=([^&]+)"),
+      pending, function() return KEY end)
+  end
+
+  local function saved()
+    return (tokencache.cache.from_store(store, KEY):get_cached_token())
+  end
+
+  before_each(function()
+    store = new_locked_store()
+    one, other = stages.new(), stages.new()
+    logins.rotate(one)
+    logins.rotate(other, { access_token = "renewed", refresh_token = "refresh-of-other" })
+    for _, worker in ipairs { one, other } do
+      worker.flow = worker:user_flow { store = store }
+    end
+    environment.nginx, settings.owed = true, new_dict() -- for account/shared.lua
+  end)
+
+  after_each(function()
+    environment.nginx, settings.owed = nil, false
+    tokencache.set_logger(nil)
+  end)
+
+  it("is not saved over what another has renewed of it, though nothing can be read", function()
+    before_next(store, "try_lock", KEY, function()
+      assert.equal("renewed", other.flow:account(KEY):get_access_token { check_cache = false })
+      before_next(store, "get", KEY, function() return nil, "away" end)
+    end)
+    assert.equal("access-1", log_in(one).access_token)
+    assert.equal("renewed", saved().access_token)
+    assert.equal("refresh-2", logins.sent(other))
+  end)
+end)
