@@ -166,6 +166,18 @@ describe("a log out", function()
     end
   end)
 
+  it("leaves a login that its first read finds when its time is over", function()
+    stage.now = 1000.7
+    local later = merged(logins.LOGIN, { access_token = "later", authorized_at = 1000 })
+    stage.on.load = function()
+      stage.on.load = nil
+      stage.monotonic, stage.stored = stage.monotonic + 60, later
+      return later
+    end
+    assert.same({ true }, { flow:remove() })
+    assert.equal(later, stage.stored)
+  end)
+
   it("takes a renewal by a program that keeps no time of the login for no login", function()
     stage.holder = {}
     stage.on.sleep = function()

@@ -145,6 +145,9 @@ end
 local function carry_out(out)
   local account, state = out.account, out.state
   out.before, out.unread = token_of(account, state)
+  if account.flow.io.monotonic() >= out.deadline then
+    out.before, out.unread = nil, "the read took too long" -- it may have found a login since
+  end
   local held, failure = hold(account, state, out.deadline - account.flow.io.monotonic())
   if failure then
     log.warning("the cache's lock failed, going on without it: ", failure)
