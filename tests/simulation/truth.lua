@@ -336,6 +336,7 @@ function Truth:on_answer(request)
   local provider, call = world.provider, request.task.call
   if call and not request.is_revocation then
     call.answered_at = world.now
+    call.offset = math.min(call.offset, process.clock.offset)
   end
   local status = request.response.status
   keeper.on_end(request, status == 200)
