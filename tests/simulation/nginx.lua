@@ -30,7 +30,7 @@ function nginx.set(world, has_workers)
       if not is_worker(world) then
         return nil, "no worker of nginx"
       elseif world.random:chance(world.faults.full) then
-        world.was_full = true
+        world.was_full, world.shared_entries[name] = true, nil -- nginx removes the old one first
         world:note("shared dictionary", "no memory")
         return nil, "no memory"
       end

@@ -104,4 +104,16 @@ describe("a login that a worker owes", function()
     assert.equal("renewed", saved().access_token)
     assert.equal("refresh-2", logins.sent(other))
   end)
+
+  it("is not taken by others for one before a log out that it comes after", function()
+    local handler = tokencache.cache.from_store(store, KEY)
+    assert(handler:set_mark("out 1005.000", 60)) -- by the clock of another machine
+    before_next(store, "replace", KEY, function() return nil, "away" end)
+    assert.equal("access-1", log_in(one).access_token)
+    assert.is_nil(saved())
+    store.holder = nil -- `one` is gone, and its lock with it
+    assert.equal("access-1", other.flow:account(KEY):get_access_token())
+    assert.equal("renewed", other.flow:account(KEY):get_access_token { check_cache = false })
+    assert.equal("refresh-2", logins.sent(other))
+  end)
 end)

@@ -72,7 +72,7 @@ function debt.owe(account, state, owed)
     if not is_same_token(owed.renewed, older.info) then
       return owed -- it comes from the login before; whoever logged in last counts
     end
-    owed.is_login = true
+    owed.is_login, owed.mark = true, older.mark
   end
   if older then
     owed.lock, owed.timed = older.lock, older.timed
@@ -133,6 +133,7 @@ function debt.note_mark(owed)
     local mark, err = handler:get_mark()
     if err == nil then
       owed.mark = mark or false
+      shared.update_debt(owed)
     end
   end
 end

@@ -95,8 +95,8 @@ end
 function payment.attempt(state, owed, held, is_read)
   local overwrites = debt.is_new_login(owed)
   owed.tries, owed.is_being_saved = owed.tries + 1, false -- the last one may have raised
-  if overwrites and owed.is_shared then
-    shared.put_debt(owed) -- from now on it may be saved, and renewed
+  if overwrites then
+    shared.update_debt(owed) -- from now on it may be saved, and renewed
   end
   local began = observer.on and owed.account.flow.io.monotonic()
   local must_look, outcome, read = not is_ready(owed, overwrites, is_read), nil, nil

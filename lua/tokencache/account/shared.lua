@@ -85,6 +85,7 @@ local ENTRY = "^(%x+)\n(.*)$"
 ---@field since number       Unix seconds: a log out since then counts for it
 ---@field came_at number     Unix seconds: when it was received
 ---@field tries integer      to save it: none, or some
+---@field mark? string|false  of a log out that does not count for it
 
 --- Tells the other workers of a token that is owed.
 ---@param owed tokencache.Debt
@@ -96,7 +97,8 @@ function shared.put_debt(owed)
   end
   local handler = account.handler
   local text, err = json.encode { info = owed.info, over = mark_of(owed.read),
-    is_login = owed.is_login, since = owed.since, came_at = owed.came_at, tries = owed.tries }
+    is_login = owed.is_login, since = owed.since, came_at = owed.came_at, tries = owed.tries,
+    mark = owed.mark }
   if text and handler.protect then
     text, err = handler:protect(text)
   end
@@ -136,6 +138,14 @@ function shared.was_taken(owed)
     return false
   end
   return (dict:get(name) or ""):match(ENTRY) ~= mark_of(owed.info)
+end
+
+--- Tells them what has changed of it, unless one of them has taken it over.
+---@param owed tokencache.Debt
+function shared.update_debt(owed)
+  if owed.is_shared and not shared.was_taken(owed) then
+    shared.put_debt(owed)
+  end
 end
 
 --- It is saved, or of no use any more.
