@@ -213,7 +213,7 @@ describe("sessions in cookies", function()
     assert.is_nil((user_of(short, cookies)))
     browser:log_in("bob")
     local first = merged(browser.cookies)
-    process.wait_until("the session to end", function() return not browser:user() end)
+    process.wait_until("the session to end", function() return browser:get("/").status == 303 end)
     assert.is_nil((user_of(short, first)))
   end)
 

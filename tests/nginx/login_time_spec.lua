@@ -63,6 +63,16 @@ describe("a session of tokencache.nginx.login", function()
     assert.is_nil(process.read_file(path))
   end)
 
+  -- Else a worker goes on to serve what has ended for another one, and does not note such uses.
+  it("is remembered by a worker no longer than one use of it is noted for", function()
+    gateway = login_gateway.start(provider, { idle_timeout = 1 })
+    local browser = logged_in("alice")
+    assert.equal("alice", browser:user())
+    gateway:change_entry(browser, nil)
+    gateway:advance(0.06)
+    assert.is_nil(browser:user())
+  end)
+
   it("ends everywhere within seconds once its account is removed", function()
     gateway = login_gateway.start(provider, nil, { workers = 2 })
     local browser = logged_in("alice")

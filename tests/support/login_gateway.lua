@@ -11,6 +11,7 @@
 ---     browser:told("X-Mail")                   -- the same, by the header's name
 ---     gateway:entry(browser)                   -- its token_info
 ---     gateway:change_entry(browser, { authorized_at = 1 })
+---     gateway:advance(0.5)                     -- ngx.now() of the worker, if there is one
 ---     gateway:files()                          -- where sessions are kept, one a line
 ---     gateway:stop()
 
@@ -41,6 +42,12 @@ local HTTP = [[
         for _, key in ipairs(dict:get_keys(0)) do
           if key:find "^session:" then dict:delete(key) end
         end
+      }
+    }
+    location = /later {
+      content_by_lua_block {
+        local now, seconds = ngx.now, tonumber(ngx.var.arg_seconds)
+        ngx.now = function() return now() + seconds end
       }
     }
     location / {
@@ -175,10 +182,21 @@ function Gateway:entry(browser)
 end
 
 --- A worker may remember it as it was for a second.
+---@param changes? table  nil: it is removed
 function Gateway:change_entry(browser, changes)
-  process.write_file(path_of_entry(self, browser),
-    assert(json.encode(merged(self:entry(browser), changes))))
+  local path = path_of_entry(self, browser)
+  if changes then
+    process.write_file(path, assert(json.encode(merged(self:entry(browser), changes))))
+  else
+    assert(os.remove(path))
+  end
   assert(self.server:get("/forget", { port = self.application }) == 200)
+end
+
+--- The clock of shared dictionaries stays as it is, and so does ngx.time().
+---@param seconds number
+function Gateway:advance(seconds)
+  assert(self.server:get("/later?seconds=" .. seconds, { port = self.application }) == 200)
 end
 
 function Gateway:files()

@@ -12,7 +12,8 @@ local flat = require("tokencache.token_info").flat
 local session = {}
 
 session.FRONT_TIME = 4  -- seconds that the shared dict is trusted, and
-local REMEMBERED = 1    -- that a worker is: a session that has ended is gone everywhere after both
+local REMEMBERED = 1    -- that a worker is: a session that has ended is gone everywhere after both;
+                        -- but no longer than a use is noted for, as such uses are not noted
 
 ---@class tokencache.LoginSession
 ---@field id string
@@ -103,7 +104,7 @@ local function look(gateway, header, known)
   if newer then
     cookie.give(cookie.write_session(gateway.cookies, newer, header))
   end
-  known.until_ = math.min(now + REMEMBERED, known.ends_at)
+  known.until_ = math.min(now + math.min(REMEMBERED, gateway.sessions.noted_for), known.ends_at)
   if not gateway.flow.client:works(known.until_, flat(info)) then
     known.until_ = now
   end

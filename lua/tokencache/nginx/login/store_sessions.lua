@@ -19,6 +19,7 @@ local NOTED_AT = 20 -- a use is noted anew after this part of the idle time
 ---@field package store tokencache.Store
 ---@field package dict table
 ---@field package idle_timeout number
+---@field noted_for number  seconds: a use need not be noted so soon after another
 ---@field package place string
 local Sessions = {}
 Sessions.__index = Sessions
@@ -87,7 +88,7 @@ end
 function Sessions:note_use(id)
   local now = ngx.time()
   self.store:set("session-use:" .. id, ("%d"):format(now), math.ceil(self.idle_timeout))
-  local is_noted = self.dict:add(USED .. id, true, self.idle_timeout / NOTED_AT)
+  local is_noted = self.dict:add(USED .. id, true, self.noted_for)
   if is_noted and observer.on then -- else another worker was faster
     observer.emit("session", self)
   end
@@ -130,7 +131,8 @@ local store_sessions = { methods = Sessions }
 ---@return tokencache.StoreSessions
 function store_sessions.new(flow, dict, checked)
   return setmetatable({ flow = flow, store = flow.store, dict = dict,
-    idle_timeout = checked.idle_timeout, place = checked.place }, Sessions)
+    idle_timeout = checked.idle_timeout, noted_for = checked.idle_timeout / NOTED_AT,
+    place = checked.place }, Sessions)
 end
 
 return store_sessions
