@@ -30,6 +30,18 @@ local HTTP = [[
 local SERVER = [[
   location /token { content_by_lua_block { answer(impatient:get_access_token()) } }
   location /early { content_by_lua_block { answer(nil, early_err) } }
+  location /many {
+    content_by_lua_block {
+      local store = tokencache.store.shared_dict(ngx.shared.tokens)
+      local flow = in_nginx.new_flow("$URL", nil, { store = store })
+      for i = 1, 600 do
+        tokencache.cache.from_store(store, "user" .. i):save_token_to_cache { client_id = "a",
+          access_token = "t", expires_in = 3600, expires_at = ngx.time() + (i < 600 and 3600 or 90) }
+        flow:account("user" .. i):get_access_token()
+      end
+      answer(flow:keep_fresh())
+    }
+  }
 ]]
 
 describe("keep_fresh in nginx", function()
@@ -126,6 +138,17 @@ describe("keep_fresh in nginx", function()
       return body == "access-3\n"
     end)
     server:announce("a request went to the provider") -- before there was a token
+  end)
+
+  it("looks through many accounts without a word in the log", function()
+    start(1, "token")
+    local before = #endpoint:requests()
+    local _, body = server:get("/many")
+    assert.equal("true\n", body)
+    process.wait_until("the last one to be renewed", function()
+      return #endpoint:requests() == before + 1
+    end)
+    assert.is_nil(server:log():find("sleep", 1, true), server:log())
   end)
 
   it("holds up no worker that ends", function()

@@ -15,6 +15,7 @@ local FIRST_PAUSE = 1    -- seconds after a failure; doubled each time
 local LONGEST_PAUSE = 60 -- then, and between two looks at the cache: others may replace the token
 local ROUND = 5          -- seconds between two looks through many accounts
 local SLICE = 500        -- accounts that are looked through at a stretch
+local A_MOMENT = 0.001   -- seconds between two slices: nginx warns of a sleep of none
 local TOO_MANY = 429     -- HTTP status
 local NO_LATER = 0.5     -- seconds: a token that ends no later than this one is not a newer one
 
@@ -198,7 +199,7 @@ local function look_through(self)
       renew(self, keeper)
     end
     if slot % SLICE == 0 then
-      io.sleep(0)
+      io.sleep(A_MOMENT)
     end
   end
 end
