@@ -36,7 +36,8 @@ local SERVER = [[
       local flow = in_nginx.new_flow("$URL", nil, { store = store })
       for i = 1, 600 do
         tokencache.cache.from_store(store, "user" .. i):save_token_to_cache { client_id = "a",
-          access_token = "t", expires_in = 3600, expires_at = ngx.time() + (i < 600 and 3600 or 90) }
+          access_token = "t", expires_in = 3600,
+          expires_at = ngx.time() + (i < 600 and 3600 or 90) }
         flow:account("user" .. i):get_access_token()
       end
       answer(flow:keep_fresh())

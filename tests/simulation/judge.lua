@@ -87,7 +87,7 @@ function judge.ended(world, call, token, err)
     check_token(world, call, token)
   elseif err and call.answered_at and call.lock and not call.is_login and not call.is_log_out
     and not call.is_given and err.kind ~= "timeout" then
-    call.failed_at = call.answered_at
+    call.failed_at = call.lock.released_at -- until then nobody could know
   elseif err and err.kind == "timeout" and call.told and not call.is_login
     and not call.is_log_out then
     world:fail("a call that was told of a debt says only that its time is over")

@@ -239,7 +239,7 @@ local function new_object(self)
       return handle, guard
     end
     function object.unlock(_, handle)
-      self.world.truth.on_release(self.world.current, handle)
+      self.world.truth.on_release(self.world.now, self.world.current, handle)
       return perform(self, "unlock", handle.name, effects.unlock, handle)
     end
   end

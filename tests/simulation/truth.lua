@@ -78,10 +78,11 @@ function Truth.on_locked(task, handle)
 end
 
 --- The process lets go of a lock, whether it still is in force or not.
-function Truth.on_release(task, handle)
+---@param now number
+function Truth.on_release(now, task, handle)
   local call = task.call
   if call and call.lock and call.lock.serial == handle.serial then
-    call.lock.is_released = true
+    call.lock.released_at = now
   end
 end
 
@@ -213,7 +214,7 @@ end
 --- The lock under which a call works: its own, or one that it has taken over from a debt.
 local function lock_of(self, process, account, call)
   local latest = process.locks[account]
-  if call and call.lock and not call.lock.is_released then
+  if call and call.lock and not call.lock.released_at then
     return call.lock
   end
   return is_in_force(self, latest) and latest or call and call.lock or latest
