@@ -5,6 +5,7 @@
 local answer = require "tokencache.nginx.login.answer"
 local cookie = require "tokencache.nginx.login.cookie"
 local json = require "tokencache.json"
+local log = require "tokencache.log"
 local ngx = require("tokencache.environment").nginx
 
 local begin = {}
@@ -51,10 +52,24 @@ local function cookies_for(gateway, state, text)
   return cookies
 end
 
+--- A login would add its cookie to the two, and the browser would be back here at once.
+local function refuse_two(name)
+  log.repeated("warning", "cookies: " .. name, 'a browser has two cookies "', name, '": another '
+    .. "server of its domain sets one of that name, or cookie.domain was changed; choose another "
+    .. "cookie.name")
+  return answer.page(400, ('Your browser has two cookies "%s" for this site, and one is not ours. '
+    .. "Delete the cookies of this site, and open the page again."):format(name))
+end
+
 --- Sends the browser to the provider.
 ---@param gateway tokencache.LoginGateway
 ---@param to? string  a path, where it goes after the login
 function begin.start(gateway, to)
+  local name = gateway.cookies.session
+  local _, is_double = cookie.read(ngx.var.http_cookie, name)
+  if is_double then
+    return refuse_two(name)
+  end
   local url, pending = gateway.flow:get_authorize_url()
   if not url then
     return answer.unavailable(pending)

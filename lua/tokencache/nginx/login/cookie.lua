@@ -48,13 +48,14 @@ end
 ---@param header? string
 ---@param name string
 ---@return string?
+---@return true? is_double
 function cookie.read(header, name)
   local found
   for piece in (header or ""):gmatch("[^;]+") do
     local other, value = piece:match("^%s*([^=%s]+)%s*=%s*(.-)%s*$")
     if other == name then
       if found and found ~= value then
-        return nil
+        return nil, true
       end
       found = value
     end
