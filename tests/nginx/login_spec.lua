@@ -126,7 +126,12 @@ describe("tokencache.nginx.login", function()
     assert.equal("/tab" .. #paths - 1, browser:get(paths[#paths]).headers.location)
     local others = 0
     for i = 1, #paths - 1 do
-      others = others + (browser:get(paths[i]).status == 303 and 1 or 0)
+      local answer = browser:get(paths[i])
+      assert.equal(303, answer.status)
+      others = others + (answer.headers.location == "/tab" .. i - 1 and 1 or 0)
+      if answer.cookies.tokencache == nil then -- overwritten, and there is a session
+        assert.equal("/", answer.headers.location)
+      end
     end
     assert.equal(1, others)
   end)
@@ -155,8 +160,17 @@ describe("tokencache.nginx.login", function()
     assert.is_true(answer.status == 400 or answer.status == 403)
     assert.is_nil(victim:user())
     assert.equal(303, attacker:get(path).status)
-    assert.equal(400, attacker:get(path).status)
+    local again = attacker:get(path)
+    assert.same({ 303, "/" }, { again.status, again.headers.location })
     assert.equal("eve", attacker:user())
+    local bob = logged_in("bob")
+    for _ = 1, 20 do -- with and without a login of his own under way
+      again = bob:get(path)
+      assert.same({ 303, "/" }, { again.status, again.headers.location })
+      assert.is_nil(again.cookies.tokencache)
+      bob:get("/auth/login")
+    end
+    assert.equal("bob", bob:user())
   end)
 
   it("leaves nothing of ids that it did not make", function()

@@ -59,13 +59,24 @@ local function again(gateway)
   return '<p><a href="' .. gateway.options.path .. 'login">Log in</a>'
 end
 
+--- This tab's login is not known any more; but that of another tab may have gone well, or this one,
+--- if its page is loaded again. No session comes of the request itself, so it cannot be forged.
+local function refuse_unknown(gateway, status, message)
+  if session.find(gateway, ngx.var.http_cookie) then
+    return answer.redirect "/"
+  end
+  return answer.page(status, message, again(gateway))
+end
+
 --- A login that failed.
 local function refuse(gateway, err, name)
-  local gone = err.kind ~= "state" -- else it is that of another tab's login, which goes on
-    and { cookie.write(gateway.cookies, name, "") } or nil
+  if err.kind == "state" then -- the cookie is that of another tab's login, which goes on
+    return refuse_unknown(gateway, 403, tostring(err))
+  end
+  local gone = { cookie.write(gateway.cookies, name, "") }
   if err.kind == "transient" or err.kind == "timeout" then -- to reload is to try again
     return answer.unavailable(err, err.retry_after)
-  elseif err.kind == "denied" or err.kind == "state" or err.kind == "reauthorize" then
+  elseif err.kind == "denied" or err.kind == "reauthorize" then
     return answer.page(403, tostring(err), again(gateway), gone)
   elseif err.kind == "protocol" then
     ngx.log(ngx.ERR, "login: ", err.kind, ": ", tostring(err))
@@ -92,8 +103,8 @@ end
 return function(gateway)
   local begun, name = begin.read(gateway)
   if not begun then
-    return answer.page(400, "No login was begun in this browser, or it was too long ago.",
-      again(gateway))
+    return refuse_unknown(gateway, 400,
+      "No login was begun in this browser, or it was too long ago.")
   end
   local may_ask, away = renewal.may_ask(gateway)
   if not may_ask then
