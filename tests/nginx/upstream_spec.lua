@@ -329,6 +329,7 @@ describe("tokencache.nginx.upstream", function()
       local status, _, headers = ask "/whole"
       assert.equal(503, status)
       assert.is_true(tonumber(headers["retry-after"]) > 10)
+      assert.is_nil(headers["www-authenticate"])
     end
     assert.equal(1, #endpoint:requests())
   end)

@@ -161,7 +161,9 @@ end
 local function turn_away(self, err)
   if err.kind == "reauthorize" then
     return ngx.exit(401)
-  elseif not PASSES[err.kind] then
+  end
+  ngx.header["WWW-Authenticate"] = nil -- of the first answer, which is not the client's
+  if not PASSES[err.kind] then
     return ngx.exit(500)
   end
   ngx.header["Retry-After"] = ("%d"):format(math.max(1, math.ceil(self.retry_at - ngx.now())))
