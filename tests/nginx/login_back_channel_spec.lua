@@ -28,9 +28,22 @@ local BESIDE = [[
     location /count {
       content_by_lua_block { ngx.print(#ngx.shared.tokencache:get_keys(0)) }
     }
+    location /looks { content_by_lua_block { ngx.print(looks) } }
     location /jwks { content_by_lua_block { ngx.print([==[$JWKS]==]) } }
   }
 ]]
+
+--- Counts how often it is asked whether a user or a session was left.
+local COUNTED = [[(function()
+  local store = tokencache.store.shared_dict(ngx.shared.tokencache)
+  local get = store.get
+  looks = 0
+  function store:get(key)
+    looks = looks + (key:find("^session%-left:") and 1 or 0)
+    return get(self, key)
+  end
+  return store
+end)()]]
 
 describe("back-channel logout", function()
   local provider, redis, gateways, made
@@ -123,6 +136,23 @@ describe("back-channel logout", function()
       end)
     end)
   end
+
+  it("costs a new session no look into the store where nobody has left yet", function()
+    local gateway = start { store = COUNTED }
+    finally(function() gateway:stop() end)
+    local function looks()
+      return tonumber((select(2, gateway.server:get("/looks", { port = gateway.beside }))))
+    end
+    tell(gateway)
+    local alice, bob = log_in(gateway, "alice"), log_in(gateway, "bob")
+    assert.is_true(is_in(alice))
+    assert.equal(1, looks()) -- whether there was one at all
+    assert.is_true(is_in(bob))
+    assert.is_true(looks() <= 2) -- the same, if it took seconds
+    provider:log_out("alice")
+    process.wait_until("the session to end", function() return not is_in(alice) end, 7)
+    assert.is_true(looks() > 3)
+  end)
 
   local function post(gateway, body, method)
     local answer = {}

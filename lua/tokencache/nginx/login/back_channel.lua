@@ -17,7 +17,8 @@ local back_channel = {}
 
 local KNOWN = 3600 -- seconds that a token is known, which is to live for two minutes (§2.4)
 
-local WORD = "login-left:" -- in the shared dict: the last word, as the store has it
+local WORD = "login-left:" -- in the shared dict: the last word, as the store has it; or
+local NONE = "none"
 
 local function digest_of(flow, kind, name)
   return digest(table.concat({ flow.issuer, flow.client_id, kind, name }, "\0"))
@@ -53,7 +54,7 @@ local function last_word(gateway, seconds)
     if word == nil and err ~= nil then
       return nil, errors.wrap("cache", err)
     end
-    word = word or "none"
+    word = word or NONE
     gateway.dict:set(name, word, seconds)
   end
   return word
@@ -72,8 +73,10 @@ function back_channel.has_ended(gateway, known, seconds)
     return false
   end
   local word, problem = last_word(gateway, seconds)
-  if not word or word == known.word then
-    return word and false, problem
+  if not word then
+    return nil, problem
+  elseif word == NONE or word == known.word then
+    return false
   end
   for _, kind in ipairs { "sub", "sid" } do
     local name, at, err = info.claims[kind], nil, nil
