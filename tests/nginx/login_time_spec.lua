@@ -210,13 +210,20 @@ describe("a session of tokencache.nginx.login", function()
     assert.is_nil(gateway:entry(browser))
   end)
 
-  it("is none where it cannot be kept", function()
+  it("is none where it cannot be kept, and is not begun where that is known", function()
     gateway = login_gateway.start(provider)
     gateway.server:announce("/sessions")
-    gateway.server:announce("the session could not be kept: .*sessions")
+    gateway.server:announce("session could .*be kept: .*sessions")
+    local directory = gateway.server.directory .. "/sessions"
     local browser = gateway:new_browser()
+    process.run { "rm", "-r", directory }
+    assert.equal(503, browser:get("/").status)
+    process.run { "mkdir", "-m", "700", directory }
+    process.wait_until("the store to be tried again", function()
+      return browser:get("/").status == 303
+    end)
     local path = browser:go_to_provider()
-    process.run { "rm", "-r", gateway.server.directory .. "/sessions" }
+    process.run { "rm", "-r", directory }
     assert.equal(503, browser:get(path).status)
     assert.is_nil(browser.cookies.tokencache)
     assert.matches("cache: the session could not be kept: [^\n]*/sessions", gateway.server:log())

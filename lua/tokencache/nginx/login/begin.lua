@@ -70,6 +70,10 @@ function begin.start(gateway, to)
   if is_double then
     return refuse_two(name)
   end
+  local ok, problem = gateway.sessions:has_room()
+  if not ok then
+    return answer.unavailable(problem)
+  end
   local url, pending = gateway.flow:get_authorize_url()
   if not url then
     return answer.unavailable(pending)

@@ -12,6 +12,8 @@ local random = require("tokencache.io").random
 local RANDOM_BYTES = 32
 local ID_PATTERN = "^" .. ("[%w_-]"):rep(43) .. "$" -- as many in base64url
 local USED = "login-used:"  -- in the shared dict: its use need not be noted
+local ROOM = "login-room:"  -- and: why nothing could be written, or "" if it could; for some seconds
+local TRIED, FAILED = 5, 1
 local NOTED_AT = 20 -- a use is noted anew after this part of the idle time
 
 ---@class tokencache.StoreSessions
@@ -47,6 +49,22 @@ function Sessions:open(value)
     return nil, err ~= nil and errors.wrap("cache", err) or nil
   end
   return self.flow:account(key), id
+end
+
+--- Reports whether a login could be kept: nobody is to log in in vain.
+---@return true?
+---@return tokencache.Error?
+function Sessions:has_room()
+  local problem = self.dict:get(ROOM .. self.place)
+  if not problem then
+    local ok, err = self.store:set("session-room:" .. self.place, "1", TRIED)
+    problem = errors.has_failed(ok, err) and tostring(err or "it cannot be written") or ""
+    self.dict:set(ROOM .. self.place, problem, problem == "" and TRIED or FAILED)
+  end
+  if problem == "" then
+    return true
+  end
+  return nil, errors.new("cache", "no session could be kept: " .. problem)
 end
 
 --- Finishes a login in a new session.
