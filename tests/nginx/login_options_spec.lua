@@ -28,6 +28,8 @@ local WRONG = {
   { 'shared_dict = "missing"', "shared_dict: there is no lua_shared_dict missing" },
   { 'cookie = { name = "a b" }', "cookie name must be" },
   { 'cookie = { name = "a", domain = "a;b" }', "cookie domain must be" },
+  { 'cookie = { remember = 30 }', "nginx.login: cookie: remember must be a boolean" },
+  { 'page = "/denied.html"', "page must be a function" },
   { 'cookie = { path = "/" }', "nginx.login: cookie: unknown option path" },
   { 'idle_timeout = 0', "idle_timeout must be a number above zero" },
   { 'lifetime = "1h"', "lifetime must be a number above zero" },

@@ -53,12 +53,12 @@ local function cookies_for(gateway, state, text)
 end
 
 --- A login would add its cookie to the two, and the browser would be back here at once.
-local function refuse_two(name)
+local function refuse_two(gateway, name)
   log.repeated("warning", "cookies: " .. name, 'a browser has two cookies "', name, '": another '
     .. "server of its domain sets one of that name, or cookie.domain was changed; choose another "
     .. "cookie.name")
-  return answer.page(400, ('Your browser has two cookies "%s" for this site, and one is not ours. '
-    .. "Delete the cookies of this site, and open the page again."):format(name))
+  return answer.page(gateway, 400, ('Your browser has two cookies "%s" for this site, and one is '
+    .. "not ours. Delete the cookies of this site, and open the page again."):format(name))
 end
 
 --- Sends the browser to the provider.
@@ -68,21 +68,21 @@ function begin.start(gateway, to)
   local name = gateway.cookies.session
   local _, is_double = cookie.read(ngx.var.http_cookie, name)
   if is_double then
-    return refuse_two(name)
+    return refuse_two(gateway, name)
   end
   local ok, problem = gateway.sessions:has_room()
   if not ok then
-    return answer.unavailable(problem)
+    return answer.unavailable(gateway, problem)
   end
   local url, pending = gateway.flow:get_authorize_url()
   if not url then
-    return answer.unavailable(pending)
+    return answer.unavailable(gateway, pending)
   end
   local state = ngx.decode_args(url:match "%?(.*)").state
   local text, err = gateway.sealer.seal(bound(gateway),
     json.encode { pending = pending, to = begin.local_path(to) })
   if not text then
-    return answer.unavailable(err)
+    return answer.unavailable(gateway, err)
   end
   return answer.redirect(url, cookies_for(gateway, state, text))
 end

@@ -65,7 +65,7 @@ local function refuse_unknown(gateway, status, message)
   if session.find(gateway, ngx.var.http_cookie) then
     return answer.redirect "/"
   end
-  return answer.page(status, message, again(gateway))
+  return answer.page(gateway, status, message, again(gateway))
 end
 
 --- A login that failed.
@@ -75,15 +75,15 @@ local function refuse(gateway, err, name)
   end
   local gone = { cookie.write(gateway.cookies, name, "") }
   if err.kind == "transient" or err.kind == "timeout" then -- to reload is to try again
-    return answer.unavailable(err, err.retry_after)
+    return answer.unavailable(gateway, err, err.retry_after)
   elseif err.kind == "denied" or err.kind == "reauthorize" then
-    return answer.page(403, tostring(err), again(gateway), gone)
+    return answer.page(gateway, 403, tostring(err), again(gateway), gone)
   elseif err.kind == "protocol" then
     ngx.log(ngx.ERR, "login: ", err.kind, ": ", tostring(err))
-    return answer.page(403, "The answer to this login makes no sense; log in again.",
+    return answer.page(gateway, 403, "The answer to this login makes no sense; log in again.",
       again(gateway), gone)
   end
-  return answer.unavailable(err, nil, gone)
+  return answer.unavailable(gateway, err, nil, gone)
 end
 
 --- Ends the session that the browser had before.
@@ -123,7 +123,7 @@ return function(gateway)
   end)
   renewal.asked(gateway, not is_denied and err or nil)
   if is_denied then
-    return answer.page(403, "You have no access here.", again(gateway),
+    return answer.page(gateway, 403, "You have no access here.", again(gateway),
       { cookie.write(gateway.cookies, name, "") })
   elseif not value then
     return refuse(gateway, err, name)

@@ -15,6 +15,7 @@ local HOST, SECURE = "__Host-", "__Secure-"
 ---@field login string       what the names of the others begin with
 ---@field attributes string  of all
 ---@field domain string      one more, of the session's
+---@field max_age? integer   of the session's, in seconds; nil: until the browser ends
 
 local bases = {}  -- by what the names of each gateway's cookies begin behind such a prefix: true
 local owners = {} -- by host and name: whose sessions they are
@@ -40,6 +41,7 @@ function cookie.settings(checked, owner)
     -- Lax, not Strict: it must come along when the provider sends the browser back
     attributes = "; Path=/; HttpOnly; SameSite=Lax" .. (is_https and "; Secure" or ""),
     domain = domain and "; Domain=" .. domain or "",
+    max_age = checked.cookie.remember and math.ceil(checked.lifetime) or nil,
   }
 end
 
@@ -140,7 +142,7 @@ function cookie.write_session(settings, value, header)
     local piece = value:sub((i - 1) * room + 1, i * room)
     if i <= count then
       piece = i == 1 and count > 1 and count .. "." .. piece or piece
-      list[i] = cookie.write(settings, name, piece)
+      list[i] = cookie.write(settings, name, piece, settings.max_age)
     elseif (header or ""):find(name .. "=", 1, true) then
       list[#list + 1] = cookie.write(settings, name, "")
     end

@@ -10,6 +10,7 @@
 ---     init_worker_by_lua_block { gateway:init_worker() }
 ---     location /auth/ { content_by_lua_block { gateway:serve() } }
 ---     location / { access_by_lua_block { gateway:require_user() } proxy_pass ...; }
+---     location = /whose { content_by_lua_block { gateway:check() } }     -- for other servers
 ---
 --- All options are in options.lua, told for users in docs/nginx.md. The parts: begin.lua and
 --- callback.lua are the halves of a login, log_out.lua and back_channel.lua its ends; session.lua
@@ -107,20 +108,29 @@ local function route_of(self)
   return uri:sub(1, #path) == path and routes[uri:sub(#path + 1)] or nil
 end
 
+local function deny(self)
+  ngx.header["WWW-Authenticate"] = ('Bearer realm="%s%slogin"'):format(self.options.public_url,
+    self.options.path)
+  ngx.header["Cache-Control"] = "no-store"
+  return ngx.exit(401)
+end
+
 local function turn_away(self, kind)
   if kind == "pass" then
     local list = headers.of(self.options, {})
     return headers.put(self.guarded, list, cookie.of_application(ngx.var.http_cookie or ""))
   elseif route_of(self) then
-    return answer.unavailable(errors.new("config", "nginx.login: the location " .. self.options.path
+    return answer.unavailable(self, errors.new("config", "nginx.login: the location " .. self.options.path
       .. " does not call gateway:serve(), or inherits require_user()"))
   elseif kind == "login" and is_a_page() then
     return begin.start(self, ngx.var.request_uri)
   end
-  ngx.header["WWW-Authenticate"] = ('Bearer realm="%s%slogin"'):format(self.options.public_url,
-    self.options.path)
-  ngx.header["Cache-Control"] = "no-store"
-  return ngx.exit(401)
+  return deny(self)
+end
+
+local function is_allowed(self, claims, opts)
+  local allow = self.options.allow
+  return (not allow or allow(claims)) and (not opts or not opts.allow or opts.allow(claims))
 end
 
 ---@class tokencache.RequireUserOptions
@@ -133,7 +143,7 @@ end
 function Gateway:require_user(opts)
   options.called_on(self, metatable, "require_user")
   if opts then
-    gateway_options.check_call(opts)
+    gateway_options.check_call("require_user", opts)
   end
   local before, found, err = passed.find(self.passed), nil, nil
   if not before then
@@ -142,19 +152,43 @@ function Gateway:require_user(opts)
   local user = before or found and found.user
   if not user then
     if err then
-      return answer.unavailable(err, err.retry_after)
+      return answer.unavailable(self, err, err.retry_after)
     end
     return turn_away(self, opts and opts.unauthorized or self.options.unauthorized)
   end
-  local claims, allow = user.claims, self.options.allow
-  if allow and not allow(claims) or opts and opts.allow and not opts.allow(claims) then
-    return answer.page(403, "You have no access here.")
+  local claims = user.claims
+  if not is_allowed(self, claims, opts) then
+    return answer.page(self, 403, "You have no access here.")
   end
   if found then
     headers.put(self.guarded, user.headers, found.cookie)
     passed.note(self.passed, user)
   end
   return claims
+end
+
+--- For content_by_lua of a location that other servers ask (nginx's auth_request, forward_auth):
+--- 204 with the headers that an application would get, or 401, or 403.
+---@param opts? { allow?: fun(claims: table): boolean? }  beside the gateway's
+function Gateway:check(opts)
+  options.called_on(self, metatable, "check")
+  if opts then
+    gateway_options.check_call("check", opts)
+  end
+  local found, err = session.find(self, ngx.var.http_cookie)
+  if err then
+    return answer.unavailable(self, err, err.retry_after)
+  elseif not found then
+    return deny(self)
+  elseif not is_allowed(self, found.user.claims, opts) then
+    return ngx.exit(403)
+  end
+  local list = found.user.headers
+  for i = 1, #list, 2 do
+    ngx.header[list[i]] = list[i + 1] or nil
+  end
+  ngx.header["Cache-Control"] = "no-store"
+  return ngx.exit(204)
 end
 
 --- For header_filter_by_lua, where the application may refuse a token before its time: a 401 of its

@@ -39,23 +39,24 @@ end
 return function(gateway)
   local by_us = is_ours(gateway)
   if ngx.req.get_method() ~= "POST" then
-    return answer.page(200, "Do you want to log out?", BUTTON)
+    return answer.page(gateway, 200, "Do you want to log out?", BUTTON)
   elseif by_us == nil then
-    return answer.page(403, "A request to log out must say where it comes from (Origin).", BUTTON)
+    return answer.page(gateway, 403,
+      "A request to log out must say where it comes from (Origin).", BUTTON)
   elseif not by_us then
-    return answer.page(403, "A page of another site wants to log you out.", BUTTON)
+    return answer.page(gateway, 403, "A page of another site wants to log you out.", BUTTON)
   end
   local header = ngx.var.http_cookie
   local account, id = gateway.sessions:open(cookie.read_session(header, gateway.cookies))
   if not account and id then
-    return answer.unavailable(id)
+    return answer.unavailable(gateway, id)
   end
   local to = next_page(gateway, account)
   if account then
     gateway.sessions:forget(id)
     local ok, err = account:log_out()
     if not ok then
-      return answer.unavailable(err)
+      return answer.unavailable(gateway, err)
     elseif err then -- it is removed here, but the provider could not be told
       log.warning("log out: ", err.kind ~= "cache"
         and "the login is ended here, but not revoked at the provider: " or "", err)
@@ -66,6 +67,6 @@ return function(gateway)
   if to then
     return answer.redirect(to, gone)
   end
-  return answer.page(200, "You are logged out.",
+  return answer.page(gateway, 200, "You are logged out.",
     '<p><a href="' .. gateway.options.path .. 'login">Log in</a>', gone)
 end

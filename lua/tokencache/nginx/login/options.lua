@@ -21,9 +21,10 @@ local gateway_options = {}
 ---                               browser keeps; of several the first seals, and all open; default:
 ---                               random, for this nginx alone
 ---@field shared_dict? string     the lua_shared_dict of this nginx; default "tokencache"
----@field cookie? { name?: string, domain?: string, max_bytes?: integer }  default: "tokencache",
----                               for this host alone; max_bytes: of a session that is kept in
----                               cookies; default 7000
+---@field cookie? { name?: string, domain?: string, remember?: boolean, max_bytes?: integer }
+---                               default: "tokencache", for this host alone; remember: it outlives
+---                               the browser; max_bytes: of a session that is kept in cookies;
+---                               default 7000
 ---@field idle_timeout? number    seconds without a request after which a session ends; default 3600
 ---@field lifetime? number        seconds after its login at which it ends; default 86400
 ---@field unauthorized? "login"|"401"|"pass"  what becomes of a request without a user; default
@@ -36,6 +37,8 @@ local gateway_options = {}
 ---@field end_session? boolean    default true: a log out ends the session at the provider, too,
 ---                               where it can be done
 ---@field after_logout? string    a path, or a URL: where that leads; default: a page of ours
+---@field page? fun(status: integer, message: string, more: string): string  the HTML of what a
+---                               browser is told, in place of ours; message and more are HTML
 ---@field timeout? number         seconds that a request may wait for the provider; default 10
 
 --- What of a flow's options is the gateway's own matter.
@@ -69,11 +72,13 @@ local RULES = options.merge(of_flow, {
   userinfo = { "boolean" },
   end_session = { "boolean", default = true },
   after_logout = { "string" },
+  page = { "callable" },
 })
 
 local COOKIE_RULES = {
   name = { "string", default = "tokencache" },
   domain = { "string" },
+  remember = { "boolean" },
   max_bytes = { "number>0", default = 7000 }, -- nginx takes header lines of 8k
 }
 
@@ -142,13 +147,14 @@ end
 
 local CALL_RULES = { unauthorized = { "string" }, allow = { "callable" } }
 
---- Raises where an option of require_user is wrong, and blames its caller.
+--- Raises where an option of a method is wrong, and blames its caller.
+---@param method string
 ---@param opts tokencache.RequireUserOptions
-function gateway_options.check_call(opts)
+function gateway_options.check_call(method, opts)
   local problem = options.problem(opts, CALL_RULES)
   local why = not problem and opts.unauthorized and checks.unauthorized(opts.unauthorized)
   if problem or why then
-    error("require_user: " .. (problem or "unauthorized " .. why), 3)
+    error(method .. ": " .. (problem or "unauthorized " .. why), 3)
   end
 end
 

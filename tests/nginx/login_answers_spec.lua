@@ -1,0 +1,102 @@
+-- What tokencache.nginx.login tells browsers by pages of the program's own, and other servers that
+-- ask it whose a request is.
+
+local login_gateway = require "support.login_gateway"
+local loopback = require "support.loopback"
+local oidc_provider = require "support.oidc_provider"
+
+--- Another server, which has no Lua.
+local OTHER = [[
+  server {
+    listen 127.0.0.1:$OTHER;
+    location / {
+      auth_request /whose;
+      auth_request_set $user $upstream_http_x_user;
+      auth_request_set $authorization $upstream_http_authorization;
+      proxy_set_header X-User $user;
+      proxy_set_header Authorization $authorization;
+      proxy_pass http://127.0.0.1:$APPLICATION;
+    }
+    location = /whose {
+      internal;
+      proxy_pass_request_body off;
+      proxy_set_header Content-Length "";
+      proxy_pass http://127.0.0.1:$PORT;
+    }
+  }
+]]
+
+local SERVER = [[
+  location /auth/ { content_by_lua_block { gateway:serve() } }
+  location = /whose {
+    content_by_lua_block {
+      gateway:check { allow = function(claims) return claims.sub ~= "bob" end }
+    }
+  }
+  location / {
+    access_by_lua_block { gateway:require_user() }
+    proxy_pass http://127.0.0.1:$APPLICATION;
+  }
+]]
+
+local PAGE = [[function(status, message, more)
+  return ("<h1>Ours</h1>%d: %s %s"):format(status, message, more)
+end]]
+
+describe("tokencache.nginx.login", function()
+  local provider, gateway, other
+
+  setup(function()
+    provider = oidc_provider.start()
+    other = loopback.free_port()
+    gateway = login_gateway.start(provider, { page = PAGE, cookie = "{ remember = true }",
+      lifetime = 5000 }, { server = SERVER, http = OTHER, values = { OTHER = tostring(other) } })
+  end)
+
+  teardown(function()
+    gateway:stop()
+    provider:stop()
+  end)
+
+  local function logged_in(user)
+    local browser = gateway:new_browser()
+    return browser, browser:log_in(user)
+  end
+
+  it("shows the program's own pages", function()
+    local answer = gateway:request("GET", "/auth/logout")
+    assert.same({ 200, "<h1>Ours</h1>200: Do you want to log out? "
+      .. '<form method="post"><button>Log out</button></form>' }, { answer.status, answer.body })
+    assert.matches("^frame%-ancestors 'none'", answer.headers["content-security-policy"])
+    answer = gateway:request("GET", "/auth/callback?state=%3Cb")
+    assert.equal(400, answer.status)
+    assert.matches('^<h1>Ours</h1>400: No login was begun .* <p><a href="/auth/login">',
+      answer.body)
+  end)
+
+  it("has browsers keep the session when they end, where it is told to", function()
+    local browser, answer = logged_in("alice")
+    assert.matches("; Max%-Age=5000$", answer.cookies.tokencache)
+    assert.matches("; Max%-Age=0$", browser:post("/auth/logout").cookies.tokencache)
+  end)
+
+  it("tells another server whose a request is", function()
+    local alice = logged_in("alice")
+    local function ask(cookie)
+      return gateway.server:get("/", { port = other, headers = { Cookie = cookie,
+        ["X-User"] = "root", Authorization = "Bearer forged" } })
+    end
+    local status, body = ask(alice:cookie_header())
+    assert.equal(200, status)
+    assert.matches("\r\nX%-User: alice\r\n", body)
+    assert.equal("alice", provider:owner(body:match "\r\nAuthorization: Bearer ([^\r]*)"))
+    assert.equal(403, (ask(logged_in("bob"):cookie_header())))
+    local headers
+    status, _, headers = ask "tokencache=none"
+    assert.equal(401, status)
+    assert.matches("/auth/login", headers["www-authenticate"], 1, true)
+    local answer = alice:get "/whose"
+    assert.same({ 204, "alice", "no-store" }, { answer.status, answer.headers["x-user"],
+      answer.headers["cache-control"] })
+  end)
+end)
