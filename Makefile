@@ -234,7 +234,8 @@ $(LUA_FUZZERS): FUZZ_LIBS = $(LUA_LIBS) -lcrypto -lz
 # with users logged in, and with a provider that is away;
 # LOAD_REQUESTS to one worker, whose memory must not grow;
 # ACCOUNT_CALLS to 10,000 logins with renewals and debts, and
-# CHAOS_SECONDS of programs that are killed, stopped, and whose clock jumps, over all stores; and
+# CHAOS_SECONDS of programs that are killed, stopped, and whose clock jumps, over all stores;
+# FAILOVERS of a Redis by sentinels, 20 seconds each, with `replicas = 1` and without; and
 # SOAK_MINUTES of flows, saves and kills; memory and descriptors must not grow.
 SOAK_MINUTES  ?= 10
 CHAOS_SECONDS ?= 300
@@ -243,6 +244,7 @@ STAMPEDES     ?= 20
 LOAD_SECONDS  ?= 60
 LOAD_REQUESTS ?= 1000000
 ACCOUNT_CALLS ?= 1000000
+FAILOVERS     ?= 30
 
 .PHONY: soak
 soak:
@@ -261,6 +263,8 @@ soak:
 	  lua5.4 tests/chaos.lua $(CHAOS_SECONDS) $(CHAOS_SEED)
 	@LUA_PATH='lua/?.lua;lua/?/init.lua;tests/?.lua;;' LUA_CPATH='build/lua5.4/?.so;;' \
 	  lua5.4 tests/soak_accounts.lua $(ACCOUNT_CALLS)
+	@LUA_PATH='lua/?.lua;lua/?/init.lua;tests/?.lua;;' LUA_CPATH='build/lua5.4/?.so;;' \
+	  lua5.4 tests/failovers.lua $(FAILOVERS)
 	@LUA_PATH='lua/?.lua;lua/?/init.lua;tests/?.lua;;' LUA_CPATH='build/lua5.4/?.so;;' \
 	  lua5.4 tests/soak.lua $(SOAK_MINUTES)
 

@@ -3,6 +3,7 @@
 ---     local group = redis_sentinels.start()
 ---     tokencache.store.redis(group:options { timeout = 1 })
 ---     group:master(), group:replica()   -- servers, as the sentinels see them; see redis_server
+---     group:wait_until_ready()          -- once something was killed, or is to be
 ---     group:fail_over()                 -- as an operator does it, until all is at rest
 ---     group:stop()
 
@@ -82,8 +83,13 @@ local function start(settings)
   for _, server in ipairs(self.servers) do
     server.password = settings.password
   end
-  process.wait_until("the sentinels to see all", function() return is_ready(self) end)
+  self:wait_until_ready()
   return self
+end
+
+--- Until the sentinels see all, and nothing is under way.
+function Group:wait_until_ready()
+  process.wait_until("the sentinels to be at rest", function() return is_ready(self) end, 60)
 end
 
 ---@param more? table
@@ -130,7 +136,7 @@ function Group:fail_over()
     return self:master() ~= before
   end)
   before:cli("REPLICAOF", "127.0.0.1", self:master().port)
-  process.wait_until("the sentinels to be at rest", function() return is_ready(self) end)
+  self:wait_until_ready()
 end
 
 function Group:stop()
