@@ -45,7 +45,7 @@ FILE := $(wildcard src/backend/file*.c) src/backend/directory.c src/backend/lock
 
 SOURCES__core := $(filter-out $(JSON),$(CORE)) $(FILE) src/lua/lcore.c src/lua/latclose.c src/lua/lauthorization.c src/lua/lclient.c \
                  src/lua/lengine.c src/lua/lgarbage.c src/lua/lint64.c src/lua/lmemory.c \
-                 src/lua/ltoken.c
+                 src/lua/lprocess.c src/lua/ltoken.c
 SOURCES__json := $(JSON) src/lua/lint64.c src/lua/ljson.c
 SOURCES__http := $(wildcard src/backend/http*.c) src/backend/process.c src/backend/sigpipe.c src/core/url.c \
                  src/lua/lhttp.c

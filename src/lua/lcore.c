@@ -138,6 +138,7 @@ int luaopen_tokencache__core(lua_State *L) {
   tc_lua_open_file(L);
   tc_lua_open_at_close(L);
   tc_lua_open_memory(L);
+  tc_lua_open_process(L);
   tc_lua_open_client(L);
   tc_lua_open_engine(L);
   tc_lua_open_authorization(L);

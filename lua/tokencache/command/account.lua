@@ -1,0 +1,258 @@
+--- The accounts of the command: where their tokens are, and how one comes by them.
+
+local config = require "tokencache.command.config"
+local core = require "tokencache._core"
+local from_store = require "tokencache.cache.from_store"
+local say = require "tokencache.command.say"
+local token_info = require "tokencache.token_info"
+
+local accounts = {}
+
+--- What a command prints, run by the shell.
+---@param name string     of the setting
+---@param command string
+---@return string
+function accounts.output_of(name, command)
+  local pipe = io.popen(command, "r")
+  local text = pipe:read("*a"):gsub("\r?\n$", "")
+  local ok, _, status = pipe:close()
+  if not ok or text == "" then
+    say.fail("config", name .. (ok and " printed nothing"
+      or " failed" .. (status and " with status " .. status or "")), command)
+  end
+  return text
+end
+
+local store
+
+local makes = {}
+
+function makes.file()
+  return require "tokencache.store.file" { directory = config.state_directory() }
+end
+
+function makes.encrypted(common)
+  if not common.passphrase_command then
+    say.fail("config", 'the store "encrypted" needs passphrase_command in '
+      .. config.directory() .. "/config.lua")
+  end
+  local secret = accounts.output_of("passphrase_command", common.passphrase_command)
+  return require "tokencache.store.encrypted"(makes.file(),
+    { keys = { command = secret }, use = "command" })
+end
+
+makes["secret-service"] = function(common)
+  return require "tokencache.store.secret_service" { collection = common.collection }
+end
+
+--- Where tokens are kept.
+---@return tokencache.Store
+function accounts.store()
+  if not store then
+    local common = config.common()
+    local make = makes[common.store]
+    if not make then
+      say.fail("config", config.directory() .. '/config.lua: store must be "file", "encrypted" or '
+        .. '"secret-service"')
+    end
+    local ok, made = pcall(make, common)
+    if not ok then
+      say.fail(made.kind or "config", made.message or tostring(made), made.step)
+    end
+    store = made
+  end
+  return store
+end
+
+--- No name of an account has a colon.
+local function secret_key(name)
+  return "client_secret:" .. name
+end
+
+---@param name string
+---@return string?
+local function secret_of(name, settings)
+  if settings.client_secret_command then
+    return accounts.output_of("client_secret_command", settings.client_secret_command)
+  end
+  local secret, err = accounts.store():get(secret_key(name))
+  if err ~= nil then
+    say.fail_with(name, err)
+  end
+  return secret
+end
+
+--- Keeps a client's secret where the tokens are.
+---@param name string
+---@param secret? string  nil: forgets it
+function accounts.keep_secret(name, secret)
+  local kept = accounts.store()
+  local ok, err
+  if secret then
+    config.make_directories()
+    ok, err = kept:set(secret_key(name), secret)
+  else
+    ok, err = kept:delete(secret_key(name))
+  end
+  if not ok and err ~= nil then
+    say.fail_with(name, err)
+  end
+end
+
+--- Reads a client's secret from a file, or from stdin.
+---@param path string
+---@return string
+function accounts.read_secret(path)
+  local file, problem = io.stdin, nil
+  if path ~= "-" then
+    file, problem = io.open(path, "rb")
+  end
+  local text = file and (file:read "*a" or ""):gsub("%s+$", "")
+  if not text or text == "" then
+    say.fail("usage", problem or path .. ": there is no secret in it")
+  end
+  return text
+end
+
+local PARTS = { "tenant", "host", "realm", "domain", "server" }
+
+---@return tokencache.Provider
+local function provider_of(name, settings)
+  local given = settings.provider
+  if type(given) ~= "string" then
+    if not given and not settings.issuer then
+      say.fail("config", name .. " has neither provider nor issuer",
+        "tokencache set " .. name .. " --provider ...")
+    end
+    given = given or {}
+    given.issuer = settings.issuer or given.issuer
+    return given
+  end
+  local ok, preset = pcall(function() return require("tokencache").provider[given] end)
+  if not ok then
+    say.fail("config", name .. ": " .. preset:gsub("^.-: ", ""),
+      "tokencache set " .. name .. " --provider ...")
+  end
+  local parts = {}
+  for _, part in ipairs(PARTS) do
+    parts[part] = settings[part]
+  end
+  if next(parts) or type(preset) == "function" then
+    ok, preset = pcall(preset, parts)
+    if not ok then
+      say.fail("config", name .. ": " .. tostring(preset):gsub("^%S+:%d+: ", ""),
+        "tokencache set " .. name .. " --help")
+    end
+  end
+  return preset
+end
+accounts.provider_of = provider_of
+
+local LEEWAY = 60 -- seconds, as of every flow
+
+local REDIRECTS = {
+  microsoft = "http://localhost:0",
+  spotify = "http://127.0.0.1:8888/callback",
+}
+
+---@return string flow  its name
+local function flow_of(settings, provider, secret)
+  if settings.grant == "client_credentials" then
+    return "client_credentials"
+  elseif settings.grant then
+    say.fail("config", 'grant may be "client_credentials", or be left out')
+  elseif not provider.authorize_url and not provider.issuer then
+    return "device"
+  end
+  return secret and "authorization_code" or "pkce"
+end
+
+--- The account, ready for everything.
+---@param name string
+---@param settings table
+---@param ways? string[]  of logging in; nil: nobody is asked to
+---@return tokencache.Account
+function accounts.open(name, settings, ways)
+  local kept = accounts.store()
+  config.make_directories()
+  local secret = secret_of(name, settings)
+  local provider = provider_of(name, settings)
+  local flow = flow_of(settings, provider, secret)
+  local given = {
+    provider = provider, store = kept, client_id = settings.client_id, client_secret = secret,
+    scope = settings.scope, token_endpoint_auth_method = settings.token_endpoint_auth_method,
+    token_params = settings.token_params, proxy = settings.proxy, ca_file = settings.ca_file,
+    leeway = LEEWAY, io = require "tokencache.command.shield",
+  }
+  if flow ~= "client_credentials" then
+    given.authorize_params = settings.authorize_params
+    if not ways then
+      given.authorize = false
+    end
+  end
+  if flow == "pkce" or flow == "authorization_code" then
+    given.redirect_uri = settings.redirect_uri or REDIRECTS[settings.provider]
+      or not (provider.environment or {}).redirect_uri and "http://127.0.0.1:0/callback" or nil
+    given.login = ways
+    given.pkce = flow == "authorization_code" and true or nil
+  end
+  local ok, made = pcall(require("tokencache").flow[flow], given)
+  if not ok then
+    say.fail("config", name .. ": " .. tostring(made):gsub("^.-%.lua:%d+: ", ""),
+      "tokencache set " .. name .. " --help")
+  end
+  return made:account(name)
+end
+
+--- Looks whether a token is there that will do, without a flow: that is the most of what a command
+--- has to load.
+---@param name string
+---@param settings table
+---@return tokencache.TokenInfo?
+local function peek(name, settings)
+  local info = settings.client_id and from_store(accounts.store(), name):get_cached_token()
+  if not info then
+    return nil
+  end
+  local scope = settings.scope
+  local client = core.new_client {
+    flow = settings.grant or "pkce", client_id = settings.client_id, leeway = LEEWAY,
+    issuer = "https://-", scope = type(scope) == "table" and table.concat(scope, " ") or scope,
+  }
+  local from, until_ = client:window(token_info.flat(info))
+  local now = core.now()
+  return from and now >= from and now <= until_ and info or nil
+end
+
+local function left(info)
+  return token_info.left(info, core.now()) or math.huge
+end
+
+local AGE = 5 -- seconds: a token that is younger is not renewed again
+
+--- A token that lasts, and what is known of it.
+---@param name string
+---@param min_valid? number  seconds
+---@param refused? string    the token that an API does not take any more
+---@return tokencache.TokenInfo
+function accounts.token(name, min_valid, refused)
+  local settings, account, err = config.account(name), nil, nil
+  local info = not refused and peek(name, settings) or nil
+  if not info then
+    account = accounts.open(name, settings)
+    info, err = account:get_token_info { refused = refused }
+  end
+  if info and min_valid and left(info) < math.min(min_valid, (info.expires_in or 0) - AGE) then
+    account = account or accounts.open(name, settings)
+    info, err = account:get_token_info { refused = info.access_token }
+  end
+  if not info then
+    say.fail_with(name, err)
+  elseif left(info) < (min_valid or 0) then
+    say.note(name, ": the provider's tokens last ", ("%.0f"):format(left(info)),
+      " seconds and no longer")
+  end
+  return info
+end
+
+return accounts

@@ -1,0 +1,245 @@
+--- Where things are, and what the user has chosen: for each account a file of Lua assignments,
+--- which people edit and `tokencache set` changes line by line. It holds no secrets.
+
+local core = require "tokencache._core"
+local options = require "tokencache.util.options"
+local say = require "tokencache.command.say"
+
+local config = {}
+
+--- The settings of an account that have an option of the command line, in their order.
+config.fields = {
+  { "provider", "PRESET", "a provider by its name: google, microsoft, github, ..." },
+  { "issuer", "URL", "any other provider that publishes its metadata" },
+  { "tenant", "ID", "of microsoft" },
+  { "host", "HOST", "of gitlab and keycloak" },
+  { "realm", "NAME", "of keycloak" },
+  { "domain", "HOST", "of auth0 and okta" },
+  { "client_id", "ID", "of the program that you have registered at the provider" },
+  { "client_secret_command", "COMMAND", "prints the client's secret; without it, see "
+    .. "--client-secret-file" },
+  { "scope", "SCOPES", "separated by blanks" },
+  { "redirect_uri", "URI", "as registered; default: http://127.0.0.1, any port" },
+  { "grant", "GRANT", '"client_credentials": the program acts for itself, and nobody logs in' },
+}
+
+local account_rules = {
+  provider = { { "string", "table" } }, token_endpoint_auth_method = { "string" },
+  authorize_params = { "table" }, token_params = { "table" }, proxy = { "string" },
+  ca_file = { "string" }, server = { { "string", "boolean" } },
+  redirect_uri = { { "string", "table" } }, scope = { { "string", "table" } },
+}
+for _, field in ipairs(config.fields) do
+  account_rules[field[1]] = account_rules[field[1]] or { "string" }
+end
+
+local common_rules = {
+  store = { "string", default = "file" },
+  passphrase_command = { "string" },
+  collection = { "string" },
+}
+
+--- A directory of the XDG Base Directory Specification; a relative path there is to be ignored.
+local function base(variable, beneath)
+  local path = os.getenv(variable)
+  if path and path:sub(1, 1) == "/" then
+    return path .. "/tokencache"
+  end
+  local home = os.getenv "HOME"
+  if not home or home == "" then
+    say.fail("config", "neither HOME nor " .. variable .. " is set", "export HOME=...")
+  end
+  return home .. beneath .. "/tokencache"
+end
+
+---@return string path  of what people write
+function config.directory()
+  return base("XDG_CONFIG_HOME", "/.config")
+end
+
+---@return string path  of tokens and secrets
+function config.state_directory()
+  return base("XDG_STATE_HOME", "/.local/state")
+end
+
+---@param name string  of an account
+---@return string path
+function config.path(name)
+  if not name:find("^[%w_][%w_.@+-]*$") or #name > 100 then
+    say.fail("usage", '"' .. core.printable(name) .. '" is no name of an account: letters, digits '
+      .. "and _ . @ + - only")
+  end
+  return config.directory() .. "/accounts/" .. name .. ".lua"
+end
+
+--- A word of the shell.
+---@param word string
+---@return string
+function config.quoted(word)
+  return word:find("^[%w_./:@%%+=-]+$") and word or "'" .. word:gsub("'", "'\\''") .. "'"
+end
+
+--- Makes both directories, for this user alone.
+function config.make_directories()
+  local accounts, state = config.directory() .. "/accounts", config.state_directory()
+  for _, path in ipairs { accounts, state } do
+    local there = io.open(path)
+    if there then
+      there:close()
+    else
+      os.execute("umask 077; exec mkdir -p " .. config.quoted(path)) -- it says what is wrong
+    end
+  end
+end
+
+--- Runs a file of assignments in an environment that has nothing else.
+---@param path string
+---@param text string
+---@return table? assigned
+---@return string? problem
+local function evaluate(path, text)
+  local assigned = {}
+  local chunk, problem
+  if text:sub(1, 1) == "\27" then
+    return nil, path .. " is compiled; only text will do"
+  elseif _VERSION == "Lua 5.1" then
+    chunk, problem = loadstring(text, "@" .. path) -- luacheck: ignore 113
+    chunk = chunk and setfenv(chunk, assigned) -- luacheck: ignore 113
+  else
+    chunk, problem = load(text, "@" .. path, "t", assigned)
+  end
+  if not chunk then
+    return nil, problem
+  end
+  local ok, why = pcall(chunk)
+  return ok and assigned or nil, not ok and tostring(why) or nil
+end
+
+local function read_file(path)
+  local file, problem, code = io.open(path, "rb")
+  if not file and code ~= 2 then -- ENOENT
+    say.fail("config", problem)
+  end
+  local text = file and file:read("*a")
+  if file then
+    file:close()
+  end
+  return text
+end
+
+--- What is read is checked: a typo must not be silence.
+local function read(path, rules)
+  local text = read_file(path)
+  if not text then
+    return nil
+  end
+  local checked
+  local assigned, problem = evaluate(path, text)
+  if assigned then
+    checked, problem = options.read(assigned, rules)
+  end
+  if not checked then
+    say.fail("config", path .. ": " .. problem, "${EDITOR:-vi} " .. config.quoted(path))
+  end
+  return checked, text
+end
+
+--- The settings of all accounts.
+---@return { store: string, passphrase_command?: string, collection?: string }
+function config.common()
+  return read(config.directory() .. "/config.lua", common_rules) or { store = "file" }
+end
+
+---@param name string
+---@return table? settings  nil: there is no such account
+---@return string? text     of its file
+function config.find(name)
+  return read(config.path(name), account_rules)
+end
+
+--- The same; there must be one.
+---@param name string
+---@return table settings
+function config.account(name)
+  local settings = config.find(name)
+  if not settings then
+    say.fail("config", name .. ": there is no such account; tokencache list shows those that there "
+      .. "are", "tokencache login " .. name .. " --provider ...")
+  end
+  return settings
+end
+
+--- The names of all accounts, sorted.
+---@return string[]
+function config.names()
+  local names = {}
+  local listed = core.file.list(config.directory() .. "/accounts") or ""
+  for name in listed:gmatch("([%w_][^/]*)%.lua/") do
+    names[#names + 1] = name
+  end
+  table.sort(names)
+  return names
+end
+
+--- A value as it is written into such a file.
+local function literal(value)
+  return '"' .. value:gsub('[%c"\\]', function(char)
+    return (char == '"' or char == "\\") and "\\" .. char or ("\\%03d"):format(char:byte())
+  end) .. '"'
+end
+
+--- Changes the lines of some settings, and leaves all others as they are.
+---@param text string  of the file
+---@param changes table<string, string>
+---@return string
+local function changed(text, changes)
+  for _, field in ipairs(config.fields) do
+    local name, value = field[1], changes[field[1]]
+    local line = value and value ~= "" and name .. " = " .. literal(value) .. "\n" or ""
+    if value then
+      local from, to = ("\n" .. text):find("\n" .. name .. "%s*=[^\n]*")
+      if from then
+        text = text:sub(1, from - 1) .. line .. text:sub(to + 1)
+      else
+        text = (text .. "\n"):gsub("\n*$", "\n"):gsub("^\n", "") .. line
+      end
+    end
+  end
+  return text
+end
+
+--- Writes what is new in an account's settings; an empty string takes one away.
+---@param name string
+---@param changes table<string, string>
+---@return boolean is_new     there was no such account
+---@return boolean has_changed
+function config.write(name, changes)
+  local settings, text = config.find(name)
+  local has_changed = settings == nil
+  for field, value in pairs(changes) do
+    has_changed = has_changed or ((settings or {})[field] or "") ~= value
+  end
+  if not has_changed then
+    return false, false
+  end
+  config.make_directories()
+  local path = config.path(name)
+  local new = changed(text or "-- What tokencache knows of " .. name .. "; see docs/command.md. "
+    .. "No secrets here.\n", changes)
+  local assigned, problem = evaluate(path, new)
+  for field, value in pairs(changes) do
+    if not problem and (assigned[field] or "") ~= value then
+      problem = path .. ": " .. field .. " is not on a line of its own; change it there"
+    end
+  end
+  if problem then
+    say.fail("config", problem, "${EDITOR:-vi} " .. config.quoted(path))
+  end
+  local ok, err = core.file.write(path, new)
+  if not ok then
+    say.fail_with(name, err)
+  end
+  return settings == nil, true
+end
+
+return config

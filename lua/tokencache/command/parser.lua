@@ -1,0 +1,140 @@
+--- The one definition of what can be said to the command: --help, completions and the man page are
+--- made of it.
+
+local config = require "tokencache.command.config"
+
+local UNITS = { [""] = 1, s = 1, m = 60, h = 3600, d = 86400 }
+
+--- "90", "10m", "2h"
+local function duration(text)
+  local number, unit = text:match "^(%d+)(%a?)$"
+  if not number or not UNITS[unit] then
+    return nil, "a time such as 90, 10m or 2h expected, not '" .. text .. "'"
+  end
+  return tonumber(number) * UNITS[unit]
+end
+
+--- The options that say what an account is.
+local function add_settings(command)
+  for _, field in ipairs(config.fields) do
+    command:option("--" .. field[1]:gsub("_", "-"), field[3])
+      :argname("<" .. field[2]:lower() .. ">")
+  end
+  command:option("--client-secret-file", "a file with the client's secret, which is then kept "
+    .. "beside the tokens; - for stdin"):argname("<file>")
+end
+
+local function add_name(command)
+  command:argument("name", "of the account"):argname("NAME")
+end
+
+local function add_lifetime(command)
+  command:option("--min-valid", "seconds that the token must last, or 10m, 2h; default: 1m")
+    :argname("<time>"):convert(duration)
+end
+
+local add = {}
+
+function add.login(command)
+  add_name(command)
+  add_settings(command)
+  command:mutex(
+    command:flag("--browser", "by the browser of this machine"),
+    command:flag("--device", "by a code that is entered on another device"),
+    command:flag("--paste", "by pasting the address that a browser ends at"))
+end
+
+function add.token(command)
+  add_name(command)
+  add_lifetime(command)
+  command:mutex(
+    command:flag("--json", "an object with access_token, expires_at, scope and token_type"),
+    command:option("--xoauth2", "for SASL XOAUTH2: the initial response of this user")
+      :argname("<user>"),
+    command:option("--oauthbearer", "for SASL OAUTHBEARER (RFC 7628)"):argname("<user>"))
+  command:flag("--refused", "the token on stdin was refused (401): print another one")
+end
+
+function add.header(command)
+  add_name(command)
+  add_lifetime(command)
+end
+
+function add.exec(command)
+  add_name(command)
+  add_lifetime(command)
+  command:option("--env", "the variable that the token is in"):argname("<variable>")
+    :default("ACCESS_TOKEN")
+  command:argument("command", "and its arguments, after --"):args("+"):argname("COMMAND")
+end
+
+function add.status(command)
+  command:argument("name", "of the account; default: all"):args("?"):argname("NAME")
+  command:flag("--json", "an object for each account")
+end
+
+function add.list() end
+
+function add.logout(command)
+  add_name(command)
+end
+
+function add.add(command)
+  add_name(command)
+  add_settings(command)
+end
+
+function add.set(command)
+  add_name(command)
+  add_settings(command)
+end
+
+function add.remove(command)
+  add_name(command)
+end
+
+--- Name, and what it does; the module that does it where that is not of the same name.
+local COMMANDS = {
+  { "login", "Log in; makes the account where there is none of that name." },
+  { "token", "Print an access token, renewed if need be." },
+  { "header", "Print the header Authorization with the token.", "token" },
+  { "exec", "Run a command that finds the token in its environment." },
+  { "status", "Show who is logged in, and for how long." },
+  { "list", "Print the names of all accounts.", "status" },
+  { "logout", "Log out: at the provider too, where that can be done." },
+  { "add", "Make an account without logging in.", "accounts" },
+  { "set", "Change the settings of an account.", "accounts" },
+  { "remove", "Log out and forget the account.", "accounts" },
+}
+
+local parser = {}
+
+---@type table<string, string>  by command: the module
+parser.modules = {}
+for _, command in ipairs(COMMANDS) do
+  parser.modules[command[1]] = "tokencache.command." .. (command[3] or command[1])
+end
+
+--- Makes the parser: of one command alone where that is what is asked for, which is faster.
+---@param only? string  a command
+function parser.new(only)
+  local argparse = require "argparse"
+  local root = argparse("tokencache", "Prints OAuth access tokens: from a cache while they are "
+    .. "fresh, renewed when they are not.")
+  root:command_target "operand"
+  root:require_command(true)
+  root:flag("-q --quiet", "say nothing but errors")
+  root:flag("-v --verbose", "say more; never a secret")
+  root:flag("--version", "print the version"):action(function()
+    print("tokencache " .. require("tokencache")._VERSION)
+    os.exit(0)
+  end)
+  for _, command in ipairs(COMMANDS) do
+    if not only or only == command[1] then
+      add[command[1]](root:command(command[1], command[2]))
+    end
+  end
+  return root
+end
+
+return parser

@@ -1,0 +1,92 @@
+--- What the command says beside its results, and the status that it ends with.
+
+local core = require "tokencache._core"
+local log = require "tokencache.log"
+
+local say = {}
+
+--- Exit statuses by the kind of the error; docs/command.md and the man page tell them too.
+say.statuses = {
+  internal = 1, usage = 2, reauthorize = 3, denied = 4, transient = 5, timeout = 6, config = 7,
+  cache = 8, protocol = 9, state = 10, interrupted = 130,
+}
+
+local level = "normal"
+
+--- A line on stderr.
+---@param ... string
+function say.line(...)
+  io.stderr:write("tokencache: ", table.concat { ... }, "\n")
+end
+
+--- A line that --quiet suppresses.
+---@param ... string
+function say.note(...)
+  if level ~= "quiet" then
+    say.line(...)
+  end
+end
+
+--- Takes --quiet and --verbose; the library's warnings go the same way.
+---@param arguments { quiet?: boolean, verbose?: boolean }
+function say.heed(arguments)
+  level = arguments.quiet and "quiet" or arguments.verbose and "verbose" or "normal"
+  log.set_logger(function(of, message)
+    if of == "error" or level == "verbose" or level == "normal" and of == "warning" then
+      say.line(of, ": ", message)
+    end
+  end)
+end
+
+---@class tokencache.CommandFailure
+---@field kind string      of say.statuses
+---@field message string
+---@field step? string     the command to run next
+
+--- Ends the command; main() says why.
+---@param kind string
+---@param message string
+---@param step? string  the command to run next
+function say.fail(kind, message, step)
+  error({ kind = kind, message = message, step = step }, 0)
+end
+
+--- What helps after an error of the library.
+local steps = {
+  reauthorize = "tokencache login %s",
+  denied = "tokencache login %s",
+  state = "tokencache login %s",
+  transient = "tokencache token %s",
+  timeout = "tokencache token %s",
+  protocol = "tokencache --verbose token %s",
+  config = "tokencache status %s",
+  cache = "tokencache status %s",
+}
+
+---@param name string  of the account
+---@param err any      of the library
+---@param step? string
+function say.fail_with(name, err, step)
+  local kind = type(err) == "table" and err.kind or "internal"
+  say.fail(kind, name .. ": " .. tostring(err), step or (steps[kind] or "%s"):format(name))
+end
+
+--- Whether what is printed is seen by a person who wants colours (https://no-color.org).
+---@param fd integer
+---@return boolean
+function say.in_colour(fd)
+  return (os.getenv "NO_COLOR" or "") == "" and os.getenv "TERM" ~= "dumb"
+    and core.process.is_terminal(fd)
+end
+
+--- Prints the result. What nobody got is no success.
+---@param ... string
+function say.result(...)
+  local ok, problem = io.stdout:write(...)
+  ok, problem = ok and io.stdout:flush(), problem
+  if not ok then
+    say.fail("internal", "stdout: " .. tostring(problem or "it cannot be written to"))
+  end
+end
+
+return say

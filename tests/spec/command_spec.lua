@@ -1,0 +1,149 @@
+-- The command, by its results, exit statuses and files.
+
+local commands = require "support.command"
+local json = require "tokencache.json"
+local oidc_provider = require "support.oidc_provider"
+local process = require "support.process"
+
+describe("the command", function()
+  local server, command
+
+  setup(function()
+    server = oidc_provider.start { device_interval = 0.1 }
+    command = commands.new()
+    command:log_in(server, "work")
+  end)
+
+  teardown(function()
+    server:stop()
+    command:remove()
+  end)
+
+  --- Runs it, which must fail so.
+  local function fails(status, words, opts)
+    local ended, out, err = command:run(words, opts)
+    assert.equal(status, ended, err)
+    assert.equal("", out)
+    return err
+  end
+
+  it("prints a token and nothing else", function()
+    assert.equal("alice", server:owner(command:ask { "token", "work" }))
+  end)
+
+  it("prints it as JSON, without the refresh token", function()
+    local info = json.decode(command:ask { "token", "work", "--json" })
+    assert.equal(command:token("work").access_token, info.access_token)
+    assert.is_nil(info.refresh_token)
+    assert.equal("Bearer", info.token_type)
+  end)
+
+  --- Has the token so many seconds left, of which it was given an hour.
+  local function leave(seconds)
+    local info = command:token "work"
+    info.expires_at = os.time() + seconds
+    process.write_file(command.tokens .. "/work.token", json.encode(info))
+    return info.access_token
+  end
+
+  it("renews a token that is over, and one that does not last long enough", function()
+    local first = leave(-100)
+    local second = command:ask { "token", "work" }
+    assert.not_equal(first, second)
+    leave(1900)
+    assert.equal(second, command:ask { "token", "work", "--min-valid", "30m" })
+    local third = command:ask { "token", "work", "--min-valid", "50m" }
+    assert.not_equal(second, third)
+    assert.equal(third, command:ask { "token", "work", "--min-valid", "3000" })
+  end)
+
+  it("says that no token lasts as long as is wanted #once", function()
+    local status, out, err = command:run { "token", "work", "--min-valid", "3d" }
+    assert.equal(0, status)
+    assert.equal(command:token("work").access_token .. "\n", out)
+    assert.matches("tokens last %d+ seconds and no longer", err)
+  end)
+
+  it("prints what SASL and HTTP want #once", function()
+    local token = command:ask { "token", "work" }
+    local function decoded(text)
+      local _, bytes = process.run { "sh", "-c", "printf %s '" .. text .. "' | base64 -d" }
+      return bytes
+    end
+    assert.equal("user=alice@example.com\1auth=Bearer " .. token .. "\1\1",
+      decoded(command:ask { "token", "work", "--xoauth2", "alice@example.com" }))
+    assert.equal("n,a=a=2Cb=3Dc,\1auth=Bearer " .. token .. "\1\1",
+      decoded(command:ask { "token", "work", "--oauthbearer", "a,b=c" }))
+    assert.equal("Authorization: Bearer " .. token, command:ask { "header", "work" })
+  end)
+
+  it("replaces a token that was refused, which no list of processes shows #once", function()
+    local token = leave(3000)
+    local other = command:ask({ "token", "work", "--refused" }, { input = token .. "\n" })
+    assert.not_equal(token, other)
+    assert.equal(other, command:ask({ "token", "work", "--refused" }, { input = token .. "\n" }))
+    assert.matches("there is no token on stdin", fails(2, { "token", "work", "--refused" }))
+  end)
+
+  it("runs a command that has the token in its environment, and its status #once", function()
+    local token = command:ask { "token", "work" }
+    assert.equal(token .. " a 'b", command:ask { "exec", "work", "--", "sh", "-c",
+      'echo "$ACCESS_TOKEN $1 $2"', "sh", "a", "'b" })
+    assert.equal(token, command:ask { "exec", "work", "--env", "OTHER", "--", "printenv", "OTHER" })
+    local status = command:run { "exec", "work", "--", "sh", "-c", "exit 42" }
+    assert.equal(42, status)
+    assert.matches("^tokencache: /nowhere: No such file", fails(127,
+      { "exec", "work", "--", "/nowhere" }))
+  end)
+
+  it("tells who is logged in, and lists the accounts #once", function()
+    command:ask { "add", "--quiet", "another", "--issuer", server.url, "--client-id", "public" }
+    assert.equal("another\nwork", command:ask { "list" })
+    local state = json.decode(command:ask { "status", "work", "--json" })
+    assert.is_true(state.logged_in)
+    assert.equal("alice", state.who)
+    assert.equal("openid read", state.scope)
+    assert.equal(server.url, state.provider)
+    assert.is_true(state.expires_in > 3000)
+    local all = json.decode(command:ask { "status", "--json" })
+    assert.equal(2, #all)
+    assert.is_false(all[1].logged_in)
+    local status, out = command:run { "status", "another" }
+    assert.equal(3, status)
+    assert.matches("login     needed; run: tokencache login another\n", out)
+    assert.is_nil(out:find "\27")
+    command:ask { "remove", "another", "-q" }
+    assert.equal("work", command:ask { "list" })
+  end)
+
+  it("says what to do, by kind of failure", function()
+    assert.matches("^tokencache: nobody: there is no such account; .*run: tokencache login nobody "
+      .. "%-%-provider %.%.%.\n$", fails(7, { "token", "nobody" }))
+    assert.matches("run: tokencache token %-%-help\n$", fails(2, { "token" }))
+    assert.matches("run: tokencache %-%-help\n$", fails(2, { "tokn", "work" }))
+    assert.matches("is no name of an account", fails(2, { "token", "../work" }))
+    assert.matches("neither provider nor issuer; run: tokencache login x %.%.%.\n$",
+      fails(7, { "login", "x", "--scope", "a" }))
+    assert.matches("has no nobody; there is atlassian, .*run: tokencache login x %.%.%.\n$",
+      fails(7, { "login", "x", "--provider", "nobody" }))
+    command:ask { "add", "out", "-q", "--issuer", server.url, "--client-id", "public" }
+    assert.matches("^tokencache: out: .*run: tokencache login out\n$", fails(3, { "token", "out" }))
+    command:ask({ "add", "away", "-q", "--issuer", "http://127.0.0.1:1", "--client-id", "a",
+      "--grant", "client_credentials", "--client-secret-file", "-" }, { input = "secret\n" })
+    assert.matches("^tokencache: away: .*run: tokencache token away\n$",
+      fails(5, { "token", "away" }))
+    assert.equal("away\nout\nwork", command:ask { "list" })
+  end)
+
+  it("gets a program's own tokens, whose secret is beside them #once", function()
+    command:ask({ "add", "machine", "-q", "--issuer", server.url, "--client-id", "basic",
+      "--grant", "client_credentials", "--client-secret-file", "-" },
+      { input = "basic-secret-8d1f\n" })
+    assert.is_true(server:introspect(command:ask { "token", "machine" }).active)
+    assert.is_nil(process.read_file(command.accounts .. "/machine.lua"):find("8d1f", 1, true))
+    assert.matches("nobody logs in to it", fails(2, { "login", "machine" }))
+    command:ask { "remove", "-q", "machine" }
+    local _, listed = process.run { "ls", "-A", command.tokens }
+    assert.is_nil(listed:find "machine")
+  end)
+end)

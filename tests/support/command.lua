@@ -1,0 +1,143 @@
+--- The command `tokencache`, run as a user with a home of its own.
+---
+---     local command = commands.new { LANG = "C.UTF-8" }     -- its environment
+---     local status, out, err = command:run { "token", "work" }
+---     command:run({ "token", "work", "--refused" }, { input = "old\n", environment = {} })
+---     local child = command:start({ "login", "work" }, { BROWSER = "..." })
+---     local child = command:start_in_terminal { "login", "work" }
+---     child:type("text\n")
+---     command.home, command.accounts, command.tokens      -- directories
+---     command:token("work")          -- what is kept of the login
+---     command:remove()
+
+local json = require "tokencache.json"
+local merged = require "support.merged"
+local process = require "support.process"
+
+local commands = {}
+
+---@class SupportCommand
+---@field home string
+local Command = {}
+Command.__index = Command
+
+---@param environment? table<string, string>
+---@return SupportCommand
+function commands.new(environment)
+  local home = process.temporary_directory()
+  local lua = process.lua ""
+  return setmetatable({
+    home = home, accounts = home .. "/.config/tokencache/accounts",
+    tokens = home .. "/.local/state/tokencache", lua = lua[1],
+    environment = merged(lua.environment, {
+      HOME = home, LUA_PATH = package.path, LUA_CPATH = package.cpath, HERE = os.getenv "PWD",
+      XDG_CONFIG_HOME = "", XDG_STATE_HOME = "", XDG_RUNTIME_DIR = home, LUA_INIT = "",
+      DISPLAY = "", WAYLAND_DISPLAY = "",
+    }, environment),
+  }, Command)
+end
+
+--- The words that run it.
+---@param words string[]
+---@return string[]
+function Command:words(words)
+  local all = { self.lua, os.getenv "PWD" .. "/bin/tokencache" }
+  for _, word in ipairs(words) do
+    all[#all + 1] = word
+  end
+  return all
+end
+
+--- Runs it to its end. `after` stands behind it in a line of the shell.
+---@param words string[]
+---@param opts? { input?: string, environment?: table, after?: string }
+---@return integer status
+---@return string out
+---@return string err
+function Command:run(words, opts)
+  opts = opts or {}
+  local errors, input = self.home .. "/stderr", "/dev/null"
+  if opts.input then
+    input = self.home .. "/stdin"
+    process.write_file(input, opts.input)
+  end
+  local all = self:words(words)
+  table.insert(all, 1, "sh")
+  table.insert(all, 2, "-c")
+  table.insert(all, 3, ('"$0" "$@" 2>%s <%s %s'):format(errors, input, opts.after or ""))
+  local status, out = process.run(all,
+    { environment = merged(self.environment, opts.environment) })
+  return status, out, process.read_file(errors)
+end
+
+--- The same; it must go well and say nothing.
+---@return string out  without the last line end
+function Command:ask(...)
+  local status, out, err = self:run(...)
+  if status ~= 0 or err ~= "" then
+    error(("status %d: %s%s"):format(status, out, err), 2)
+  end
+  return (out:gsub("\n$", ""))
+end
+
+---@return Child
+function Command:start(words, environment)
+  return process.start(self:words(words), { environment = merged(self.environment, environment) })
+end
+
+--- At a terminal, with `type` for what a person types there.
+---@return Child
+function Command:start_in_terminal(words, environment)
+  local quoted = {}
+  for i, word in ipairs(self:words(words)) do
+    quoted[i] = "'" .. word .. "'"
+  end
+  local keyboard = self.home .. "/keyboard"
+  assert(process.run { "mkfifo", "-m", "600", keyboard } == 0)
+  local child = process.start({ "sh", "-c",
+    'exec script -qefc "$LINE" /dev/null <>"$KEYBOARD"' }, { environment = merged(self.environment,
+    { LINE = table.concat(quoted, " "), KEYBOARD = keyboard, SHELL = "/bin/sh", LC_ALL = "C.UTF-8",
+      TERM = "xterm" }, environment) })
+  function child.type(_, text)
+    process.write_file(keyboard, text)
+  end
+  return child
+end
+
+---@return tokencache.TokenInfo?
+function Command:token(name)
+  local text = process.read_file(self.tokens .. "/" .. name .. ".token")
+  return text and assert(json.decode(text))
+end
+
+--- Has a login's token end now.
+function Command:expire(name)
+  local info = self:token(name)
+  info.expires_at = 1000
+  process.write_file(self.tokens .. "/" .. name .. ".token", json.encode(info))
+end
+
+--- Logs in by device, as alice, to an account that is made for it.
+---@param server OidcProvider
+---@param name string
+---@param more? string[]  further words
+function Command:log_in(server, name, more)
+  local words = { "login", name, "--issuer", server.url, "--client-id", "public",
+    "--scope", "openid read", "--device" }
+  for _, word in ipairs(more or {}) do
+    words[#words + 1] = word
+  end
+  local child = self:start(words)
+  local address = process.wait_until("the code", function()
+    return child:output():match "or open\n\n  (http%S+)\n"
+  end)
+  assert(server:login(address) == "Sign-in Success")
+  child:wait()
+  child:stop()
+end
+
+function Command:remove()
+  process.remove_directory(self.home)
+end
+
+return commands
