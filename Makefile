@@ -35,6 +35,10 @@ HASH := \#
 has_header = $(shell echo '$(HASH)include <$(1)>' | $(CC) $(CPPFLAGS) -E - >/dev/null 2>&1 && echo yes)
 MODULES += $(if $(call has_header,qrencode.h),_qrcode)
 
+# likewise: without it there is no store.secret_service
+LIBSECRET := $(subst -I,-isystem ,$(shell pkg-config --cflags libsecret-1 2>/dev/null))
+MODULES += $(if $(LIBSECRET),_secret_service)
+
 CORE := $(wildcard src/core/*.c)
 JSON := $(wildcard src/core/json_*.c)
 SHARED_LUA := src/lua/largument.c src/lua/lbuf.c src/lua/lclass.c src/lua/lerror.c src/core/buf.c src/core/error.c \
@@ -63,6 +67,9 @@ LIBS__zlib        := -lz
 SOURCES__qrcode   := src/lua/lqrcode.c
 LIBS__qrcode      := -lqrencode
 
+SOURCES__secret_service := $(wildcard src/backend/secret_*.c) src/backend/process.c src/lua/lsecret_service.c
+LIBS__secret_service     = $(shell pkg-config --libs libsecret-1)
+
 SOURCES__redis := $(wildcard src/backend/redis*.c) src/backend/stream.c src/backend/apart.c src/backend/dial.c src/backend/process.c src/backend/tls.c src/backend/sigpipe.c \
                   src/core/redact.c src/lua/lredis.c src/lua/lrepeated.c
 LIBS__redis    := -lhiredis -lssl -lcrypto -pthread
@@ -83,6 +90,8 @@ $(BUILD)/tokencache/$(1).so: $$(call objects,$(1))
 	$$(call say,ld)$$(CC) $$(CFLAGS) -shared $$(LDFLAGS) $$(STAYS) -o $$@ $$^ $$(LIBS_$(1)) $$(LIBS)
 endef
 $(foreach name,$(MODULES),$(eval $(call link_module,$(name))))
+
+$(PLAIN)/src/backend/secret_%.o: TC_CFLAGS += $(LIBSECRET)
 
 define compile
 	@mkdir -p $(@D)

@@ -27,6 +27,7 @@ tokencache.store = lazy("tokencache.store", {
   memcached = "tokencache.store.memcached",
   memory = "tokencache.store.memory",
   redis = "tokencache.store.redis",
+  secret_service = "tokencache.store.secret_service",
   shared_dict = "tokencache.store.shared_dict",
   tiered = "tokencache.store.tiered",
 })

@@ -4,6 +4,7 @@ local store = require("tokencache").store
 local contract = require("tokencache.testing").contract
 local broken_handlers = require "support.broken_handlers"
 local folder = require "support.folder"
+local keyring = require "support.keyring"
 local lua_redis = require "support.lua_redis"
 local memcached_server = require "support.memcached_server"
 local process = require "support.process"
@@ -63,6 +64,10 @@ end
 
 local function memcached_store()
   return store.memcached { servers = { server.address } }
+end
+
+local function secret_service()
+  return store.secret_service { application = "contract" }
 end
 
 local function encrypted(make_store)
@@ -182,6 +187,7 @@ local stores = {
   file = { file_store },
   memcached = { memcached_store, server = memcached_server },
   redis = { redis_store, server = redis_server },
+  secret_service = { secret_service, server = { start = keyring.enter } },
 }
 
 local proxied = over(redis_store)

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -29,6 +30,15 @@ static int l_unix_wait(lua_State *L) {
 /* exit(status): at once, without closing the Lua state, which is the parent's */
 static int l_unix_exit(lua_State *L) {
   _exit((int)luaL_checkinteger(L, 1));
+}
+
+/* setenv(name, value | nil): in this process's own environment */
+static int l_unix_setenv(lua_State *L) {
+  const char *name = luaL_checkstring(L, 1), *value = luaL_optstring(L, 2, NULL);
+  if ((value != NULL ? setenv(name, value, 1) : unsetenv(name)) != 0) {
+    return luaL_error(L, "setenv failed");
+  }
+  return 0;
 }
 
 /* die(): by SIGKILL, here and now */
@@ -72,7 +82,8 @@ static int l_unix_in_thread(lua_State *L) {
 int luaopen_support_unix(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"fork", l_unix_fork}, {"wait", l_unix_wait},           {"exit", l_unix_exit},
-      {"die", l_unix_die},   {"in_thread", l_unix_in_thread}, {NULL, NULL},
+      {"die", l_unix_die},   {"in_thread", l_unix_in_thread}, {"setenv", l_unix_setenv},
+      {NULL, NULL},
   };
   luaL_newlib(L, functions);
   return 1;

@@ -107,13 +107,7 @@ function OneFile:try_lock(path)
   return file_lock.try(path, self.use)
 end
 
-function OneFile:keep_lock(handle) -- luacheck: ignore 212
-  return file.keep_lock(handle)
-end
-
-function OneFile:unlock(handle) -- luacheck: ignore 212
-  return file.unlock(handle)
-end
+OneFile.keep_lock, OneFile.unlock = file_lock.keep, file_lock.unlock
 
 --- The same, where the path may be a symbolic link: all but reading, which follows links anyway, is
 --- done where that leads to. The link may change, so each call looks.

@@ -152,13 +152,7 @@ function Store:try_lock(name)
   return on_file(self, name, file_lock.try)
 end
 
-function Store:keep_lock(handle) -- luacheck: ignore 212
-  return file.keep_lock(handle)
-end
-
-function Store:unlock(handle) -- luacheck: ignore 212
-  return file.unlock(handle)
-end
+Store.keep_lock, Store.unlock = file_lock.keep, file_lock.unlock
 
 local function add_key(keys, name, escaped, prefix)
   local key = escaped and file_name.key_of(name, escaped)

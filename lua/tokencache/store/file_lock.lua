@@ -26,4 +26,14 @@ function file_lock.try(path, use)
   return locked, more
 end
 
+--- Methods of what has such locks.
+
+function file_lock.keep(_, handle)
+  return file.keep_lock(handle)
+end
+
+function file_lock.unlock(_, handle)
+  return file.unlock(handle)
+end
+
 return file_lock

@@ -93,10 +93,10 @@ local function unlocked(guard, handle, ...) -- luacheck: ignore 212
   return ...
 end
 
---- Calls `work` and returns its results; under the lock of the file, if a handle is given. Where
---- that lock has ended, it is taken anew for the time being; `work` is left out, and the result
---- false, where another holds it.
-local function under_lock(path, use, handle, work, ...)
+--- Calls `work(path, use, ...)` and returns its results; under the lock of the file, if a handle is
+--- given. Where that lock has ended, it is taken anew for the time being; `work` is left out, and
+--- the result false, where another holds it.
+function worker.under_lock(path, use, handle, work, ...)
   if not handle or file.holds_lock(handle) then
     return work(path, use, ...)
   end
@@ -140,7 +140,7 @@ end
 ---@return boolean?       false: it holds something else, or another holds the lock
 ---@return tokencache.Error?
 function worker.replace(path, use, old, bytes, handle)
-  return under_lock(path, use, handle, replace, old, bytes)
+  return worker.under_lock(path, use, handle, replace, old, bytes)
 end
 
 local function can_save(path, use, bytes)
@@ -163,7 +163,7 @@ end
 ---@return string|false|nil bytes  the same; false: as of replace
 ---@return tokencache.Error?
 function worker.can_save(path, use, bytes, handle)
-  return under_lock(path, use, handle, can_save, bytes)
+  return worker.under_lock(path, use, handle, can_save, bytes)
 end
 
 local function begins_with_one(name, starts)

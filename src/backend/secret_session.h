@@ -1,0 +1,35 @@
+/* One exchange with the Secret Service of a person's D-Bus session, over libsecret: a connection of
+   its own that is closed at its end, and one deadline for all of it, however the daemons behave.
+
+   GLib has a thread of its own for D-Bus, so a forked child of a process that was here cannot come
+   here. And it ends the program where memory runs out. */
+#pragma once
+
+#include <libsecret/secret.h>
+
+#include "backend/secret_service.h"
+
+typedef struct tc_secret_session {
+  const tc_secret_place *place;
+  SecretService *service;
+  GCancellable *cancellable; /* cancelled at the deadline */
+  GError *error;             /* of the last call; NULL */
+  GMainContext *context;
+  GSource *timer;
+  GDBusConnection *bus;
+  GAsyncResult *result, *last;
+} tc_secret_session;
+
+/* Fills `session`. To be closed whatever comes of it, and by the same thread; it nests in no other
+   one's. */
+int tc_secret_session_open(tc_secret_session *session, const tc_secret_place *place, tc_error *err);
+void tc_secret_session_close(tc_secret_session *session);
+
+/* The callback of an asynchronous call, whose data is the session; and what it came to, which is
+   the session's own until the next call. */
+void tc_secret_on_result(GObject *source, GAsyncResult *result, gpointer data);
+GAsyncResult *tc_secret_await(tc_secret_session *session);
+
+/* What the last call failed with. */
+int tc_secret_fail(const tc_secret_session *session, tc_error *err);
+int tc_secret_fail_locked(const tc_secret_session *session, tc_error *err);
