@@ -98,7 +98,7 @@ int tc_secret_fail_locked(const tc_secret_session *session, tc_error *err) {
                       session->place->collection,
                       session->place->patience > 0 ? ", and nobody has unlocked it when asked" : "",
                       session->place->patience > 0 ? ""
-                                                   : ", or give unlock = true to have it asked");
+                                                   : ", or give unlock = true, and its user is asked");
 }
 
 static bool is_absent(const GError *error) {
@@ -165,13 +165,23 @@ static bool is_forked(void) {
   return !atomic_compare_exchange_strong(&used_by, &none, here) && none != here;
 }
 
+/* Reports whether the call before this one was cancelled: GLib's only connection to the bus may be
+   that one's a moment longer. */
+static bool is_former(const tc_secret_session *session) {
+  return g_error_matches(session->error, G_IO_ERROR, G_IO_ERROR_CANCELLED) &&
+         !g_cancellable_is_cancelled(session->cancellable);
+}
+
 /* The threads that GLib starts now get none of the program's signals. */
 static void connect_bus(tc_secret_session *session) {
   sigset_t all, before;
   (void)sigfillset(&all);
   (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-  g_bus_get(G_BUS_TYPE_SESSION, session->cancellable, tc_secret_on_result, session);
-  session->bus = g_bus_get_finish(tc_secret_await(session), &session->error);
+  do {
+    g_clear_error(&session->error);
+    g_bus_get(G_BUS_TYPE_SESSION, session->cancellable, tc_secret_on_result, session);
+    session->bus = g_bus_get_finish(tc_secret_await(session), &session->error);
+  } while (is_former(session));
   (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 

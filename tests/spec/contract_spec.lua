@@ -187,7 +187,6 @@ local stores = {
   file = { file_store },
   memcached = { memcached_store, server = memcached_server },
   redis = { redis_store, server = redis_server },
-  secret_service = { secret_service, server = { start = keyring.enter } },
 }
 
 local proxied = over(redis_store)
@@ -195,6 +194,9 @@ handlers["store.redis through twemproxy"] =
   { proxied, reopen = proxied, server = twemproxy }
 handlers["redis, client= through twemproxy"] =
   { redis_client, reopen = redis_client, server = twemproxy }
+
+local in_keyring = over(secret_service)
+handlers["store.secret_service"] = { in_keyring, reopen = in_keyring, server = keyring.session }
 
 for name, group in pairs { ["by sentinels"] = redis_sentinels, ["in a cluster"] = redis_cluster } do
   local made = over(group_store)

@@ -62,19 +62,25 @@ local function has_owner(self)
   return answer:find "true" ~= nil
 end
 
---- Starts gnome-keyring, unlocked or, where the keyring is there already, as it pleases.
----@param options? { locked?: boolean }
-function Keyring:start_daemon(options)
-  local command = "exec gnome-keyring-daemon --foreground --components=secrets"
-  if not (options and options.locked) then
-    command = command .. " --unlock <" .. self.directory .. "/password"
-  end
-  self.daemon = process.start({ "sh", "-c", command }, { environment = self.environment })
+--- Starts gnome-keyring, unlocked.
+function Keyring:start_daemon()
+  self.daemon = process.start({ "sh", "-c", "exec gnome-keyring-daemon --foreground "
+    .. "--components=secrets --unlock <" .. self.directory .. "/password" },
+    { environment = self.environment })
   process.wait_until("gnome-keyring to be ready", function()
     return has_owner(self) or not self.daemon:is_running()
   end)
   assert(self.daemon:is_running(), self.daemon:output())
 end
+
+--- Kills gnome-keyring at once; `restart` brings it back, with what was in it.
+function Keyring:kill()
+  self.daemon:signal "KILL"
+  self.daemon:wait()
+  self.daemon:stop()
+end
+
+Keyring.restart = Keyring.start_daemon
 
 --- As a lock of the screen may.
 function Keyring:lock()
@@ -98,22 +104,21 @@ function Keyring:tool(...)
 end
 
 function Keyring:stop()
-  if self.daemon then
-    self.daemon:signal "CONT"
-    self.daemon:stop()
+  for _, child in pairs { self.daemon or self.bus, self.bus } do
+    child:signal "CONT"
+    child:stop()
   end
-  self.bus:signal "CONT"
-  self.bus:stop()
   for name, value in pairs(self.before or {}) do
     unix.setenv(name, value or nil)
   end
   process.remove_directory(self.directory)
 end
 
---- A session without a keyring, to which start_daemon brings one.
+--- A session without a keyring, until start_daemon brings one. In memory, where there is such a
+--- place: gnome-keyring makes each change durable.
 ---@return Keyring
 function keyring.start_session()
-  local self = setmetatable({ directory = process.temporary_directory() }, Keyring)
+  local self = setmetatable({ directory = process.temporary_directory "/dev/shm" }, Keyring)
   local socket = self.directory .. "/bus"
   self.environment = {
     HOME = self.directory, XDG_RUNTIME_DIR = self.directory, XDG_DATA_HOME = self.directory,
@@ -137,9 +142,10 @@ function keyring.start()
   return self
 end
 
+---@param self? Keyring  default: a new one
 ---@return Keyring
-function keyring.enter()
-  local self = keyring.start()
+function keyring.enter(self)
+  self = self or keyring.start()
   self.before = {}
   for _, name in ipairs { "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS" } do
     self.before[name] = os.getenv(name) or false
@@ -147,5 +153,8 @@ function keyring.enter()
   end
   return self
 end
+
+--- For who calls `start` of a server.
+keyring.session = { start = function() return keyring.enter() end }
 
 return keyring
