@@ -15,6 +15,7 @@
 --- - a clock was put, and the store could not tell which log outs there were before the login;
 --- - it, or a login before it, could not be saved at once, and the clocks by which they were noted
 ---   said that it was the earlier one;
+--- - it was logged out while another process owed it, over a handler that has no marks;
 --- - the store has no locks at all.
 
 local keeper = require "simulation.keeper"
@@ -160,6 +161,8 @@ function Truth:on_put(key, bytes)
     return excuse(self, token.family, "it was saved in two steps, and the lock ended between")
   elseif token and token.spent and call and call.is_login and not lock then
     return excuse(self, token.family, "it was saved late, without the lock that another kept")
+  elseif token and token.spent and token.family.logged_out_at and world.store.kind.handlers then
+    return excuse(self, token.family, "it was owed and logged out, and the handler has no marks")
   elseif not before or not token or world.has_jumped or token.is_given
     or not world.store.kind.replace or token.id == token.family.first then
     if before and token and times.is_taken_for_later(token.family, before.family) then
