@@ -18,7 +18,7 @@ BUILD       := build/$(LUA)
 PLAIN       := $(dir $(BUILD))core# what has no Lua in it, for all Luas
 
 WARNINGS  := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes
-TC_CFLAGS := -std=gnu11 -fPIC -fvisibility=hidden -Isrc $(WARNINGS) $(WERROR)
+TC_CFLAGS := -std=gnu11 -fPIC -fvisibility=hidden -Isrc $(HIREDIS_DIR:%=-isystem %/include) $(WARNINGS) $(WERROR)
 
 # make V=1 shows whole commands
 say = $(if $(V),,@printf '  %-5s %s\n' $(1) $@; )
@@ -72,7 +72,7 @@ LIBS__secret_service     = $(shell pkg-config --libs libsecret-1)
 
 SOURCES__redis := $(wildcard src/backend/redis*.c) src/backend/stream.c src/backend/apart.c src/backend/dial.c src/backend/process.c src/backend/tls.c src/backend/sigpipe.c \
                   src/core/redact.c src/lua/lredis.c src/lua/lrepeated.c
-LIBS__redis    := -lhiredis -lssl -lcrypto -pthread
+LIBS__redis    := $(HIREDIS_DIR:%=-L%/lib) $(HIREDIS_DIR:%=-Wl,-rpath,%/lib) -lhiredis -lssl -lcrypto -pthread
 
 SOURCES__memcached := $(wildcard src/backend/memcached*.c) src/backend/apart.c src/backend/process.c \
                       src/lua/lmemcached.c src/lua/lrepeated.c
@@ -324,4 +324,4 @@ help:
 	@echo 'make fuzz              FUZZ_SECONDS=600 for each fuzz target'
 	@echo 'make soak              SOAK_MINUTES=10 of everything at once'
 	@echo 'make clean             remove build/'
-	@echo 'LUA is one of $(LUAS).  CC, CFLAGS, LDFLAGS, LUA_INCDIR are honoured.'
+	@echo 'LUA is one of $(LUAS).  CC, CFLAGS, LDFLAGS, LUA_INCDIR, HIREDIS_DIR are honoured.'
