@@ -156,10 +156,26 @@ static int stop_at(const tc_json_reader *r, const char *reason, tc_error *err) {
   return r->tolerant ? 0 : fail_here(r, reason, err);
 }
 
+#define EACH_BYTE(value) (UINT64_MAX / 255 * (value))
+
+/* Reports whether eight bytes are ASCII, and none a quote, a backslash or a control character. */
+static bool are_plain(const unsigned char *bytes) {
+  uint64_t word;
+  memcpy(&word, bytes, sizeof word);
+  uint64_t quotes = word ^ EACH_BYTE('"'), backslashes = word ^ EACH_BYTE('\\'); /* zero there */
+  uint64_t found = word | (word - EACH_BYTE(0x20)) | (quotes - EACH_BYTE(1)) |
+                   (backslashes - EACH_BYTE(1));
+  return (found & EACH_BYTE(0x80)) == 0;
+}
+
 /* Moves on to the quote, backslash or fault that ends a run of plain characters. */
 static int skip_plain(tc_json_reader *r, tc_error *err) {
   const unsigned char *text = (const unsigned char *)r->text.data;
   while (r->at < r->text.len) {
+    if (r->text.len - r->at >= 8 && are_plain(text + r->at)) {
+      r->at += 8;
+      continue;
+    }
     unsigned char c = text[r->at];
     if (c == '"' || c == '\\') return 0;
     if (c < 0x20) return stop_at(r, "a control character in a string", err);

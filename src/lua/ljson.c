@@ -31,7 +31,7 @@ typedef struct decoder {
 } decoder;
 
 static void open_container(decoder *d, bool is_array) {
-  lua_createtable(d->L, 0, d->depth == 0 && !is_array ? FIELDS_OF_A_TOKEN : 0);
+  lua_createtable(d->L, 0, d->depth <= 1 && !is_array ? FIELDS_OF_A_TOKEN : 0);
   if (is_array) {
     push_array_metatable(d->L);
     lua_setmetatable(d->L, -2);
