@@ -4,8 +4,7 @@ local library = require "tokencache.util.library"
 
 local crypto = {}
 
-for _, name in ipairs { "random", "sha256", "digest", "hmac", "equal", "seal", "open",
-    "verify" } do
+for _, name in ipairs { "random", "sha256", "digest", "hmac", "seal", "open", "verify" } do
   crypto[name] = function(...)
     local functions, err = library("tokencache._crypto", "libcrypto")
     if not functions then

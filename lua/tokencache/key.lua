@@ -4,6 +4,7 @@
 
 local core = require "tokencache._core"
 local crypto = require "tokencache.crypto"
+local hex = require "tokencache.util.hex"
 local reserved_key = require "tokencache.store.reserved_key"
 
 local key = {}
@@ -52,14 +53,6 @@ function key.join(parts)
   return table.concat(safe, ":")
 end
 
---- Two hexadecimal digits for each byte: the gateway of nginx makes many digests.
-local HEX = setmetatable({}, {
-  __index = function(self, byte)
-    self[byte] = ("%02x"):format(byte:byte())
-    return self[byte]
-  end,
-})
-
 --- SHA-256.
 ---@param text string
 ---@return string? digest  64 hexadecimal digits
@@ -69,7 +62,7 @@ function key.sha256(text)
   if not bytes then
     return nil, err
   end
-  return (bytes:gsub(".", HEX))
+  return hex(bytes)
 end
 
 --- What stands in a key for something that lets in whoever knows it, such as the id of a session:

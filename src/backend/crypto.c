@@ -5,7 +5,6 @@
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <openssl/kdf.h>
 #include <openssl/rand.h>
 
@@ -69,16 +68,37 @@ int tc_digest(const char *name, tc_str bytes, char digest[TC_DIGEST_MAX], tc_err
   return done ? (int)len : tc_crypto_failed(err, "the digest");
 }
 
-int tc_hmac(const char *name, tc_str key, tc_str bytes, char digest[TC_DIGEST_MAX], tc_error *err) {
-  unsigned len = 0;
+int tc_hmac_open(tc_hmac *self, const char *name, tc_str key, tc_error *err) {
+  /* libcrypto takes a pointer to what it only reads */
+  OSSL_PARAM params[] = {
+      OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)(uintptr_t)name, 0),
+      OSSL_PARAM_construct_end(),
+  };
   ERR_set_mark();
   const EVP_MD *type = find_digest(name, err);
-  bool done = type != NULL && key.len <= INT_MAX &&
-              HMAC(type, const_bytes_of(key), (int)key.len, const_bytes_of(bytes), bytes.len,
-                   bytes_of(digest), &len) != NULL;
+  EVP_MAC *mac = type != NULL ? EVP_MAC_fetch(NULL, "HMAC", NULL) : NULL;
+  self->context = mac != NULL ? EVP_MAC_CTX_new(mac) : NULL;
+  bool done = self->context != NULL &&
+              EVP_MAC_init(self->context, const_bytes_of(key), key.len, params) == 1;
+  EVP_MAC_free(mac);
   ERR_pop_to_mark();
   if (type == NULL) return err->number;
+  return done ? 0 : tc_crypto_failed(err, "HMAC");
+}
+
+int tc_hmac_of(tc_hmac *self, tc_str bytes, char digest[TC_DIGEST_MAX], tc_error *err) {
+  size_t len = 0;
+  ERR_set_mark();
+  bool done = EVP_MAC_init(self->context, NULL, 0, NULL) == 1 && /* with the same key */
+              EVP_MAC_update(self->context, const_bytes_of(bytes), bytes.len) == 1 &&
+              EVP_MAC_final(self->context, bytes_of(digest), &len, TC_DIGEST_MAX) == 1;
+  ERR_pop_to_mark();
   return done ? (int)len : tc_crypto_failed(err, "HMAC");
+}
+
+void tc_hmac_close(tc_hmac *self) {
+  EVP_MAC_CTX_free(self->context);
+  self->context = NULL;
 }
 
 static bool derive_key(unsigned char key[KEY_SIZE], tc_str secret) {

@@ -21,10 +21,19 @@ int tc_sha256(tc_str bytes, char digest[TC_SHA256_SIZE], tc_error *err);
 
 #define TC_DIGEST_MAX 64 /* bytes */
 
-/* By OpenSSL's names: "sha1", "sha256", "md5". Both return how many bytes `digest` has got;
+/* By OpenSSL's names: "sha1", "sha256", "md5". Returns how many bytes `digest` has got;
    TC_ERR_INVALID where there is no digest of that name. */
 int tc_digest(const char *name, tc_str bytes, char digest[TC_DIGEST_MAX], tc_error *err);
-int tc_hmac(const char *name, tc_str key, tc_str bytes, char digest[TC_DIGEST_MAX], tc_error *err);
+
+/* A key of HMAC (RFC 2104), made once: that takes longer than a use of it. */
+typedef struct tc_hmac {
+  struct evp_mac_ctx_st *context; /* NULL: closed */
+} tc_hmac;
+
+/* As tc_digest. What fails leaves something to be closed. */
+int tc_hmac_open(tc_hmac *self, const char *name, tc_str key, tc_error *err);
+int tc_hmac_of(tc_hmac *self, tc_str bytes, char digest[TC_DIGEST_MAX], tc_error *err);
+void tc_hmac_close(tc_hmac *self);
 
 /* Appends the plaintext sealed: a random nonce of 96 bits, then AES-256-GCM's ciphertext and tag
    (RFC 5116 §5.2). The key comes from `secret`, which needs at least TC_SEAL_SECRET_MIN bytes, by

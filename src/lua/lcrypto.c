@@ -1,12 +1,15 @@
 /* tokencache._crypto: what needs OpenSSL's libcrypto. */
 #include "backend/crypto.h"
 #include "backend/jws.h"
+#include "core/base64.h"
 #include "core/secret.h"
 #include "lua/largument.h"
 #include "lua/lbuf.h"
+#include "lua/lclass.h"
 #include "lua/lerror.h"
 
 #define MOST_RANDOM 65536 /* bytes at once */
+#define HMAC_METATABLE "tokencache.hmac"
 
 TC_EXPORT int luaopen_tokencache__crypto(lua_State *L);
 
@@ -59,21 +62,92 @@ static int l_crypto_digest(lua_State *L) {
   return push_digest(L, digest, len, &err);
 }
 
-/* hmac(name, key, bytes) -> the digest's bytes (RFC 2104); nil, err */
-static int l_crypto_hmac(lua_State *L) {
-  char digest[TC_DIGEST_MAX];
-  tc_error err = TC_ERROR_NONE;
-  int len =
-      tc_hmac(luaL_checkstring(L, 1), tc_lua_check_str(L, 2), tc_lua_check_str(L, 3), digest, &err);
-  int pushed = push_digest(L, digest, len, &err);
-  tc_wipe(digest, sizeof digest);
-  return pushed;
+static tc_hmac *check_hmac(lua_State *L) {
+  tc_hmac *self = tc_lua_check_self(L, HMAC_METATABLE);
+  luaL_argcheck(L, self->context != NULL, 1, "a key that has been closed");
+  return self;
 }
 
-/* equal(a, b) -> whether they are, in a time that does not tell where they differ */
-static int l_crypto_equal(lua_State *L) {
-  lua_pushboolean(L, tc_secret_equal(tc_lua_check_str(L, 1), tc_lua_check_str(L, 2)));
-  return 1;
+static int l_hmac_close(lua_State *L) {
+  tc_hmac_close(luaL_checkudata(L, 1, HMAC_METATABLE));
+  return 0;
+}
+
+/* key:digest(bytes) -> the digest's bytes; nil, err */
+static int l_hmac_digest(lua_State *L) {
+  char digest[TC_DIGEST_MAX];
+  tc_error err = TC_ERROR_NONE;
+  int len = tc_hmac_of(check_hmac(L), tc_lua_check_str(L, 2), digest, &err);
+  return push_digest(L, digest, len, &err);
+}
+
+/* Appends base64url(HMAC(key, bytes)). */
+static int add_signature(tc_buf *out, tc_hmac *key, tc_str bytes, tc_error *err) {
+  char digest[TC_DIGEST_MAX];
+  int len = tc_hmac_of(key, bytes, digest, err);
+  if (len < 0) return len;
+  tc_base64url_encode(out, (tc_str){digest, (size_t)len});
+  return out->failed ? tc_error_set(err, TC_ERR_NOMEM, NULL) : 0;
+}
+
+/* key:sign(text, separator) -> the text, the separator and the signature; nil, err */
+static int l_hmac_sign(lua_State *L) {
+  tc_hmac *self = check_hmac(L);
+  tc_str text = tc_lua_check_str(L, 2);
+  const char *separator = luaL_checkstring(L, 3);
+  tc_error err = TC_ERROR_NONE;
+  tc_buf *out = tc_lua_new_buf(L);
+  tc_buf_add_str(out, text);
+  tc_buf_add_char(out, *separator);
+  if (add_signature(out, self, text, &err) < 0) return tc_lua_fail(L, &err);
+  return tc_lua_return_buf(L, out);
+}
+
+/* The bytes before the last one that is `c`; nothing: there is none. */
+static tc_str before_last(tc_str text, char c) {
+  while (text.len > 0 && text.data[text.len - 1] != c) text.len--;
+  return text.len > 0 ? (tc_str){text.data, text.len - 1} : TC_STR_NONE;
+}
+
+/* key:verify(text, separator) -> how many bytes are before the last separator, where what is behind
+   it is their signature, and how many before the last but one, if there is one; false: this key
+   did not sign it; nil, err */
+static int l_hmac_verify(lua_State *L) {
+  tc_hmac *self = check_hmac(L);
+  tc_str text = tc_lua_check_str(L, 2);
+  char separator = *luaL_checkstring(L, 3);
+  tc_str signed_part = before_last(text, separator);
+  tc_buf own = TC_BUF_EMPTY;
+  tc_error err = TC_ERROR_NONE;
+  bool fits = false;
+  if (signed_part.data != NULL) {
+    tc_str given = {text.data + signed_part.len + 1, text.len - signed_part.len - 1};
+    int status = add_signature(&own, self, signed_part, &err);
+    fits = status == 0 && tc_secret_equal(tc_buf_str(&own), given);
+    tc_buf_free(&own);
+    if (status < 0) return tc_lua_fail(L, &err);
+  }
+  if (!fits) {
+    lua_pushboolean(L, 0);
+    return 1;
+  }
+  tc_str rest = before_last(signed_part, separator);
+  lua_pushinteger(L, (lua_Integer)signed_part.len);
+  if (rest.data != NULL) lua_pushinteger(L, (lua_Integer)rest.len);
+  return rest.data != NULL ? 2 : 1;
+}
+
+/* hmac(name, key) -> a key; nil, err */
+static int l_crypto_hmac(lua_State *L) {
+  static const luaL_Reg methods[] = {
+      {"digest", l_hmac_digest}, {"sign", l_hmac_sign}, {"verify", l_hmac_verify}, {NULL, NULL}};
+  const char *name = luaL_checkstring(L, 1);
+  tc_str key = tc_lua_check_str(L, 2);
+  tc_error err = TC_ERROR_NONE;
+  tc_hmac *self = tc_lua_new_object(L, sizeof *self, HMAC_METATABLE, methods, l_hmac_close);
+  int status = tc_hmac_open(self, name, key, &err);
+  if (status == TC_ERR_INVALID) return luaL_argerror(L, 1, err.message);
+  return status < 0 ? tc_lua_fail(L, &err) : 1;
 }
 
 /* seal(secret, aad, plaintext) -> bytes; nil, err */
@@ -116,8 +190,8 @@ static int l_crypto_verify(lua_State *L) {
 int luaopen_tokencache__crypto(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"random", l_crypto_random}, {"sha256", l_crypto_sha256}, {"digest", l_crypto_digest},
-      {"hmac", l_crypto_hmac},     {"equal", l_crypto_equal},   {"seal", l_crypto_seal},
-      {"open", l_crypto_open},     {"verify", l_crypto_verify}, {NULL, NULL},
+      {"hmac", l_crypto_hmac},     {"seal", l_crypto_seal},     {"open", l_crypto_open},
+      {"verify", l_crypto_verify}, {NULL, NULL},
   };
   luaL_newlib(L, functions);
   return 1;

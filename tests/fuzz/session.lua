@@ -1,13 +1,17 @@
 --- Sessions of strangers. The input's first byte tells what the rest is: a pickle, MessagePack, a
 --- cookie as it comes, or a payload that somebody who has the key has signed.
 
-local lru = require "tokencache.util.lru"
 local outcome = require "fuzz.outcome"
 local serializers = require "tokencache.session.serializers"
 local signing = require "tokencache.session.signing"
 local tokencache = require "tokencache"
 
 local KEY, NOW = "secret", 1760000000
+
+local FORMAT = { where = "fuzz", separator = ".", digest = "sha1",
+  key = function(secret) return secret end, spare = function() return 0 end,
+  write_time = function(seconds) return ("%x"):format(seconds) end }
+FORMAT.digits, FORMAT.base = signing.digits "0123456789abcdef"
 
 local function clock()
   return NOW
@@ -52,12 +56,8 @@ local function open(cookie)
 end
 
 local function open_signed(payload)
-  local format = { keys = lru(1), separator = ".",
-    pattern = "^((%.?[%w_-]*)%.(%d+))%.([%w_-]+)$",
-    digest = "sha1", key = function(secret) return secret end,
-    read_time = tonumber, write_time = tostring }
-  local text = signing.sign(format, { KEY }, payload .. "." .. NOW)
-  local bytes, err = signing.open("fuzz", format, { KEY }, text, 60, NOW)
+  local text = signing.sign(FORMAT, "salt", { KEY }, payload .. "." .. FORMAT.write_time(NOW))
+  local bytes, err = signing.open(FORMAT, "salt", { KEY }, text, 60, NOW)
   if not bytes then
     return outcome.check_text(err.message)
   end

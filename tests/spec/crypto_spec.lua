@@ -98,20 +98,40 @@ describe("crypto.sha256", function()
   end)
 end)
 
-describe("crypto.digest, hmac and equal", function()
+describe("crypto.digest and hmac", function()
   it("are those of RFC 1321 and RFC 2202", function()
     assert.equal("900150983cd24fb0d6963f7d28e17f72", hex(crypto.digest("md5", "abc")))
     assert.equal("effcdf6ae5eb2fa2d27416d5f184df9c259a7c79",
-      hex(crypto.hmac("sha1", "Jefe", "what do ya want for nothing?")))
-    assert.equal(32, #crypto.hmac("sha256", "", ""))
-    assert.is_true(crypto.equal("a\0b", "a\0b"))
-    assert.is_false(crypto.equal("a\0b", "a\0c"))
-    assert.is_false(crypto.equal("a", "ab"))
+      hex(crypto.hmac("sha1", "Jefe"):digest "what do ya want for nothing?"))
+    assert.equal(32, #crypto.hmac("sha256", ""):digest "")
+  end)
+
+  it("give the same for the same as often as they are asked", function()
+    local key = crypto.hmac("sha1", "Jefe")
+    local first = key:digest "a"
+    assert.not_equal(first, key:digest "b")
+    assert.equal(first, key:digest "a")
+  end)
+
+  it("sign a text, and know it again", function()
+    local key = crypto.hmac("sha256", "key")
+    local text = key:sign("a.b\0c", ".")
+    assert.matches("^a%.b%z?.?c%.[%w_-]+$", text)
+    assert.same({ 5, 1 }, { key:verify(text, ".") })
+    assert.same({ 1 }, { key:verify(key:sign("a", "."), ".") })
+    assert.same({ 0 }, { key:verify(key:sign("", "."), ".") })
+    for i = 1, #text do
+      assert.is_false(key:verify(flip(text, i, 1), "."))
+    end
+    assert.is_false(crypto.hmac("sha256", "other"):verify(text, "."))
+    for _, other in ipairs { "", "a", ".", text:sub(1, -2), text .. "A", text .. "." } do
+      assert.is_false(key:verify(other, "."))
+    end
   end)
 
   it("know no other name", function()
     assert.has_error(function() crypto.digest("none", "") end)
-    assert.has_error(function() crypto.hmac("none", "", "") end)
+    assert.has_error(function() crypto.hmac("none", "") end)
   end)
 end)
 

@@ -34,13 +34,18 @@ local function failure(...)
   return err.code
 end
 
---- The same with another payload, signed as Flask would.
-local function signed(vector, payload, time)
+--- The same with another text, signed as Flask would.
+local function signed_alone(vector, text)
   local core = require "tokencache._core"
-  local text = payload .. "." .. (time or vector.cookie:match "%.([%w_-]+)%.[%w_-]+$")
-  local key = crypto.hmac("sha1", bytes_of(vector.secret_key_hex), "cookie-session")
+  local key = crypto.hmac("sha1", bytes_of(vector.secret_key_hex)):digest "cookie-session"
   return { secret_key_hex = vector.secret_key_hex, timestamp = vector.timestamp,
-    cookie = text .. "." .. core.base64url_encode(crypto.hmac("sha1", key, text)) }
+    cookie = text .. "." .. core.base64url_encode(crypto.hmac("sha1", key):digest(text)) }
+end
+
+--- The same with another payload.
+local function signed(vector, payload, time)
+  return signed_alone(vector, payload .. "."
+    .. (time or vector.cookie:match "%.([%w_-]+)%.[%w_-]+$"))
 end
 
 local function base64(bytes)
@@ -104,16 +109,20 @@ describe("a cookie of Flask's", function()
     assert.equal("BAD_SIGNATURE", failure(vector, { cookie = vector.cookie:sub(1, -2) }))
     assert.equal("EXPIRED", failure(vector, at(now + 31 * 86400 + 1)))
     assert.equal("FUTURE", failure(vector, at(now - 61)))
-    assert.equal("DAMAGED", failure(vector, { cookie = "x" }))
-    assert.equal("DAMAGED", failure(vector, { cookie = payload }))
-    assert.equal("DAMAGED", failure(signed(vector, payload, "A")))
+    assert.equal("BAD_SIGNATURE", failure(vector, { cookie = "x" }))
+    assert.equal("BAD_SIGNATURE", failure(vector, { cookie = payload }))
+    assert.equal("DAMAGED", failure(signed_alone(vector, "payload")))
+    for _, time in ipairs { "", "A=AA", "AAAAAAAAA" } do
+      assert.equal("DAMAGED", failure(signed(vector, payload, time)))
+    end
+    assert.equal("DAMAGED", failure(signed(vector, "a+b")))
     assert.equal("TRUNCATED", failure(signed(vector, payload:sub(1, 41))))
     assert.equal("DAMAGED", failure(signed(vector, "." .. base64 "no zlib")))
     assert.equal("DAMAGED", failure(signed(vector, base64 "no json")))
     assert.equal("DAMAGED", failure(signed(vector, base64 "[1]")))
     assert.equal("DAMAGED", failure(signed(vector, base64 '"text"')))
-    local bomb = require("tokencache._zlib").compress(("a"):rep(2 ^ 24))
-    assert.equal("TOO_LARGE", failure(signed(vector, "." .. base64(bomb))))
+    local bomb = require("tokencache._zlib").pack(("a"):rep(2 ^ 24))
+    assert.equal("TOO_LARGE", failure(signed(vector, bomb)))
     assert.equal("TOO_LARGE", failure(vector, { cookie = ("a"):rep(2 ^ 20 + 1) }))
     local deep = ('{"a":'):rep(1000) .. "1" .. ("}"):rep(1000)
     assert.equal("DAMAGED", failure(signed(vector, base64(deep))))

@@ -27,6 +27,30 @@ function binary.take(reader, length)
   return reader.text:sub(at, at + length - 1)
 end
 
+--- The number of big-endian bytes.
+---@param bytes string
+---@return number
+function binary.natural(bytes)
+  local number = 0
+  for i = 1, #bytes do
+    number = number * 256.0 + bytes:byte(i)
+  end
+  return math.floor(number)
+end
+
+--- The big-endian bytes of a number.
+---@param number number
+---@param length integer
+---@return string
+function binary.big_endian(number, length)
+  local bytes = {}
+  for i = length, 1, -1 do
+    bytes[i] = string.char(number % 256)
+    number = math.floor(number / 256)
+  end
+  return table.concat(bytes)
+end
+
 --- Calls; what was raised by `fail` becomes the second result.
 local function guarded(name, call, value)
   local ok, result = pcall(call, value)

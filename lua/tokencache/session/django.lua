@@ -1,6 +1,7 @@
 --- Opens the session of a Django application. Of each engine it knows the place of sessions, the
 --- key of one there, and how its values are written.
 
+local application = require "tokencache.session.application"
 local core = require "tokencache._core"
 local crypto = require "tokencache.crypto"
 local errors = require "tokencache.error"
@@ -40,24 +41,6 @@ local ENGINES = { signed_cookies = {}, db = { "database" }, cached_db = { "datab
 
 local BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
-local VALUES = {} -- by byte
-
-for value = 1, #BASE62 do
-  VALUES[BASE62:byte(value)] = value - 1
-end
-
-local function read_time(text)
-  local seconds = 0
-  for i = 1, #text do
-    local value = VALUES[text:byte(i)]
-    if not value or i > 8 then
-      return nil
-    end
-    seconds = seconds * 62 + value
-  end
-  return seconds
-end
-
 local function write_time(seconds)
   local text = ""
   repeat
@@ -67,53 +50,16 @@ local function write_time(seconds)
   return text
 end
 
---- django.core.signing.TimestampSigner.
-local format_of = signing.formats(function(salt)
-  return { separator = ":", pattern = "^((%.?[%w_-]*):([%w_-]+)):([%w_-]+)$",
-    digest = "sha256", read_time = read_time, write_time = write_time,
-    key = function(secret) return crypto.digest("sha256", salt .. "signer" .. secret) end }
-end)
+---@type tokencache.Framework
+local DJANGO = { where = WHERE, separator = ":", digest = "sha256", write_time = write_time }
+DJANGO.digits, DJANGO.base = signing.digits(BASE62)
 
---- The functions from bytes to values and back of a serializer, each with an error.
-local function plain(serializer)
-  return {
-    decode = function(bytes)
-      local values, problem = serializer.decode(bytes)
-      if type(values) ~= "table" or values[1] ~= nil then
-        return signing.fail(WHERE, "DAMAGED", "the session is no object"
-          .. (problem and ": " .. problem or ""))
-      end
-      return values
-    end,
-    encode = function(values)
-      local bytes, problem = serializer.encode(values)
-      if not bytes then
-        return signing.fail(WHERE, "UNFIT", problem)
-      end
-      return bytes
-    end,
-  }
+function DJANGO.key(secret, salt)
+  return crypto.digest("sha256", salt .. "signer" .. secret)
 end
 
---- The same of what is signed.
-local function signed(checked, secrets, salt, max_age)
-  local format, inner = format_of(salt), plain(serializers[checked.serializer])
-  return {
-    decode = function(text)
-      local bytes, err = signing.open(WHERE, format, secrets, text, max_age, checked.clock())
-      if not bytes then
-        return nil, err
-      end
-      return inner.decode(bytes)
-    end,
-    encode = function(values)
-      local bytes, err = inner.encode(values)
-      if not bytes then
-        return nil, err
-      end
-      return signing.write(format, secrets, bytes, checked.clock())
-    end,
-  }
+function DJANGO.spare()
+  return 0
 end
 
 --- Seconds that a session is kept (SessionBase.get_expiry_age).
@@ -122,16 +68,12 @@ local function age_of(checked, values)
   return type(expiry) == "number" and expiry > 0 and expiry or checked.max_age
 end
 
-local function header(checked, state, value)
-  if not state.modified then
+function DJANGO.life(checked, values)
+  if values._session_expiry == 0 then
     return nil
-  elseif next(state.values) == nil then
-    return set_cookie.write(WHERE, checked, "")
-  elseif state.values._session_expiry == 0 then
-    return set_cookie.write(WHERE, checked, value)
   end
-  local age = age_of(checked, state.values)
-  return set_cookie.write(WHERE, checked, value, checked.clock() + age, age)
+  local age = age_of(checked, values)
+  return checked.clock() + age, age
 end
 
 local ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
@@ -175,13 +117,13 @@ local function cache_key(checked, engine, key)
 end
 
 --- What is written into the cache beside the database.
-local function saved_in_cache(checked, codec, self)
+local function saved_in_cache(checked, serializer, self)
   return function(values, ttl)
     local key = cache_key(checked, "cached_db", self.key)
     if next(values) == nil then
       return errors.done(checked.cache:delete(key))
     end
-    local bytes, err = codec.encode(values)
+    local bytes, err = application.encode(DJANGO, serializer, values)
     if not bytes then
       return nil, err
     end
@@ -189,19 +131,27 @@ local function saved_in_cache(checked, codec, self)
   end
 end
 
-local function open_kept(checked, secrets, key)
-  local engine = checked.engine
-  local codec = signed(checked, secrets, STORE_SALT)
-  local in_cache = plain(serializers[checked.cache_serializer])
-  local self = { where = WHERE, key = key, decode = codec.decode, encode = codec.encode,
-    new_key = new_key, ttl = function(values) return age_of(checked, values) end }
+local function open_kept(checked)
+  local engine, key = checked.engine, checked.cookie
+  local serializer = serializers[checked.serializer]
+  local in_cache = serializers[checked.cache_serializer]
+  local self = { where = WHERE, key = key, new_key = new_key,
+    ttl = function(values) return age_of(checked, values) end }
+  function self.decode(text)
+    return application.read(DJANGO, checked, STORE_SALT, serializer, text)
+  end
+  function self.encode(values)
+    return application.write(DJANGO, checked, STORE_SALT, serializer, values)
+  end
   local prefix = ""
   if engine == "file" then
     self.place = files(checked.directory, function(sid) return checked.cookie_name .. sid end,
       checked.allow_foreign)
   elseif engine == "cache" then
     prefix = cache_key(checked, "cache", "")
-    self.place, self.decode, self.encode = checked.cache, in_cache.decode, in_cache.encode
+    self.place = checked.cache
+    function self.decode(bytes) return application.decode(DJANGO, in_cache, bytes) end
+    function self.encode(values) return application.encode(DJANGO, in_cache, values) end
     self.key = key and prefix .. key
     self.new_key = function()
       local made, err = new_key()
@@ -212,30 +162,16 @@ local function open_kept(checked, secrets, key)
     self.saved = engine == "cached_db" and saved_in_cache(checked, in_cache, self) or nil
   end
   local state, err = kept.open(self, {
-    set_cookie = function(state) return header(checked, state, self.key:sub(#prefix + 1)) end,
+    set_cookie = function(own)
+      return application.set_cookie(DJANGO, checked, own, function()
+        return self.key:sub(#prefix + 1)
+      end)
+    end,
   })
   if not state then
     return nil, err
   end
   return object.new(state)
-end
-
-local function open_cookie(checked, secrets, text)
-  local codec = signed(checked, secrets, COOKIE_SALT, checked.max_age)
-  local values, err = {}, nil
-  if text then
-    values, err = codec.decode(text)
-  end
-  return values and object.new {
-    values = values,
-    set_cookie = function(state)
-      local value, problem = codec.encode(state.values)
-      if not value then
-        return nil, problem
-      end
-      return header(checked, state, value)
-    end,
-  }, err
 end
 
 local SERIALIZERS = { json = true, pickle = true }
@@ -252,7 +188,16 @@ local function problem_of(checked)
       return name .. " is required by the engine " .. checked.engine
     end
   end
-  return set_cookie.problem(checked)
+end
+
+local function open(checked)
+  local key = checked.cookie
+  if checked.engine == "signed_cookies" then
+    return application.in_cookie(DJANGO, checked, COOKIE_SALT, serializers[checked.serializer])
+  elseif key and (#key > 40 or not key:find "^[a-z0-9]+$") then
+    return signing.fail(WHERE, "DAMAGED", "the cookie is no session key")
+  end
+  return open_kept(checked)
 end
 
 ---@class tokencache.DjangoSessionOptions
@@ -271,21 +216,5 @@ end
 ---@field cookie_name? string     default "sessionid"
 ---@field path? string            of the cookie, as are domain, secure, http_only and same_site
 
----@param opts tokencache.DjangoSessionOptions
----@return tokencache.Session?
----@return tokencache.Error?
-return function(opts)
-  local checked = options.check(WHERE, opts, RULES)
-  local problem = problem_of(checked)
-  if problem then
-    error(WHERE .. ": " .. problem, 2)
-  end
-  local secrets = signing.secrets(WHERE, checked.secret_key, 2)
-  local cookie = checked.cookie ~= "" and checked.cookie or nil
-  if checked.engine == "signed_cookies" then
-    return open_cookie(checked, secrets, cookie)
-  elseif cookie and (#cookie > 40 or not cookie:find "^[a-z0-9]+$") then
-    return signing.fail(WHERE, "DAMAGED", "the cookie is no session key")
-  end
-  return open_kept(checked, secrets, cookie)
-end
+---@type fun(opts: tokencache.DjangoSessionOptions): tokencache.Session?, tokencache.Error?
+return application.constructor(WHERE, RULES, problem_of, open)

@@ -291,7 +291,7 @@ function kept.open(self, state)
   if not self.key then
     return nil, err
   end
-  state.values, state.key = values, self.key
+  state.values, state.modified, state.changed, state.key = values, false, {}, self.key
   state.save = function(own) return save(self, own) end
   state.store = function(lock) return store(self, state, lock) end
   return state

@@ -5,16 +5,12 @@ local binary = require "tokencache.session.binary"
 local json = require "tokencache.json"
 local values = require "tokencache.session.values"
 
-local char, floor = string.char, math.floor
-local fail, take = binary.fail, binary.take
+local char = string.char
+local big_endian, fail, take = binary.big_endian, binary.fail, binary.take
 
 --- A big-endian number of up to four bytes.
 local function natural(reader, length)
-  local bytes, number = take(reader, length), 0
-  for i = 1, length do
-    number = number * 256 + bytes:byte(i)
-  end
-  return number
+  return binary.natural(take(reader, length))
 end
 
 local read -- for what is in others
@@ -108,15 +104,6 @@ local function read_all(text)
     fail "something is behind its end"
   end
   return value
-end
-
-local function big_endian(number, length)
-  local bytes = {}
-  for i = length, 1, -1 do
-    bytes[i] = char(number % 256)
-    number = floor(number / 256)
-  end
-  return table.concat(bytes)
 end
 
 --- The shortest of the forms that has room for a length; the first only up to `least`.

@@ -16,7 +16,7 @@ local object = {}
 ---@class tokencache.SessionState
 ---@field values table
 ---@field modified boolean
----@field changed table<string, true>  what was assigned since it was read
+---@field changed? table<string, true>  what was assigned since it was read, of one on the server
 ---@field set_cookie fun(state): string?, tokencache.Error?
 ---@field save? fun(state): true?, tokencache.Error?
 ---@field store? fun(lock?: tokencache.Store): tokencache.Store  in which its token_info is an entry
@@ -70,14 +70,16 @@ function metatable.__newindex(self, name, value)
   elseif methods[name] or name == "values" then
     error("session: " .. name .. " is a method or a field of every session; use session.values", 2)
   else
-    state.values[name], state.changed[name], state.modified = value, true, true
+    state.values[name], state.modified = value, true
+    if state.changed then
+      state.changed[name] = true
+    end
   end
 end
 
----@param state tokencache.SessionState  without `modified` and `changed`
+---@param state tokencache.SessionState
 ---@return tokencache.Session
 function object.new(state)
-  state.modified, state.changed = state.modified or false, state.changed or {}
   return setmetatable({ [STATE] = function() return state end }, metatable)
 end
 

@@ -41,11 +41,8 @@ end
 
 --- A little-endian number of some bytes. More than can be is as good as any.
 local function natural(reader, length)
-  local bytes, number = take(reader, length), 0
-  for i = length, 1, -1 do
-    number = number * 256.0 + bytes:byte(i)
-  end
-  return number < 2 ^ 31 and math.floor(number) or 2 ^ 31
+  local number = binary.natural(take(reader, length):reverse())
+  return number < 2 ^ 31 and number or 2 ^ 31
 end
 
 local function push(reader, value)
@@ -289,15 +286,6 @@ local function read(text)
   return value
 end
 
-local function little_endian(number, length)
-  local bytes = {}
-  for i = 1, length do
-    bytes[i] = char(number % 256)
-    number = math.floor(number / 256)
-  end
-  return table.concat(bytes)
-end
-
 local write -- for what is in others
 
 local function write_list(out, list, depth)
@@ -321,7 +309,7 @@ end
 local writers = {
   dict = write_dict,
   bytes = function(out, value)
-    out[#out + 1] = "B" .. little_endian(#value[1], 4) .. value[1]
+    out[#out + 1] = "B" .. binary.big_endian(#value[1], 4):reverse() .. value[1]
   end,
   integer = function(out, value)
     out[#out + 1] = "\138" .. char(#value[1]) .. value[1]
@@ -358,7 +346,7 @@ function write(out, value, depth)
     if not json.encode(value) then
       fail "a string is not UTF-8"
     end
-    out[#out + 1] = "X" .. little_endian(#value, 4) .. value
+    out[#out + 1] = "X" .. binary.big_endian(#value, 4):reverse() .. value
   elseif kind == "table" then
     writers[values.kind(value)](out, value, depth)
   else

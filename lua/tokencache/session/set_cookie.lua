@@ -28,10 +28,13 @@ set_cookie.RULES = {
   same_site = { "string" },
 }
 
+local TEXTS = { "cookie_name", "path", "domain", "same_site" }
+
 --- Refuses what would end the header or begin another attribute.
 function set_cookie.problem(checked)
-  for _, name in ipairs { "cookie_name", "path", "domain", "same_site" } do
-    local value = checked[name]
+  for i = 1, #TEXTS do
+    local name = TEXTS[i]
+    local value = rawget(checked, name) -- the defaults are right
     if value and (value:find("[%c;,]") or (name == "cookie_name" and value:find("[%s=]"))) then
       return name .. " holds a character that a cookie cannot have"
     end

@@ -1,30 +1,41 @@
---- Signed texts as itsdangerous (Flask) and django.core.signing write them:
+--- Signed text as Django and itsdangerous (Flask) make it: a payload, the time, and an HMAC of
+--- both. The payload is base64url, compressed where that makes it shorter; it begins with "." then.
 ---
----     payload SEPARATOR timestamp SEPARATOR signature
----
---- The payload is base64url, after a dot where zlib has made it shorter. Whatever is wrong with one
---- is an error of kind "cache", whose `code` tells which it is; nothing is read of a text whose
---- signature does not fit.
+--- What cannot be trusted is an error whose `code` tells which it is; nothing is read of a text
+--- whose signature does not fit.
 
-local core = require "tokencache._core"
 local crypto = require "tokencache.crypto"
 local errors = require "tokencache.error"
 local library = require "tokencache.util.library"
-local lru = require "tokencache.util.lru"
 
 local signing = {}
 
 local MOST = 1048576 -- bytes, of a text and of what comes of it
 local TOLERANCE = 60 -- seconds that the application's clock may be ahead
+local MOST_DIGITS = 8 -- of a time
+local MOST_KEYS = 16
 
 ---@class tokencache.SigningFormat
----@field keys table        those derived from secrets
+---@field where string      the constructor's name
 ---@field separator string  one character
----@field pattern string    with captures: all that is signed, payload, timestamp, signature
 ---@field digest string     that of the HMAC
----@field key fun(secret: string): string?, tokencache.Error?
----@field read_time fun(text: string): integer?
+---@field key fun(secret: string, salt: string): string?, tokencache.Error?
+---@field digits table<integer, integer>  those of a time, by byte
+---@field base integer      of these digits
+---@field spare fun(count: integer): integer  unused bits at the end of so many digits
 ---@field write_time fun(seconds: integer): string
+---@field private keys? table<string, table<string, any>>  made of secrets, by salt and secret
+---@field private count? integer  of the keys
+
+--- The digits of a time and their number.
+---@param alphabet string  the digits from zero
+function signing.digits(alphabet)
+  local digits = {}
+  for value = 1, #alphabet do
+    digits[alphabet:byte(value)] = value - 1
+  end
+  return digits, #alphabet
+end
 
 ---@param where string  the constructor's name
 ---@param code string
@@ -36,98 +47,108 @@ function signing.fail(where, code, problem)
 end
 local fail = signing.fail
 
-local MOST_KEYS = 16
-
-local function key_of(format, secret)
-  local key, err = format.keys:get(secret), nil
+local function new_key(format, salt, secret)
+  local bytes, err = format.key(secret, salt)
+  local key
+  if bytes then
+    key, err = crypto.hmac(format.digest, bytes)
+  end
   if not key then
-    key, err = format.key(secret)
-    if key then
-      format.keys:set(secret, key)
-    end
-  end
-  return key, err
-end
-
---- base64url(HMAC(key, text)), by the format and the secret.
-local function signature(format, secret, text)
-  local key, err = key_of(format, secret)
-  local digest
-  if key then
-    digest, err = crypto.hmac(format.digest, key, text)
-  end
-  if not digest then
     return nil, err
   end
-  return core.base64url_encode(digest)
+  if not format.keys or format.count == MOST_KEYS then
+    format.keys, format.count = {}, 0
+  end
+  format.keys[salt] = format.keys[salt] or {}
+  format.keys[salt][secret], format.count = key, format.count + 1
+  return key
 end
 
---- Reports whether one of the secrets has signed the text.
----@return true?
----@return tokencache.Error?
-function signing.check(where, format, secrets, text, given)
-  for _, secret in ipairs(secrets) do
-    local own, err = signature(format, secret, text)
-    if not own then
+--- The key of a secret and a salt. It is kept: a program has a few, and uses them for each text.
+local function key_of(format, salt, secret)
+  local keys = format.keys and format.keys[salt]
+  local key = keys and keys[secret]
+  if key then
+    return key
+  end
+  return new_key(format, salt, secret)
+end
+
+--- Reports whether one of the secrets has signed the text, which ends with a signature.
+---@param format tokencache.SigningFormat
+---@param salt string
+---@param secrets string[]
+---@param text string
+---@return integer? length  of what is signed
+---@return any rest  of this the part before the last separator; nil: there is none; an error
+function signing.check(format, salt, secrets, text)
+  for i = 1, #secrets do
+    local key, err = key_of(format, salt, secrets[i])
+    if not key then
       return nil, err
-    elseif crypto.equal(own, given) then
-      return true
+    end
+    local length, rest = key:verify(text, format.separator)
+    if length ~= false then
+      return length, rest
     end
   end
-  return fail(where, "BAD_SIGNATURE", "the signature does not fit: another secret_key or salt, or "
-    .. "a forged cookie")
-end
-
---- Formats by their salt, of which a program has a few.
----@param make fun(salt: string): tokencache.SigningFormat
----@return fun(salt: string): tokencache.SigningFormat
-function signing.formats(make)
-  local formats = lru(MOST_KEYS)
-  return function(salt)
-    local format = formats:get(salt)
-    if not format then
-      format = make(salt)
-      format.keys = lru(MOST_KEYS)
-      formats:set(salt, format)
-    end
-    return format
-  end
+  return fail(format.where, "BAD_SIGNATURE", "the signature does not fit: another secret_key or "
+    .. "salt, or a forged or damaged cookie")
 end
 
 --- The text with its signature behind it, by the first secret.
 ---@return string?
 ---@return tokencache.Error?
-function signing.sign(format, secrets, text)
-  local own, err = signature(format, secrets[1], text)
-  return own and text .. format.separator .. own, err
+function signing.sign(format, salt, secrets, text)
+  local key, err = key_of(format, salt, secrets[1])
+  if not key then
+    return nil, err
+  end
+  return key:sign(text, format.separator)
 end
 
 local function zlib()
   return library("tokencache._zlib", "zlib")
 end
 
-local ZLIB_PROBLEMS = {
+local PROBLEMS = {
   truncated = { "TRUNCATED", "the compressed data is truncated: it ends before its end" },
   damaged = { "DAMAGED", "the compressed data is damaged" },
   ["too long"] = { "TOO_LARGE", "more than " .. MOST .. " bytes come of the compressed data" },
+  ["not base64url"] = { "DAMAGED", "the payload is not base64url" },
 }
 
-local function decompress(where, bytes)
+local function unpack(format, text, length)
   local functions, err = zlib()
   if not functions then
     return nil, err
   end
-  local text, problem = functions.decompress(bytes, MOST)
-  local known = ZLIB_PROBLEMS[problem]
+  local bytes, problem = functions.unpack(text, length, MOST)
+  local known = not bytes and PROBLEMS[problem]
   if known then
-    return fail(where, known[1], known[2])
+    return fail(format.where, known[1], known[2])
   end
-  return text, problem
+  return bytes, problem
+end
+
+--- The seconds that the bytes from `first` to `last` are.
+local function read_time(format, text, first, last)
+  local count, digits, seconds = last - first + 1, format.digits, 0
+  if count < 1 or count > MOST_DIGITS then
+    return nil
+  end
+  for i = first, last do
+    local value = digits[text:byte(i)]
+    if not value then
+      return nil
+    end
+    seconds = seconds * format.base + value
+  end
+  return math.floor(seconds / 2 ^ format.spare(count))
 end
 
 --- The age decides only where there is a `max_age`.
-local function check_time(where, format, time, max_age, now)
-  local signed = format.read_time(time)
+local function check_time(where, signed, max_age, now)
   if not signed then
     return fail(where, "DAMAGED", "the timestamp cannot be read")
   elseif signed > now + TOLERANCE then
@@ -141,57 +162,48 @@ local function check_time(where, format, time, max_age, now)
 end
 
 --- What was signed.
----@param where string
 ---@param format tokencache.SigningFormat
+---@param salt string
 ---@param secrets string[]  the first one is today's
 ---@param text string
 ---@param max_age? number   seconds
 ---@param now number
 ---@return string?
 ---@return tokencache.Error?
-function signing.open(where, format, secrets, text, max_age, now)
+function signing.open(format, salt, secrets, text, max_age, now)
   if #text > MOST then
-    return fail(where, "TOO_LARGE", "it has more than " .. MOST .. " bytes")
+    return fail(format.where, "TOO_LARGE", "it has more than " .. MOST .. " bytes")
   end
-  local signed, payload, time, given = text:match(format.pattern)
-  if not signed then
-    return fail(where, "DAMAGED", "it is not a signed payload with a timestamp")
+  local length, rest = signing.check(format, salt, secrets, text)
+  if not length then
+    return nil, rest
+  elseif not rest then
+    return fail(format.where, "DAMAGED", "it is not a signed payload with a timestamp")
   end
-  local ok, err = signing.check(where, format, secrets, signed, given)
-  if ok then
-    ok, err = check_time(where, format, time, max_age, now)
-  end
+  local ok, err = check_time(format.where, read_time(format, text, rest + 2, length), max_age, now)
   if not ok then
     return nil, err
   end
-  local packed = payload:sub(1, 1) == "."
-  local bytes = core.base64url_decode(packed and payload:sub(2) or payload)
-  if not bytes then
-    return fail(where, "DAMAGED", "the payload is not base64url")
-  elseif not packed then
-    return bytes
-  end
-  return decompress(where, bytes)
+  return unpack(format, text, rest)
 end
 
 ---@param format tokencache.SigningFormat
+---@param salt string
 ---@param secrets string[]
 ---@param bytes string
 ---@param now number
 ---@return string?
 ---@return tokencache.Error?
-function signing.write(format, secrets, bytes, now)
+function signing.write(format, salt, secrets, bytes, now)
   local functions, err = zlib()
-  local packed
+  local payload
   if functions then
-    packed, err = functions.compress(bytes)
+    payload, err = functions.pack(bytes)
   end
-  if not packed then
+  if not payload then
     return nil, err
   end
-  local payload = #packed < #bytes - 1 and "." .. core.base64url_encode(packed)
-    or core.base64url_encode(bytes)
-  return signing.sign(format, secrets, payload .. format.separator
+  return signing.sign(format, salt, secrets, payload .. format.separator
     .. format.write_time(math.floor(now)))
 end
 
@@ -203,8 +215,8 @@ end
 function signing.secrets(where, value, level)
   local list = type(value) == "table" and value or { value }
   local copy = {}
-  for i, secret in ipairs(list) do
-    copy[i] = type(secret) == "string" and secret ~= "" and secret or nil
+  for i = 1, #list do
+    copy[i] = type(list[i]) == "string" and list[i] ~= "" and list[i] or nil
   end
   if #copy == 0 or #copy ~= #list then
     error(where .. ": secret_key must be a string that is not empty, or a list of such", level + 1)

@@ -81,15 +81,15 @@ end
 local names_of = setmetatable({}, { __mode = "k" }) -- by rules
 
 local function sorted_names(rules)
-  local names, required = {}, {}
-  for name in pairs(rules) do
-    names[#names + 1] = name
+  local names, required, defaults = {}, {}, {}
+  for name, rule in pairs(rules) do
+    names[#names + 1], defaults[name] = name, rule.default
   end
   table.sort(names)
   for _, name in ipairs(names) do
     required[#required + 1] = rules[name].required and name or nil
   end
-  names.required, names_of[rules] = required, names
+  names.required, names.defaults, names_of[rules] = required, { __index = defaults }, names
   return names
 end
 
@@ -170,6 +170,24 @@ function options.check(where, given, rules, level)
     error(where .. ": " .. problem, (level or 2) + 1)
   end
   return checked
+end
+
+--- The same for what is called often: `pairs` and `rawget` find only what was given, for the
+--- defaults are behind the copy.
+---@param where string
+---@param given table
+---@param rules table<string, tokencache.OptionRule>
+---@return table
+function options.check_given(where, given, rules)
+  local problem = options.problem(given, rules)
+  if problem then
+    error(where .. ": " .. problem, 3)
+  end
+  local checked = {}
+  for name, value in next, given do
+    checked[name] = value
+  end
+  return setmetatable(checked, names_of[rules].defaults)
 end
 
 --- Checks one argument of the caller's caller.
