@@ -2,8 +2,10 @@
 
 local crypto = require "tokencache.crypto"
 local json = require "tokencache.json"
+local logins = require "support.logins"
 local process = require "support.process"
 local python_sessions = require "support.python_sessions"
+local stages = require "support.stage"
 local tokencache = require "tokencache"
 
 local SECRET = "dev-secret"
@@ -134,6 +136,45 @@ describe("a cookie of Flask's", function()
     local text, err = session:set_cookie()
     assert.is_nil(text)
     assert.equal("TOO_LARGE", err.code)
+  end)
+
+  it("without room for a longer token spends none, and loses none", function()
+    local stage = stages.new()
+    logins.rotate(stage)
+    for _, lock in ipairs { false, tokencache.store.memory() } do
+      local function open_with(length, login)
+        local session = assert(tokencache.session.flask { secret_key = SECRET })
+        session.filling, session.token_info = base64(crypto.random(length)), login
+        assert(session:set_cookie())
+        local handler = tokencache.cache.flask_session { session = session, lock = lock or nil }
+        return session, stage:user_flow { cache = handler }
+      end
+      local full, flow = open_with(2850, logins.LOGIN)
+      local sent = #stage.requests
+      local token, err = flow:get_access_token()
+      assert.is_nil(token)
+      assert.equal("cache", err.kind)
+      assert.equal(sent, #stage.requests)
+      assert.same(logins.LOGIN, full.token_info)
+      full.filling = nil -- what the application can do
+      assert.matches("^access%-", flow:get_access_token())
+      assert(full:set_cookie())
+      _, flow = open_with(2850, { access_token = "soon", refresh_token = "x",
+        expires_at = stage.now + 30 })
+      assert.equal("soon", flow:get_access_token())
+      assert.equal(sent + 1, #stage.requests)
+      local some
+      some, flow = open_with(2700, { access_token = "x", refresh_token = "y", expires_at = 1 })
+      assert.matches("^access%-", flow:get_access_token())
+      assert(some:set_cookie())
+    end
+  end)
+
+  it("that is full can still forget its token", function()
+    local session = assert(tokencache.session.flask { secret_key = SECRET })
+    session.filling, session.token_info = base64(crypto.random(2850)), TOKEN
+    assert(tokencache.cache.flask_session { session = session }:remove_cached_token())
+    assert.is_nil(session.token_info)
   end)
 
   it("wants a secret key, and names that fit into a header", function()

@@ -43,7 +43,7 @@ function Handler:save_token_to_cache(token_info)
   if type(token_info) ~= "table" then
     return failure(self, "a token_info is a table, not " .. in_words(token_info))
   end
-  local refusal = self:refusal()
+  local refusal = headers_sent(self.where)
   if refusal then
     return nil, refusal
   end
@@ -52,7 +52,7 @@ function Handler:save_token_to_cache(token_info)
 end
 
 function Handler:remove_cached_token()
-  local refusal = self:refusal()
+  local refusal = headers_sent(self.where)
   if refusal then
     return nil, refusal
   end
@@ -60,10 +60,11 @@ function Handler:remove_cached_token()
   return true
 end
 
---- Why the session cannot be saved any more.
+--- Why a new token could not be saved.
 ---@return tokencache.Error?
 function Handler:refusal()
-  return headers_sent(self.where)
+  local state = object.state(self.session())
+  return headers_sent(self.where) or state and state.refusal and state:refusal() or nil
 end
 
 --- A session of tokencache.session that is kept on the server is written at once, at any time.

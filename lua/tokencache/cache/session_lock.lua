@@ -36,13 +36,18 @@ local function is_away()
   return ngx and ngx.get_phase() == "timer"
 end
 
---- Reads the session, for what is done away from the request. It is behind a token that could not
---- be put into it.
-function Locked:set_out()
-  self.refused = self.session:refusal()
-  if not self.is_newer then
+--- Reads the session, unless this is away from it. It is behind a token that could not be put into
+--- it.
+local function read(self)
+  if not is_away() and not self.is_newer then
     self.info, self.failed = self.session:get_cached_token()
   end
+end
+
+--- For what is done away from the request.
+function Locked:set_out()
+  self.refused = self.session:refusal()
+  read(self)
 end
 
 --- Puts into the session what has come meanwhile.
@@ -119,9 +124,7 @@ end
 
 --- What the session holds; anew: or what that was renewed to.
 function Locked:get_cached_token(anew)
-  if not is_away() then
-    self:set_out()
-  end
+  read(self)
   if self.failed ~= nil or self.info == nil or not anew then
     return self.info, self.failed, self.failed
   end
@@ -199,9 +202,7 @@ end
 
 --- A session without a refresh token has nothing that could be spent.
 function Locked:try_lock(ttl)
-  if not is_away() then
-    self:set_out()
-  end
+  read(self)
   local info = self.info
   if not info or not token_info.has_refresh_token(info) then
     self.name, self.beside = nil, nil

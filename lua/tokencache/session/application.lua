@@ -1,12 +1,16 @@
 --- What the constructors for both frameworks have in common: their options, a session that is in
 --- the cookie itself, and the header that brings a cookie to the browser.
 
+local core = require "tokencache._core"
+local crypto = require "tokencache.crypto"
 local object = require "tokencache.session.object"
 local options = require "tokencache.util.options"
 local set_cookie = require "tokencache.session.set_cookie"
 local signing = require "tokencache.session.signing"
 
 local application = {}
+
+local ROOM = 96 -- bytes that are to be left in a cookie before a token is asked for
 
 ---@class tokencache.Framework: tokencache.SigningFormat
 ---@field life fun(checked: table, values: table): number?, number?  when the cookie ends, in Unix
@@ -95,6 +99,19 @@ end
 
 function InCookie:set_cookie()
   return application.set_cookie(self.framework, self.checked, self, value_of)
+end
+
+--- Why a token that is longer than the one at hand could not be kept any more.
+---@return tokencache.Error?
+function InCookie:refusal()
+  local values, bytes = {}, crypto.random(ROOM)
+  for name, value in pairs(self.values) do
+    values[name] = value
+  end
+  values.room = bytes and core.base64url_encode(bytes) -- which cannot be compressed
+  local _, err = InCookie.set_cookie(setmetatable({ values = values, modified = true },
+    { __index = self }))
+  return err
 end
 
 ---@return tokencache.Session?

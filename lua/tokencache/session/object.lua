@@ -18,6 +18,7 @@ local object = {}
 ---@field modified boolean
 ---@field changed? table<string, true>  what was assigned since it was read, of one on the server
 ---@field set_cookie fun(state): string?, tokencache.Error?
+---@field refusal? fun(state): tokencache.Error?  of one in a cookie: why it has no room for a token
 ---@field save? fun(state): true?, tokencache.Error?
 ---@field store? fun(lock?: tokencache.Store): tokencache.Store  in which its token_info is an entry
 ---@field key? string                  of that entry
