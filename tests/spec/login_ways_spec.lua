@@ -73,6 +73,8 @@ describe("a login takes the way", function()
       environment[name] = "there"
       assert.equal("browser", take {})
       assert.equal("device", take { redirect_uri = ELSEWHERE })
+      environment[name] = ""
+      assert.equal("device", take {})
       environment[name] = nil
     end
   end)

@@ -21,6 +21,10 @@ local function by_callback(flow)
   return authorization.read(flow, auth, text)
 end
 
+local function is_set(variable)
+  return (os.getenv(variable) or "") ~= ""
+end
+
 --- Where a browser is shown; macOS names no display.
 local function has_display()
   local system = io.open("/System/Library/CoreServices", "r")
@@ -28,7 +32,7 @@ local function has_display()
     system:close()
   end
   return system ~= nil
-    or (os.getenv "BROWSER" or os.getenv "DISPLAY" or os.getenv "WAYLAND_DISPLAY") ~= nil
+    or is_set "BROWSER" or is_set "DISPLAY" or is_set "WAYLAND_DISPLAY"
 end
 
 local can = {}
