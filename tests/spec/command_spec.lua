@@ -143,7 +143,8 @@ describe("the command", function()
     assert.is_nil(process.read_file(command.accounts .. "/machine.lua"):find("8d1f", 1, true))
     assert.matches("nobody logs in to it", fails(2, { "login", "machine" }))
     command:ask { "remove", "-q", "machine" }
-    local _, listed = process.run { "ls", "-A", command.tokens }
-    assert.is_nil(listed:find "machine")
+    for _, name in ipairs { "machine", "client_secret%3amachine" } do
+      assert.is_nil(process.read_file(command.tokens .. "/" .. name .. ".token"))
+    end
   end)
 end)

@@ -1,0 +1,136 @@
+-- How people log in by the command: at a terminal, and without one.
+
+local commands = require "support.command"
+local oidc_provider = require "support.oidc_provider"
+local process = require "support.process"
+
+describe("tokencache login #once", function()
+  local server, command
+
+  setup(function()
+    server = oidc_provider.start { device_interval = 0.1 }
+  end)
+
+  teardown(function()
+    server:stop()
+  end)
+
+  before_each(function()
+    command = commands.new()
+  end)
+
+  after_each(function()
+    command:remove()
+  end)
+
+  local function words(...)
+    return { "login", "work", "--issuer", server.url, "--client-id", "public",
+      "--scope", "openid read", ... }
+  end
+
+  local function seen(child, pattern)
+    return process.wait_until(pattern, function()
+      assert(child:is_running() or child:output():find(pattern), child:output())
+      return child:output():match(pattern)
+    end)
+  end
+
+  local function at_terminal(...)
+    local child = command:start_in_terminal(...)
+    finally(function() child:stop() end)
+    return child
+  end
+
+  --- The next command has nothing to say.
+  local function expect_login(child)
+    child:wait()
+    assert.matches("tokencache: work: logged in", child:output())
+    assert.equal("alice", server:owner(command:ask { "token", "work" }))
+    command:expire "work"
+    assert.equal("alice", server:owner(command:ask { "token", "work" }))
+  end
+
+  local function files()
+    local _, listed = process.run { "find", command.accounts, command.tokens, "-type", "f" }
+    return listed
+  end
+
+  it("shows a code, which a browser enters", function()
+    local child = at_terminal(words())
+    local url, code = seen(child, "open this address[^\n]*\n\r?\n  (http%S+)"), nil
+    code = seen(child, "and enter the code\r\n\r\n  (%S+)\r\n")
+    local status, output = process.run({ "node", "tests/servers/browser.mjs", url },
+      { environment = { BROWSER_CODE = code } })
+    assert.equal(0, status, output)
+    expect_login(child)
+  end)
+
+  it("opens the browser of this machine", function()
+    local child = at_terminal(words "--browser",
+      { BROWSER = "node " .. os.getenv "PWD" .. "/tests/servers/browser.mjs" })
+    expect_login(child)
+  end)
+
+  it("takes the address that a browser ended at", function()
+    local child = at_terminal(words "--paste")
+    local url = seen(child, "log in:\r\n\r\n  (http%S+)")
+    child:type(server:login(url) .. "\n")
+    expect_login(child)
+  end)
+
+  it("works without a terminal, and with stdin closed", function()
+    local child = command:start({ "login", "work" })
+    child:wait()
+    assert.matches("no such account", child:output())
+    command:log_in(server, "work")
+    assert.equal("alice", server:owner(command:ask({ "token", "work" }, { after = "<&-" })))
+    local status, _, err = command:run(words("--paste", "--scope", "openid"), { after = "<&-" })
+    assert.equal(2, status)
+    assert.matches("work is there already, with another scope; run: tokencache set work %-%-scope",
+      err)
+    status, _, err = command:run({ "login", "work", "--paste" }, { after = "<&-" })
+    assert.equal(4, status)
+    assert.matches("no answer was pasted; run: tokencache login work\n$", err)
+    assert.equal("alice", server:owner(command:ask { "token", "work" })) -- what was there stays
+  end)
+
+  for way, sign in pairs { device = "The code is good", paste = "sent to: ",
+    browser = "browser of this machine" } do
+    it("ends at Ctrl-C and leaves nothing behind: --" .. way, function()
+      local child = at_terminal(words("--" .. way), { BROWSER = "true" })
+      seen(child, sign)
+      child:type "\3"
+      child:wait()
+      assert.equal("", files())
+      assert.equal("", command:ask { "list" })
+    end)
+  end
+
+  it("leaves nothing behind where the user says no", function()
+    local child = at_terminal(words "--paste")
+    local url = seen(child, "log in:\r\n\r\n  (http%S+)")
+    child:type(server:login(url, { deny = true }) .. "\n")
+    child:wait()
+    assert.matches("work: .*run: tokencache login work %.%.%.\r\n$", child:output())
+    assert.equal("", files())
+  end)
+
+  it("shows colours only at a terminal that wants them", function()
+    command:log_in(server, "work")
+    for variable, coloured in pairs { NOTHING = true, NO_COLOR = false } do
+      local child = command:start_in_terminal({ "status", "work" }, { [variable] = "1" })
+      child:wait()
+      assert.equal(coloured, child:output():find("\27[", 1, true) ~= nil)
+      child:stop()
+      os.remove(command.home .. "/keyboard")
+    end
+  end)
+
+  it("keeps everything to this user", function()
+    command:log_in(server, "work")
+    local _, modes = process.run { "find", command.accounts, command.tokens, "-printf", "%m %y\n" }
+    for line in modes:gmatch "[^\n]+" do
+      assert.is_true(line == "600 f" or line == "700 d", line)
+    end
+  end)
+end)
