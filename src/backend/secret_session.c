@@ -7,22 +7,21 @@
 #include "backend/process.h"
 
 #define MOST_SECONDS 1e6
-#define DISMISSAL 1000 /* milliseconds for a daemon to take its question back */
 
 /* --- the deadline --------------------------------------------------------------------------- */
 
-static gboolean on_deadline(gpointer cancellable) {
-  g_cancellable_cancel(cancellable);
-  return G_SOURCE_REMOVE;
+static gboolean on_deadline(gpointer session);
+
+static void drop_timer(tc_secret_session *session) {
+  if (session->timer == NULL) return;
+  g_source_destroy(session->timer);
+  g_source_unref(session->timer);
 }
 
 static void set_deadline(tc_secret_session *session, double seconds) {
-  if (session->timer != NULL) {
-    g_source_destroy(session->timer);
-    g_source_unref(session->timer);
-  }
+  drop_timer(session);
   session->timer = g_timeout_source_new((guint)(MIN(seconds, MOST_SECONDS) * 1000));
-  g_source_set_callback(session->timer, on_deadline, session->cancellable, NULL);
+  g_source_set_callback(session->timer, on_deadline, session, NULL);
   g_source_attach(session->timer, session->context);
 }
 
@@ -41,39 +40,100 @@ GAsyncResult *tc_secret_await(tc_secret_session *session) {
 
 /* --- a service that asks nobody unless it is told to ----------------------------------------- */
 
-static SecretServiceClass *parent_class;
+/* libsecret has a performer of its own, which up to 0.20 never ends where it is cancelled. */
+
+#define PROMPT_INTERFACE "org.freedesktop.Secret.Prompt"
+
+/* Takes the answer; NULL is none. */
+static void end_question(tc_secret_session *session, GVariant *answer) {
+  GTask *question = g_steal_pointer(&session->question);
+  g_dbus_connection_signal_unsubscribe(session->bus, session->answers);
+  session->is_unanswered = answer == NULL;
+  if (answer != NULL) {
+    g_task_return_pointer(question, answer, (GDestroyNotify)g_variant_unref);
+  } else {
+    g_task_return_new_error(question, SECRET_ERROR, SECRET_ERROR_IS_LOCKED, "no answer");
+  }
+  g_object_unref(question);
+}
+
+/* The dialog goes when the connection does. */
+static gboolean on_deadline(gpointer data) {
+  tc_secret_session *session = data;
+  if (session->question != NULL) end_question(session, NULL);
+  g_cancellable_cancel(session->cancellable);
+  return G_SOURCE_REMOVE;
+}
+
+static void on_answer(GDBusConnection *bus, const gchar *sender, const gchar *path,
+                      const gchar *interface, const gchar *name, GVariant *parameters,
+                      gpointer data) {
+  tc_secret_session *session = data;
+  GVariant *answer = NULL;
+  gboolean is_dismissed = TRUE;
+  (void)bus, (void)sender, (void)path, (void)interface, (void)name;
+  if (session->question == NULL) return;
+  if (g_variant_is_of_type(parameters, G_VARIANT_TYPE("(bv)"))) {
+    g_variant_get(parameters, "(bv)", &is_dismissed, &answer);
+  }
+  if (answer != NULL && (is_dismissed || !g_variant_is_of_type(answer, session->answer_type))) {
+    g_clear_pointer(&answer, g_variant_unref);
+  }
+  set_deadline(session, session->place->timeout);
+  end_question(session, answer);
+}
+
+static void on_asked(GObject *prompt, GAsyncResult *result, gpointer data) {
+  tc_secret_session *session = data;
+  GVariant *nothing = g_dbus_proxy_call_finish(G_DBUS_PROXY(prompt), result, NULL);
+  if (nothing == NULL && session->question != NULL) end_question(session, NULL);
+  if (nothing != NULL) g_variant_unref(nothing);
+}
+
+static void on_owner_changed(SecretService *service, GParamSpec *property, gpointer data) {
+  tc_secret_session *session = data;
+  (void)service, (void)property;
+  if (session->question != NULL) end_question(session, NULL);
+}
+
+static void ask(tc_secret_session *session, SecretPrompt *prompt) {
+  GDBusProxy *proxy = G_DBUS_PROXY(prompt);
+  set_deadline(session, session->place->patience);
+  session->answers = g_dbus_connection_signal_subscribe(
+      session->bus, g_dbus_proxy_get_name(proxy), PROMPT_INTERFACE, "Completed",
+      g_dbus_proxy_get_object_path(proxy), NULL, G_DBUS_SIGNAL_FLAGS_NONE, on_answer, session,
+      NULL);
+  g_dbus_proxy_call(proxy, "Prompt", g_variant_new("(s)", ""), G_DBUS_CALL_FLAGS_NO_AUTO_START, -1,
+                    session->cancellable, on_asked, session);
+}
 
 static tc_secret_session *session_of(SecretService *service) {
   return g_object_get_data(G_OBJECT(service), "tokencache");
 }
 
-static bool asks(const tc_secret_session *session) {
-  return session != NULL && session->place->patience > 0;
-}
-
 static void on_prompt(SecretService *service, SecretPrompt *prompt, const GVariantType *type,
                       GCancellable *cancellable, GAsyncReadyCallback callback, gpointer data) {
   tc_secret_session *session = session_of(service);
-  if (asks(session)) {
-    set_deadline(session, session->place->patience);
-    g_dbus_proxy_set_default_timeout(G_DBUS_PROXY(prompt), DISMISSAL);
-    parent_class->prompt_async(service, prompt, type, cancellable, callback, data);
+  GTask *question = g_task_new(service, cancellable, callback, data);
+  g_task_set_check_cancellable(question, FALSE);
+  if (session != NULL && session->place->patience > 0 && session->question == NULL) {
+    session->question = question;
+    session->answer_type = type;
+    ask(session, prompt);
     return;
   }
-  GTask *task = g_task_new(service, cancellable, callback, data);
-  g_task_return_new_error(task, SECRET_ERROR, SECRET_ERROR_IS_LOCKED, "nobody is asked");
-  g_object_unref(task);
+  g_task_return_new_error(question, SECRET_ERROR, SECRET_ERROR_IS_LOCKED, "nobody is asked");
+  g_object_unref(question);
 }
 
 static GVariant *on_prompt_finish(SecretService *service, GAsyncResult *result, GError **error) {
-  if (asks(session_of(service))) return parent_class->prompt_finish(service, result, error);
+  (void)service;
   return g_task_propagate_pointer(G_TASK(result), error);
 }
 
 static void init_class(gpointer klass, gpointer data) {
   SecretServiceClass *own = klass;
   (void)data;
-  parent_class = g_type_class_peek_parent(klass);
   own->prompt_async = on_prompt;
   own->prompt_finish = on_prompt_finish;
 }
@@ -92,13 +152,13 @@ static GType service_type(void) {
 /* --- errors ---------------------------------------------------------------------------------- */
 
 int tc_secret_fail_locked(const tc_secret_session *session, tc_error *err) {
-  return tc_error_set(err, TC_ERR_CACHE,
-                      "the keyring \"%s\" is locked%s; unlock it, as a login to the desktop or "
-                      "gnome-keyring-daemon --unlock does%s",
-                      session->place->collection,
-                      session->place->patience > 0 ? ", and nobody has unlocked it when asked" : "",
-                      session->place->patience > 0 ? ""
-                                                   : ", or give unlock = true, and its user is asked");
+  return tc_error_set(
+      err, TC_ERR_CACHE,
+      "the keyring \"%s\" is locked%s; unlock it, as a login to the desktop or "
+      "gnome-keyring-daemon --unlock does%s",
+      session->place->collection,
+      session->place->patience > 0 ? ", and nobody has unlocked it when asked" : "",
+      session->place->patience > 0 ? "" : ", or give unlock = true, and its user is asked");
 }
 
 static bool is_absent(const GError *error) {
@@ -109,6 +169,7 @@ static bool is_absent(const GError *error) {
 
 int tc_secret_fail(const tc_secret_session *session, tc_error *err) {
   char text[256] = "it gave no reason";
+  if (session->is_unanswered) return tc_secret_fail_locked(session, err);
   if (g_cancellable_is_cancelled(session->cancellable)) {
     return tc_error_set(err, TC_ERR_CACHE,
                         "the keyring has not answered within %g seconds; restart what offers it, "
@@ -202,17 +263,20 @@ int tc_secret_session_open(tc_secret_session *session, const tc_secret_place *pl
   session->service = secret_service_open_finish(tc_secret_await(session), &session->error);
   if (session->service == NULL) return tc_secret_fail(session, err);
   g_object_set_data(G_OBJECT(session->service), "tokencache", session);
+  g_signal_connect(session->service, "notify::g-name-owner", G_CALLBACK(on_owner_changed), session);
   return 0;
 }
 
 void tc_secret_session_close(tc_secret_session *session) {
   if (session->context == NULL) return;
-  if (session->service != NULL) g_object_set_data(G_OBJECT(session->service), "tokencache", NULL);
+  if (session->service != NULL) {
+    g_object_set_data(G_OBJECT(session->service), "tokencache", NULL);
+    g_signal_handlers_disconnect_by_data(session->service, session);
+  }
   g_clear_object(&session->last);
   g_clear_object(&session->service);
   g_clear_object(&session->bus);
-  g_source_destroy(session->timer);
-  g_source_unref(session->timer);
+  drop_timer(session);
   while (g_main_context_iteration(session->context, FALSE)) continue; /* frees what waits there */
   g_main_context_pop_thread_default(session->context);
   g_main_context_unref(session->context);

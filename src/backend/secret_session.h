@@ -18,6 +18,10 @@ typedef struct tc_secret_session {
   GSource *timer;
   GDBusConnection *bus;
   GAsyncResult *result, *last;
+  GTask *question; /* to a person: NULL while there is none */
+  const GVariantType *answer_type;
+  guint answers; /* the signal that brings one */
+  bool is_unanswered;
 } tc_secret_session;
 
 /* Fills `session`. To be closed whatever comes of it, and by the same thread; it nests in no other

@@ -7,6 +7,7 @@
 ---     keyring:stop()
 ---     keyring.enter()                      -- start, and this very process is in the session
 
+local merged = require "support.merged"
 local process = require "support.process"
 local unix = require "support.unix"
 
@@ -38,6 +39,24 @@ control, password = socket.socket(socket.AF_UNIX), sys.argv[2].encode()
 control.connect(sys.argv[1])
 control.sendall(b"\0" + struct.pack(">III", 12 + len(password), 1, len(password)) + password)
 assert struct.unpack(">II", control.recv(8)) == (8, 0)
+]]
+
+--- gcr's own stand-in for the dialog, and for the person who takes a while to type.
+local PERSON = [[
+local ffi = require "ffi"
+ffi.cdef "const char *gcr_mock_prompter_start(void); int poll(void *, unsigned long, int);"
+ffi.cdef "void gcr_mock_prompter_set_delay_msec(unsigned delay);"
+ffi.cdef "void gcr_mock_prompter_expect_password_ok(const char *password, const char *, ...);"
+local gcr = ffi.load "libgcr-base-3.so.1"
+local name = ffi.string(gcr.gcr_mock_prompter_start())
+gcr.gcr_mock_prompter_set_delay_msec(tonumber(os.getenv "DELAY"))
+for _ = 1, 2 do
+  gcr.gcr_mock_prompter_expect_password_ok(os.getenv "PASSWORD", nil)
+end
+local ready = io.open(os.getenv "READY_FILE", "w")
+ready:write(name, "\n")
+ready:close()
+ffi.C.poll(nil, 0, -1)
 ]]
 
 ---@class Keyring
@@ -73,6 +92,15 @@ function Keyring:start_daemon()
   assert(self.daemon:is_running(), self.daemon:output())
 end
 
+--- Before start_daemon: somebody who knows the password, when asked for it, twice at most.
+---@param seconds number  that the answer takes
+function Keyring:add_person(seconds)
+  local environment = self.environment
+  self.person = process.start({ "luajit", "-e", PERSON }, { ready = true, environment = merged(
+    { PASSWORD = PASSWORD, DELAY = seconds * 1000 }, environment) })
+  environment.GNOME_KEYRING_TEST_PROMPTER = self.person.ready
+end
+
 --- Kills gnome-keyring at once; `restart` brings it back, with what was in it.
 function Keyring:kill()
   self.daemon:signal "KILL"
@@ -104,7 +132,7 @@ function Keyring:tool(...)
 end
 
 function Keyring:stop()
-  for _, child in pairs { self.daemon or self.bus, self.bus } do
+  for _, child in pairs { self.person or self.bus, self.daemon or self.bus, self.bus } do
     child:signal "CONT"
     child:stop()
   end
