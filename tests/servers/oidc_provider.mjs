@@ -22,6 +22,8 @@
 //   POST /test/next_token?delay=      ... is processed that many seconds later
 //   POST /test/silent?on=1            no request is processed or answered any more; on=0 drops them
 //   GET  /test/delayed_worker         the header X-Worker of one that is delayed
+//   GET  /test/ended?token=T          when a token was issued, when it ended, and whose it was;
+//                                     nothing if it has not ended
 //   GET  /test/renewals               lines: a user whose token was renewed, and the seconds that
 //                                     the new one lives
 
@@ -118,6 +120,7 @@ let fault; // of the next token request
 let delayedWorker = '';
 let unanswered; // while it is silent: requests
 const renewals = []; // lines
+const issued = new Map(); // by access token, which introspection tells no more of once it has ended
 const expiredDevices = new Set(); // user codes
 const counts = { authorize: 0, metadata: 0, keys: 0 };
 const browsers = {}; // by name: their cookies
@@ -127,6 +130,11 @@ function count(ctx) {
   counts[grant] = (counts[grant] ?? 0) + 1;
   if (grant === 'refresh_token' && ctx.status === 200) {
     renewals.push(`${ctx.oidc.account.accountId} ${ctx.body.expires_in}\n`);
+  }
+  if (grant && ctx.body?.access_token) {
+    const at = Math.floor(Date.now() / 1000);
+    issued.set(ctx.body.access_token,
+      { at, ends: at + ctx.body.expires_in, user: ctx.oidc.account?.accountId ?? '' });
   }
 }
 
@@ -179,6 +187,10 @@ const controls = {
     unanswered?.forEach((request) => request.socket.destroy());
     unanswered = on === '1' ? [] : undefined;
     return 'noted';
+  },
+  ended({ token }) {
+    const { at, ends, user } = issued.get(token) ?? {};
+    return ends <= Date.now() / 1000 ? `${at} ${ends} ${user}` : '';
   },
   delayed_worker: () => delayedWorker,
   renewals: () => renewals.join(''),

@@ -1,79 +1,42 @@
 --- The login gateway under load, all real: users of an authorization server whose tokens last
---- seconds, their sessions in Redis, nginx with tokencache.nginx.login, and behind it a resource
---- server that refuses every token which is not the user's, or not active.
+--- seconds, their sessions in Redis, and nginx with tokencache.nginx.login.
 ---
 ---     local scene = loaded_login.start { token_lifetime = 5, options = { timeout = 3 } }
 ---     local users = scene:log_in { "ann", "bob" }
----     local load = scene:begin_load(users, 12)   -- and more arguments of wrk's
----     local report = load:finish()
----     scene:tokens()               -- as loads.tokens
+---     local load = scene:begin_load_of(users, "/", 12)   -- and more arguments of wrk's
 ---     scene:renewals()             -- how many there were
----     scene.server, scene.redis, scene.provider
----     scene:stop()
+---     scene:tokens()  scene:stop() -- and so on, as support.loaded has it
 
 local folder = require "support.folder"
+local loaded = require "support.loaded"
 local loads = require "support.loads"
 local login_gateway = require "support.login_gateway"
 local merged = require "support.merged"
-local nginx = require "support.nginx"
-local oidc_provider = require "support.oidc_provider"
-local redis_server = require "support.redis_server"
 
 local loaded_login = {}
-
-local UPSTREAM_HTTP = [[
-  lua_shared_dict tokens 1m;
-  keepalive_requests 100000000;
-]]
-
-local UPSTREAM = [[
-  location / { content_by_lua_block { require("support.resource_server").serve("$PROVIDER") } }
-  location /tokens { content_by_lua_block { require("support.resource_server").report() } }
-  location /any_token { return 200 "here"; }
-]]
-
-local HTTP = [[
-  keepalive_requests 100000000;
-  upstream resource { server 127.0.0.1:$UPSTREAM; keepalive 100; keepalive_requests 100000000; }
-  proxy_http_version 1.1;
-]]
 
 local SERVER = [[
   location /auth/ { content_by_lua_block { gateway:serve() } }
   location / {
     access_by_lua_block { gateway:require_user() }
-    proxy_set_header Connection "";
-    proxy_pass http://resource;
-  }
-]]
+]] .. loaded.LOCATION .. "}"
 
----@class LoadedLogin
----@field server Nginx
----@field redis RedisServer
----@field provider OidcProvider
-local Scene = {}
+---@class LoadedLogin: LoadedScene
+---@field gateway LoginGatewayServer
+local Scene = setmetatable({}, { __index = loaded.methods })
 Scene.__index = Scene
 
 ---@param settings { token_lifetime: integer, options?: table<string, any> }  options: as for
 ---   login_gateway.start
 ---@return LoadedLogin
 function loaded_login.start(settings)
-  local self = setmetatable({
-    provider = oidc_provider.start { token_lifetime = settings.token_lifetime },
-    redis = redis_server.start(),
-    directory = folder.new(),
-    loads = {},
-  }, Scene)
-  self.upstream = nginx.start {
-    http = UPSTREAM_HTTP,
-    server = UPSTREAM,
-    values = { PROVIDER = self.provider.url },
-  }
+  local self = loaded.new(settings.token_lifetime, Scene)
+  self.directory = folder.new()
   self.gateway = login_gateway.start(self.provider, merged({
     store = ("tokencache.store.redis { port = %d }"):format(self.redis.port),
     http = loads.TRANSPORT,
   }, settings.options), {
-    workers = 4, http = HTTP, server = SERVER, values = { UPSTREAM = self.upstream.port },
+    workers = 4, http = loaded.HTTP, server = SERVER, values = { UPSTREAM = self.upstream.port },
   })
   self.server = self.gateway.server
   return self
@@ -95,21 +58,13 @@ end
 ---@param seconds number
 ---@param ... string  more of wrk's arguments
 ---@return Load
-function Scene:begin_load(browsers, path, seconds, ...)
+function Scene:begin_load_of(browsers, path, seconds, ...)
   local cookies = {}
   for i, browser in ipairs(browsers) do
     cookies[i] = browser:cookie_header()
   end
-  local number = #self.loads + 1
-  self.loads[number] = loads.begin(self.gateway.url .. path, seconds,
-    loads.by(cookies, self.directory:file("cookies." .. number), ...))
-  return self.loads[number]
-end
-
----@return SeenToken[]
----@return integer refused
-function Scene:tokens()
-  return loads.tokens(self.upstream)
+  local file = self.directory:file("cookies." .. #self.loads)
+  return self:begin_load(path, seconds, loads.by(cookies, file, ...))
 end
 
 --- How often tokens were renewed.
@@ -127,13 +82,7 @@ function Scene:renewals(lifetime)
 end
 
 function Scene:stop()
-  for _, load in ipairs(self.loads) do
-    load:stop()
-  end
-  local ok, problem = pcall(self.server.stop, self.server, "QUIT")
-  self.upstream:stop()
-  self.redis:stop()
-  self.provider:stop()
+  local ok, problem = pcall(loaded.methods.stop, self)
   self.directory:remove()
   assert(ok, problem)
 end

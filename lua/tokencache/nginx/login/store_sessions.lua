@@ -12,7 +12,7 @@ local random = require("tokencache.io").random
 local RANDOM_BYTES = 32
 local ID_PATTERN = "^" .. ("[%w_-]"):rep(43) .. "$" -- as many in base64url
 local USED = "login-used:"  -- in the shared dict: its use need not be noted
-local ROOM = "login-room:"  -- and: why nothing could be written, or "" if it could; for some seconds
+local ROOM = "login-room:"  -- and: why nothing could be written; "" where it could
 local TRIED, FAILED = 5, 1
 local NOTED_AT = 20 -- a use is noted anew after this part of the idle time
 
