@@ -1,6 +1,6 @@
 --- Run inside nginx: a resource server that asks the authorization server about each token it has
---- not seen yet (RFC 7662), and refuses all that are not active, or were not any more when they were
---- sent, which the header X-Sent tells; and those that are not of the user whom X-User names.
+--- not seen yet (RFC 7662), and refuses all that are not active, or were not any more when they
+--- were sent, which the header X-Sent tells; and those that are not of the user whom X-User names.
 
 local json = require "tokencache.json"
 

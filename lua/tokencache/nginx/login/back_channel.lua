@@ -62,12 +62,12 @@ end
 
 --- Reports whether the provider has ended the login.
 ---@param gateway tokencache.LoginGateway
----@param known tokencache.LoginSession
+---@param current tokencache.LoginSession
 ---@param seconds number  for which the dict is trusted
 ---@return boolean?
 ---@return tokencache.Error?
-function back_channel.has_ended(gateway, known, seconds)
-  local info = known.info
+function back_channel.has_ended(gateway, current, seconds)
+  local info = current.info
   local began = info.began_at
   if not began then
     return false
@@ -75,7 +75,7 @@ function back_channel.has_ended(gateway, known, seconds)
   local word, problem = last_word(gateway, seconds)
   if not word then
     return nil, problem
-  elseif word == NONE or word == known.word then
+  elseif word == NONE or word == current.word then
     return false
   end
   for _, kind in ipairs { "sub", "sid" } do
@@ -89,7 +89,7 @@ function back_channel.has_ended(gateway, known, seconds)
       return true
     end
   end
-  known.word = word
+  current.word = word
   return false
 end
 

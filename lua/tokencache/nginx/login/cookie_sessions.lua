@@ -27,7 +27,7 @@ local OVER = "login-over:"          -- in the shared dict: the session of that i
 local Sessions = setmetatable({ is_at_browser = true }, { __index = store_sessions.methods })
 Sessions.__index = Sessions
 
----@class tokencache.HeldSession
+---@class tokencache.SessionInCookie
 ---@field id string
 ---@field secret string
 ---@field used number   Unix seconds
@@ -51,9 +51,9 @@ end
 
 ---@return string?
 ---@return tokencache.Error?
-local function seal(self, held)
+local function seal(self, from_cookie)
   local text, err = self.sealer.seal(self.bound,
-    ("1 %.0f %s %s"):format(held.used, held.secret, held.bytes))
+    ("1 %.0f %s %s"):format(from_cookie.used, from_cookie.secret, from_cookie.bytes))
   if text and #text > self.most then
     return nil, errors.new("config", ("this session takes %d bytes of cookies, more than "
       .. "cookie.max_bytes (%d); nginx takes 8k of them unless large_client_header_buffers says "
@@ -62,7 +62,7 @@ local function seal(self, held)
   return text, err
 end
 
----@return tokencache.HeldSession?
+---@return tokencache.SessionInCookie?
 local function unseal(self, value)
   local text = value and self.sealer.open(self.bound, value)
   local used, secret, bytes = (text or ""):match(TEXT)
@@ -71,27 +71,28 @@ local function unseal(self, value)
 end
 
 --- Reports whether it was used lately, as the dict or the cookie tells.
-local function is_in_use(self, held)
-  local key, left = "session-use:" .. held.id, held.used + self.idle_timeout - ngx.time()
+local function is_in_use(self, from_cookie)
+  local key = "session-use:" .. from_cookie.id
+  local left = from_cookie.used + self.idle_timeout - ngx.time()
   return self.store:get(key) ~= nil
-    or left > 0 and self.store:set(key, ("%.0f"):format(held.used), left) or false
+    or left > 0 and self.store:set(key, ("%.0f"):format(from_cookie.used), left) or false
 end
 
 --- Puts into the dict what is newer in the cookie.
 ---@return boolean? done  false: the session's time is over
 ---@return tokencache.Error?
-local function restore(self, held)
-  local bytes, entry, err = entry_of(self, held.id)
-  if bytes == held.bytes or err ~= nil then
+local function restore(self, from_cookie)
+  local bytes, entry, err = entry_of(self, from_cookie.id)
+  if bytes == from_cookie.bytes or err ~= nil then
     return err == nil or nil, err
   end
-  local at, info = received_at(held.bytes)
+  local at, info = received_at(from_cookie.bytes)
   local left = (tonumber(info.authorized_at) or 0) + self.lifetime - ngx.time()
   if left <= 0 then
     return false
   elseif not bytes or received_at(bytes) < at then
     local ok
-    ok, err = self.store:replace(key_of(held.id), entry, held.bytes, left)
+    ok, err = self.store:replace(key_of(from_cookie.id), entry, from_cookie.bytes, left)
     return ok ~= nil or nil, err -- false: another has put it there
   end
   return true
@@ -100,32 +101,32 @@ end
 ---@param value? string
 ---@return tokencache.Account?
 ---@return string|tokencache.Error|nil
----@return tokencache.HeldSession?  what the browser has
+---@return tokencache.SessionInCookie?  what the browser has
 function Sessions:open(value)
-  local held = unseal(self, value)
-  if not held or self.dict:get(OVER .. held.id) then
+  local from_cookie = unseal(self, value)
+  if not from_cookie or self.dict:get(OVER .. from_cookie.id) then
     return nil
   end
-  local ok, err = is_in_use(self, held)
+  local ok, err = is_in_use(self, from_cookie)
   if ok then
-    ok, err = restore(self, held)
+    ok, err = restore(self, from_cookie)
   end
   if not ok then
     return nil, err and errors.wrap("cache", err)
   end
-  return self.flow:account(key_of(held.id)), held.id, held
+  return self.flow:account(key_of(from_cookie.id)), from_cookie.id, from_cookie
 end
 
 --- What the browser is to have instead; nil: it has that.
----@param held tokencache.HeldSession
+---@param from_cookie tokencache.SessionInCookie
 ---@return string? value
-function Sessions:newer(held)
-  local bytes = entry_of(self, held.id)
-  local used = tonumber((self.store:get("session-use:" .. held.id)))
-  if not bytes or not used or bytes == held.bytes and used <= held.used then
+function Sessions:newer(from_cookie)
+  local bytes = entry_of(self, from_cookie.id)
+  local used = tonumber((self.store:get("session-use:" .. from_cookie.id)))
+  if not bytes or not used or bytes == from_cookie.bytes and used <= from_cookie.used then
     return nil
   end
-  local value, err = seal(self, { used = used, secret = held.secret, bytes = bytes })
+  local value, err = seal(self, { used = used, secret = from_cookie.secret, bytes = bytes })
   if not value then
     log.repeated("warning", "cookie: " .. err.kind, "a session's cookie is not renewed: ", err)
   end

@@ -120,8 +120,8 @@ local function turn_away(self, kind)
     local list = headers.of(self.options, {})
     return headers.put(self.guarded, list, cookie.of_application(ngx.var.http_cookie or ""))
   elseif route_of(self) then
-    return answer.unavailable(self, errors.new("config", "nginx.login: the location " .. self.options.path
-      .. " does not call gateway:serve(), or inherits require_user()"))
+    return answer.unavailable(self, errors.new("config", "nginx.login: the location "
+      .. self.options.path .. " does not call gateway:serve(), or inherits require_user()"))
   elseif kind == "login" and is_a_page() then
     return begin.start(self, ngx.var.request_uri)
   end
@@ -145,11 +145,11 @@ function Gateway:require_user(opts)
   if opts then
     gateway_options.check_call("require_user", opts)
   end
-  local before, found, err = passed.find(self.passed), nil, nil
-  if not before then
-    found, err = session.find(self, ngx.var.http_cookie)
+  local user, current, err = passed.find(self.passed), nil, nil
+  if not user then
+    current, err = session.find(self, ngx.var.http_cookie)
+    user = current and current.user
   end
-  local user = before or found and found.user
   if not user then
     if err then
       return answer.unavailable(self, err, err.retry_after)
@@ -160,8 +160,8 @@ function Gateway:require_user(opts)
   if not is_allowed(self, claims, opts) then
     return answer.page(self, 403, "You have no access here.")
   end
-  if found then
-    headers.put(self.guarded, user.headers, found.cookie)
+  if current then
+    headers.put(self.guarded, user.headers, current.cookie)
     passed.note(self.passed, user)
   end
   return claims
@@ -175,15 +175,15 @@ function Gateway:check(opts)
   if opts then
     gateway_options.check_call("check", opts)
   end
-  local found, err = session.find(self, ngx.var.http_cookie)
+  local current, err = session.find(self, ngx.var.http_cookie)
   if err then
     return answer.unavailable(self, err, err.retry_after)
-  elseif not found then
+  elseif not current then
     return deny(self)
-  elseif not is_allowed(self, found.user.claims, opts) then
+  elseif not is_allowed(self, current.user.claims, opts) then
     return ngx.exit(403)
   end
-  local list = found.user.headers
+  local list = current.user.headers
   for i = 1, #list, 2 do
     ngx.header[list[i]] = list[i + 1] or nil
   end

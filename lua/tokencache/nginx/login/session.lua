@@ -21,7 +21,7 @@ local REMEMBERED = 1    -- that a worker is: a session that has ended is gone ev
 ---@field info tokencache.TokenInfo
 ---@field user tokencache.PassedUser
 ---@field cookie? string      what of the header Cookie is the application's
----@field held? any           what the place of sessions knows of what the browser has
+---@field from_cookie? tokencache.SessionInCookie  what the browser has, where that is all of it
 ---@field ends_at number      Unix seconds: by its lifetime
 ---@field word? string        the provider's last word of leaving that was heeded
 ---@field until_ number       Unix seconds: it is looked for again then
@@ -67,12 +67,13 @@ local function make(gateway, header, account, id, info)
 end
 
 --- Looks into the place of sessions.
-local function look(gateway, header, known)
-  local account, id, held
-  if known and not known.held then
-    account, id = known.account, known.id
+---@param remembered? tokencache.LoginSession
+local function look(gateway, header, remembered)
+  local account, id, from_cookie
+  if remembered and not remembered.from_cookie then
+    account, id = remembered.account, remembered.id
   else
-    account, id, held = gateway.sessions:open(cookie.read_session(header, gateway.cookies))
+    account, id, from_cookie = gateway.sessions:open(cookie.read_session(header, gateway.cookies))
   end
   if not account then
     return nil, id
@@ -87,28 +88,31 @@ local function look(gateway, header, known)
   info, err = renewal.token_info(gateway, account, id)
   if not info then
     return nil, err and err.kind ~= "reauthorize" and err or nil
-  elseif not known or known.info ~= info then
-    known = make(gateway, header, account, id, info)
-    known.held = held
-    memo_for(gateway, header):set(header, known)
+  end
+  local current = remembered
+  if not current or current.info ~= info then
+    current = make(gateway, header, account, id, info)
+    current.from_cookie = from_cookie
+    memo_for(gateway, header):set(header, current)
   end
   local now = ngx.now()
   local has_left
-  has_left, err = back_channel.has_ended(gateway, known, session.FRONT_TIME)
-  if has_left or now >= known.ends_at then
+  has_left, err = back_channel.has_ended(gateway, current, session.FRONT_TIME)
+  if has_left or now >= current.ends_at then
     return expire(gateway, account, id)
   elseif err then
     return nil, err
   end
-  local newer = held and gateway.sessions:newer(held)
+  local newer = from_cookie and gateway.sessions:newer(from_cookie)
   if newer then
     cookie.give(cookie.write_session(gateway.cookies, newer, header))
   end
-  known.until_ = math.min(now + math.min(REMEMBERED, gateway.sessions.noted_for), known.ends_at)
-  if not gateway.flow.client:works(known.until_, flat(info)) then
-    known.until_ = now
+  current.until_ = math.min(now + math.min(REMEMBERED, gateway.sessions.noted_for),
+    current.ends_at)
+  if not gateway.flow.client:works(current.until_, flat(info)) then
+    current.until_ = now
   end
-  return known
+  return current
 end
 
 --- The session of a request.
@@ -117,15 +121,15 @@ end
 ---@return tokencache.LoginSession?  nil without an error: there is none
 ---@return tokencache.Error?
 function session.find(gateway, header)
-  local known = header and memo_for(gateway, header):get(header)
-  if known and ngx.now() < known.until_ then
-    return known
+  local remembered = header and memo_for(gateway, header):get(header)
+  if remembered and ngx.now() < remembered.until_ then
+    return remembered
   end
-  local found, err = look(gateway, header, known)
-  if known and not found then
+  local current, err = look(gateway, header, remembered)
+  if remembered and not current then
     memo_for(gateway, header):delete(header)
   end
-  return found, err
+  return current, err
 end
 
 --- Makes this worker look for it again.
