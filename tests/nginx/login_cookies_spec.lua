@@ -34,7 +34,7 @@ describe("sessions in cookies", function()
     options.secrets = nil
     local beside = loopback.free_port()
     local started = login_gateway.start(provider, merged({ store = "nil",
-      cookie_secret = "{" .. table.concat(quoted, ",") .. "}" }, options),
+      cookie_secret = "{" .. table.concat(quoted, ",") .. "}", clock = "ngx.now" }, options),
       { workers = 2, http = BESIDE, values = { BESIDE = tostring(beside) } })
     started.beside = beside
     all[#all + 1] = started
@@ -81,9 +81,11 @@ describe("sessions in cookies", function()
     return browser:user(), browser.cookies
   end
 
+  --- As if it were so many seconds later, for all.
   local function let_pass(seconds)
-    local now = os.time()
-    process.wait_until("some seconds to pass", function() return os.time() > now + seconds end)
+    for _, started in ipairs(all) do
+      started:advance(seconds)
+    end
   end
 
   local function ask(where, cookie)
@@ -109,7 +111,7 @@ describe("sessions in cookies", function()
     end
     check()
     other.server:get("/lose", { port = other.beside })
-    let_pass(1)
+    let_pass(2) -- no worker remembers them
     check()
   end)
 
@@ -117,7 +119,7 @@ describe("sessions in cookies", function()
     local strict = beside { secrets = { NEW } }
     local cookies = log_in(gateway).cookies
     assert.is_nil((user_of(strict, cookies)))
-    let_pass(1)
+    let_pass(1) -- else the cookie is as new as can be
     local _, _, headers, newer = ask(other, cookies.tokencache):finish()
     assert.equal("private", headers["cache-control"])
     assert.equal("alice", (user_of(strict, { tokencache = newer.tokencache:match "=([^;]*)" })))
@@ -161,7 +163,7 @@ describe("sessions in cookies", function()
 
   it("go on over a renewal, whichever token is in them", function()
     local old, before = log_in(gateway).cookies.tokencache, provider:counts().refresh_token or 0
-    let_pass(2)
+    let_pass(2.5)
     local requests, newer = {}, nil
     for i = 1, 20 do
       requests[i] = ask(gateway, old)
@@ -180,7 +182,7 @@ describe("sessions in cookies", function()
   it("are renewed by one machine, and the other takes the newer token", function()
     local first = log_in(gateway).cookies.tokencache
     first = finish(ask(gateway, first)) or first
-    let_pass(2)
+    let_pass(2.5)
     local second = finish(ask(other, first))
     local _, token = finish(ask(gateway, second))
     assert.equal("alice", provider:owner(token)) -- a second use would have ended the login
@@ -207,11 +209,13 @@ describe("sessions in cookies", function()
   end)
 
   it("end when they are not used, and at last", function()
-    local short = start { idle_timeout = 1, lifetime = 4 }
-    local cookies, browser = log_in(short).cookies, log_in(short, "bob")
-    let_pass(1)
-    assert.is_nil((user_of(short, cookies)))
-    browser:log_in("bob")
+    local short = start { idle_timeout = 1, lifetime = 2 }
+    local cookies = log_in(short).cookies
+    short:advance(2)
+    process.wait_until("its use to be noted no longer", function()
+      return user_of(short, merged(cookies)) == nil
+    end)
+    local browser = log_in(short, "bob")
     local first = merged(browser.cookies)
     process.wait_until("the session to end", function() return browser:get("/").status == 303 end)
     assert.is_nil((user_of(short, first)))
