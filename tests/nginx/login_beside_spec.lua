@@ -1,8 +1,7 @@
 -- Two gateways of tokencache.nginx.login in one nginx, with the same client_id at two providers:
 -- they share a dictionary, and all else that can be shared, and are of no concern to each other.
 
-local login_gateway = require "support.login_gateway"
-local oidc_provider = require "support.oidc_provider"
+local login_scene = require "support.login_scene"
 
 local AWAY = "http://127.0.0.1:1"
 
@@ -32,27 +31,15 @@ local PLACES = {
 }
 
 describe("a gateway beside another one", function()
-  local provider, gateway
-
-  setup(function()
-    provider = oidc_provider.start()
-  end)
-
-  teardown(function()
-    provider:stop()
-  end)
-
-  after_each(function()
-    gateway:stop()
-  end)
+  local scene = login_scene()
 
   local function start(options)
-    gateway = login_gateway.start(provider, options, {
+    return scene.start(options, {
       server = SERVER,
       init_worker = ([[
         other = tokencache.nginx.login { issuer = %q, client_id = %q, client_secret = "b",
           public_url = gateway.options.public_url, store = %s, cookie_secret = %s }
-      ]]):format(AWAY, provider.clients.confidential.client_id, options.store,
+      ]]):format(AWAY, scene.provider.clients.confidential.client_id, options.store,
         options.cookie_secret or "nil"),
     })
   end
@@ -60,8 +47,7 @@ describe("a gateway beside another one", function()
   for name, options in pairs(PLACES) do
     it("lets nobody in whom the other's provider knows, with sessions in " .. name, function()
       start(options)
-      local browser = gateway:new_browser()
-      browser:log_in("alice")
+      local browser = scene.log_in("alice")
       assert.equal(200, browser:get("/").status)
       assert.equal(401, browser:get("/other/", { Accept = "*/*" }).status)
       assert.equal("alice", browser:user())
@@ -69,7 +55,7 @@ describe("a gateway beside another one", function()
   end
 
   it("goes on to ask its provider while the other's is away", function()
-    start(PLACES["a store"])
+    local gateway = start(PLACES["a store"])
     assert.equal("may not may", gateway:request("GET", "/away/").body)
   end)
 end)

@@ -1,34 +1,20 @@
 -- tokencache.nginx.login with a provider of which no issuer is known, and where a log out leads.
 
-local login_gateway = require "support.login_gateway"
+local login_scene = require "support.login_scene"
 local merged = require "support.merged"
-local oidc_provider = require "support.oidc_provider"
 
 describe("a login gateway", function()
-  local provider, gateway
-
-  setup(function()
-    provider = oidc_provider.start()
-  end)
-
-  teardown(function()
-    provider:stop()
-  end)
-
-  after_each(function()
-    gateway:stop()
-  end)
+  local scene = login_scene()
 
   it("learns from userinfo who logs in, where there are no ID tokens to believe", function()
-    gateway = login_gateway.start(provider, {
+    local gateway = scene.start({
       issuer = "nil",
       provider = ([[{ authorize_url = "%s/auth", token_url = "%s/token", userinfo_url = "%s/me" }]])
-        :gsub("%%s", provider.url),
+        :gsub("%%s", scene.provider.url),
       scope = '"openid"',
       userinfo = true,
     })
-    local browser = gateway:new_browser()
-    browser:log_in("alice")
+    local browser = scene.log_in("alice")
     assert.equal("alice", browser:user())
     assert.is_nil(gateway.server:log():find("nobody tells", 1, true))
     local answer = browser:post("/auth/logout")
@@ -42,10 +28,10 @@ describe("a login gateway", function()
       ["config: exchange: allow raised: no such table; "] = { status = 500,
         allow = [[function() error("no such table", 0) end]] },
     } do
-      gateway = login_gateway.start(provider, {
+      local gateway = scene.start({
         issuer = "nil",
         provider = ([[{ authorize_url = "%s/auth", token_url = "%s/token",
-          userinfo_url = "http://127.0.0.1:1/me" }]]):gsub("%%s", provider.url),
+          userinfo_url = "http://127.0.0.1:1/me" }]]):gsub("%%s", scene.provider.url),
         userinfo = given.userinfo, allow = given.allow, scope = '"openid"',
       })
       gateway.server:announce "login: "
@@ -54,24 +40,20 @@ describe("a login gateway", function()
       assert.equal(given.status, answer.status)
       assert.equal(given.status == 503, answer.headers["retry-after"] ~= nil)
       assert.matches(problem, gateway.server:log(), 1, true)
-      gateway:stop()
     end
-    gateway = { stop = function() end }
   end)
 
   it("asks for no scope there by itself, and tells the application of nobody", function()
     local options = {
       issuer = "nil",
       provider = ([[{ authorize_url = "%s/auth", token_url = "%s/token" }]])
-        :gsub("%%s", provider.url),
+        :gsub("%%s", scene.provider.url),
       after_logout = '"/bye"',
     }
-    gateway = login_gateway.start(provider, options)
+    local gateway = scene.start(options)
     assert.is_nil(gateway:new_browser():get("/").headers.location:find("scope=", 1, true))
-    gateway:stop()
-    gateway = login_gateway.start(provider, merged(options, { scope = '"read"' }))
-    local browser = gateway:new_browser()
-    browser:log_in("alice")
+    gateway = scene.start(merged(options, { scope = '"read"' }))
+    local browser = scene.log_in("alice")
     assert.is_nil(browser:told("X-User", { ["X-User"] = "root" }))
     assert.matches("nobody tells who the user is, so headers will be missing: X-User; ask for the "
       .. "scope openid of an issuer, or set userinfo", gateway.server:log(), 1, true)
@@ -81,32 +63,29 @@ describe("a login gateway", function()
   end)
 
   it("comes back from the provider after a log out, where it is told to", function()
-    gateway = login_gateway.start(provider, { after_logout = '"/bye"' })
-    local browser = gateway:new_browser()
-    browser:log_in("alice")
+    local gateway = scene.start { after_logout = '"/bye"' }
+    local browser = scene.log_in("alice")
     local to = gateway.url:gsub("[:/]", { [":"] = "%3A", ["/"] = "%2F" })
     assert.matches("post_logout_redirect_uri=" .. to .. "%2Fbye",
       browser:post("/auth/logout").headers.location, 1, true)
   end)
 
   it("tells in the log where a log out revokes nothing at the provider", function()
-    gateway = login_gateway.start(provider, {
+    local gateway = scene.start({
       issuer = "nil",
       provider = ([[{ authorize_url = "%s/auth", token_url = "%s/token", userinfo_url = "%s/me",
-        revocation_url = "http://127.0.0.1:1/" }]]):gsub("%%s", provider.url),
+        revocation_url = "http://127.0.0.1:1/" }]]):gsub("%%s", scene.provider.url),
       scope = '"openid"',
     })
-    local browser = gateway:new_browser()
-    browser:log_in("alice")
+    local browser = scene.log_in("alice")
     assert.equal(200, browser:post("/auth/logout").status)
     assert.matches("log out: the login is ended here, but not revoked at the provider: ",
       gateway.server:log(), 1, true)
   end)
 
   it("leaves the session at the provider alone, where it is told to", function()
-    gateway = login_gateway.start(provider, { end_session = false })
-    local browser = gateway:new_browser()
-    browser:log_in("alice")
+    scene.start { end_session = false }
+    local browser = scene.log_in("alice")
     assert.equal(200, browser:post("/auth/logout").status)
   end)
 end)
