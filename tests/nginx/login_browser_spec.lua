@@ -69,7 +69,7 @@ describe("people in browsers at tokencache.nginx.login", function()
   end
 
   setup(function()
-    provider = oidc_provider.start { token_lifetime = 5 }
+    provider = oidc_provider.start { token_lifetime = 3 }
     redis = redis_server.start()
     dir = folder.new()
     certificates.make(dir.path)
@@ -145,7 +145,7 @@ describe("people in browsers at tokencache.nginx.login", function()
   end)
 
   it("are never taken for each other", function()
-    for round = 1, 3 do
+    for round = 1, 2 do
       for _, person in ipairs { "alice", "bob" } do
         assert.equal(person, (user_at(person, plain, "/" .. round)))
       end
@@ -233,9 +233,8 @@ describe("people in browsers at tokencache.nginx.login", function()
   end)
 
   it("are led nowhere else after a login, however that is spelled", function()
-    for _, to in ipairs { "//evil.test/", "/\\evil.test/", "https:evil.test", "%09//evil.test",
-      "/%09/evil.test", "/%0d%0a//evil.test", "/%5cevil.test", "%2f%2fevil.test", "/.//evil.test",
-      "/@evil.test", "javascript:alert(1)", "/%00/evil.test" } do
+    for _, to in ipairs { "//evil.test/", "/\\evil.test/", "/%09/evil.test", "/%5cevil.test",
+      "/.//evil.test", "javascript:alert(1)" } do -- more of them are in login_spec.lua
       local seen = people:open("alice", plain.url .. "/auth/login?to=" .. to)
       assert.equal(plain.url .. "/", seen.url:sub(1, #plain.url + 1), to)
       assert.matches("X%-User: alice", seen.text, 1, to)

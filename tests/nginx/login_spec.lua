@@ -188,7 +188,9 @@ describe("tokencache.nginx.login", function()
 
   it("leads nowhere else", function()
     for _, to in ipairs { "//evil.example", "/\\evil.example", "https://evil.example", "evil",
-      "/%09/evil.example", "/a%0d%0aSet-Cookie:%20tokencache=b", "", "/" .. ("a"):rep(2000) } do
+      "/%09/evil.example", "/a%0d%0aSet-Cookie:%20tokencache=b", "", "/" .. ("a"):rep(2000),
+      "https:evil.example", "%09//evil.example", "/%0d%0a//evil.example", "%2f%2fevil.example",
+      "/%5cevil.example", "javascript:alert(1)", "/%00/evil.example" } do
       assert.equal("/", gateway:new_browser():log_in("alice", "/auth/login?to=" .. to)
         .headers.location)
     end
