@@ -288,15 +288,16 @@ simulate:
 	@LUA_PATH='lua/?.lua;lua/?/init.lua;tests/?.lua;;' LUA_CPATH='build/luajit/?.so;;' \
 	  luajit tests/simulate.lua $(SCHEDULES) $(SEED)
 
-# What docs/scale.md says, tried with so many accounts.
-ACCOUNTS ?= 1000000
+# What docs/scale.md says, tried with so many accounts, for so long.
+ACCOUNTS      ?= 1000000
+SCALE_SECONDS ?= 300
 
 .PHONY: scale
 scale:
 	@tools/dependencies.sh test
 	$(SUB) -j$(JOBS) LUA=lua5.4 all
 	@LUA_PATH='lua/?.lua;lua/?/init.lua;tests/?.lua;;' LUA_CPATH='build/lua5.4/?.so;;' \
-	  lua5.4 tests/scale.lua $(ACCOUNTS) 100
+	  lua5.4 tests/scale.lua $(ACCOUNTS) $(SCALE_SECONDS)
 
 LUADIR ?= $(PREFIX)/share/lua/$(LUA_VERSION)
 LIBDIR ?= $(PREFIX)/lib/lua/$(LUA_VERSION)

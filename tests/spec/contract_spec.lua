@@ -189,7 +189,10 @@ local stores = {
   redis = { redis_store, server = redis_server },
 }
 
-local proxied = over(redis_store)
+--- A key with a hash tag is on the server of its lock.
+local function proxied(name)
+  return cache.from_store(redis_store(), "{" .. name .. "}")
+end
 handlers["store.redis through twemproxy"] =
   { proxied, reopen = proxied, server = twemproxy }
 handlers["redis, client= through twemproxy"] =

@@ -114,6 +114,30 @@ describe("#c store.redis in a cluster", function()
     return is_redirected
   end
 
+  --- redis-cli, which follows MOVED and ASK, as the client of a program.
+  local function client()
+    local function run(_, ...)
+      local code, said = process.run { "redis-cli", "-c", "-e", "-p", group.servers[1].port, ... }
+      if code ~= 0 then
+        return nil, said
+      end
+      said = said:gsub("\n$", "")
+      return said ~= "" and said or nil
+    end
+    local made = {}
+    for _, name in ipairs { "get", "set", "setex", "del" } do
+      made[name] = function(self, ...) return run(self, name, ...) end
+    end
+    return made
+  end
+
+  describe("#once by a client of the program's own", function()
+    local function make(name)
+      return tokencache.cache.redis { client = client(), key = "client:" .. name }
+    end
+    tokencache.testing.contract(make, { reopen = make })
+  end)
+
   --- A key for each slot, from 0, as CLUSTER KEYSLOT has it.
   local function key_for_each_slot()
     local keys = {}

@@ -1,7 +1,7 @@
---- twemproxy before a Redis server.
+--- twemproxy before two Redis servers.
 ---
 ---     local proxy = twemproxy.start()
----     proxy.port
+---     proxy.port, proxy.servers
 ---     proxy:stop()
 
 local loopback = require "support.loopback"
@@ -17,15 +17,18 @@ tokens:
   hash: fnv1a_64
   distribution: ketama
   redis: true
+  hash_tag: "{}"
   servers:
+   - 127.0.0.1:%d:1
    - 127.0.0.1:%d:1
 ]]
 
 local function start()
   local self = setmetatable({ directory = process.temporary_directory(),
-    port = loopback.free_port(), server = redis_server.start() }, Proxy)
+    port = loopback.free_port(), servers = { redis_server.start(), redis_server.start() } }, Proxy)
   local file = self.directory .. "/nutcracker.yml"
-  process.write_file(file, CONFIG:format(self.port, self.server.port))
+  process.write_file(file, CONFIG:format(self.port, self.servers[1].port,
+    self.servers[2].port))
   self.child = process.start { "/usr/sbin/nutcracker", "--conf-file", file, "--stats-addr",
     "127.0.0.1", "--stats-port", loopback.free_port() }
   process.wait_until("twemproxy to be ready", function()
@@ -37,7 +40,9 @@ end
 
 function Proxy:stop()
   self.child:stop()
-  self.server:stop()
+  for _, server in ipairs(self.servers) do
+    server:stop()
+  end
   process.remove_directory(self.directory)
 end
 
