@@ -124,6 +124,11 @@ function Group:master()
   return self.servers[1].port == port and self.servers[1] or self.servers[2]
 end
 
+--- As of a cluster: it has all keys.
+function Group:master_of()
+  return self:master()
+end
+
 function Group:replica()
   return self:master() == self.servers[1] and self.servers[2] or self.servers[1]
 end
