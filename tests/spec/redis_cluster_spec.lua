@@ -13,29 +13,6 @@ local scripted_server = require "support.scripted_server"
 local tokencache = require "tokencache"
 
 describe("store.redis in a cluster", function()
-  it("raises for options that make no sense", function()
-    local list = { "127.0.0.1:1" }
-    for message, options in pairs {
-      ["cluster must be a table, not a string; give a list of texts"] = { cluster = "x" },
-      ['cluster must be a list of "host:port", from 1 to 16'] = { cluster = {} },
-      ['cluster must be a list of "host:port"'] = { cluster = { "nowhere" } },
-      ["leave out host, port and path"] = { cluster = list, host = "h" },
-      ["a cluster has one database: leave out db"] = { cluster = list, db = 1 },
-      ["a cluster has no sentinels"] = { cluster = list, sentinels = list, master = "m" },
-      ["master is for sentinels"] = { cluster = list, master = "m" },
-    } do
-      local ok, problem = pcall(tokencache.store.redis, options)
-      assert.is_false(ok)
-      assert.truthy(problem:find("store.redis: ", 1, true), problem)
-      assert.truthy(problem:find(message, 1, true), problem)
-    end
-  end)
-
-  it("is the same store in whichever order the nodes are named", function()
-    assert.equal("redis:the cluster [::1]:2, a:1/0",
-      tokencache.store.redis({ cluster = { "a:1", "[::1]:2" } }).identity)
-  end)
-
   it("refuses keys that could not be in a slot with their locks", function()
     local one = tokencache.store.redis { cluster = { "127.0.0.1:1" } }
     for _, key in ipairs { "", "}", "a}b", "{}a", "{}{a}" } do

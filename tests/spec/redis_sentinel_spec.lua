@@ -14,36 +14,6 @@ local scripted_server = require "support.scripted_server"
 local tokencache = require "tokencache"
 
 describe("store.redis by sentinels", function()
-  it("raises for options that make no sense", function()
-    local list = { "127.0.0.1:1" }
-    for message, options in pairs {
-      ["sentinels must be a table, not a string; give a list of texts"] = { sentinels = "x" },
-      ['sentinels must be a list of "host:port", from 1 to 16'] = { sentinels = {}, master = "m" },
-      ['sentinels must be a list of "host:port"'] = { sentinels = { "nowhere" }, master = "m" },
-      ['list of "host:port"'] = { sentinels = { "redis://h:1" }, master = "m" },
-      ["sentinels need master"] = { sentinels = list },
-      ["leave out host, port and path"] = { sentinels = list, master = "m", port = 1 },
-      ["sentinel_username needs a sentinel_password"] =
-        { sentinels = list, master = "m", sentinel_username = "u" },
-      ["master is for sentinels"] = { master = "m" },
-      ["sentinel_tls is for sentinels"] = { sentinel_tls = true },
-      ["replicas must be an integer"] = { replicas = 0.5 },
-    } do
-      local ok, problem = pcall(tokencache.store.redis, options)
-      assert.is_false(ok)
-      assert.truthy(problem:find("store.redis: ", 1, true), problem)
-      assert.truthy(problem:find(message, 1, true), problem)
-    end
-  end)
-
-  it("is the same store in whichever order they are named", function()
-    local function identity(sentinels)
-      return tokencache.store.redis({ sentinels = sentinels, master = "m", db = 2 }).identity
-    end
-    assert.equal("redis:m of the sentinels [::1]:2, a:1/2", identity { "a:1", "[::1]:2" })
-    assert.equal(identity { "a:1", "[::1]:2" }, identity { "[::1]:2", "a:1" })
-  end)
-
   it("gives up where none is there, and says so", function()
     local port = loopback.free_port()
     local address = "127.0.0.1:" .. port
