@@ -20,9 +20,9 @@ describe("store.redis", function()
     ["password must be a string or a table or a function, not a number"] =
       { password = 1 },
     ["password must be a text, { file = path }, or a function that returns it"] =
-    { password = { path = "x" } },
-  ["unknown option passwd"] = { passwd = "x" },
-  ["timeout must be a number above zero, not 0"] = { timeout = 0 },
+      { password = { path = "x" } },
+    ["unknown option passwd"] = { passwd = "x" },
+    ["timeout must be a number above zero, not 0"] = { timeout = 0 },
     ["cluster must be a table, not a string; give a list of texts"] = { cluster = "x" },
     ['cluster must be a list of "host:port", from 1 to 16'] = { cluster = {} },
     ['cluster must be a list of "host:port"'] = { cluster = { "nowhere" } },
