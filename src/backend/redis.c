@@ -62,7 +62,7 @@ void tc_redis_close(tc_redis *redis) {
   while (redis->kept != NULL) close_first(&redis->kept);
   if (redis->passing != NULL) close_first(&redis->passing);
   tc_redis_talk_free(&redis->talk);
-  tc_redis_known_free(&redis->known);
+  tc_redis_cluster_free(&redis->known.cluster);
 }
 
 /* A server that went away is noticed before anything is sent to it, unless it did so just now. */
@@ -113,13 +113,12 @@ static tc_redis_connection *find_kept(const tc_redis *redis) {
   return it;
 }
 
-/* A password is asked for before the connection, which would have to wait. `now` may be 0: not
-   known. */
-static void use(tc_redis *redis, double now) {
+/* A password is asked for before the connection, which would have to wait. */
+static void use(tc_redis *redis) {
   tc_redis_talk *talk = &redis->talk;
+  double now = tc_monotonic();
   if (redis->passing != NULL) close_first(&redis->passing);
   redis->in_use = find_kept(redis);
-  if (now <= 0) now = tc_monotonic();
   if (redis->in_use != NULL && !is_usable(redis->in_use, now)) {
     disconnect(redis);
     tc_redis_talk_lost(talk, now);
@@ -135,8 +134,7 @@ static void use(tc_redis *redis, double now) {
 static void receive(tc_redis *redis) {
   char room[ROOM];
   size_t len = 0;
-  tc_error err;
-  tc_error_clear(&err);
+  tc_error err = TC_ERROR_NONE;
   if (tc_stream_receive(redis->in_use->stream, room, sizeof room, &len, redis->talk.deadline,
                         &err) < 0) {
     failed(redis, &err);
@@ -148,8 +146,7 @@ static void receive(tc_redis *redis) {
 }
 
 static void send_and_receive(tc_redis *redis) {
-  tc_error err;
-  tc_error_clear(&err);
+  tc_error err = TC_ERROR_NONE;
   if (tc_stream_send(redis->in_use->stream, redis->talk.bytes, redis->talk.deadline, &err) < 0) {
     failed(redis, &err);
   } else {
@@ -174,8 +171,7 @@ bool tc_redis_command(tc_redis *redis, const tc_str *words, size_t count) {
   for (;;) {
     switch (talk->action) {
     case TC_REDIS_USE:
-      use(redis, now);
-      now = 0;
+      use(redis);
       break;
     case TC_REDIS_SEND:
       send_and_receive(redis);

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 
 #define MOST_NODES 4096 /* more than any cluster has */
-#define NAME_SIZE (TC_REDIS_HOST_SIZE + 8)
 
 /* --- slots ----------------------------------------------------------------------------------- */
 
@@ -55,19 +54,6 @@ tc_redis_node *tc_redis_cluster_find(const tc_redis_cluster *cluster, tc_str hos
   return NULL;
 }
 
-static tc_str name_of(const tc_redis_node *node, char to[NAME_SIZE]) {
-  (void)snprintf(to, NAME_SIZE, "%s:%d", node->host, node->port);
-  return tc_str_of(to);
-}
-
-tc_redis_node *tc_redis_cluster_named(const tc_redis_cluster *cluster, tc_str name) {
-  char text[NAME_SIZE];
-  for (size_t i = 0; i < cluster->count; i++) {
-    if (tc_str_equal(name, name_of(&cluster->nodes[i], text))) return &cluster->nodes[i];
-  }
-  return NULL;
-}
-
 int tc_redis_cluster_add(tc_redis_cluster *cluster, tc_str host, int port, unsigned generation,
                          tc_redis_node **node, tc_error *err) {
   *node = tc_redis_cluster_find(cluster, host, port);
@@ -93,13 +79,13 @@ void tc_redis_cluster_move(tc_redis_cluster *cluster, unsigned slot, const tc_re
 }
 
 void tc_redis_cluster_masters(const tc_redis_cluster *cluster, tc_buf *out) {
-  char text[NAME_SIZE];
+  char name[TC_REDIS_HOST_SIZE + 8];
   for (size_t i = 0; i < cluster->count; i++) {
     size_t slot = 0;
     while (slot < TC_REDIS_SLOTS && cluster->slots[slot] != i + 1) slot++;
     if (slot == TC_REDIS_SLOTS) continue;
-    if (out->len > 0) tc_buf_add_str(out, TC_STR(" "));
-    tc_buf_add_str(out, name_of(&cluster->nodes[i], text));
+    (void)snprintf(name, sizeof name, "%s:%d ", cluster->nodes[i].host, cluster->nodes[i].port);
+    tc_buf_add_str(out, tc_str_of(name));
   }
 }
 

@@ -29,9 +29,6 @@ tc_redis_node *tc_redis_cluster_serving(const tc_redis_cluster *cluster, unsigne
 /* NULL: there is no such node. */
 tc_redis_node *tc_redis_cluster_find(const tc_redis_cluster *cluster, tc_str host, int port);
 
-/* The same for "host:port", as tc_redis_cluster_masters writes it. */
-tc_redis_node *tc_redis_cluster_named(const tc_redis_cluster *cluster, tc_str name);
-
 /* The node at this address, which is added with this generation where it is new. */
 int tc_redis_cluster_add(tc_redis_cluster *cluster, tc_str host, int port, unsigned generation,
                          tc_redis_node **node, tc_error *err);
@@ -44,7 +41,7 @@ void tc_redis_cluster_move(tc_redis_cluster *cluster, unsigned slot, const tc_re
 int tc_redis_cluster_learn(tc_redis_cluster *cluster, const tc_redis_reply *reply, tc_str host,
                            unsigned generation, tc_error *err);
 
-/* Appends the nodes that have slots, as "host:port", with blanks between them. */
+/* Appends the nodes that have slots, as "host:port", each with a blank behind it. */
 void tc_redis_cluster_masters(const tc_redis_cluster *cluster, tc_buf *out);
 
 /* Whether a server's text may be a name or an address. */

@@ -24,10 +24,6 @@ bool tc_redis_has_others(const tc_redis_talk *talk) {
   return has_sentinels(talk) || has_cluster(talk);
 }
 
-bool tc_redis_is_asked(const tc_redis_talk *talk) {
-  return talk->is_sentinel || talk->is_learning;
-}
-
 tc_redis_part tc_redis_part_of(const tc_redis_talk *talk) {
   if (has_cluster(talk)) return TC_REDIS_NODE;
   return talk->is_sentinel ? TC_REDIS_SENTINEL : TC_REDIS_SERVER;
@@ -40,6 +36,17 @@ const char *tc_redis_place(const tc_redis_talk *talk, char to[TC_REDIS_PLACE_SIZ
   (void)snprintf(to, TC_REDIS_PLACE_SIZE, "%.280s (%s %.80s:%d)", options->place,
                  parts[tc_redis_part_of(talk)], talk->address.host, talk->address.port);
   return to;
+}
+
+bool tc_redis_has_code(const tc_redis_talk *talk, const char *code) {
+  return strcmp(talk->err.code, code) == 0;
+}
+
+void tc_redis_say(tc_redis_talk *talk, const char *code, const char *what) {
+  char place[TC_REDIS_PLACE_SIZE];
+  tc_error_clear(&talk->err);
+  (void)snprintf(talk->err.code, sizeof talk->err.code, "%s", code);
+  (void)tc_error_set(&talk->err, TC_ERR_CACHE, "%s: Redis: %s", tc_redis_place(talk, place), what);
 }
 
 void tc_redis_give_up(tc_redis_talk *talk) {
@@ -98,7 +105,10 @@ static const tc_redis_node *node_of(const tc_redis_talk *talk) {
   const tc_redis_cluster *cluster = &talk->known->cluster;
   if (talk->slot >= 0) return tc_redis_cluster_serving(cluster, (unsigned)talk->slot);
   size_t count = tc_redis_words(tc_buf_str(&talk->command), words);
-  return tc_redis_cluster_named(cluster, words[count - 1]);
+  tc_str host;
+  int port;
+  if (!tc_redis_read_address(words[count - 1], TC_STR_NONE, &host, &port)) return NULL;
+  return tc_redis_cluster_find(cluster, host, port);
 }
 
 static void ask_later(tc_redis_talk *talk, double now);
@@ -248,16 +258,13 @@ static bool read_master(tc_redis_known *known, const tc_redis_reply *reply) {
 }
 
 static void learn_master(tc_redis_talk *talk, double now) {
-  char place[TC_REDIS_PLACE_SIZE];
   if (read_master(talk->known, &talk->reply)) {
     talk->known->asked = now;
     talk->is_confirming = false;
     use(talk, now);
     return;
   }
-  (void)snprintf(talk->err.code, sizeof talk->err.code, "MASTER");
-  (void)tc_error_set(&talk->err, TC_ERR_CACHE, "%s: Redis: there is no such master; check master=",
-                     tc_redis_place(talk, place));
+  tc_redis_say(talk, "MASTER", "there is no such master; check master=");
   tc_redis_ask_next(talk, now);
 }
 
@@ -323,10 +330,6 @@ void tc_redis_move_on(tc_redis_talk *talk, double now) {
   tc_redis_ask_again(talk, now);
 }
 
-static bool has_code(const tc_redis_talk *talk, const char *code) {
-  return strcmp(talk->err.code, code) == 0;
-}
-
 /* Goes where the error says: "MOVED 3999 host:port". False: that is nowhere. */
 static bool redirect(tc_redis_talk *talk, tc_str error, double now) {
   tc_error err = TC_ERROR_NONE;
@@ -339,7 +342,7 @@ static bool redirect(tc_redis_talk *talk, tc_str error, double now) {
     return false;
   }
   if (node->generation == known->generation + 1) known->generation++;
-  talk->is_asking = has_code(talk, "ASK");
+  talk->is_asking = tc_redis_has_code(talk, "ASK");
   if (!talk->is_asking && talk->slot >= 0) {
     tc_redis_cluster_move(&known->cluster, (unsigned)talk->slot, node);
   }
@@ -351,8 +354,8 @@ static bool redirect(tc_redis_talk *talk, tc_str error, double now) {
 }
 
 bool tc_redis_follow(tc_redis_talk *talk, tc_str error, double now) {
-  bool is_elsewhere = has_code(talk, "MOVED") || has_code(talk, "ASK");
-  bool is_pause = has_code(talk, "TRYAGAIN") || has_code(talk, "CLUSTERDOWN");
+  bool is_elsewhere = tc_redis_has_code(talk, "MOVED") || tc_redis_has_code(talk, "ASK");
+  bool is_pause = tc_redis_has_code(talk, "TRYAGAIN") || tc_redis_has_code(talk, "CLUSTERDOWN");
   if (!has_cluster(talk) || (!is_elsewhere && !is_pause)) return false;
   talk->left -= now - talk->start;
   if (talk->redirections++ == 0) begin_to_connect(talk, now);
@@ -363,8 +366,4 @@ bool tc_redis_follow(tc_redis_talk *talk, tc_str error, double now) {
   talk->may_keep = true;
   ask_later(talk, now);
   return true;
-}
-
-void tc_redis_known_free(tc_redis_known *known) {
-  tc_redis_cluster_free(&known->cluster);
 }

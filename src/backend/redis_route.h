@@ -10,8 +10,11 @@
 /* Whether there may be another server where one cannot be used. */
 bool tc_redis_has_others(const tc_redis_talk *talk);
 
-/* Whether the server is asked where to go, and is not the one for the command. */
-bool tc_redis_is_asked(const tc_redis_talk *talk);
+/* Whether the error has this code. */
+bool tc_redis_has_code(const tc_redis_talk *talk, const char *code);
+
+/* Sets the error: what is wrong with the server that is spoken to, and the way out. */
+void tc_redis_say(tc_redis_talk *talk, const char *code, const char *what);
 
 tc_redis_part tc_redis_part_of(const tc_redis_talk *talk);
 

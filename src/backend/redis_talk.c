@@ -175,7 +175,7 @@ void tc_redis_talk_failed(tc_redis_talk *talk, const tc_error *cause, const char
       tc_redis_ask_again(talk, now);
       return;
     }
-  } else if (tc_redis_is_asked(talk) && number != TC_ERR_NOMEM) {
+  } else if ((talk->is_sentinel || talk->is_learning) && number != TC_ERR_NOMEM) {
     if (talk->is_learning) tc_redis_forget(talk);
     tc_redis_ask_next(talk, now);
     return;
@@ -187,13 +187,10 @@ void tc_redis_talk_failed(tc_redis_talk *talk, const tc_error *cause, const char
   tc_redis_give_up(talk);
 }
 
-static bool has_code(const tc_redis_talk *talk, const char *code) {
-  return strcmp(talk->err.code, code) == 0;
-}
-
 /* Whether a server that is no master said so, or one that cannot be used as such yet. */
 static bool is_no_master(const tc_redis_talk *talk) {
-  return has_code(talk, "READONLY") || has_code(talk, "LOADING") || has_code(talk, "MASTERDOWN");
+  return tc_redis_has_code(talk, "READONLY") || tc_redis_has_code(talk, "LOADING") ||
+         tc_redis_has_code(talk, "MASTERDOWN");
 }
 
 /* The reply is an error. */
@@ -217,18 +214,18 @@ static void refused(tc_redis_talk *talk, double now) {
     } else {
       tc_redis_ask_again(talk, now);
     }
-  } else if (talk->stage == LOGIN && options->asks_password && has_code(talk, "WRONGPASS") &&
-             !talk->is_refused) {
+  } else if (talk->stage == LOGIN && options->asks_password &&
+             tc_redis_has_code(talk, "WRONGPASS") && !talk->is_refused) {
     talk->is_refused = true;
     talk->has_password = false;
     talk->action = TC_REDIS_PASSWORD;
-  } else if (talk->stage == COMMAND && has_code(talk, "NOAUTH") && is_password &&
+  } else if (talk->stage == COMMAND && tc_redis_has_code(talk, "NOAUTH") && is_password &&
              talk->history == TC_REDIS_STRAIGHT) {
     connect_again(talk, TC_REDIS_RECONNECTED, now);
   } else if (talk->stage < COMMAND) {
     tc_redis_give_up(talk);
   } else { /* the name or the address of a replica may lead to the master by the next time */
-    bool is_of_use = !has_code(talk, "READONLY") && talk->stage == COMMAND;
+    bool is_of_use = !tc_redis_has_code(talk, "READONLY") && talk->stage == COMMAND;
     if (!is_of_use) tc_redis_forget(talk);
     end(talk, status, is_of_use);
   }
@@ -237,15 +234,12 @@ static void refused(tc_redis_talk *talk, double now) {
 /* --- replies --------------------------------------------------------------------------------- */
 
 static void check_role(tc_redis_talk *talk, double now) {
-  char place[TC_REDIS_PLACE_SIZE];
   if (tc_str_equal(tc_redis_reply_at(&talk->reply, 0).text, TC_STR("master"))) {
     talk->stage++;
     go_on(talk, now);
     return;
   }
-  (void)snprintf(talk->err.code, sizeof talk->err.code, "READONLY");
-  (void)tc_error_set(&talk->err, TC_ERR_CACHE, "%s: Redis: this is a replica now; try again later",
-                     tc_redis_place(talk, place));
+  tc_redis_say(talk, "READONLY", "this is a replica now; try again later");
   tc_redis_ask_again(talk, now);
 }
 
@@ -279,7 +273,7 @@ static void wait_for_replicas(tc_redis_talk *talk, double now) {
 
 /* A master that was replaced has no replicas either. */
 static void count_replicas(tc_redis_talk *talk) {
-  char place[TC_REDIS_PLACE_SIZE];
+  char what[100];
   int wanted = talk->known->options.replicas;
   if (talk->reply.type == TC_REDIS_INTEGER && talk->reply.integer >= wanted) {
     tc_redis_reply_free(&talk->reply);
@@ -288,11 +282,10 @@ static void count_replicas(tc_redis_talk *talk) {
     end(talk, 0, true);
     return;
   }
-  (void)snprintf(talk->err.code, sizeof talk->err.code, "NOREPLICAS");
-  (void)tc_error_set(&talk->err, TC_ERR_CACHE,
-                     "%s: Redis: %lld of %d replicas have it so far; check the replicas, or "
-                     "replicas=",
-                     tc_redis_place(talk, place), talk->reply.integer, wanted);
+  (void)snprintf(what, sizeof what,
+                 "%lld of %d replicas have it so far; check the replicas, or replicas=",
+                 talk->reply.integer, wanted);
+  tc_redis_say(talk, "NOREPLICAS", what);
   tc_redis_forget(talk);
   tc_redis_give_up(talk);
 }

@@ -44,7 +44,7 @@ typedef struct tc_redis_options {
   int replicas; /* that must have what a command wrote before it counts as done; 0: none */
 } tc_redis_options;
 
-/* What all conversations with the same server know of it. */
+/* What all conversations with the same server know of it. The cluster is to be freed. */
 typedef struct tc_redis_known {
   tc_redis_options options;
   unsigned generation;           /* connections of an earlier one are not to be used */
@@ -131,9 +131,6 @@ void tc_redis_talk_end(tc_redis_talk *talk);
 
 /* Frees what the conversation holds. */
 void tc_redis_talk_free(tc_redis_talk *talk);
-
-/* Frees what is known, once no conversation uses it; the options are not its own. */
-void tc_redis_known_free(tc_redis_known *known);
 
 /* Whether a new connection is to have a password that nobody has asked for yet. */
 bool tc_redis_talk_lacks_password(const tc_redis_talk *talk);

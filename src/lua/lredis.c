@@ -48,9 +48,11 @@ static int push_history(lua_State *L, tc_redis_history history) {
   return 2;
 }
 
-/* An integer, or false for Redis's nil. */
-static void push_textless(lua_State *L, const tc_redis_reply *reply) {
-  if (reply->type == TC_REDIS_INTEGER) {
+/* A text, an integer, or false for Redis's nil. */
+static void push_reply(lua_State *L, const tc_redis_reply *reply) {
+  if (reply->type == TC_REDIS_STRING) {
+    lua_pushlstring(L, reply->text.data, reply->text.len);
+  } else if (reply->type == TC_REDIS_INTEGER) {
     lua_pushinteger(L, (lua_Integer)reply->integer);
   } else {
     lua_pushboolean(L, 0);
@@ -192,7 +194,7 @@ static int l_redis_command(lua_State *L) {
     tc_redis_talk_end(talk);
     if (!is_repeated) tc_lua_push_said(L, &self->said);
   } else {
-    push_textless(L, &talk->reply);
+    push_reply(L, &talk->reply);
     tc_redis_talk_end(talk);
     tc_lua_forget_repeated(L, &self->said);
   }
@@ -262,11 +264,8 @@ static int push_action(lua_State *L, tc_redis_talk *talk, double now) {
     if (talk->status < 0) {
       tc_error err = talk->err;
       count += tc_lua_fail(L, &err);
-    } else if (talk->reply.type == TC_REDIS_STRING) {
-      lua_pushlstring(L, talk->reply.text.data, talk->reply.text.len);
-      count += push_history(L, talk->history);
     } else {
-      push_textless(L, &talk->reply);
+      push_reply(L, &talk->reply);
       count += push_history(L, talk->history);
     }
     tc_redis_talk_end(talk);
@@ -379,7 +378,8 @@ static int l_known_talk(lua_State *L) {
 }
 
 static int l_known_gc(lua_State *L) {
-  tc_redis_known_free(luaL_checkudata(L, 1, KNOWN)); /* its texts are the uservalue's */
+  tc_redis_known *known = luaL_checkudata(L, 1, KNOWN); /* its texts are the uservalue's */
+  tc_redis_cluster_free(&known->cluster);
   return 0;
 }
 

@@ -139,6 +139,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   double now = 0;
   while (from.left > 0) converse(&talk, &known, &from, &now);
   tc_redis_talk_free(&talk);
-  tc_redis_known_free(&known);
+  tc_redis_cluster_free(&known.cluster);
   return 0;
 }

@@ -336,7 +336,7 @@ describe("#c store.redis in a cluster", function()
       replica:kill()
     end
     master:kill()
-    local one = store { connect_timeout = 0.5 }
+    local one = store { connect_timeout = 1.2 } -- of which the last try has a quarter of a second
     expect("CONNECT", one:get "k1")
     process.wait_until("the others to notice", function()
       return group:master_of(other):cli("CLUSTER", "INFO"):find "cluster_state:fail"

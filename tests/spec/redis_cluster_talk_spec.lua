@@ -307,7 +307,7 @@ describe("a conversation with a cluster", function()
     for _, reply in ipairs { WHOLE, slots({ 0, 16383, "c:12" }) } do
       talk:begin(0, "CLUSTER", "SLOTS")
       expect_send(SLOTS, talk:go_on(0, true))
-      assert.same({ "done", true, reply == WHOLE and "a:10 b:11" or "c:12" },
+      assert.same({ "done", true, reply == WHOLE and "a:10 b:11 " or "c:12 " },
         { talk:go_on(0, reply) })
     end
   end)

@@ -23,18 +23,15 @@ end
 local callers = {} -- by the options' identity
 
 local function new_caller(options)
-  local client, err
-
-  local function open()
-    local hiredis
-    hiredis, err = library("tokencache._redis", "hiredis", "give the cache a client=")
-    client = hiredis and hiredis.open(options)
-    return client
-  end
+  local client
 
   local function call(...)
-    if not client and not open() then
-      return nil, err
+    if not client then
+      local hiredis, err = library("tokencache._redis", "hiredis", "give the cache a client=")
+      if not hiredis then
+        return nil, err
+      end
+      client = hiredis.open(options)
     end
     return client:command(...)
   end
