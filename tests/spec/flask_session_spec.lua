@@ -1,10 +1,12 @@
 -- Flask-Session: sessions on the server, under an id that a cookie holds.
 
 local json = require "tokencache.json"
+local logins = require "support.logins"
 local memcached_server = require "support.memcached_server"
 local process = require "support.process"
 local python_sessions = require "support.python_sessions"
 local redis_server = require "support.redis_server"
+local stages = require "support.stage"
 local table_store = require "support.table_store"
 local tokencache = require "tokencache"
 
@@ -170,3 +172,29 @@ describe("beside a running Flask-Session #once", function()
   end)
 end)
 
+describe("a session that its server has no room for #once", function()
+  it("spends no refresh token, and loses none", function()
+    local server = memcached_server.start() -- an entry has 1 MiB at most, as a session here
+    finally(function() server:stop() end)
+    local store = tokencache.store.memcached { servers = { server.address } }
+    local stage = stages.new()
+    logins.rotate(stage)
+    local function begin(filling)
+      local session = assert(tokencache.session.flask { secret_key = SECRET, store = store })
+      session.filling, session.token_info = ("x"):rep(filling), logins.LOGIN
+      assert(session:save())
+      return session, stage:user_flow { cache = tokencache.cache.flask_session {
+        session = session } }
+    end
+    local session, flow = begin(2 ^ 20 - 1100)
+    local token, err = flow:get_access_token()
+    assert.is_nil(token)
+    assert.equal("cache", err.kind)
+    assert.equal(0, #stage.requests)
+    assert.same(logins.LOGIN, session.token_info)
+    session, flow = begin(10)
+    assert.equal("access-1", flow:get_access_token())
+    assert.is_nil(session.token_info.room)
+    assert.equal("refresh-2", session.token_info.refresh_token)
+  end)
+end)

@@ -5,6 +5,8 @@
 --- Its token_info is an entry of a store, too, for tokencache.cache.from_store: a renewal is saved
 --- only over the token that was read, under a lock.
 
+local core = require "tokencache._core"
+local crypto = require "tokencache.crypto"
 local errors = require "tokencache.error"
 local json = require "tokencache.json"
 local memory = require "tokencache.store.memory"
@@ -14,6 +16,7 @@ local kept = {}
 
 local KEY = "token_info"
 local MOST_TRIES = 20
+local ROOM = 768 -- bytes, random, that a token may become longer by a kilobyte
 
 ---@class tokencache.KeptSession
 ---@field where string            the constructor's name
@@ -236,9 +239,23 @@ function Store:replace(key, old, text, ttl, handle)
   return put(self, text, is_old)
 end
 
---- Writes the session over itself: whether it can be written at all.
+--- The token with a member that makes it the size to expect of a new one, and that zlib cannot make
+--- shorter.
+local function longer(text)
+  local info, bytes = json.decode(text), crypto.random(ROOM)
+  if type(info) == "table" and bytes then
+    info.room = core.base64url_encode(bytes)
+  end
+  return json.encode(info) or text
+end
+
+--- Writes the session with a longer token, and then as it was.
 function Store:can_save(key, old, _, handle)
-  local done, err = self:replace(key, old, old, nil, handle)
+  local more = old and longer(old)
+  local done, err = self:replace(key, old, more, nil, handle)
+  if done and old then
+    done, err = self:replace(key, more, old, nil, handle)
+  end
   return done and old, err
 end
 Store.can_save_anew = true
