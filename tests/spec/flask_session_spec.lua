@@ -1,5 +1,6 @@
 -- Flask-Session: sessions on the server, under an id that a cookie holds.
 
+local core = require "tokencache._core"
 local json = require "tokencache.json"
 local logins = require "support.logins"
 local memcached_server = require "support.memcached_server"
@@ -86,6 +87,25 @@ describe("a session of Flask-Session's", function()
     process.write_file(path, "\255\255\255")
     local _, err = tokencache.session.flask(opts)
     assert.equal("TRUNCATED", err.code)
+  end)
+
+  it("that others change all the while is saved in the end, or is an error", function()
+    local store, changes = table_store(), 0
+    function store:replace(key, old, bytes, ttl)
+      changes = changes - 1
+      return changes < 0 and old == self:get(key) and (self:set(key, bytes, ttl) or true)
+    end
+    local session = assert(tokencache.session.flask { secret_key = SECRET, store = store })
+    session.token_info, changes = TOKEN, 100
+    assert(session:save())
+    local monotonic = core.monotonic
+    finally(function() core.monotonic = monotonic end)
+    core.monotonic = function() return -changes end -- a second each
+    session.token_info, changes = { access_token = "new" }, 1e6
+    local saved, err = session:save()
+    assert.is_nil(saved)
+    assert.equal("BUSY", err.code)
+    assert.equal(1e6 - 2, changes)
   end)
 
   it("is not looked for under what is no id", function()

@@ -15,7 +15,8 @@ local signing = require "tokencache.session.signing"
 local kept = {}
 
 local KEY = "token_info"
-local MOST_TRIES = 20
+local MOST_SECONDS = 2 -- to save what others change meanwhile
+local LOCK_LIFE = 10 -- seconds that a lock has after a look whether it is held
 local ROOM = 768 -- bytes, random, that a token may become longer by a kilobyte
 
 ---@class tokencache.KeptSession
@@ -107,7 +108,8 @@ end
 --- session that has ended meanwhile is not brought back.
 ---@param change fun(values: table): boolean?  false: this is not what it is for
 local function update(self, state, change, handle)
-  for _ = 1, MOST_TRIES do
+  local ends = core.monotonic() + MOST_SECONDS
+  repeat
     local values, bytes, err, is_there = read(self)
     if not values then
       return nil, err
@@ -123,13 +125,13 @@ local function update(self, state, change, handle)
     end
     if done ~= false then
       return done, err
+    elseif handle and self.place.extend_lock
+      and self.place:extend_lock(handle, LOCK_LIFE) == false then
+      return false
     end
-  end
-  if handle then
-    return false -- its lock has ended
-  end
-  return signing.fail(self.where, "BUSY", "others have changed the session " .. MOST_TRIES
-    .. " times while it was saved; try again")
+  until core.monotonic() >= ends
+  return signing.fail(self.where, "BUSY", ("others have changed the session again and again for %d "
+    .. "seconds; try again"):format(MOST_SECONDS))
 end
 
 --- Writes what was assigned; where only something inside was changed, all.
@@ -186,8 +188,6 @@ local function put(self, text, check, handle)
     values[KEY] = info
   end, handle)
 end
-
-local LOCK_LIFE = 10 -- seconds that a lock has after a look whether it is held
 
 --- The same under a lock that the session's own store does not heed: one that has ended is taken
 --- anew for the time being.
