@@ -112,6 +112,7 @@ case $purpose in
     need python3-redis debians_python redis
     need python3-msgpack debians_python msgpack
     need lua-sql-sqlite3 module 5.3 luasql.sqlite3
+    need "postgresql lua-sql-postgres python3-psycopg2" sh -c "ls /usr/lib/postgresql/*/bin/initdb && lua5.4 -e 'require \"luasql.postgres\"' && /usr/bin/python3 -c 'import psycopg2'"
     need python3-requests /usr/bin/python3 -c "import requests" # for spotipy, in tests/vendor
     need memcached program memcached
     need python3-binary-memcached debians_python bmemcached

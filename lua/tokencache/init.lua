@@ -36,6 +36,7 @@ tokencache.session = lazy("tokencache.session", {
   django = "tokencache.session.django",
   flask = "tokencache.session.flask",
   luasql = "tokencache.session.luasql",
+  pgmoon = "tokencache.session.pgmoon",
 })
 
 tokencache.flow = lazy("tokencache.flow", {

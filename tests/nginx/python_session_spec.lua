@@ -5,6 +5,7 @@ local fake_endpoint = require "support.fake_endpoint"
 local json = require "tokencache.json"
 local nginx = require "support.nginx"
 local nginx_example = require "support.nginx_example"
+local postgres_server = require "support.postgres_server"
 local python_sessions = require "support.python_sessions"
 local redis_server = require "support.redis_server"
 
@@ -12,6 +13,7 @@ local SECRET = "dev-secret"
 
 local HTTP = [[
   init_by_lua_block {
+    package.path = "$ROOT/tests/vendor/pgmoon/?.lua;" .. package.path
     tokencache = require "tokencache"
     local store = tokencache.store.redis { port = $REDIS }
     flow = tokencache.flow.authorization_code {
@@ -19,6 +21,8 @@ local HTTP = [[
       client_secret = "secret", redirect_uri = "http://127.0.0.1:8080/callback", proxy = "",
       scope = "a b", authorize = false, store = store,
     }
+    database = tokencache.session.pgmoon { client = { host = "127.0.0.1", port = $POSTGRES,
+      user = "tester", database = "postgres" } }
     handlers = { flask = tokencache.cache.flask_session, django = function(opts)
       return tokencache.cache.django_session { request = opts, lock = opts.lock }
     end }
@@ -62,27 +66,37 @@ local SERVER = [[
     access_by_lua_block { renew("django", "sessionid", { engine = "cache" }) }
     proxy_pass http://127.0.0.1:$DJANGO/;
   }
+  location /postgres/ {
+    access_by_lua_block {
+      renew("django", "sessionid", { engine = "db", database = database }, true)
+    }
+    proxy_pass http://127.0.0.1:$DJANGO_DB/;
+  }
 ]]
 
 describe("nginx in front of an application of Python's", function()
-  local python, redis, endpoint, server
+  local postgres, python, redis, endpoint, server
   local apps = {}
 
   setup(function()
-    python, redis, endpoint = python_sessions.start(), redis_server.start(), fake_endpoint.start()
+    postgres = postgres_server.start()
+    python = python_sessions.start(postgres)
+    redis, endpoint = redis_server.start(), fake_endpoint.start()
     apps.cookie = { SECRET_KEY = SECRET }
     apps.redis = { SECRET_KEY = SECRET, SESSION_TYPE = "redis", redis = redis.port }
     apps.django = { SECRET_KEY = SECRET,
       SESSION_ENGINE = "django.contrib.sessions.backends.cache",
       CACHES = { default = { BACKEND = "django_redis.cache.RedisCache",
         LOCATION = ("redis://127.0.0.1:%d/0"):format(redis.port) } } }
+    apps.postgres = { SECRET_KEY = SECRET,
+      SESSION_ENGINE = "django.contrib.sessions.backends.db" }
     local ports = {}
     for name, app in pairs(apps) do
       ports[name] = python:ask({ app = app, serve = true }).port
     end
     server = nginx.start { workers = 2, http = HTTP, server = SERVER, values = {
       REDIS = redis.port, URL = endpoint:url "once", COOKIE = ports.cookie, FLASK = ports.redis,
-      DJANGO = ports.django } }
+      DJANGO = ports.django, DJANGO_DB = ports.postgres, POSTGRES = postgres.port } }
   end)
 
   teardown(function()
@@ -90,9 +104,10 @@ describe("nginx in front of an application of Python's", function()
     endpoint:stop()
     redis:stop()
     python:stop()
+    postgres:stop()
   end)
 
-  for _, name in ipairs { "cookie", "redis", "django" } do
+  for _, name in ipairs { "cookie", "redis", "django", "postgres" } do
     it("renews, and the application finds it: " .. name, function()
       local app = apps[name]
       local first = python:ask { app = app, values = { kept = "\226\130\172" }, token = {

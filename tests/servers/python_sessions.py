@@ -28,9 +28,11 @@ from werkzeug.serving import make_server
 from spotipy.cache_handler import DjangoSessionCacheHandler, FlaskSessionCacheHandler
 
 applications = {}
-settings.configure(DATABASES={"default": {
-    "ENGINE": "django.db.backends.sqlite3", "NAME": sys.argv[2] + "/db.sqlite3",
-}}, INSTALLED_APPS=["django.contrib.sessions"], USE_TZ=True, ALLOWED_HOSTS=["*"],
+database = {"ENGINE": "django.db.backends.sqlite3", "NAME": sys.argv[2] + "/db.sqlite3"}
+if len(sys.argv) > 3:  # the port of a PostgreSQL
+    database = {"ENGINE": "django.db.backends.postgresql", "NAME": "postgres", "USER": "tester",
+                "HOST": "127.0.0.1", "PORT": sys.argv[3]}
+settings.configure(DATABASES={"default": database}, INSTALLED_APPS=["django.contrib.sessions"], USE_TZ=True, ALLOWED_HOSTS=["*"],
     SECRET_KEY="unset", ROOT_URLCONF="none", MIDDLEWARE=[])
 django.setup()
 from django.contrib.sessions.middleware import SessionMiddleware  # noqa: E402

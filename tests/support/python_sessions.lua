@@ -14,10 +14,11 @@ local python_sessions = {}
 local Python = {}
 Python.__index = Python
 
-function python_sessions.start()
+---@param postgres? PostgresServer  Django's database, in place of SQLite's file
+function python_sessions.start(postgres)
   local directory = process.temporary_directory()
   local child = process.start({ "/usr/bin/python3", "tests/servers/python_sessions.py",
-    "tests/vendor/spotipy", directory }, { ready = true })
+    "tests/vendor/spotipy", directory, postgres and postgres.port }, { ready = true })
   local connection = assert(socket.connect("127.0.0.1", tonumber(child.ready)))
   connection:settimeout(20)
   return setmetatable({ child = child, connection = connection, directory = directory }, Python)
