@@ -30,6 +30,7 @@ static bool armed;
 static pthread_t arming;
 static int paused; /* how many pauses are within each other */
 static long first_refused, last_refused;
+static void (*watcher)(long number);
 
 void counted_arm(long first, long run) {
   allocations.seen = allocations.refused = 0;
@@ -44,6 +45,10 @@ void counted_disarm(void) {
   paused = 0;
 }
 
+void counted_watch(void (*asked)(long number)) {
+  watcher = asked;
+}
+
 void counted_pause(void) {
   paused++;
 }
@@ -56,6 +61,11 @@ static bool is_refused(void) {
   if (!armed || paused > 0) return false;
   if (!COUNTS_THREADS && !pthread_equal(arming, pthread_self())) return false;
   allocations.seen++;
+  if (watcher != NULL) {
+    paused++;
+    watcher(allocations.seen);
+    paused--;
+  }
   if (allocations.seen < first_refused || allocations.seen > last_refused) return false;
   allocations.refused++;
   errno = ENOMEM;

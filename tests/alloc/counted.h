@@ -18,6 +18,8 @@ void counted_arm(long first, long run);
 void counted_disarm(void);
 
 /* In between, allocations succeed and do not count; does nothing unless armed. */
+/* Calls `asked` before each allocation, as its number is known; NULL ends it. */
+void counted_watch(void (*asked)(long number));
 void counted_pause(void);
 void counted_resume(void);
 
