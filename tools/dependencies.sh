@@ -93,11 +93,17 @@ case $purpose in
     need glewlwyd program glewlwyd
     need sqlite3 program sqlite3
     need libasan8 test -e "$(cc -print-file-name=libasan.so 2>/dev/null || echo libasan.so)"
+    need curl program curl
+    need fish program fish
+    need git program git
+    need lua-argparse module 5.4 argparse
     need lua-busted program busted
     need lua-cjson module 5.4 cjson
     need lua-redis module 5.3 redis
     need lua-socket module 5.4 socket
     need luarocks program luarocks
+    need mandoc program mandoc
+    need msmtp program msmtp
     need openssl program openssl
     nginx_with_lua
     need libqrencode-dev header qrencode.h
@@ -105,6 +111,7 @@ case $purpose in
     need lua-nginx-memcached test -e /usr/share/lua/5.1/nginx/memcached.lua
     need procps program ps
     need prometheus program promtool
+    need python3-aiosmtpd debians_python aiosmtpd
     need python3-django-redis debians_python django_redis
     need python3-django-oauth-toolkit debians_python oauth2_provider
     need python3-flask debians_python flask
@@ -124,6 +131,7 @@ case $purpose in
     need strace program strace
     need util-linux program setpriv
     need wrk program wrk
+    need zsh program zsh
     ;;
   check)
     compiler

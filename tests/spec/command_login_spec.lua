@@ -57,8 +57,8 @@ describe("tokencache login #once", function()
 
   it("shows a code, which a browser enters", function()
     local child = at_terminal(words())
-    local url, code = seen(child, "open this address[^\n]*\n\r?\n  (http%S+)"), nil
-    code = seen(child, "and enter the code\r\n\r\n  (%S+)\r\n")
+    local url = seen(child, "open this address[^\n]*\n\r?\n  (http%S+)")
+    local code = seen(child, "and enter the code\r\n\r\n  (%S+)\r\n")
     local status, output = process.run({ "node", "tests/servers/browser.mjs", url },
       { environment = { BROWSER_CODE = code } })
     assert.equal(0, status, output)

@@ -38,19 +38,11 @@ describe("the command", function()
     assert.equal("Bearer", info.token_type)
   end)
 
-  --- Has the token so many seconds left, of which it was given an hour.
-  local function leave(seconds)
-    local info = command:token "work"
-    info.expires_at = os.time() + seconds
-    process.write_file(command.tokens .. "/work.token", json.encode(info))
-    return info.access_token
-  end
-
   it("renews a token that is over, and one that does not last long enough", function()
-    local first = leave(-100)
+    local first = command:leave("work", -100)
     local second = command:ask { "token", "work" }
     assert.not_equal(first, second)
-    leave(1900)
+    command:leave("work", 1900)
     assert.equal(second, command:ask { "token", "work", "--min-valid", "30m" })
     local third = command:ask { "token", "work", "--min-valid", "50m" }
     assert.not_equal(second, third)
@@ -78,7 +70,7 @@ describe("the command", function()
   end)
 
   it("replaces a token that was refused, which no list of processes shows #once", function()
-    local token = leave(3000)
+    local token = command:leave("work", 3000)
     local other = command:ask({ "token", "work", "--refused" }, { input = token .. "\n" })
     assert.not_equal(token, other)
     assert.equal(other, command:ask({ "token", "work", "--refused" }, { input = token .. "\n" }))

@@ -7,7 +7,10 @@
 ---     local child = command:start_in_terminal { "login", "work" }
 ---     child:type("text\n")
 ---     command.home, command.accounts, command.tokens      -- directories
+---     command:log_in(server, "work")
 ---     command:token("work")          -- what is kept of the login
+---     command:leave("work", 3000)    -- seconds that its token lasts
+---     command:install()              -- for others: `tokencache` in the directory command.bin
 ---     command:remove()
 
 local json = require "tokencache.json"
@@ -21,6 +24,13 @@ local commands = {}
 local Command = {}
 Command.__index = Command
 
+--- A path for modules, to be used in other directories.
+local function absolute(path)
+  return (path:gsub("[^;]+", function(template)
+    return template:find "^/" and template or os.getenv "PWD" .. "/" .. template
+  end))
+end
+
 ---@param environment? table<string, string>
 ---@return SupportCommand
 function commands.new(environment)
@@ -30,7 +40,7 @@ function commands.new(environment)
     home = home, accounts = home .. "/.config/tokencache/accounts",
     tokens = home .. "/.local/state/tokencache", lua = lua[1],
     environment = merged(lua.environment, {
-      HOME = home, LUA_PATH = package.path, LUA_CPATH = package.cpath, HERE = os.getenv "PWD",
+      HOME = home, LUA_PATH = absolute(package.path), LUA_CPATH = absolute(package.cpath),
       XDG_CONFIG_HOME = "", XDG_STATE_HOME = "", XDG_RUNTIME_DIR = home, LUA_INIT = "",
       DISPLAY = "", WAYLAND_DISPLAY = "",
     }, environment),
@@ -110,11 +120,27 @@ function Command:token(name)
   return text and assert(json.decode(text))
 end
 
---- Has a login's token end now.
-function Command:expire(name)
+--- Has a login's token end in so many seconds.
+---@return string token
+function Command:leave(name, seconds)
   local info = self:token(name)
-  info.expires_at = 1000
+  info.expires_at = os.time() + seconds
   process.write_file(self.tokens .. "/" .. name .. ".token", json.encode(info))
+  return info.access_token
+end
+
+function Command:expire(name)
+  self:leave(name, -100)
+end
+
+--- Makes `bin`, a directory where it is called `tokencache`.
+function Command:install()
+  self.bin = self.home .. "/bin"
+  assert(process.run { "mkdir", self.bin } == 0)
+  local words = self:words {}
+  process.write_file(self.bin .. "/tokencache", ('#!/bin/sh\nexec %s %s "$@"\n')
+    :format(words[1], words[2]))
+  assert(process.run { "chmod", "700", self.bin .. "/tokencache" } == 0)
 end
 
 --- Logs in by device, as alice, to an account that is made for it.

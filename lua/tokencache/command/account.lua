@@ -228,7 +228,15 @@ local function left(info)
   return token_info.left(info, core.now()) or math.huge
 end
 
-local AGE = 5 -- seconds: a token that is younger is not renewed again
+--- How long a token must last: where the provider's live no longer than is wanted, half of that, or
+--- each call would renew it.
+---@param info tokencache.TokenInfo
+---@param min_valid number
+---@return number seconds
+function accounts.needed(info, min_valid)
+  local life = info.expires_in or 0
+  return life > min_valid and min_valid or life / 2
+end
 
 --- A token that lasts, and what is known of it.
 ---@param name string
@@ -242,15 +250,25 @@ function accounts.token(name, min_valid, refused)
     account = accounts.open(name, settings)
     info, err = account:get_token_info { refused = refused }
   end
-  if info and min_valid and left(info) < math.min(min_valid, (info.expires_in or 0) - AGE) then
+  if info and min_valid and left(info) < accounts.needed(info, min_valid) then
     account = account or accounts.open(name, settings)
     info, err = account:get_token_info { refused = info.access_token }
   end
   if not info then
     say.fail_with(name, err)
-  elseif left(info) < (min_valid or 0) then
-    say.note(name, ": the provider's tokens last ", ("%.0f"):format(left(info)),
-      " seconds and no longer")
+  end
+  return info
+end
+
+--- The same by the command line; says so where a token does not last as long as is wanted there.
+---@param arguments { name: string, min_valid?: number }
+---@param refused? string
+---@return tokencache.TokenInfo
+function accounts.wanted(arguments, refused)
+  local info = accounts.token(arguments.name, arguments.min_valid, refused)
+  if left(info) < (arguments.min_valid or 0) then
+    say.note(arguments.name, ": the provider's tokens last ",
+      ("%.0f"):format(info.expires_in or left(info)), " seconds and no longer")
   end
   return info
 end

@@ -10,7 +10,7 @@ local CANNOT_RUN = 127
 
 return {
   exec = function(arguments)
-    local info = accounts.token(arguments.name, arguments.min_valid)
+    local info = accounts.wanted(arguments)
     core.process.hold_signals(false)
     core.process.set_environment(arguments.env, info.access_token)
     local problem = core.process.exec(unpack(arguments.command))

@@ -93,6 +93,43 @@ function add.remove(command)
   add_name(command)
 end
 
+function add.import(command)
+  command:argument("file", "- for stdin"):argname("FILE")
+  add_name(command)
+  add_settings(command)
+end
+
+add["curl-config"] = add.header
+
+local function add_helper(command, default)
+  add_name(command)
+  command:option("--username", "that goes with the token"):argname("<name>"):default(default)
+  command:argument("operation"):argname("OPERATION"):choices { "get", "store", "erase" }
+end
+
+add["git-credential"] = function(command)
+  add_helper(command, "oauth2")
+end
+
+add["docker-credential"] = function(command)
+  add_helper(command, "<token>")
+end
+
+add["keep-fresh"] = function(command)
+  command:argument("names", "of accounts; default: all"):args("*"):argname("NAME")
+  command:option("--margin", "renew so long before a token ends"):argname("<time>")
+    :convert(duration):default("5m")
+  command:option("--on-login-needed", "a command for the shell, with $TOKENCACHE_ACCOUNT")
+    :argname("<command>")
+  command:flag("--once", "look once, and end")
+end
+
+function add.completion(command)
+  command:argument("shell"):argname("SHELL"):choices { "bash", "zsh", "fish" }
+end
+
+function add.man() end
+
 --- Name, and what it does; the module that does it where that is not of the same name.
 local COMMANDS = {
   { "login", "Log in; makes the account where there is none of that name." },
@@ -105,6 +142,13 @@ local COMMANDS = {
   { "add", "Make an account without logging in.", "accounts" },
   { "set", "Change the settings of an account.", "accounts" },
   { "remove", "Log out and forget the account.", "accounts" },
+  { "import", "Take over a login of another program's." },
+  { "curl-config", "Print a configuration for curl -K -.", "tools" },
+  { "git-credential", "Answer git as a credential helper.", "tools" },
+  { "docker-credential", "Answer programs that ask as docker does.", "tools" },
+  { "keep-fresh", "Stay, and renew tokens before they end.", "keep_fresh" },
+  { "completion", "Print completions for a shell.", "completion" },
+  { "man", "Print the manual page.", "man" },
 }
 
 local parser = {}

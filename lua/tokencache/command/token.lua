@@ -39,8 +39,7 @@ local function read_refused()
 end
 
 function token.token(arguments)
-  local info = accounts.token(arguments.name, arguments.min_valid,
-    arguments.refused and read_refused() or nil)
+  local info = accounts.wanted(arguments, arguments.refused and read_refused() or nil)
   local text = info.access_token
   if arguments.json then
     text = as_json(info)
@@ -53,7 +52,7 @@ function token.token(arguments)
 end
 
 function token.header(arguments)
-  local info = accounts.token(arguments.name, arguments.min_valid)
+  local info = accounts.wanted(arguments)
   say.result("Authorization: Bearer ", info.access_token, "\n")
 end
 

@@ -1,0 +1,123 @@
+--- Takes over logins of other programs: what is JSON and holds a refresh token, whoever has written
+--- it. What is encrypted comes by stdin, decrypted.
+
+local accounts = require "tokencache.command.account"
+local config = require "tokencache.command.config"
+local errors = require "tokencache.error"
+local from_store = require "tokencache.cache.from_store"
+local json = require "tokencache.json"
+local say = require "tokencache.command.say"
+local settings_of = require "tokencache.command.settings"
+local token_info = require "tokencache.token_info"
+
+local function read(path)
+  local file, problem = io.stdin, nil
+  if path ~= "-" then
+    file, problem = io.open(path, "rb")
+  end
+  local text = file and file:read "*a"
+  local object = text and json.decode(text)
+  if type(object) ~= "table" then
+    say.fail("usage", problem or path .. " is not a JSON object; of an encrypted file pass in what "
+      .. "it holds", "gpg -d FILE | tokencache import - NAME ...")
+  end
+  return object
+end
+
+--- Names of the fields of a token_info in the files of others.
+local OTHER_NAMES = {
+  access_token = { "token" },                                       -- google-auth
+  expires_at = { "exp_date", "access_token_expiration" },           -- oama, mutt_oauth2.py
+  scope = { "scopes" },
+}
+
+--- What a provider is called in them.
+local PRESETS = { google = "google", microsoft = "microsoft" }
+
+--- What the file says of the account, under what is said on the command line.
+---@return string? secret  of the client
+---@return boolean is_client
+local function settings_in(object, changes)
+  local client = object.installed or object.web or object -- a client as Google's console has it
+  local found = { client_id = client.client_id }
+  local service = object.service or (object.registration or ""):match "^%a+$"
+  if type(client.token_uri) == "string" and client.token_uri:find("googleapis.com", 1, true)
+    or object.type == "authorized_user" then
+    service = "google"
+  end
+  if not changes.issuer then
+    found.provider = PRESETS[service or ""]
+  end
+  for name, value in pairs(found) do
+    changes[name] = changes[name] or value
+  end
+  return client.client_secret, found.client_id ~= nil
+end
+
+local function token_in(object)
+  for name, others in pairs(OTHER_NAMES) do
+    if object[name] == json.null then
+      object[name] = nil
+    end
+    for _, other in ipairs(others) do
+      object[name] = object[name] or object[other]
+      object[other] = nil
+    end
+  end
+  if type(object.scope) == "table" then
+    object.scope = table.concat(object.scope, " ")
+  end
+  return object
+end
+
+--- Puts the login into the account. One without an access token gets that first: the provider shows
+--- whether it still is one.
+local function take(name, settings, object)
+  object.client_id = settings.client_id
+  if object.access_token then
+    local info, problem = token_info.normalise(object, json.null)
+    if not info then
+      say.fail("usage", problem)
+    end
+    local ok, err = from_store(accounts.store(), name):save_token_to_cache(info)
+    if errors.has_failed(ok, err) then
+      say.fail_with(name, err)
+    end
+  elseif object.refresh_token then
+    local account = accounts.open(name, settings)
+    local info, err = account:refresh_access_token(object.refresh_token)
+    if not info then
+      say.fail_with(name, err)
+    end
+  end
+end
+
+return {
+  import = function(arguments)
+    local name, object = arguments.name, read(arguments.file)
+    if config.find(name) then
+      say.fail("usage", name .. " is there already", "tokencache remove " .. name)
+    end
+    local changes, secret = settings_of(arguments)
+    local found, is_client = settings_in(object, changes)
+    object = token_in(object)
+    local has_login = object.access_token or object.refresh_token
+    if not has_login and not is_client then
+      say.fail("usage", arguments.file .. " holds neither a token nor a client")
+    end
+    config.write(name, changes)
+    local ok, failure = pcall(function()
+      if found or secret then
+        accounts.keep_secret(name, secret or found)
+      end
+      take(name, config.account(name), object)
+    end)
+    if not ok then
+      os.remove(config.path(name))
+      accounts.keep_secret(name, nil)
+      error(failure, 0)
+    end
+    say.note(name, ": imported; ", has_login and "for a token run: tokencache token "
+      or "log in: tokencache login ", name)
+  end,
+}

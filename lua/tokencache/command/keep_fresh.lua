@@ -1,0 +1,65 @@
+--- Renews tokens before they end, so that nobody waits for it; and says when a login is over.
+
+local accounts = require "tokencache.command.account"
+local config = require "tokencache.command.config"
+local core = require "tokencache._core"
+local say = require "tokencache.command.say"
+local shield = require "tokencache.command.shield"
+local token_info = require "tokencache.token_info"
+
+local LONGEST = 300 -- seconds until the accounts are looked at again: they may have changed
+local SHORTEST = 5
+
+local asked = {} -- by account: somebody has been told that it needs a login
+
+local function tell(name, command)
+  if command and not asked[name] then
+    core.process.set_environment("TOKENCACHE_ACCOUNT", name)
+    os.execute(command)
+  end
+  asked[name] = true
+end
+
+--- Renews a token that is about to end.
+---@return number seconds  until it is to be looked at again
+---@return integer status
+local function look(name, margin, command)
+  local ok, info = pcall(accounts.token, name, margin)
+  if ok then
+    asked[name] = nil
+    local left = token_info.left(info, core.now()) or math.huge
+    return math.max(SHORTEST, left - accounts.needed(info, margin)), 0
+  elseif type(info) ~= "table" or not info.kind then
+    error(info, 0)
+  end
+  if not asked[name] then
+    say.line(info.message, info.step and "; run: " .. info.step or "")
+  end
+  if info.kind == "reauthorize" then
+    tell(name, command)
+  end
+  return math.max(SHORTEST, margin / 4), say.statuses[info.kind]
+end
+
+local function look_at_all(arguments)
+  local wait, status = LONGEST, 0
+  local names = #arguments.names > 0 and arguments.names or config.names()
+  for _, name in ipairs(names) do
+    local seconds, how = look(name, arguments.margin, arguments.on_login_needed)
+    wait, status = math.min(wait, seconds), status ~= 0 and status or how
+  end
+  return wait, status
+end
+
+return {
+  ["keep-fresh"] = function(arguments)
+    local wait, status
+    repeat
+      wait, status = look_at_all(arguments)
+      if not arguments.once then
+        shield.sleep(wait)
+      end
+    until arguments.once
+    return status
+  end,
+}

@@ -1,0 +1,90 @@
+-- Logins of other programs, taken over by the command.
+
+local commands = require "support.command"
+local json = require "tokencache.json"
+local merged = require "support.merged"
+local oidc_provider = require "support.oidc_provider"
+local process = require "support.process"
+
+describe("tokencache import #once", function()
+  local server, command, login
+
+  setup(function()
+    server = oidc_provider.start { device_interval = 0.1 }
+    command = commands.new()
+    command:log_in(server, "work")
+    login = command:token "work"
+  end)
+
+  teardown(function()
+    server:stop()
+    command:remove()
+  end)
+
+  --- Imports this, renews it, and shows whose it is.
+  local function import(name, object, ...)
+    local words = { "import", "-", name, "--quiet" }
+    for _, word in ipairs { ... } do
+      words[#words + 1] = word
+    end
+    command:ask(words, { input = json.encode(object) })
+    if object.refresh_token then
+      login = command:token(name)
+      command:expire(name)
+      assert.equal("alice", server:owner(command:ask { "token", name }))
+      login = command:token(name)
+    end
+  end
+
+  local function client()
+    return "--issuer", server.url, "--client-id", "public"
+  end
+
+  it("takes spotipy's", function()
+    import("spotipy", { access_token = login.access_token, refresh_token = login.refresh_token,
+      expires_at = os.time() + 3000, expires_in = 3600, scope = "openid read",
+      token_type = "Bearer" }, client())
+  end)
+
+  it("takes those of Go's oauth2", function()
+    import("go", { access_token = login.access_token, refresh_token = login.refresh_token,
+      token_type = "bearer", expiry = "2020-01-02T15:04:05.999999999+01:00" }, client())
+  end)
+
+  it("takes Google's application default credentials, and gets a token at once", function()
+    import("adc", { type = "authorized_user", client_id = "public",
+      refresh_token = login.refresh_token, quota_project_id = "p" }, "--issuer", server.url)
+  end)
+
+  it("takes what oama and mutt_oauth2.py have, decrypted", function()
+    import("oama", { email = "alice@example.com", service = "google", scope = "openid read",
+      access_token = login.access_token, refresh_token = login.refresh_token,
+      exp_date = "2020-01-02 15:04:05", token_type = "Bearer" }, client())
+    import("mutt", { registration = "microsoft", authflow = "authcode", email = "alice@example.com",
+      access_token = login.access_token, refresh_token = login.refresh_token,
+      access_token_expiration = "2020-01-02T15:04:05.123456" }, client())
+  end)
+
+  it("finds the provider, and keeps the secret apart", function()
+    import("desktop", { installed = { client_id = "1-a.apps.googleusercontent.com",
+      client_secret = "GOCSPX-not-a-secret", token_uri = "https://oauth2.googleapis.com/token" } })
+    local text = process.read_file(command.accounts .. "/desktop.lua")
+    assert.matches('\nprovider = "google"\nclient_id = "1%-a.apps', text)
+    assert.is_nil(text:find "GOCSPX")
+    assert.equal("GOCSPX-not-a-secret",
+      process.read_file(command.tokens .. "/client_secret%3adesktop.token"))
+  end)
+
+  it("leaves nothing behind of what is no login", function()
+    for text, message in pairs { ["not JSON"] = "not a JSON object", ["{}"] = "neither a token",
+      ['{"access_token":"a\\nb"}'] = "control character" } do
+      local status, _, err = command:run({ "import", "-", "none", client() }, { input = text })
+      assert.equal(2, status)
+      assert.matches(message, err)
+    end
+    local status = command:run({ "import", "-", "none", client() }, { input = json.encode(merged(
+      login, { access_token = json.null, refresh_token = "dead" })) })
+    assert.equal(3, status)
+    assert.is_nil(command:ask({ "list" }):find "none")
+  end)
+end)

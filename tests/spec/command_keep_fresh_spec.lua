@@ -1,0 +1,56 @@
+-- tokencache keep-fresh: renews ahead of time, and says when somebody must log in.
+
+local commands = require "support.command"
+local oidc_provider = require "support.oidc_provider"
+local process = require "support.process"
+
+describe("tokencache keep-fresh #once", function()
+  local server, command
+
+  setup(function()
+    server = oidc_provider.start { device_interval = 0.1 }
+    command = commands.new()
+    command:log_in(server, "work")
+  end)
+
+  teardown(function()
+    server:stop()
+    command:remove()
+  end)
+
+  local function start(...)
+    local child = command:start { "keep-fresh", ... }
+    finally(function() child:stop() end)
+    return child
+  end
+
+  it("renews what ends soon, and nothing else", function()
+    local token = command:leave("work", 1000)
+    assert.equal("", command:ask { "keep-fresh", "--once" })
+    assert.equal(token, command:token("work").access_token)
+    assert.equal("", command:ask { "keep-fresh", "--once", "--margin", "20m" })
+    assert.not_equal(token, command:token("work").access_token)
+  end)
+
+  it("stays, and looks again", function()
+    local token = command:leave("work", 200)
+    start "work"
+    process.wait_until("a new token", function()
+      return command:token("work").access_token ~= token
+    end)
+  end)
+
+  it("runs a command once where a login is needed", function()
+    server:revoke(command:token("work").refresh_token)
+    command:expire "work"
+    local notes = command.home .. "/notes"
+    local child = start("--margin", "1s", "--on-login-needed",
+      'echo "$TOKENCACHE_ACCOUNT" >>' .. notes)
+    process.wait_until("the command", function() return process.read_file(notes) end)
+    assert.equal("work\n", process.read_file(notes))
+    assert.matches("work: .*run: tokencache login work\n", child:output())
+    local status, _, err = command:run { "keep-fresh", "--once" }
+    assert.equal(3, status)
+    assert.matches("run: tokencache login work\n", err)
+  end)
+end)

@@ -1,0 +1,102 @@
+-- The command, asked to end or killed at any moment: no half account, no lost login.
+
+local commands = require "support.command"
+local oidc_provider = require "support.oidc_provider"
+local process = require "support.process"
+
+describe("the command that is ended #once", function()
+  local server, command
+
+  setup(function()
+    server = oidc_provider.start { device_interval = 0.1 }
+    command = commands.new()
+    command:log_in(server, "work")
+  end)
+
+  teardown(function()
+    server:stop()
+    command:remove()
+  end)
+
+  local function renewals()
+    return select(2, server:control("renewals"):gsub("\n", ""))
+  end
+
+  for _, signal in ipairs { "INT", "TERM", "HUP" } do
+    it("saves the token that is on its way before: SIG" .. signal, function()
+      command:expire "work"
+      local before = server:token_requests()
+      server:next_token { delay = 0.3 }
+      local child = command:start { "token", "work" }
+      finally(function() child:stop() end)
+      process.wait_until("the request", function() return server:token_requests() > before end)
+      child:signal(signal)
+      child:wait()
+      assert.equal("alice", server:owner(command:ask { "token", "work" }))
+      assert.equal(before + 1, server:token_requests())
+    end)
+  end
+
+  --- Has it killed after so many seconds, if it has not ended before.
+  local function kill_after(seconds, words)
+    local all = { "sh", "-c", 'timeout -s KILL "$@"; :', "sh", ("%.3f"):format(seconds) }
+    for _, word in ipairs(command:words(words)) do
+      all[#all + 1] = word
+    end
+    process.run(all, { environment = command.environment })
+  end
+
+  --- What is there is whole: a file that cannot be read would be an error of kind "cache".
+  local function ask()
+    local status, out, err = command:run { "token", "work" }
+    assert.is_true(status == 0 or status == 3, err)
+    return status == 0 and out
+  end
+
+  it("loses a login only between the provider's answer and the save", function()
+    for i = 1, 12 do
+      command:expire "work"
+      local before = renewals()
+      kill_after(i * 0.006, { "token", "work" })
+      local was_saved = command:token("work").expires_at > os.time()
+      if not ask() then
+        assert.is_false(was_saved)
+        assert.is_true(renewals() > before)
+        assert.equal(0, (command:run { "remove", "work" }))
+        command:log_in(server, "work")
+      end
+    end
+  end)
+
+  it("has an account or none after a login", function()
+    for i = 1, 6 do
+      command:run { "remove", "work" }
+      local child = command:start { "login", "work", "--issuer", server.url, "--client-id",
+        "public", "--scope", "openid", "--device" }
+      if i > 3 then
+        server:login(process.wait_until("the code", function()
+          return child:output():match "or open\n\n  (http%S+)\n"
+        end))
+      end
+      require("tokencache._core").sleep((i - 1) % 3 * 0.02)
+      child:signal "KILL"
+      child:stop()
+      local is_there = command:ask { "list" } == "work"
+      local status = command:run { "status", "work" }
+      assert.is_true(status == (is_there and (ask() and 0 or 3) or 7))
+    end
+    command:run { "remove", "work" }
+    command:log_in(server, "work")
+  end)
+
+  it("is logged in or out after a log out", function()
+    for i = 1, 4 do
+      kill_after(i * 0.02, { "logout", "work" })
+      ask()
+      assert.equal(0, (command:run { "logout", "work" }))
+      assert.is_false(ask())
+      command:run { "remove", "work" }
+      command:log_in(server, "work")
+    end
+  end)
+end)
