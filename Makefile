@@ -301,9 +301,25 @@ scale:
 
 LUADIR ?= $(PREFIX)/share/lua/$(LUA_VERSION)
 LIBDIR ?= $(PREFIX)/lib/lua/$(LUA_VERSION)
+BINDIR ?= $(PREFIX)/bin
+DATADIR ?= $(PREFIX)/share
+LUA_COMMAND ?= $(LUA)# luarocks has its own
+UNITS  := $(wildcard systemd/*)
+
+# The command, with a line that says where its modules are; what it says of itself; and its units.
+.PHONY: install-command
+install-command: all
+	install -d '$(DESTDIR)$(BINDIR)' '$(DESTDIR)$(DATADIR)/systemd/user'
+	sed -e "1s|.*|#!$$(command -v '$(LUA_COMMAND)')|" -e '2s|.*|package.path, package.cpath = \
+	  "$(LUADIR)/?.lua;$(LUADIR)/?/init.lua;" .. package.path, "$(LIBDIR)/?.so;" .. package.cpath|' \
+	  bin/tokencache >'$(DESTDIR)$(BINDIR)/tokencache'
+	chmod 755 '$(DESTDIR)$(BINDIR)/tokencache'
+	for unit in $(UNITS); do sed 's|/usr/local/bin|$(BINDIR)|' "$$unit" \
+	  >'$(DESTDIR)$(DATADIR)'/systemd/user/"$${unit#*/}" || exit 1; done
+	LUA='$(LUA_COMMAND)' BUILD='$(BUILD)' tools/install_texts.sh '$(DESTDIR)$(DATADIR)'
 
 .PHONY: install
-install: all
+install: all install-command
 	cd lua && find tokencache -name '*.lua' -exec \
 	  install -D -m 644 {} '$(abspath $(DESTDIR)$(LUADIR))/{}' \;
 	cd $(BUILD) && for module in $(MODULES:%=tokencache/%.so); do \

@@ -19,6 +19,7 @@ supported_platforms = { "unix" }
 
 dependencies = {
   "lua >= 5.1, < 5.5",
+  "argparse >= 0.7", -- of the command
 }
 
 external_dependencies = {
@@ -36,6 +37,8 @@ build = {
     BUILD = "build/luarocks/$(LUA_INCDIR)", -- a folder for each version of Lua
     LUADIR = "$(LUADIR)",
     LIBDIR = "$(LIBDIR)",
+    PREFIX = "$(PREFIX)",
+    LUA_COMMAND = "$(LUA)",
   },
   build_target = "all",
   install_target = "install",

@@ -38,6 +38,19 @@ use() {
   cd "$here" && return $status
 }
 
+# command TREE: it runs, and what it says of itself is there
+command_works() {
+  (cd / && env -i PATH="$PATH" HOME="$work" "$1/bin/tokencache" list) &&
+    env -i HOME="$work" "$1/bin/tokencache" --version
+}
+texts() {
+  for file in man/man1/tokencache.1 bash-completion/completions/tokencache \
+    zsh/site-functions/_tokencache fish/vendor_completions.d/tokencache.fish; do
+    grep -q keep "$1/share/$file" || return 1
+  done
+  grep -q '^ExecStart=/opt/bin/tokencache' "$1/share/systemd/user/tokencache.service"
+}
+
 # only libc: no libcurl where no request is made, no hiredis and libmemcached without their servers
 needs_only_libc() {
   for module in _core _json; do
@@ -52,6 +65,7 @@ needs_only_libc() {
 multiarch=$(cc -print-multiarch)
 cat >"$work/luarocks.lua" <<END
 rocks_servers = {}
+rocks_provided = { argparse = "0.7.1-1" } -- by Debian
 external_deps_subdirs = {
   bin = "bin", lib = { "lib/$multiarch", "lib" }, include = { "include", "include/$multiarch" },
 }
@@ -73,6 +87,7 @@ for lua in lua5.4 lua5.3 lua5.1 luajit; do
   check "make install LUA=$lua" install_with_make "$lua"
   check "$lua: every module is installed" every_module "$tree" "$(version_of "$lua")"
   check "$lua: the installed tree works" use "$lua" "$tree"
+  check "$lua: man page, completions and units are installed" texts "$tree"
 done
 check "the file cache needs no library but libc" needs_only_libc "$work/lua5.4/opt/lib/lua/5.4"
 
@@ -81,6 +96,7 @@ for version in 5.4 5.1; do
   check "luarocks make for Lua $version" install_with_luarocks "$version"
   check "Lua $version: the rock has every module" every_module "$tree" "$version"
   check "Lua $version: the rock works" use "lua$version" "$tree"
+  check "Lua $version: its command works" command_works "$tree"
   for module in _http _redis _memcached; do
     rm -f "$tree/lib/lua/$version/tokencache/$module.so"
   done

@@ -1,0 +1,20 @@
+#!/bin/sh
+# Usage: LUA=lua5.4 BUILD=build/lua5.4 tools/install_texts.sh DATADIR
+# Has the command write its manual page and its completions, where they are looked for.
+set -e
+if ! "$LUA" -e 'require "argparse"' 2>/dev/null; then
+  echo "tokencache(1) and its completions are left out: the command needs lua-argparse" >&2
+  exit 0
+fi
+
+# text ARGUMENT...: into $file
+text() {
+  mkdir -p "$(dirname "$file")"
+  LUA_PATH='lua/?.lua;lua/?/init.lua;;' LUA_CPATH="$BUILD/?.so;;" \
+    "$LUA" bin/tokencache "$@" >"$file"
+}
+
+file=$1/man/man1/tokencache.1 && text man
+file=$1/bash-completion/completions/tokencache && text completion bash
+file=$1/zsh/site-functions/_tokencache && text completion zsh
+file=$1/fish/vendor_completions.d/tokencache.fish && text completion fish
