@@ -18,7 +18,7 @@ own_files() {
 
 formatted() { c_files | xargs clang-format --dry-run -Werror; }
 tidy() {
-  flags="-std=gnu11 -Isrc $(pkg-config --cflags lua5.4)"
+  flags="-std=gnu11 -Isrc $(pkg-config --cflags lua5.4 libsecret-1)"
   find src -name '*.c' | xargs -P "$jobs" -n 4 sh -c "clang-tidy --quiet \"\$@\" -- $flags" tidy
 }
 without_warnings() {

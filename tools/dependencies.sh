@@ -97,6 +97,11 @@ case $purpose in
     need fish program fish
     need git program git
     need lua-argparse module 5.4 argparse
+    need libsecret-1-dev library libsecret-1
+    need libsecret-tools program secret-tool
+    need gnome-keyring program gnome-keyring-daemon
+    need dbus-daemon program dbus-daemon
+    need dbus-bin program dbus-send
     need lua-busted program busted
     need lua-cjson module 5.4 cjson
     need lua-redis module 5.3 redis
@@ -138,6 +143,7 @@ case $purpose in
     all_luas
     need clang-format program clang-format
     need clang-tidy program clang-tidy
+    need libsecret-1-dev library libsecret-1
     need libqrencode-dev header qrencode.h
     need lua-check program luacheck
     ;;

@@ -1,8 +1,11 @@
 #include "backend/secret_session.h"
 
+#include <limits.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "backend/process.h"
 
@@ -201,14 +204,13 @@ static int fail_forked(tc_error *err) {
 
 /* GLib would start a bus of its own where there is a display. */
 static bool has_bus(void) {
+  char path[PATH_MAX];
   const char *address = getenv("DBUS_SESSION_BUS_ADDRESS");
   const char *directory = getenv("XDG_RUNTIME_DIR");
   if (address != NULL && address[0] != '\0') return true;
-  if (directory == NULL || directory[0] != '/') return false;
-  char *path = g_build_filename(directory, "bus", NULL);
-  bool is_there = g_file_test(path, G_FILE_TEST_EXISTS);
-  g_free(path);
-  return is_there;
+  if (directory == NULL) return false;
+  int len = snprintf(path, sizeof path, "%s/bus", directory);
+  return len < (int)sizeof path && access(path, F_OK) == 0;
 }
 
 static int fail_without_bus(tc_error *err) {
@@ -258,7 +260,7 @@ int tc_secret_session_open(tc_secret_session *session, const tc_secret_place *pl
   connect_bus(session);
   if (session->bus == NULL) return tc_secret_fail(session, err);
   g_dbus_connection_set_exit_on_close(session->bus, FALSE); /* or a bus that dies ends us, too */
-  secret_service_open(service_type(), NULL, SECRET_SERVICE_OPEN_SESSION, session->cancellable,
+  secret_service_open(service_type(), NULL, SECRET_SERVICE_NONE, session->cancellable,
                       tc_secret_on_result, session);
   session->service = secret_service_open_finish(tc_secret_await(session), &session->error);
   if (session->service == NULL) return tc_secret_fail(session, err);

@@ -15,6 +15,18 @@ local function forget_failed_modules()
   end
 end
 
+--- As far as it goes without a D-Bus session: GLib ends the program where memory runs out.
+local function use_keyring()
+  local store = require "tokencache.store.secret_service" { lock_directory = directory }
+  local bytes, err = store:get("entry")
+  if bytes ~= nil or not tostring(err):find("no D-Bus session", 1, true) then
+    error(tostring(err), 0)
+  end
+  local handle, guard = store:try_lock("entry", 10)
+  judge.check(handle, guard)
+  judge.expect(true, store:unlock(handle))
+end
+
 --- Entries that are compared, checked and listed.
 local function use()
   local make_store = require "tokencache.store.file"
@@ -31,6 +43,7 @@ local function use()
   local keys = judge.check(store:keys("ent"))
   judge.expect(1, #keys)
   judge.expect("entry", keys[1])
+  use_keyring()
 end
 
 local function verify()

@@ -78,9 +78,10 @@ git ls-files --cached --others --exclude-standard -z |
 
 # nothing is built that needs a header which is not there
 without_headers() {
-  make -np CPPFLAGS=-nostdinc 2>/dev/null | grep '^MODULES := ' | grep -qv _qrcode
+  PKG_CONFIG_LIBDIR=/nowhere make -np CPPFLAGS=-nostdinc 2>/dev/null |
+    grep '^MODULES := ' | grep -qvE '_qrcode|_secret_service'
 }
-check "without libqrencode there is no module for it" without_headers
+check "without libqrencode and libsecret there are no modules for them" without_headers
 
 for lua in lua5.4 lua5.3 lua5.1 luajit; do
   tree=$work/$lua/opt
