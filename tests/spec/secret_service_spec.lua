@@ -108,6 +108,7 @@ describe("store.secret_service #c", function()
     keyring.enter(bare)
     assert.is_true(store:set("ann", "old"))
     bare:lock()
+    fails "is locked; unlock it" -- and nobody was asked
     assert.equal("old", new_store({ unlock = true, timeout = 2 }):get "ann")
     assert.equal("old", store:get "ann")
     bare:lock()
