@@ -338,6 +338,17 @@ describe("a log out", function()
     assert.is_nil(store.entries.anna)
   end)
 
+  it("tells both where neither the provider nor other processes can be told", function()
+    local stage, store, flow = scene_with_revocation()
+    stage.on.request = stages.refuse
+    store.set = function() return nil, "the disk is full" end
+    local ok, err = flow:account("anna"):log_out()
+    assert.is_true(ok)
+    assert.equal("cache", err.kind)
+    assert.matches("log out again: .*the disk is full; nor could it be revoked: no connection",
+      tostring(err))
+  end)
+
   it("counts for a renewal that is under way: its token is revoked", function()
     local stage, store, flow, revoked = scene_with_revocation()
     local renew = stage.on.request

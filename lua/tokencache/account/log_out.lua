@@ -138,7 +138,11 @@ local function end_login(out, held)
     shared.drop_debt(state.id)
   end
   spent.forget(state)
-  return true, refused or unmarked
+  if refused and unmarked then
+    unmarked = errors.new("cache", unmarked.message .. "; nor could it be revoked: "
+      .. tostring(refused))
+  end
+  return true, unmarked or refused
 end
 
 ---@param out tokencache.LogOut
