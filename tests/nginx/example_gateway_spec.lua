@@ -113,6 +113,14 @@ describe("examples/nginx/run.sh gateway", function()
     assert.same({}, (received()))
   end)
 
+  it("is one configuration of fewer than 40 lines, as that of the login gateway is", function()
+    for _, name in ipairs { "gateway", "login" } do
+      local text = process.read_file("examples/nginx/" .. name .. ".conf")
+      assert.is_true(select(2, text:gsub("\n", "")) < 40, name)
+    end
+    assert.equal("", select(2, process.run { "sh", "-c", "ls examples/nginx | grep lua" }))
+  end)
+
   it("needs nothing else, and leaves nothing running", function()
     local gateway = nginx_example.start("gateway", { TOKEN_URL = "" })
     local body = gateway:request("GET", "/things?id=1").body

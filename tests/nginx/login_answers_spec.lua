@@ -80,6 +80,26 @@ describe("tokencache.nginx.login", function()
     assert.matches("; Max%-Age=0$", browser:post("/auth/logout").cookies.tokencache)
   end)
 
+  it("has the session's cookie go to a whole domain, where it is told to, and no other", function()
+    local all = {}
+    finally(function()
+      for _, wide in ipairs(all) do
+        wide:stop()
+      end
+    end)
+    for url, names in pairs { [gateway.url] = { "tokencache", "tokencache-login-" },
+      ["https://app.test"] = { "__Secure-tokencache", "__Host-tokencache-login-" } } do
+      local wide = login_gateway.start(provider, { public_url = ("%q"):format(url),
+        cookie = '{ domain = "app.test" }' })
+      all[#all + 1] = wide
+      local name, cookie = next(wide:request("GET", "/", { Accept = "text/html" }).cookies)
+      assert.equal(names[2], (name:gsub("%d+$", "")))
+      assert.is_nil(cookie:find("Domain", 1, true))
+      local gone = wide:request("POST", "/auth/logout", { Origin = url }).cookies[names[1]]
+      assert.matches("=; Path=/; .*; Domain=app.test; Max%-Age=0$", gone)
+    end
+  end)
+
   it("tells another server whose a request is", function()
     local alice = logged_in("alice")
     local function ask(cookie)

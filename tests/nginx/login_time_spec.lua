@@ -85,7 +85,11 @@ describe("a session of tokencache.nginx.login", function()
     local browsers = {}
     for i, user in ipairs(users) do
       browsers[i] = scene.log_in(user)
+      assert.equal(user, browsers[i]:user())
     end
+    process.wait_until("tokens to be renewed before a request needs it", function()
+      return (short:counts().refresh_token or 0) >= #users
+    end)
     process.wait_until("tokens to be renewed twice", function()
       local requests = {}
       for i = 1, 12 do
