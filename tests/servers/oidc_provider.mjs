@@ -131,10 +131,9 @@ function count(ctx) {
   if (grant === 'refresh_token' && ctx.status === 200) {
     renewals.push(`${ctx.oidc.account.accountId} ${ctx.body.expires_in}\n`);
   }
-  if (grant && ctx.body?.access_token) {
-    const at = Math.floor(Date.now() / 1000);
-    issued.set(ctx.body.access_token,
-      { at, ends: at + ctx.body.expires_in, user: ctx.oidc.account?.accountId ?? '' });
+  const { AccessToken: token = ctx.oidc.entities.ClientCredentials } = ctx.oidc.entities;
+  if (grant && token) {
+    provider[token.kind].find(token.jti).then((kept) => issued.set(token.jti, kept), () => {});
   }
 }
 
@@ -189,8 +188,8 @@ const controls = {
     return 'noted';
   },
   ended({ token }) {
-    const { at, ends, user } = issued.get(token) ?? {};
-    return ends <= Date.now() / 1000 ? `${at} ${ends} ${user}` : '';
+    const { iat, exp, accountId = '' } = issued.get(token) ?? {};
+    return exp <= Date.now() / 1000 ? `${iat} ${exp} ${accountId}` : '';
   },
   delayed_worker: () => delayedWorker,
   renewals: () => renewals.join(''),
