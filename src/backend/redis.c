@@ -13,7 +13,7 @@
 
 struct tc_redis_connection {
   tc_stream *stream;
-  char host[TC_REDIS_HOST_SIZE]; /* where there is a cluster */
+  char host[TC_REDIS_HOST_SIZE]; /* of a node; elsewhere empty */
   int port;
   unsigned generation;
   double used; /* when the last bytes came, on the clock of tc_monotonic_coarse() */
@@ -27,22 +27,18 @@ static void close_first(tc_redis_connection **list) {
   free(connection);
 }
 
-static bool has_cluster(const tc_redis *redis) {
-  return redis->known.options.seed_count > 0;
-}
-
-/* Whether what is known still has the connection's server. */
+/* Whether it is to a node of the cluster. */
 static bool is_current(const tc_redis *redis, const tc_redis_connection *it) {
   const tc_redis_node *node =
       tc_redis_cluster_find(&redis->known.cluster, tc_str_of(it->host), it->port);
   return node != NULL && node->generation == it->generation;
 }
 
-/* Closes the connections to servers; only those of no more use where there is a cluster. */
+/* Closes the connections of no more use: a single server has one, which is replaced. */
 static void close_old(tc_redis *redis) {
   tc_redis_connection **at = &redis->kept;
   while (*at != NULL) {
-    if (has_cluster(redis) && is_current(redis, *at)) {
+    if (is_current(redis, *at)) {
       at = &(*at)->next;
     } else {
       close_first(at);
@@ -92,7 +88,7 @@ static void connect(tc_redis *redis) {
     return;
   }
   tc_redis_connection **list = talk->is_sentinel ? &redis->passing : &redis->kept;
-  if (has_cluster(redis)) (void)snprintf(made->host, sizeof made->host, "%s", talk->host);
+  (void)snprintf(made->host, sizeof made->host, "%s", talk->host);
   made->port = talk->address.port;
   made->generation = talk->generation;
   made->next = *list;
@@ -105,9 +101,8 @@ static void connect(tc_redis *redis) {
 static tc_redis_connection *find_kept(const tc_redis *redis) {
   const tc_redis_talk *talk = &redis->talk;
   tc_redis_connection *it = talk->is_sentinel ? NULL : redis->kept;
-  while (it != NULL && (it->generation != talk->generation ||
-                        (has_cluster(redis) &&
-                         (it->port != talk->address.port || strcmp(it->host, talk->host) != 0)))) {
+  while (it != NULL && (it->generation != talk->generation || it->port != talk->address.port ||
+                        strcmp(it->host, talk->host) != 0)) {
     it = it->next;
   }
   return it;

@@ -73,7 +73,7 @@ local function converse_with_nodes()
   step("use", talk:go_on(1, slots))
   talk:begin(2, "CLUSTER", "SLOTS")
   step("send", talk:go_on(2, true))
-  expect("a:1", step("done", talk:go_on(2, slots)))
+  expect("a:1 ", step("done", talk:go_on(2, slots)))
 end
 
 --- By hand, with the replies of a server that is not there.
