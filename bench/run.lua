@@ -7,14 +7,14 @@ local HEADER = [[
 tokencache bench, %d rounds
 
 The contestants are processes that live side by side and take turns, A B C and then C B A, each turn
-some milliseconds of work after an untimed tenth of it (for fetch, start and stampede: one piece).
+some milliseconds of work after an untimed tenth of it (for fetch, start, command and stampede: one piece).
 Shown are medians of the rounds, the lowest and highest in brackets, in wall-clock time. A ratio is
 the median of the rounds' ratios, not the ratio of the medians. docs/performance.md says more.
 ]]
 
 local FIGURES = { "memory", "tiered", "handlers", "accounts", "accounts_redis", "file", "save",
   "encrypted", "redis", "nginx_redis", "nginx_waiting", "memcached", "fetch", "sessions", "start",
-  "stampede", "nginx_token", "nginx_accounts", "nginx_login" }
+  "command", "stampede", "nginx_token", "nginx_accounts", "nginx_login" }
 
 local rounds = tonumber(os.getenv("ROUNDS") or 101)
 local failed = false

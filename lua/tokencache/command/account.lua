@@ -1,10 +1,7 @@
---- The accounts of the command: where their tokens are, and how one comes by them.
+--- The accounts of the command: where their tokens are, and their flows.
 
 local config = require "tokencache.command.config"
-local core = require "tokencache._core"
-local from_store = require "tokencache.cache.from_store"
 local say = require "tokencache.command.say"
-local token_info = require "tokencache.token_info"
 
 local accounts = {}
 
@@ -21,6 +18,18 @@ function accounts.output_of(name, command)
       or " failed" .. (status and " with status " .. status or "")), command)
   end
   return text
+end
+
+--- Makes both directories, for this user alone.
+function accounts.make_directories()
+  for _, path in ipairs { config.directory() .. "/accounts", config.state_directory() } do
+    local there = io.open(path)
+    if there then
+      there:close()
+    else
+      os.execute("umask 077; exec mkdir -p " .. config.quoted(path)) -- it says what is wrong
+    end
+  end
 end
 
 local store
@@ -89,7 +98,7 @@ function accounts.keep_secret(name, secret)
   local kept = accounts.store()
   local ok, err
   if secret then
-    config.make_directories()
+    accounts.make_directories()
     ok, err = kept:set(secret_key(name), secret)
   else
     ok, err = kept:delete(secret_key(name))
@@ -148,8 +157,6 @@ local function provider_of(name, settings)
 end
 accounts.provider_of = provider_of
 
-local LEEWAY = 60 -- seconds, as of every flow
-
 local REDIRECTS = {
   microsoft = "http://localhost:0",
   spotify = "http://127.0.0.1:8888/callback",
@@ -174,7 +181,7 @@ end
 ---@return tokencache.Account
 function accounts.open(name, settings, ways)
   local kept = accounts.store()
-  config.make_directories()
+  accounts.make_directories()
   local secret = secret_of(name, settings)
   local provider = provider_of(name, settings)
   local flow = flow_of(settings, provider, secret)
@@ -182,7 +189,7 @@ function accounts.open(name, settings, ways)
     provider = provider, store = kept, client_id = settings.client_id, client_secret = secret,
     scope = settings.scope, token_endpoint_auth_method = settings.token_endpoint_auth_method,
     token_params = settings.token_params, proxy = settings.proxy, ca_file = settings.ca_file,
-    leeway = LEEWAY, io = require "tokencache.command.shield",
+    io = require "tokencache.command.shield",
   }
   if flow ~= "client_credentials" then
     given.authorize_params = settings.authorize_params
@@ -202,75 +209,6 @@ function accounts.open(name, settings, ways)
       "tokencache set " .. name .. " --help")
   end
   return made:account(name)
-end
-
---- Looks whether a token is there that will do, without a flow: that is the most of what a command
---- has to load.
----@param name string
----@param settings table
----@return tokencache.TokenInfo?
-local function peek(name, settings)
-  local info = settings.client_id and from_store(accounts.store(), name):get_cached_token()
-  if not info then
-    return nil
-  end
-  local scope = settings.scope
-  local client = core.new_client {
-    flow = settings.grant or "pkce", client_id = settings.client_id, leeway = LEEWAY,
-    issuer = "https://-", scope = type(scope) == "table" and table.concat(scope, " ") or scope,
-  }
-  local from, until_ = client:window(token_info.flat(info))
-  local now = core.now()
-  return from and now >= from and now <= until_ and info or nil
-end
-
-local function left(info)
-  return token_info.left(info, core.now()) or math.huge
-end
-
---- How long a token must last: where the provider's live no longer than is wanted, half of that, or
---- each call would renew it.
----@param info tokencache.TokenInfo
----@param min_valid number
----@return number seconds
-function accounts.needed(info, min_valid)
-  local life = info.expires_in or 0
-  return life > min_valid and min_valid or life / 2
-end
-
---- A token that lasts, and what is known of it.
----@param name string
----@param min_valid? number  seconds
----@param refused? string    the token that an API does not take any more
----@return tokencache.TokenInfo
-function accounts.token(name, min_valid, refused)
-  local settings, account, err = config.account(name), nil, nil
-  local info = not refused and peek(name, settings) or nil
-  if not info then
-    account = accounts.open(name, settings)
-    info, err = account:get_token_info { refused = refused }
-  end
-  if info and min_valid and left(info) < accounts.needed(info, min_valid) then
-    account = account or accounts.open(name, settings)
-    info, err = account:get_token_info { refused = info.access_token }
-  end
-  if not info then
-    say.fail_with(name, err)
-  end
-  return info
-end
-
---- The same by the command line; says so where a token does not last as long as is wanted there.
----@param arguments { name: string, min_valid?: number }
----@param refused? string
----@return tokencache.TokenInfo
-function accounts.wanted(arguments, refused)
-  local info = accounts.token(arguments.name, arguments.min_valid, refused)
-  if left(info) < (arguments.min_valid or 0) then
-    say.note(arguments.name, ": the provider's tokens last ",
-      ("%.0f"):format(info.expires_in or left(info)), " seconds and no longer")
-  end
-  return info
 end
 
 return accounts

@@ -3,13 +3,13 @@
 local accounts = require "tokencache.command.account"
 local config = require "tokencache.command.config"
 local say = require "tokencache.command.say"
-local settings_of = require "tokencache.command.settings"
+local setting = require "tokencache.command.settings"
 
 local commands = {}
 
 local function write(name, arguments)
-  local changes, secret = settings_of(arguments)
-  local is_new, has_changed = config.write(name, changes)
+  local changes, secret = setting.of(arguments)
+  local is_new, has_changed = setting.write(name, changes)
   if secret then
     accounts.keep_secret(name, secret)
   end

@@ -79,25 +79,12 @@ function config.quoted(word)
   return word:find("^[%w_./:@%%+=-]+$") and word or "'" .. word:gsub("'", "'\\''") .. "'"
 end
 
---- Makes both directories, for this user alone.
-function config.make_directories()
-  local accounts, state = config.directory() .. "/accounts", config.state_directory()
-  for _, path in ipairs { accounts, state } do
-    local there = io.open(path)
-    if there then
-      there:close()
-    else
-      os.execute("umask 077; exec mkdir -p " .. config.quoted(path)) -- it says what is wrong
-    end
-  end
-end
-
 --- Runs a file of assignments in an environment that has nothing else.
 ---@param path string
 ---@param text string
 ---@return table? assigned
 ---@return string? problem
-local function evaluate(path, text)
+function config.evaluate(path, text)
   local assigned = {}
   local chunk, problem
   if text:sub(1, 1) == "\27" then
@@ -134,7 +121,7 @@ local function read(path, rules)
     return nil
   end
   local checked
-  local assigned, problem = evaluate(path, text)
+  local assigned, problem = config.evaluate(path, text)
   if assigned then
     checked, problem = options.read(assigned, rules)
   end
@@ -179,67 +166,6 @@ function config.names()
   end
   table.sort(names)
   return names
-end
-
---- A value as it is written into such a file.
-local function literal(value)
-  return '"' .. value:gsub('[%c"\\]', function(char)
-    return (char == '"' or char == "\\") and "\\" .. char or ("\\%03d"):format(char:byte())
-  end) .. '"'
-end
-
---- Changes the lines of some settings, and leaves all others as they are.
----@param text string  of the file
----@param changes table<string, string>
----@return string
-local function changed(text, changes)
-  for _, field in ipairs(config.fields) do
-    local name, value = field[1], changes[field[1]]
-    local line = value and value ~= "" and name .. " = " .. literal(value) .. "\n" or ""
-    if value then
-      local from, to = ("\n" .. text):find("\n" .. name .. "%s*=[^\n]*")
-      if from then
-        text = text:sub(1, from - 1) .. line .. text:sub(to + 1)
-      else
-        text = (text .. "\n"):gsub("\n*$", "\n"):gsub("^\n", "") .. line
-      end
-    end
-  end
-  return text
-end
-
---- Writes what is new in an account's settings; an empty string takes one away.
----@param name string
----@param changes table<string, string>
----@return boolean is_new     there was no such account
----@return boolean has_changed
-function config.write(name, changes)
-  local settings, text = config.find(name)
-  local has_changed = settings == nil
-  for field, value in pairs(changes) do
-    has_changed = has_changed or ((settings or {})[field] or "") ~= value
-  end
-  if not has_changed then
-    return false, false
-  end
-  config.make_directories()
-  local path = config.path(name)
-  local new = changed(text or "-- What tokencache knows of " .. name .. "; see docs/command.md. "
-    .. "No secrets here.\n", changes)
-  local assigned, problem = evaluate(path, new)
-  for field, value in pairs(changes) do
-    if not problem and (assigned[field] or "") ~= value then
-      problem = path .. ": " .. field .. " is not on a line of its own; change it there"
-    end
-  end
-  if problem then
-    say.fail("config", problem, "${EDITOR:-vi} " .. config.quoted(path))
-  end
-  local ok, err = core.file.write(path, new)
-  if not ok then
-    say.fail_with(name, err)
-  end
-  return settings == nil, true
 end
 
 return config

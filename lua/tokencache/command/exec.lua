@@ -1,7 +1,7 @@
 --- Runs a command with a token in its environment, which only its user can read.
 
-local accounts = require "tokencache.command.account"
 local core = require "tokencache._core"
+local fresh = require "tokencache.command.fresh"
 local say = require "tokencache.command.say"
 
 local unpack = table.unpack or unpack -- luacheck: ignore 113 143
@@ -10,7 +10,7 @@ local CANNOT_RUN = 127
 
 return {
   exec = function(arguments)
-    local info = accounts.wanted(arguments)
+    local info = fresh.wanted(arguments)
     core.process.hold_signals(false)
     core.process.set_environment(arguments.env, info.access_token)
     local problem = core.process.exec(unpack(arguments.command))

@@ -7,7 +7,7 @@ local errors = require "tokencache.error"
 local from_store = require "tokencache.cache.from_store"
 local json = require "tokencache.json"
 local say = require "tokencache.command.say"
-local settings_of = require "tokencache.command.settings"
+local setting = require "tokencache.command.settings"
 local token_info = require "tokencache.token_info"
 
 local function read(path)
@@ -98,14 +98,14 @@ return {
     if config.find(name) then
       say.fail("usage", name .. " is there already", "tokencache remove " .. name)
     end
-    local changes, secret = settings_of(arguments)
+    local changes, secret = setting.of(arguments)
     local found, is_client = settings_in(object, changes)
     object = token_in(object)
     local has_login = object.access_token or object.refresh_token
     if not has_login and not is_client then
       say.fail("usage", arguments.file .. " holds neither a token nor a client")
     end
-    config.write(name, changes)
+    setting.write(name, changes)
     local ok, failure = pcall(function()
       if found or secret then
         accounts.keep_secret(name, secret or found)

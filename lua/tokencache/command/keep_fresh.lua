@@ -1,8 +1,8 @@
 --- Renews tokens before they end, so that nobody waits for it; and says when a login is over.
 
-local accounts = require "tokencache.command.account"
 local config = require "tokencache.command.config"
 local core = require "tokencache._core"
+local fresh = require "tokencache.command.fresh"
 local say = require "tokencache.command.say"
 local shield = require "tokencache.command.shield"
 local token_info = require "tokencache.token_info"
@@ -24,11 +24,11 @@ end
 ---@return number seconds  until it is to be looked at again
 ---@return integer status
 local function look(name, margin, command)
-  local ok, info = pcall(accounts.token, name, margin)
+  local ok, info = pcall(fresh.token, name, margin)
   if ok then
     asked[name] = nil
     local left = token_info.left(info, core.now()) or math.huge
-    return math.max(SHORTEST, left - accounts.needed(info, margin)), 0
+    return math.max(SHORTEST, left - fresh.needed(info, margin)), 0
   elseif type(info) ~= "table" or not info.kind then
     error(info, 0)
   end

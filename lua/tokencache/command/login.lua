@@ -3,7 +3,7 @@
 local accounts = require "tokencache.command.account"
 local config = require "tokencache.command.config"
 local say = require "tokencache.command.say"
-local settings_of = require "tokencache.command.settings"
+local setting = require "tokencache.command.settings"
 
 local login = {}
 
@@ -49,7 +49,7 @@ end
 
 --- The same of a new account: Ctrl-C and errors leave nothing behind.
 local function begin(name, changes, secret, arguments)
-  config.write(name, changes)
+  setting.write(name, changes)
   local ok, failure = pcall(function()
     if secret then
       accounts.keep_secret(name, secret)
@@ -70,7 +70,7 @@ end
 
 function login.login(arguments)
   local name = arguments.name
-  local changes, secret = settings_of(arguments)
+  local changes, secret = setting.of(arguments)
   local settings = config.find(name)
   if settings then
     check_same(name, settings, changes, secret)

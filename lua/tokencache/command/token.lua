@@ -1,6 +1,6 @@
 --- The token, as it is wanted.
 
-local accounts = require "tokencache.command.account"
+local fresh = require "tokencache.command.fresh"
 local say = require "tokencache.command.say"
 
 local token = {}
@@ -39,7 +39,7 @@ local function read_refused()
 end
 
 function token.token(arguments)
-  local info = accounts.wanted(arguments, arguments.refused and read_refused() or nil)
+  local info = fresh.wanted(arguments, arguments.refused and read_refused() or nil)
   local text = info.access_token
   if arguments.json then
     text = as_json(info)
@@ -52,7 +52,7 @@ function token.token(arguments)
 end
 
 function token.header(arguments)
-  local info = accounts.wanted(arguments)
+  local info = fresh.wanted(arguments)
   say.result("Authorization: Bearer ", info.access_token, "\n")
 end
 

@@ -2,13 +2,14 @@
 
 local accounts = require "tokencache.command.account"
 local config = require "tokencache.command.config"
+local fresh = require "tokencache.command.fresh"
 local say = require "tokencache.command.say"
 
 local tools = {}
 
 --- For `curl -K -`: curl's own file is read by nobody else, its command line by everybody.
 tools["curl-config"] = function(arguments)
-  local info = accounts.wanted(arguments)
+  local info = fresh.wanted(arguments)
   say.result('header = "Authorization: Bearer ', (info.access_token:gsub('[\\"]', "\\%0")), '"\n')
 end
 
@@ -51,7 +52,7 @@ tools["git-credential"] = function(arguments)
       say.fail("config", arguments.name .. ": " .. told.host .. " would get the token over plain "
         .. "http; use https in the address")
     end
-    local info = accounts.token(arguments.name)
+    local info = fresh.token(arguments.name)
     say.result("username=", told.username or arguments.username, "\npassword=", info.access_token,
       "\n", info.expires_at and ("password_expiry_utc=%.0f\n"):format(info.expires_at) or "")
   end
@@ -61,7 +62,7 @@ end
 tools["docker-credential"] = function(arguments)
   local told = (io.stdin:read "*a" or ""):gsub("%s+$", "")
   if arguments.operation == "get" then
-    local info = accounts.token(arguments.name)
+    local info = fresh.token(arguments.name)
     say.result(require("tokencache.json").encode {
       ServerURL = told, Username = arguments.username, Secret = info.access_token,
     }, "\n")
