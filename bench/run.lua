@@ -7,7 +7,8 @@ local HEADER = [[
 tokencache bench, %d rounds
 
 The contestants are processes that live side by side and take turns, A B C and then C B A, each turn
-some milliseconds of work after an untimed tenth of it (for fetch, start, command and stampede: one piece).
+some milliseconds of work after an untimed tenth of it (one piece for fetch, start, command and
+stampede).
 Shown are medians of the rounds, the lowest and highest in brackets, in wall-clock time. A ratio is
 the median of the rounds' ratios, not the ratio of the medians. docs/performance.md says more.
 ]]
