@@ -11,6 +11,11 @@
 
 #define MOST_SECONDS 1e6
 
+/* NULL is no object. */
+static void unref(gpointer object) {
+  if (object != NULL) g_object_unref(object);
+}
+
 /* --- the deadline --------------------------------------------------------------------------- */
 
 static gboolean on_deadline(gpointer session);
@@ -36,7 +41,7 @@ void tc_secret_on_result(GObject *source, GAsyncResult *result, gpointer data) {
 
 GAsyncResult *tc_secret_await(tc_secret_session *session) {
   while (session->result == NULL) g_main_context_iteration(session->context, TRUE);
-  g_clear_object(&session->last);
+  unref(session->last);
   session->last = g_steal_pointer(&session->result);
   return session->last;
 }
@@ -80,7 +85,8 @@ static void on_answer(GDBusConnection *bus, const gchar *sender, const gchar *pa
     g_variant_get(parameters, "(bv)", &is_dismissed, &answer);
   }
   if (answer != NULL && (is_dismissed || !g_variant_is_of_type(answer, session->answer_type))) {
-    g_clear_pointer(&answer, g_variant_unref);
+    g_variant_unref(answer);
+    answer = NULL;
   }
   set_deadline(session, session->place->timeout);
   end_question(session, answer);
@@ -275,13 +281,13 @@ void tc_secret_session_close(tc_secret_session *session) {
     g_object_set_data(G_OBJECT(session->service), "tokencache", NULL);
     g_signal_handlers_disconnect_by_data(session->service, session);
   }
-  g_clear_object(&session->last);
-  g_clear_object(&session->service);
-  g_clear_object(&session->bus);
+  unref(session->last);
+  unref(session->service);
+  unref(session->bus);
   drop_timer(session);
   while (g_main_context_iteration(session->context, FALSE)) continue; /* frees what waits there */
   g_main_context_pop_thread_default(session->context);
   g_main_context_unref(session->context);
   g_clear_error(&session->error);
-  g_clear_object(&session->cancellable);
+  unref(session->cancellable);
 }

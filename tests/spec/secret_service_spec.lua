@@ -90,7 +90,8 @@ describe("store.secret_service #c", function()
     assert.is_true(store:set("ann", "old"))
     session:lock()
     fails 'the keyring "default" is locked; unlock it'
-    assert.is_nil((store:get "nobody")) -- no miss
+    local _, err = store:get "nobody" -- no miss
+    assert.matches("is locked; unlock it", err.message)
     store = new_store { unlock = true }
     fails "and nobody has unlocked it" -- there is no window here
     session:unlock()
@@ -105,11 +106,20 @@ describe("store.secret_service #c", function()
     finally(function() bare:stop() end)
     bare:add_person(2.5)
     bare:start_daemon()
+    local monitor = bare:listen()
     keyring.enter(bare)
     assert.is_true(store:set("ann", "old"))
     bare:lock()
-    fails "is locked; unlock it" -- and nobody was asked
+    fails "is locked; unlock it"
+    bare:lock() -- the last that the monitor hears of
+    local said = process.wait_until("both locks", function()
+      return monitor:output():match "member=Lock.*member=Lock"
+    end)
+    assert.is_nil(said:find("member=Prompt", 1, true))
     assert.equal("old", new_store({ unlock = true, timeout = 2 }):get "ann")
+    process.wait_until("the prompt to be heard", function()
+      return monitor:output():find("member=Prompt", 1, true)
+    end)
     assert.equal("old", store:get "ann")
     bare:lock()
     local bytes, err = require("tokencache._secret_service").get({ application = "tokencache",
@@ -155,14 +165,11 @@ describe("store.secret_service #c", function()
 
   it("does not end with the bus", function()
     local other, client = keyring.start()
-    local monitor = process.start({ "dbus-monitor", "--session" },
-      { environment = other.environment })
     finally(function()
       if client then client:stop() end
-      monitor:stop()
       other:stop()
     end)
-    process.wait_until("the monitor", function() return monitor:output() ~= "" end)
+    local monitor = other:listen()
     other.daemon:freeze()
     client = process.start(process.lua [[
       print(select(2, require("tokencache").store.secret_service({ timeout = 60 }):get "ann"))]],

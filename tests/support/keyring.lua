@@ -123,6 +123,14 @@ function Keyring:unlock()
   assert(code == 0, output)
 end
 
+--- A child that prints what is said on the bus from now on.
+---@return Child
+function Keyring:listen()
+  self.monitor = process.start({ "dbus-monitor", "--session" }, { environment = self.environment })
+  process.wait_until("the monitor", function() return self.monitor:output() ~= "" end)
+  return self.monitor
+end
+
 --- What secret-tool prints.
 ---@param ... string  its arguments
 ---@return integer code
@@ -132,9 +140,11 @@ function Keyring:tool(...)
 end
 
 function Keyring:stop()
-  for _, child in pairs { self.person or self.bus, self.daemon or self.bus, self.bus } do
-    child:signal "CONT"
-    child:stop()
+  for _, name in ipairs { "monitor", "person", "daemon", "bus" } do
+    if self[name] then
+      self[name]:signal "CONT"
+      self[name]:stop()
+    end
   end
   for name, value in pairs(self.before or {}) do
     unix.setenv(name, value or nil)
