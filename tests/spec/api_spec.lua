@@ -195,7 +195,7 @@ local mistakes = {
       .. "zoom" },
   { function() local _ = tokencache.store.dict end,
     "tokencache.store has no dict; there is encrypted, file, memcached, memory, redis, "
-      .. "shared_dict, tiered" },
+      .. "secret_service, shared_dict, tiered" },
   { function() local _ = tokencache.nginx.logn end,
     "tokencache.nginx has no logn; there is login, metrics, owed, upstream" },
   { function() tokencache.nginx.login {} end, "tokencache.nginx.login works in nginx only" },

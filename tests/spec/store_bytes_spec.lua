@@ -9,6 +9,7 @@ describe("a store", function()
       file = store.file { directory = "/nonexistent" },
       redis = store.redis { port = 1 },
       memcached = store.memcached { servers = { "127.0.0.1:1" } },
+      secret_service = store.secret_service(),
       encrypted = store.encrypted(store.memory(), { keys = { a = ("k"):rep(32) }, use = "a" }),
     }
     for name, one in pairs(stores) do
