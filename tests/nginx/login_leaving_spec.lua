@@ -1,7 +1,10 @@
 -- tokencache.nginx.login with a provider of which no issuer is known, and where a log out leads.
 
 local login_scene = require "support.login_scene"
+local loopback = require "support.loopback"
 local merged = require "support.merged"
+
+local NOBODY = "http://127.0.0.1:" .. loopback.refusing_port()
 
 describe("a login gateway", function()
   local scene = login_scene()
@@ -31,7 +34,7 @@ describe("a login gateway", function()
       local gateway = scene.start({
         issuer = "nil",
         provider = ([[{ authorize_url = "%s/auth", token_url = "%s/token",
-          userinfo_url = "http://127.0.0.1:1/me" }]]):gsub("%%s", scene.provider.url),
+          userinfo_url = "%s/me" }]]):format(scene.provider.url, scene.provider.url, NOBODY),
         userinfo = given.userinfo, allow = given.allow, scope = '"openid"',
       })
       gateway.server:announce "login: "
@@ -74,7 +77,7 @@ describe("a login gateway", function()
     local gateway = scene.start({
       issuer = "nil",
       provider = ([[{ authorize_url = "%s/auth", token_url = "%s/token", userinfo_url = "%s/me",
-        revocation_url = "http://127.0.0.1:1/" }]]):gsub("%%s", scene.provider.url),
+        revocation_url = "NOBODY/" }]]):gsub("%%s", scene.provider.url):gsub("NOBODY", NOBODY),
       scope = '"openid"',
     })
     local browser = scene.log_in("alice")

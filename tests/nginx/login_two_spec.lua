@@ -1,6 +1,7 @@
 -- Two gateways in one nginx, which share its dictionary and nothing else.
 
 local login_gateway = require "support.login_gateway"
+local loopback = require "support.loopback"
 local oidc_provider = require "support.oidc_provider"
 local process = require "support.process"
 
@@ -34,7 +35,7 @@ local OTHERS = [[
   lost = tokencache.nginx.login { issuer = "http://127.0.0.1:1", client_id = "a",
     public_url = "http://127.0.0.1:$PORT", path = "/lost/auth/", unauthorized = "401",
     store = tokencache.store.memory() }
-  second, broken = new("second", "$PROVIDER/token"), new("broken", "http://127.0.0.1:1/token")
+  second, broken = new("second", "$PROVIDER/token"), new("broken", "http://127.0.0.1:$NOBODY/token")
 ]]
 
 describe("two gateways in one nginx", function()
@@ -43,7 +44,7 @@ describe("two gateways in one nginx", function()
   setup(function()
     provider = oidc_provider.start()
     gateway = login_gateway.start(provider, {}, { server = SERVER, init_worker = OTHERS,
-      values = { PROVIDER = provider.url } })
+      values = { PROVIDER = provider.url, NOBODY = tostring(loopback.refusing_port()) } })
     local redirects = {}
     for i, path in ipairs { "", "/second", "/broken" } do
       redirects[i] = ("http://127.0.0.1%s/auth/callback"):format(path)

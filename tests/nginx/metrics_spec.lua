@@ -25,7 +25,7 @@ local HTTP = [[
         client_id = "$ID", client_secret = "$SECRET", scope = "read", timeout = 2 }
     end
     api = new "$URL"
-    broken = new "http://127.0.0.1:1/token"
+    broken = new "http://127.0.0.1:$NOBODY/token"
     can_save = false
     local unsaved = { get_cached_token = function() end, save_token_to_cache = function()
       if not can_save then
@@ -84,7 +84,7 @@ describe("tokencache.nginx.metrics", function()
     spread = loopback.free_port()
     server = nginx.start { workers = workers, http = HTTP, server = SERVER,
       values = { URL = provider.token_url, ID = client.client_id, SECRET = client.client_secret,
-        SPREAD = tostring(spread) } }
+        SPREAD = tostring(spread), NOBODY = tostring(loopback.refusing_port()) } }
   end
 
   after_each(function() server:stop() end)

@@ -34,6 +34,18 @@ function loopback.free_port()
   return FIRST + last
 end
 
+local kept -- a socket that is bound, and does not listen
+
+--- One where connections are refused as long as this program lives: nobody else can have it.
+---@return integer
+function loopback.refusing_port()
+  if not kept then
+    kept = assert(socket.tcp4())
+    assert(kept:bind("127.0.0.1", 0))
+  end
+  return tonumber((select(2, kept:getsockname())))
+end
+
 ---@param port integer
 ---@return boolean
 function loopback.is_listening(port)
