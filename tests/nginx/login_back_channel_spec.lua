@@ -110,7 +110,7 @@ describe("back-channel logout", function()
     provider:log_out("alice")
     process.wait_until("the sessions to end", function()
       return not is_in(first) and not is_in(there) and not is_in(second)
-    end, 7)
+    end)
     assert.is_true(is_in(bob))
   end)
 
@@ -150,7 +150,7 @@ describe("back-channel logout", function()
     assert.is_true(is_in(bob))
     assert.is_true(looks() <= 2) -- the same, if it took seconds
     provider:log_out("alice")
-    process.wait_until("the session to end", function() return not is_in(alice) end, 7)
+    process.wait_until("the session to end", function() return not is_in(alice) end)
     assert.is_true(looks() > 3)
   end)
 

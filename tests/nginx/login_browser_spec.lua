@@ -172,7 +172,7 @@ describe("people in browsers at tokencache.nginx.login", function()
     people:open("dora", provider.url .. "/session/end")
     local seen = people:click("dora", "Yes, sign me out")
     assert.matches("Sign-out Success", seen.text, 1, true)
-    process.wait_until("the session to end", function() return not is_in(plain, cookie) end, 7)
+    process.wait_until("the session to end", function() return not is_in(plain, cookie) end)
     assert.is_true(is_in(plain, cookies_of("bob")[1]))
   end)
 

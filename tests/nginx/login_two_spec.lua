@@ -102,6 +102,6 @@ describe("two gateways in one nginx", function()
     process.wait_until("the session to end", function()
       assert.equal("alice", first:user())
       return second:get("/second").status ~= 200
-    end, 7)
+    end)
   end)
 end)

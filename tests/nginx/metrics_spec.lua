@@ -22,7 +22,7 @@ local HTTP = [[
     end)
     local function new(token_url)
       return tokencache.nginx.upstream { provider = { token_url = token_url }, proxy = "",
-        client_id = "$ID", client_secret = "$SECRET", scope = "read", timeout = 2 }
+        client_id = "$ID", client_secret = "$SECRET", scope = "read" }
     end
     api = new "$URL"
     broken = new "http://127.0.0.1:$NOBODY/token"

@@ -338,7 +338,7 @@ describe("tokencache.nginx.upstream", function()
     endpoint:behave "silent"
     ask "/plant?token=good&left=30"
     for _ = 1, 20 do
-      assert.equal(200, (ask("/whole", { timeout = 5 })))
+      assert.equal(200, (ask("/whole", { timeout = 9 })))
     end
     process.wait_until("the provider to be asked", function()
       return #endpoint:requests() > 0

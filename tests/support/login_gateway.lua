@@ -48,6 +48,15 @@ local HTTP = [[
         end
       }
     }
+    location = /trusted_for {
+      content_by_lua_block {
+        local dict, most = ngx.shared.tokencache, 0
+        for _, key in ipairs(dict:get_keys(0)) do
+          most = key:find "^session:" and math.max(most, dict:ttl(key)) or most
+        end
+        ngx.print(most)
+      }
+    }
     location = /later {
       content_by_lua_block {
         ngx.shared.clock:incr("ahead", tonumber(ngx.var.arg_seconds), 0)
@@ -194,6 +203,12 @@ function Gateway:change_entry(browser, changes)
     assert(os.remove(path))
   end
   assert(self.server:get("/forget", { port = self.application }) == 200)
+end
+
+--- Seconds for which what is in the dictionary of sessions will be believed there.
+---@return number  0: there is none
+function Gateway:trusted_for()
+  return tonumber((select(2, self.server:get("/trusted_for", { port = self.application }))))
 end
 
 --- Shared dictionaries, and flows without `clock = "ngx.now"`, have another clock, which stays as

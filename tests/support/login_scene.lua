@@ -34,9 +34,8 @@ return function()
     end
   end)
 
-  ---@param provider? OidcProvider  default: the scene's
-  function scene.start(options, where, provider)
-    scene.gateway = login_gateway.start(provider or scene.provider, options, where)
+  function scene.start(options, where)
+    scene.gateway = login_gateway.start(scene.provider, options, where)
     gateways[#gateways + 1] = scene.gateway
     return scene.gateway
   end
