@@ -25,15 +25,10 @@ Group.__index = Group
 
 local function start_node(password)
   local bus = loopback.free_port()
-  local words = { "--cluster-enabled", "yes", "--cluster-port", bus, "--cluster-node-timeout",
-    "1000", "--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0" }
-  if password then
-    for _, word in ipairs { "--requirepass", password, "--masterauth", password } do
-      words[#words + 1] = word
-    end
-  end
-  local server = redis_server.start(words)
-  server.bus, server.password = bus, password
+  local server = redis_server.start({ "--cluster-enabled", "yes", "--cluster-port", bus,
+    "--cluster-node-timeout", "1000", "--cluster-replica-validity-factor", "0",
+    "--repl-diskless-sync-delay", "0" }, password)
+  server.bus = bus
   server.id = server:cli("CLUSTER", "MYID")
   return server
 end

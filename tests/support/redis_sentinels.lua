@@ -59,29 +59,17 @@ local function start(settings)
   local self = setmetatable({ directory = process.temporary_directory(),
     sentinel_password = settings.sentinel_password, servers = {}, sentinels = {} }, Group)
   local words = { "--repl-diskless-sync-delay", "0", "--save", "", "--repl-timeout", "5" }
-  local more = ""
-  if settings.password then
-    for _, name in ipairs { "--requirepass", "--masterauth" } do
-      words[#words + 1] = name
-      words[#words + 1] = settings.password
-    end
-    more = "sentinel auth-pass tokens " .. settings.password .. "\n"
-  end
+  local more = settings.password and "sentinel auth-pass tokens " .. settings.password .. "\n" or ""
   if settings.sentinel_password then
     more = more .. ("requirepass %s\nsentinel sentinel-pass %s\n"):format(
       settings.sentinel_password, settings.sentinel_password)
   end
-  self.servers[1] = redis_server.start(words)
-  local following = { "--replicaof", "127.0.0.1", self.servers[1].port }
-  for _, word in ipairs(words) do
-    following[#following + 1] = word
-  end
-  self.servers[2] = redis_server.start(following)
+  self.servers[1] = redis_server.start(words, settings.password)
+  words[#words + 1] = "--replicaof"
+  words[#words + 1] = "127.0.0.1 " .. self.servers[1].port
+  self.servers[2] = redis_server.start(words, settings.password)
   for i = 1, 3 do
     self.sentinels[i] = start_sentinel(self.directory, self.servers[1].port, more)
-  end
-  for _, server in ipairs(self.servers) do
-    server.password = settings.password
   end
   self:wait_until_ready()
   return self

@@ -1,6 +1,6 @@
 --- A Redis server of the tests' own, on a free port of the loopback and a Unix socket.
 ---
----     local server = redis_server.start { "--requirepass", "word" }
+---     local server = redis_server.start({ "--maxmemory", "5mb" }, "word")  -- its password
 ---     server.port, server.path   -- the socket's path
 ---     redis_server.start_tls(directory, "leaf")  -- port speaks TLS; see support.certificates
 ---     server:cli("PTTL", "key")  -- what redis-cli prints
@@ -9,6 +9,8 @@
 
 local loopback = require "support.loopback"
 local process = require "support.process"
+
+local unpack = table.unpack or unpack -- luacheck: ignore 143 113
 
 local redis_server = {}
 
@@ -51,9 +53,17 @@ local function start(arguments, port_option)
 end
 
 ---@param arguments? string[]  more of redis-server's
+---@param password? string  of clients, masters and replicas
 ---@return RedisServer
-function redis_server.start(arguments)
-  return start(arguments or {}, "--port")
+function redis_server.start(arguments, password)
+  local words = { unpack(arguments or {}) }
+  for _, name in ipairs(password and { "--requirepass", "--masterauth" } or {}) do
+    words[#words + 1] = name
+    words[#words + 1] = password
+  end
+  local server = start(words, "--port")
+  server.password = password
+  return server
 end
 
 ---@param directory string
