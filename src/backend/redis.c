@@ -129,7 +129,8 @@ static void use(tc_redis *redis) {
 static void receive(tc_redis *redis) {
   char room[ROOM];
   size_t len = 0;
-  tc_error err = TC_ERROR_NONE;
+  tc_error err;
+  tc_error_clear(&err);
   if (tc_stream_receive(redis->in_use->stream, room, sizeof room, &len, redis->talk.deadline,
                         &err) < 0) {
     failed(redis, &err);
@@ -141,7 +142,8 @@ static void receive(tc_redis *redis) {
 }
 
 static void send_and_receive(tc_redis *redis) {
-  tc_error err = TC_ERROR_NONE;
+  tc_error err;
+  tc_error_clear(&err);
   if (tc_stream_send(redis->in_use->stream, redis->talk.bytes, redis->talk.deadline, &err) < 0) {
     failed(redis, &err);
   } else {

@@ -40,12 +40,15 @@ local function milliseconds(seconds)
 end
 
 --- reply, note; or nil, err
-local function command(self, ...)
-  local reply, note = self.call(...)
+local function noted(self, reply, note)
   if reply ~= nil and note then
     log.debug(self.place, ": the connection to Redis was lost; made a new one")
   end
   return reply, note
+end
+
+local function command(self, ...)
+  return noted(self, self.call(...))
 end
 
 --- A command about an entry.
@@ -57,10 +60,14 @@ local function entry_command(self, name, key, ...)
   return command(self, name, key, ...)
 end
 
-function Store:get(key)
-  local reply, err = entry_command(self, "GET", key)
-  if reply == nil then
+function Store:get(key) -- which must not take longer than the server
+  local err = self.naming.refusal(self.place, key)
+  if err then
     return nil, err
+  end
+  local reply, note = self.call("GET", key)
+  if note and noted(self, reply, note) == nil then
+    return nil, note
   end
   return reply or nil
 end
