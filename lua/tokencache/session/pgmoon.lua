@@ -21,9 +21,9 @@ return function(opts)
     end
     local result
     result, problem = client:query(sql)
-    if client.sock_type == "nginx" then
+    if result and client.sock_type == "nginx" then
       client:keepalive()
-    else
+    else -- after a failure an answer may still come
       client:disconnect()
     end
     return result or nil, problem
