@@ -136,7 +136,7 @@ $(BUILD)/support/%.so: $(BUILD)/tests/support/%.o
 
 # visible, or the modules would go on using libc's malloc
 $(BUILD)/tests/alloc/%.o: TC_CFLAGS += $(LUA_CFLAGS) -fvisibility=default
-$(BUILD)/tests/alloc/alloc: $(patsubst %,$(BUILD)/tests/alloc/%.o,alloc counted places)
+$(BUILD)/tests/alloc/alloc: $(patsubst %,$(BUILD)/tests/alloc/%.o,alloc counted modules places)
 	$(call say,ld)$(CC) $(CFLAGS) -rdynamic $(LDFLAGS) -o $@ $^ $(LUA_LIBS) -ldl
 
 SANITIZE := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer

@@ -23,13 +23,13 @@
 #include <unistd.h>
 
 #include "counted.h"
+#include "modules.h"
 #include "places.h"
 
 #define FAILURES_SHOWN 10
 
 static const char *build, *scenario;
 static char directory[64]; /* of the scenario */
-static char modules[64];   /* compiled */
 static long current;
 static int complaints;
 
@@ -56,14 +56,13 @@ static int count_entries(const char *path) {
 
 /* In memory, where there is such a place: tens of thousands of fsyncs take minutes on a disk. */
 static bool make_directory(const char *parent) {
-  snprintf(modules, sizeof(modules), "%s/tokencache-modules-XXXXXX", parent);
   snprintf(directory, sizeof(directory), "%s/tokencache-alloc-XXXXXX", parent);
-  return mkdtemp(modules) != NULL && mkdtemp(directory) != NULL;
+  return mkdtemp(directory) != NULL;
 }
 
-static void remove_directories(void) {
-  char command[192];
-  snprintf(command, sizeof(command), "rm -rf %s %s", directory, modules);
+static void remove_directory(void) {
+  char command[96];
+  snprintf(command, sizeof(command), "rm -rf %s", directory);
   if (system(command) != 0) printf("# %s: failed\n", command);
 }
 
@@ -99,18 +98,9 @@ static void run_file(lua_State *L, const char *code, const char *path, int resul
   if (luaL_loadstring(L, code) != 0 || lua_pcall(L, 0, 0, 0) != 0 || luaL_loadfile(L, path) != 0 ||
       lua_pcall(L, 0, results, 0) != 0) {
     printf("# %s\n", lua_tostring(L, -1));
-    remove_directories();
+    remove_directory();
     exit(2);
   }
-}
-
-static void compile_modules(void) {
-  lua_State *L = luaL_newstate();
-  char code[128];
-  luaL_openlibs(L);
-  snprintf(code, sizeof(code), "directory = '%s'", modules);
-  run_file(L, code, "tests/alloc/compile.lua", 0);
-  lua_close(L);
 }
 
 /* Leaves `run` and `verify` on the stack. */
@@ -120,10 +110,12 @@ static lua_State *prepare(void) {
   luaL_openlibs(L);
   lua_pushcfunction(L, l_with_memory);
   lua_setglobal(L, "with_memory");
+  lua_pushcfunction(L, modules_search);
+  lua_setglobal(L, "search");
   snprintf(paths, sizeof(paths),
-           "package.path = '%s/lua/?.lua;%s/lua/?/init.lua' package.cpath = '%s/?.so' "
-           "directory = '%s'",
-           modules, modules, build, directory);
+           "local searchers = package.searchers or package.loaders "
+           "searchers[2] = search package.cpath = '%s/?.so' directory = '%s'",
+           build, directory);
   run_file(L, paths, scenario, 2);
   return L;
 }
@@ -216,14 +208,13 @@ int main(int argc, char **argv) {
     fprintf(stderr, "the modules would not use this program's malloc\n");
     return 2;
   }
-  compile_modules();
   keep_modules_loaded();
   attempt(LONG_MAX, 1); /* what libc allocates once and keeps */
   remove_files();
   int failures = 0;
   if (argc == 5) {
     attempt(atol(argv[3]), atol(argv[4]));
-    remove_directories();
+    remove_directory();
     return complaints > 0;
   }
   note_places();
@@ -234,6 +225,6 @@ int main(int argc, char **argv) {
   failures += complaints > 0;
   check_every_allocation(3, "no allocation succeeds any more", LONG_MAX);
   failures += complaints > 0;
-  remove_directories();
+  remove_directory();
   return failures > 0;
 }
