@@ -73,7 +73,7 @@ local MOUNTED = {
 }
 
 for _, way in ipairs(ways) do
-  describe("a login " .. way.name, function()
+  describe("a login " .. way.name .. " #c", function()
     before_each(function() now = os.time() end)
 
     local function survives(fault)

@@ -89,7 +89,7 @@ local ways = {
 
 for _, backend in ipairs(backends) do
   for way, settings in pairs(ways) do
-    describe(("a login %s over %s"):format(way, backend.name), function()
+    describe(("a login %s over %s #c"):format(way, backend.name), function()
       local trial
 
       before_each(function()
@@ -110,7 +110,7 @@ for _, backend in ipairs(backends) do
   end
 end
 
-describe("a login in a memcached that dies after the request was sent", function()
+describe("a login in a memcached that dies after the request was sent #c", function()
   it("is saved in the next one", function()
     for _, settings in pairs(ways) do
       for _, name in ipairs { "memcached", "encrypted memcached" } do
@@ -123,7 +123,7 @@ describe("a login in a memcached that dies after the request was sent", function
   end)
 end)
 
-describe("a login in a memcached", function()
+describe("a login in a memcached #c", function()
   it("that takes no item as large as the next may be is not spent", function()
     for _, settings in pairs(ways) do
       local trial = login_trial.new(settings(real.new.memcached))
@@ -140,7 +140,7 @@ describe("a login in a memcached", function()
   end)
 end)
 
-describe("a login in a Redis that dies after the request was sent", function()
+describe("a login in a Redis that dies after the request was sent #c", function()
   it("is saved in the next one", function()
     for _, settings in pairs(ways) do
       for _, name in ipairs { "Redis", "encrypted Redis" } do
