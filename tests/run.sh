@@ -12,9 +12,9 @@ export RES_OPTIONS="timeout:1 attempts:1"
 # mistaken for one with a header of glibc 2.19's, and LeakSanitizer crashes on what it reads there.
 export ASAN_OPTIONS=intercept_tls_get_addr=0
 
-# The long ones first, and those that compute among those that mostly wait.
-every_suite="asan nginx alloc-asan lua5.4 lua5.3 alloc-lua5.4 lua5.1 alloc-lua5.3 luajit
-  alloc-lua5.1 simulate alloc-luajit fuzz packaging asan-core core demo"
+# The long ones first.
+every_suite="nginx lua5.4 asan lua5.1 lua5.3 luajit alloc-asan fuzz alloc-lua5.4 alloc-lua5.3
+  alloc-lua5.1 alloc-luajit simulate packaging asan-core core demo"
 
 known_leaks() {
   env LSAN_OPTIONS="suppressions=$PWD/tests/asan/leaks.txt:print_suppressions=0" "$@"
@@ -58,7 +58,7 @@ run() {
     asan) asan lua5.4 "$(command -v busted)" --run=asan --ignore-lua ;;
     alloc-asan) alloc build/asan-lua5.4 ;;
     alloc-*) alloc "build/${1#alloc-}" ;;
-    fuzz) tools/fuzz.sh 10 $(ls tests/fuzz/fuzz_*.c | sed 's|^tests/\(.*\)\.c$|build/\1|') ;;
+    fuzz) tools/fuzz.sh 5 $(ls tests/fuzz/fuzz_*.c | sed 's|^tests/\(.*\)\.c$|build/\1|') ;;
     simulate) simulate ;;
     packaging) tests/packaging/run.sh ;;
     demo) tests/demo.sh ;;
@@ -73,7 +73,7 @@ fi
 
 rm -rf "$results"
 mkdir -p "$results"
-at_a_time=$(($(nproc 2>/dev/null || echo 2) + 1)) # a third of what suites take they wait
+at_a_time=$(($(nproc 2>/dev/null || echo 2) * 2)) # half of what suites take they wait
 # shellcheck disable=SC2086 # a list of names
 printf '%s\n' ${*:-$every_suite} |
   xargs -P "$at_a_time" -I SUITE tests/suite.sh "$results" SUITE tests/run.sh --one SUITE
