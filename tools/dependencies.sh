@@ -8,7 +8,8 @@ purpose=${1:?usage: tools/dependencies.sh build|demo|nginx|test|check|bench|fuzz
 missing=""
 npm=""
 
-# need PACKAGE PROBE...: Debian's name for it, and a command that succeeds where it is present
+# need PACKAGE PROBE...: Debian's name for it, and a command that succeeds where it is present; of
+# names with a bar between them, the first that this release has
 need() {
   package=$1
   shift
@@ -19,6 +20,10 @@ program() { command -v "$1"; }
 library() { pkg-config --exists "$1"; }
 module() { "lua$1" -e "require '$2'"; }
 debians_python() { /usr/bin/python3 -c "import $1"; }
+has_fuzzer() {
+  echo 'int LLVMFuzzerTestOneInput(void) { return 0; }' |
+    clang -fsanitize=fuzzer -x c - -o /dev/null
+}
 header() { echo "#include <$1>" | cc -E -; }
 
 compiler() {
@@ -47,10 +52,10 @@ all_luas() {
   jit
 }
 
-# luajit2, not luajit: the one that nginx's Lua module is built with
+# the one that nginx's Lua module is built with
 jit() {
-  need luajit2 program luajit
-  need libluajit2-5.1-dev library luajit
+  need "luajit2|luajit" program luajit
+  need "libluajit2-5.1-dev|libluajit-5.1-dev" library luajit
 }
 
 nginx_with_lua() {
@@ -60,7 +65,7 @@ nginx_with_lua() {
 
 fuzzers() {
   need clang program clang
-  need libclang-rt-14-dev sh -c 'test -e "$(clang -print-runtime-dir)/libclang_rt.fuzzer-x86_64.a"'
+  need libclang-rt-dev has_fuzzer
 }
 
 # npm where Node is absent brings several hundred packages: only then.
@@ -198,9 +203,19 @@ export DEBIAN_FRONTEND=noninteractive
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
+packages() {
+  for names in $missing; do
+    chosen=""
+    for name in $(echo "$names" | tr '|' ' '); do
+      [ -n "$chosen" ] || ! apt-cache show "$name" >/dev/null 2>&1 || chosen=$name
+    done
+    echo "${chosen:-$names}"
+  done
+}
+
 install() {
-  # shellcheck disable=SC2086 # a list of names
-  $as_root apt-get install -y --no-install-recommends $missing >"$log" 2>&1 </dev/null
+  # shellcheck disable=SC2046 # a list of names
+  $as_root apt-get install -y --no-install-recommends $(packages) >"$log" 2>&1 </dev/null
 }
 
 echo "Installing$missing"

@@ -12,8 +12,14 @@ redis-server --bind 127.0.0.1 --port "$REDIS_PORT" --unixsocket "$REDIS_SOCKET" 
 server=$!
 trap 'kill $server; wait $server; rm -rf "$directory"' EXIT
 
-while ! grep -q "ready to accept connections at" "$directory/log"; do
-  kill -0 $server 2>/dev/null || { cat "$directory/log"; exit 1; }
+# which words it logs depends on its version
+tries=0
+until redis-cli -s "$REDIS_SOCKET" ping >"$directory/ping" 2>&1; do
+  tries=$((tries + 1))
+  if [ $tries -gt 600 ] || ! kill -0 $server 2>/dev/null; then
+    cat "$directory/log" "$directory/ping"
+    exit 1
+  fi
   sleep 0.05
 done
 "$@"

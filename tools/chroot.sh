@@ -1,0 +1,33 @@
+#!/bin/sh
+# Usage: tools/chroot.sh RELEASE [COMMAND...]
+# Runs a command, .ci/run unless named, on the last commit in a chroot of that release of Debian, of
+# which it makes one with nothing but git and make where there is none. The chroot is kept in
+# CHROOTS, so the next run finds installed what this one needed. Takes root and debootstrap.
+cd "$(dirname "$0")/.." || exit 1
+release=${1:?usage: tools/chroot.sh RELEASE [COMMAND...]}
+shift
+[ $# -gt 0 ] || set -- .ci/run
+root=${CHROOTS:-/var/tmp/tokencache}/$release
+
+[ "$(id -u)" -eq 0 ] || { echo "tools/chroot.sh: only root can make a chroot" >&2; exit 1; }
+command -v debootstrap >/dev/null || {
+  echo "tools/chroot.sh: install debootstrap first" >&2
+  exit 1
+}
+
+if [ ! -e "$root/made" ]; then
+  debootstrap --variant=minbase --include=git,make "$release" "$root" "${MIRROR:-}" || exit 1
+  touch "$root/made"
+fi
+rm -rf "$root/tokencache"
+git clone --quiet . "$root/tokencache" || exit 1
+cp -L /etc/resolv.conf /etc/hosts "$root/etc/"
+
+# What is mounted goes with the last process that saw it.
+exec unshare --mount sh -c '
+  root=$1 && shift
+  mount -t proc proc "$root/proc" && mount --rbind /dev "$root/dev" &&
+    mount -t tmpfs tmpfs "$root/tmp" &&
+    exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root \
+      LANG=C.UTF-8 chroot "$root" sh -c "cd /tokencache && exec \"\$@\"" sh "$@"
+' sh "$root" "$@"
