@@ -18,7 +18,16 @@ BUILD       := build/$(LUA)
 PLAIN       := $(dir $(BUILD))core# what has no Lua in it, for all Luas
 
 WARNINGS  := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes
-TC_CFLAGS := -std=gnu11 -fPIC -fvisibility=hidden -Isrc $(HIREDIS_DIR:%=-isystem %/include) $(WARNINGS) $(WERROR)
+TC_CFLAGS := -std=gnu11 -fPIC -fvisibility=hidden -Isrc $(WARNINGS) $(WERROR)
+
+# CURL_DIR=/opt/curl and the like name libraries that are elsewhere; pkg-config knows of the others.
+DIRS        := $(filter-out /usr,$(CURL_DIR) $(HIREDIS_DIR) $(MEMCACHED_DIR) $(MICROHTTPD_DIR) $(OPENSSL_DIR) $(QRENCODE_DIR) $(ZLIB_DIR))
+PACKAGES    := libcurl libmicrohttpd libcrypto libssl hiredis libmemcached zlib libqrencode
+LIB_CFLAGS  := $(DIRS:%=-isystem %/include) $(patsubst -I%,-isystem %,$(filter-out -I/usr/include/%, \
+                 $(shell for package in $(PACKAGES); do pkg-config --cflags-only-I $$package; done 2>/dev/null)))
+LIB_LDFLAGS := $(foreach dir,$(DIRS),-L$(dir)/lib -Wl,-rpath,$(dir)/lib) \
+               $(shell for package in $(PACKAGES); do pkg-config --libs-only-L $$package; done 2>/dev/null)
+TC_CFLAGS   += $(LIB_CFLAGS)
 
 # make V=1 shows whole commands
 say = $(if $(V),,@printf '  %-5s %s\n' $(1) $@; )
@@ -27,17 +36,21 @@ say = $(if $(V),,@printf '  %-5s %s\n' $(1) $@; )
 # libcurl's resolver threads may outlive the state, and some libcs go on calling fork handlers.
 STAYS := -Wl,-z,nodelete
 
-# One shared object per external library: only who uses a library needs it.
-MODULES := _core _json _http _redirect _browser _crypto _redis _memcached _zlib
+# One shared object per external library: only who uses a library needs it, and WITH_REDIS=0 and the
+# like build none for it.
+part    = $(if $(filter 0,$(WITH_$(1))),,$(2))
+MODULES := _core _json _browser $(call part,HTTP,_http) $(call part,REDIRECT,_redirect) \
+           $(call part,CRYPTO,_crypto) $(call part,REDIS,_redis) $(call part,MEMCACHED,_memcached) \
+           $(call part,ZLIB,_zlib)
 
 # only where it can be built: without it a login by device shows no QR code
 HASH := \#
-has_header = $(shell echo '$(HASH)include <$(1)>' | $(CC) $(CPPFLAGS) -E - >/dev/null 2>&1 && echo yes)
-MODULES += $(if $(call has_header,qrencode.h),_qrcode)
+has_header = $(shell echo '$(HASH)include <$(1)>' | $(CC) $(CPPFLAGS) $(LIB_CFLAGS) -E - >/dev/null 2>&1 && echo yes)
+MODULES += $(if $(call has_header,qrencode.h),$(call part,QRCODE,_qrcode))
 
 # likewise: without it there is no store.secret_service
 LIBSECRET := $(subst -I,-isystem ,$(shell pkg-config --cflags libsecret-1 2>/dev/null))
-MODULES += $(if $(LIBSECRET),_secret_service)
+MODULES += $(if $(LIBSECRET),$(call part,SECRET_SERVICE,_secret_service))
 
 CORE := $(wildcard src/core/*.c)
 JSON := $(wildcard src/core/json_*.c)
@@ -72,7 +85,7 @@ LIBS__secret_service     = $(shell pkg-config --libs libsecret-1)
 
 SOURCES__redis := $(wildcard src/backend/redis*.c) src/backend/stream.c src/backend/apart.c src/backend/dial.c src/backend/process.c src/backend/tls.c src/backend/sigpipe.c \
                   src/core/redact.c src/lua/lredis.c src/lua/lrepeated.c
-LIBS__redis    := $(HIREDIS_DIR:%=-L%/lib) $(HIREDIS_DIR:%=-Wl,-rpath,%/lib) -lhiredis -lssl -lcrypto -pthread
+LIBS__redis    := -lhiredis -lssl -lcrypto -pthread
 
 SOURCES__memcached := $(wildcard src/backend/memcached*.c) src/backend/apart.c src/backend/process.c \
                       src/lua/lmemcached.c src/lua/lrepeated.c
@@ -87,7 +100,7 @@ all: $(MODULES:%=$(BUILD)/tokencache/%.so)
 define link_module
 $(BUILD)/tokencache/$(1).so: $$(call objects,$(1))
 	@mkdir -p $$(@D)
-	$$(call say,ld)$$(CC) $$(CFLAGS) -shared $$(LDFLAGS) $$(STAYS) -o $$@ $$^ $$(LIBS_$(1)) $$(LIBS)
+	$$(call say,ld)$$(CC) $$(CFLAGS) -shared $$(LDFLAGS) $$(LIB_LDFLAGS) $$(STAYS) -o $$@ $$^ $$(LIBS_$(1)) $$(LIBS)
 endef
 $(foreach name,$(MODULES),$(eval $(call link_module,$(name))))
 
@@ -318,12 +331,17 @@ install-command: all
 	  >'$(DESTDIR)$(DATADIR)'/systemd/user/"$${unit#*/}" || exit 1; done
 	LUA='$(LUA_COMMAND)' BUILD='$(BUILD)' tools/install_texts.sh '$(DESTDIR)$(DATADIR)'
 
-.PHONY: install
+# Paths may have blanks in them.
+.PHONY: install uninstall
 install: all install-command
-	cd lua && find tokencache -name '*.lua' -exec \
-	  install -D -m 644 {} '$(abspath $(DESTDIR)$(LUADIR))/{}' \;
-	cd $(BUILD) && for module in $(MODULES:%=tokencache/%.so); do \
-	  install -D -m 755 $$module '$(abspath $(DESTDIR)$(LIBDIR))/'$$module || exit 1; done
+	@tools/install.sh '$(DESTDIR)$(LUADIR)' 644 lua $$(cd lua && find tokencache -name '*.lua')
+	@tools/install.sh '$(DESTDIR)$(LIBDIR)' 755 '$(BUILD)' $(MODULES:%=tokencache/%.so)
+uninstall:
+	rm -f '$(DESTDIR)$(BINDIR)/tokencache' \
+	  $(UNITS:systemd/%='$(DESTDIR)$(DATADIR)/systemd/user/%')
+	@tools/install_texts.sh '$(DESTDIR)$(DATADIR)' remove
+	@tools/install.sh '$(DESTDIR)$(LUADIR)' remove lua $$(cd lua && find tokencache -name '*.lua')
+	@tools/install.sh '$(DESTDIR)$(LIBDIR)' remove '$(BUILD)' $(MODULES:%=tokencache/%.so)
 
 .PHONY: clean
 clean:
@@ -333,6 +351,9 @@ clean:
 help:
 	@echo 'make                   build the modules for LUA=$(LUA) into $(BUILD)'
 	@echo 'make install           copy them to PREFIX=$(PREFIX) (and DESTDIR), for that Lua'
+	@echo '                       without _redis where WITH_REDIS=0 (HTTP, REDIRECT, CRYPTO, MEMCACHED,'
+	@echo '                       ZLIB, QRCODE)'
+	@echo 'make uninstall         remove them from there'
 	@echo 'make demo              fetch a token, cache it, renew it; log in'
 	@echo 'make test              all suites; SUITES="core lua5.4" for some'
 	@echo 'make check             formatting, linters, warnings, rules of the house'

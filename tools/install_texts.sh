@@ -1,14 +1,21 @@
 #!/bin/sh
-# Usage: LUA=lua5.4 BUILD=build/lua5.4 tools/install_texts.sh DATADIR
-# Has the command write its manual page and its completions, where they are looked for.
+# Usage: LUA=lua5.4 BUILD=build/lua5.4 tools/install_texts.sh DATADIR [remove]
+# Has the command write its manual page and its completions, where they are looked for; or takes
+# them away.
 set -e
-if ! "$LUA" -e 'require "argparse"' 2>/dev/null; then
+if [ "$2" != remove ] && ! "$LUA" -e 'require "argparse"' 2>/dev/null; then
   echo "tokencache(1) and its completions are left out: the command needs lua-argparse" >&2
   exit 0
 fi
 
+action=$2
+
 # text ARGUMENT...: into $file
 text() {
+  if [ "$action" = remove ]; then
+    rm -f "$file"
+    return
+  fi
   mkdir -p "$(dirname "$file")"
   LUA_PATH='lua/?.lua;lua/?/init.lua;;' LUA_CPATH="$BUILD/?.so;;" \
     "$LUA" bin/tokencache "$@" >"$file"

@@ -8,6 +8,10 @@
 #include <openssl/kdf.h>
 #include <openssl/rand.h>
 
+#if OPENSSL_VERSION_NUMBER < 0x30000000L
+#error "OpenSSL 3 or later is needed"
+#endif
+
 #define KEY_SIZE 32
 #define NONCE_SIZE 12
 #define TAG_SIZE 16

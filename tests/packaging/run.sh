@@ -13,19 +13,75 @@ install_with_make() {
   make --no-print-directory -C "$work/source" -j2 install LUA="$1" DESTDIR="$work/$1" PREFIX=/opt
 }
 
-install_with_luarocks() {
-  (cd "$work/source" && LUAROCKS_CONFIG="$work/luarocks.lua" \
-    luarocks --lua-version "$1" --tree "$work/rocks-$1" make rockspec/tokencache-dev-1.rockspec)
+luarocks_here() {
+  cd "$1" && shift && LUAROCKS_CONFIG="$work/luarocks.lua" luarocks "$@"
 }
+# from the checkout, or from the archive of a release
+install_with_luarocks() {
+  if [ "$1" = 5.1 ]; then
+    (luarocks_here "$work/source" --lua-version 5.1 --tree "$work/rocks-5.1" \
+      make rockspec/tokencache-scm-1.rockspec)
+  else
+    (luarocks_here "$released" --lua-version "$1" --tree "$work/rocks-$1" \
+      install tokencache-9.8.7-1.rockspec)
+  fi
+}
+
+# A repository of its own, in which a version is released.
+repository=$work/repository released=$work/repository/build/release
+in_repository() { git -C "$repository" -c user.name=x -c user.email=x@example.org "$@"; }
+refuses() {
+  ! "$repository/tools/release.sh" 9.8.7 >"$work/said" 2>&1 && grep "$1" "$work/said"
+}
+make_repository() {
+  cp -R "$work/source" "$repository" && rm -rf "$repository/build" && in_repository init -q
+}
+commit_all() {
+  in_repository add -A && in_repository commit -qm "Everything" && in_repository tag -f v9.8.7
+}
+set_version() {
+  sed -i 's/_VERSION = "[^"]*"/_VERSION = "9.8.7"/' "$repository/lua/tokencache/init.lua"
+}
+write_changelog() { echo "## [9.8.7] - 2001-02-03" >>"$repository/CHANGELOG.md"; }
 
 # every_module TREE VERSION: the same Lua modules and shared objects as the sources
 every_module() {
   (cd "$work/source/lua" && find tokencache -name '*.lua' | sort) >"$work/wanted"
   (cd "$1/share/lua/$2" && find tokencache -name '*.lua' | sort) >"$work/installed"
   diff "$work/wanted" "$work/installed" &&
-    for module in $(sed -n 's/^MODULES := //p' Makefile); do
+    for module in $modules; do
       [ -x "$1/lib/lua/$2/tokencache/$module.so" ] || return 1
     done
+}
+
+# What make takes for this machine, as it says itself.
+list_modules() { make -np "$@" 2>/dev/null | sed -n 's/^MODULES := //p'; }
+modules=$(list_modules)
+
+blanks="$work/a folder of/many words"
+install_among_blanks() {
+  make --no-print-directory -C "$work/source" "$1" LUA=lua5.4 DESTDIR="$blanks" \
+    PREFIX="/opt/my own" BUILD=build/lua5.4
+}
+use_among_blanks() { use lua5.4 "$blanks/opt/my own"; }
+nothing_left() {
+  left=$(find "$work/a folder of" ! -type d) && [ -z "$left" ] || { echo "$left" && false; }
+}
+leaves_out() {
+  for part in HTTP:_http REDIRECT:_redirect CRYPTO:_crypto REDIS:_redis MEMCACHED:_memcached \
+    ZLIB:_zlib QRCODE:_qrcode SECRET_SERVICE:_secret_service; do
+    case " $(list_modules "WITH_${part%:*}=0") " in
+      *" ${part#*:} "*) echo "$part is not left out" && return 1 ;;
+    esac
+  done
+}
+
+# a compiler that finds headers of an old library
+too_old() {
+  mkdir -p "$work/old/include/$1" && echo "#define $3" >"$work/old/include/$1/$2" &&
+    ! make -C "$work/source" "$4=$work/old" BUILD="$work/build" PLAIN="$work/plain" \
+      "$work/plain/src/backend/$5.o" >"$work/said" 2>&1
+  grep "$6" "$work/said"
 }
 
 # use LUA TREE
@@ -61,14 +117,10 @@ needs_only_libc() {
     ldd "$1/tokencache/_memcached.so" | grep -q libmemcached
 }
 
-# no server, and where Debian keeps headers and libraries
-multiarch=$(cc -print-multiarch)
+# no server
 cat >"$work/luarocks.lua" <<END
 rocks_servers = {}
 rocks_provided = { argparse = "0.7.1-1" } -- by Debian
-external_deps_subdirs = {
-  bin = "bin", lib = { "lib/$multiarch", "lib" }, include = { "include", "include/$multiarch" },
-}
 END
 
 mkdir "$work/source"
@@ -90,7 +142,29 @@ for lua in lua5.4 lua5.3 lua5.1 luajit; do
   check "$lua: the installed tree works" use "$lua" "$tree"
   check "$lua: man page, completions and units are installed" texts "$tree"
 done
+check "make install into folders with blanks" install_among_blanks install
+check "what is installed there works" use_among_blanks
+check "make uninstall" install_among_blanks uninstall
+check "leaves no file" nothing_left
+check "WITH_REDIS=0 and the like leave their modules out" leaves_out
+check "an old libcurl is told" too_old curl curl.h "LIBCURL_VERSION_NUM 0x074f00" CURL_DIR http \
+  "libcurl 7.80 or later is needed"
+check "an old OpenSSL is told" too_old openssl opensslv.h "OPENSSL_VERSION_NUMBER 0x1010117fL" \
+  OPENSSL_DIR crypto "OpenSSL 3 or later is needed"
 check "the file cache needs no library but libc" needs_only_libc "$work/lua5.4/opt/lib/lua/5.4"
+
+check "a repository to release from" make_repository
+check "release.sh refuses what is not committed" refuses "git status"
+in_repository add -A && in_repository commit -qm "Everything"
+check "release.sh refuses where there is no tag" refuses "no tag v9.8.7"
+commit_all >/dev/null
+check "release.sh refuses another version" refuses "another _VERSION"
+set_version && commit_all >/dev/null
+check "release.sh refuses where the changelog has none" refuses "CHANGELOG.md has no line"
+write_changelog && commit_all >/dev/null
+check "release.sh makes an archive" "$repository/tools/release.sh" 9.8.7
+check "whose rockspec lints" luarocks lint "$released/tokencache-9.8.7-1.rockspec"
+check "as that of the checkout does" luarocks lint rockspec/tokencache-scm-1.rockspec
 
 for version in 5.4 5.1; do
   tree=$work/rocks-$version

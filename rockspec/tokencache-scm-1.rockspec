@@ -1,6 +1,6 @@
 rockspec_format = "3.0"
 package = "tokencache"
-version = "dev-1"
+version = "scm-1"
 
 source = {
   url = "git+file://.", -- for `luarocks make`, which builds the checkout it is run in
@@ -18,12 +18,18 @@ description = {
 supported_platforms = { "unix" }
 
 dependencies = {
-  "lua >= 5.1, < 5.5",
+  "lua >= 5.1, < 5.6",
   "argparse >= 0.7", -- of the command
 }
 
 external_dependencies = {
-  CURL = { header = "curl/curl.h", library = "curl" },
+  -- by their libraries alone: Debian's headers are where luarocks does not look
+  CURL = { library = "curl" },
+  HIREDIS = { library = "hiredis" },
+  MEMCACHED = { library = "memcached" },
+  MICROHTTPD = { library = "microhttpd" },
+  OPENSSL = { library = "crypto" },
+  ZLIB = { library = "z" },
 }
 
 build = {
@@ -31,8 +37,12 @@ build = {
   variables = {
     CC = "$(CC)",
     CFLAGS = "$(CFLAGS)",
-    CPPFLAGS = "-I$(CURL_INCDIR)",
-    LDFLAGS = "-L$(CURL_LIBDIR)",
+    CURL_DIR = "$(CURL_DIR)",
+    HIREDIS_DIR = "$(HIREDIS_DIR)",
+    MEMCACHED_DIR = "$(MEMCACHED_DIR)",
+    MICROHTTPD_DIR = "$(MICROHTTPD_DIR)",
+    OPENSSL_DIR = "$(OPENSSL_DIR)",
+    ZLIB_DIR = "$(ZLIB_DIR)",
     LUA_INCDIR = "$(LUA_INCDIR)",
     BUILD = "build/luarocks/$(LUA_INCDIR)", -- a folder for each version of Lua
     LUADIR = "$(LUADIR)",

@@ -1,0 +1,18 @@
+#!/bin/sh
+# Usage: tools/install.sh DIRECTORY MODE FROM FILE...
+# Copies each file, named as in FROM, into the directory; with `remove` as its mode takes it away
+# from there, and folders that get empty.
+set -e
+directory=$1 mode=$2 from=$3
+shift 3
+for file; do
+  target=$directory/$file
+  if [ "$mode" = remove ]; then
+    rm -f "$target"
+  else
+    mkdir -p "${target%/*}"
+    install -m "$mode" "$from/$file" "$target"
+  fi
+done
+[ "$mode" != remove ] || [ ! -d "$directory/tokencache" ] ||
+  find "$directory/tokencache" -depth -type d -exec rmdir {} + 2>/dev/null || true
