@@ -9,15 +9,15 @@
 #include "lua/compat.h"
 #include "lua/lparts.h"
 
-/* fill_standard(): opens /dev/null in place of stdin, stdout and stderr where they are closed, so
-   that no file which is opened later takes their place and gets what is printed. */
+/* fill_standard(): fills the places of stdin, stdout and stderr where they are closed, so that no
+   file which is opened later takes them and gets what is printed. To read or write there still
+   fails. */
 static int l_process_fill_standard(lua_State *L) {
   (void)L;
-  int fd;
-  do {
-    fd = open("/dev/null", O_RDWR);
-  } while (fd >= 0 && fd <= STDERR_FILENO);
-  if (fd > STDERR_FILENO) (void)close(fd);
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+    if (fcntl(fd, F_GETFD) >= 0 || errno != EBADF) continue;
+    if (open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd) break;
+  }
   return 0;
 }
 

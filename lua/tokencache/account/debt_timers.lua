@@ -83,7 +83,7 @@ end
 
 --- At the end of the Lua state, what is owed to a file or a server gets a last attempt: those wait
 --- without an event loop. Best effort: a process may end without closing its state.
-local function save_at_close(process)
+function timers.save_at_close(process)
   local ends = core.monotonic() + LAST_SECOND
   process.is_closing = true
   for _, state in pairs(process.states) do
@@ -99,7 +99,7 @@ end
 local function look_after_close(process)
   if not process.is_closed_with_care and not environment.nginx then
     process.is_closed_with_care = true
-    core.at_close(function() save_at_close(process) end)
+    core.at_close(function() timers.save_at_close(process) end)
   end
 end
 

@@ -32,6 +32,11 @@ function accounts.make_directories()
   end
 end
 
+--- What a constructor that has raised says.
+local function complaint(raised)
+  return (tostring(raised):match "^[^\n]*":gsub("^%S+:%d+: ", ""))
+end
+
 local store
 
 local makes = {}
@@ -66,7 +71,7 @@ function accounts.store()
     end
     local ok, made = pcall(make, common)
     if not ok then
-      say.fail(made.kind or "config", made.message or tostring(made), made.step)
+      say.fail(made.kind or "config", made.message or complaint(made), made.step)
     end
     store = made
   end
@@ -139,7 +144,7 @@ local function provider_of(name, settings)
   end
   local ok, preset = pcall(function() return require("tokencache").provider[given] end)
   if not ok then
-    say.fail("config", name .. ": " .. preset:gsub("^.-: ", ""),
+    say.fail("config", name .. ": " .. complaint(preset),
       "tokencache set " .. name .. " --provider ...")
   end
   local parts = {}
@@ -149,7 +154,7 @@ local function provider_of(name, settings)
   if next(parts) or type(preset) == "function" then
     ok, preset = pcall(preset, parts)
     if not ok then
-      say.fail("config", name .. ": " .. tostring(preset):gsub("^%S+:%d+: ", ""),
+      say.fail("config", name .. ": " .. complaint(preset),
         "tokencache set " .. name .. " --help")
     end
   end
@@ -205,7 +210,7 @@ function accounts.open(name, settings, ways)
   end
   local ok, made = pcall(require("tokencache").flow[flow], given)
   if not ok then
-    say.fail("config", name .. ": " .. tostring(made):gsub("^.-%.lua:%d+: ", ""),
+    say.fail("config", name .. ": " .. complaint(made),
       "tokencache set " .. name .. " --help")
   end
   return made:account(name)

@@ -7,28 +7,23 @@ local setting = require "tokencache.command.settings"
 
 local commands = {}
 
-local function write(name, arguments)
-  local changes, secret = setting.of(arguments)
-  local is_new, has_changed = setting.write(name, changes)
-  if secret then
-    accounts.keep_secret(name, secret)
-  end
-  return is_new, has_changed or secret ~= nil
-end
-
 function commands.add(arguments)
   local name = arguments.name
   if config.find(name) then
     say.fail("usage", name .. " is there already", "tokencache set " .. name .. " ...")
   end
-  write(name, arguments)
-  say.note(name, ": added; log in: tokencache login ", name)
+  local changes, secret = setting.of(arguments)
+  setting.make(name, changes, secret, function(settings)
+    accounts.provider_of(name, settings)
+  end)
+  say.note(name, ": added; ", changes.grant and "for a token run: tokencache token "
+    or "log in: tokencache login ", name)
 end
 
 function commands.set(arguments)
   local name = arguments.name
   config.account(name)
-  local _, has_changed = write(name, arguments)
+  local has_changed = setting.write(name, setting.of(arguments))
   say.note(name, has_changed and ": changed" or ": nothing has changed")
 end
 

@@ -105,18 +105,9 @@ return {
     if not has_login and not is_client then
       say.fail("usage", arguments.file .. " holds neither a token nor a client")
     end
-    setting.write(name, changes)
-    local ok, failure = pcall(function()
-      if found or secret then
-        accounts.keep_secret(name, secret or found)
-      end
-      take(name, config.account(name), object)
+    setting.make(name, changes, secret or found, function(settings)
+      take(name, settings, object)
     end)
-    if not ok then
-      os.remove(config.path(name))
-      accounts.keep_secret(name, nil)
-      error(failure, 0)
-    end
     say.note(name, ": imported; ", has_login and "for a token run: tokencache token "
       or "log in: tokencache login ", name)
   end,

@@ -49,18 +49,10 @@ end
 
 --- The same of a new account: Ctrl-C and errors leave nothing behind.
 local function begin(name, changes, secret, arguments)
-  setting.write(name, changes)
-  local ok, failure = pcall(function()
-    if secret then
-      accounts.keep_secret(name, secret)
-    end
-    log_in(name, config.account(name), arguments)
+  local ok, failure = pcall(setting.make, name, changes, secret, function(settings)
+    log_in(name, settings, arguments)
   end)
   if not ok then
-    os.remove(config.path(name))
-    if secret then
-      accounts.keep_secret(name, nil)
-    end
     if type(failure) == "table" then
       failure.step = "tokencache login " .. name .. " ..."
     end

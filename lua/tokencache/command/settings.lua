@@ -49,19 +49,23 @@ local function changed(text, changes)
   return text
 end
 
---- Writes what is new in an account's settings; an empty string takes one away.
+--- Writes what is new in an account's settings; an empty string takes one away. The secret comes
+--- first: who is killed in between has no account that lacks it.
 ---@param name string
 ---@param changes table<string, string>
----@return boolean is_new     there was no such account
+---@param secret? string
 ---@return boolean has_changed
-function setting.write(name, changes)
+function setting.write(name, changes, secret)
+  if secret then
+    accounts.keep_secret(name, secret)
+  end
   local former, text = config.find(name)
   local has_changed = former == nil
   for field, value in pairs(changes) do
     has_changed = has_changed or ((former or {})[field] or "") ~= value
   end
   if not has_changed then
-    return false, false
+    return secret ~= nil
   end
   accounts.make_directories()
   local path = config.path(name)
@@ -80,7 +84,26 @@ function setting.write(name, changes)
   if not ok then
     say.fail_with(name, err)
   end
-  return former == nil, true
+  return true
+end
+
+--- Makes an account and does the work. If that fails, there is no account.
+---@param name string
+---@param changes table<string, string>
+---@param secret? string
+---@param work fun(settings: table)
+function setting.make(name, changes, secret, work)
+  local ok, failure = pcall(function()
+    setting.write(name, changes, secret)
+    work(config.account(name))
+  end)
+  if not ok then
+    os.remove(config.path(name))
+    if secret then
+      accounts.keep_secret(name, nil)
+    end
+    error(failure, 0)
+  end
 end
 
 return setting

@@ -1,0 +1,113 @@
+-- How the command treats its surroundings: files, streams, stores.
+
+local commands = require "support.command"
+local oidc_provider = require "support.oidc_provider"
+local process = require "support.process"
+
+describe("the command #once", function()
+  local server, command
+
+  setup(function()
+    server = oidc_provider.start { device_interval = 0.1 }
+    command = commands.new()
+    command:log_in(server, "work")
+  end)
+
+  teardown(function()
+    server:stop()
+    command:remove()
+  end)
+
+  it("fails where its result goes nowhere", function()
+    for _, where in ipairs { ">&-", ">/dev/full" } do
+      for _, words in ipairs { { "token", "work" }, { "list" }, { "status" } } do
+        command:expire "work" -- there are sockets, which could take the place of what is closed
+        local status, _, err = command:run(words, { after = where })
+        assert.equal(1, status, where)
+        assert.matches("^tokencache: stdout: ", err)
+      end
+    end
+  end)
+
+  it("changes lines of the settings, and leaves the rest as it is", function()
+    local path = command.accounts .. "/mine.lua"
+    local text = '-- my notes\nissuer = "' .. server.url .. '"\n\nclient_id="old" -- mine\n'
+      .. 'authorize_params = { audience = "x" }\n'
+    process.write_file(path, text)
+    command:ask { "set", "-q", "mine", "--client-id", 'a"\\b', "--scope", "read" }
+    local changed = text:gsub('client_id="old" %-%- mine', 'client_id = "a\\"\\\\b"')
+      .. 'scope = "read"\n'
+    assert.equal(changed, process.read_file(path))
+    local _, before = process.run { "stat", "-c", "%i", path }
+    local _, _, err = command:run { "set", "mine", "--scope", "read" }
+    assert.matches("nothing has changed", err)
+    local _, after = process.run { "stat", "-c", "%i", path }
+    assert.equal(before, after)
+    command:ask { "set", "-q", "mine", "--scope", "" }
+    assert.is_nil(process.read_file(path):find "scope")
+    os.remove(path)
+  end)
+
+  it("takes no setting that it does not know, and runs no program in its settings", function()
+    local path = command.accounts .. "/mine.lua"
+    for text, message in pairs {
+      ["client_di = 1"] = "unknown option client_di",
+      ["client_id = os.getenv 'HOME'"] = "mine.lua:1: ",
+      ["client_id ="] = "mine.lua:1: ",
+      ["\27Lua"] = "only text will do",
+      ['store = "none"'] = "unknown option store",
+    } do
+      process.write_file(path, text)
+      local status, _, err = command:run { "token", "mine" }
+      assert.equal(7, status)
+      assert.matches(message, err, 1, true)
+      assert.matches("run: ${EDITOR:-vi} " .. path, err, 1, true)
+    end
+    os.remove(path)
+  end)
+
+  it("says that a store or a command fails, and takes no other in its place", function()
+    local path = command.accounts .. "/../config.lua"
+    finally(function() os.remove(path) end)
+    for text, message in pairs {
+      ['store = "none"'] = 'store must be "file", "encrypted" or "secret-service"',
+      ['store = "encrypted"'] = "needs passphrase_command",
+      ['store = "encrypted" passphrase_command = "exit 9"'] = "passphrase_command failed with "
+        .. "status 9; run: exit 9",
+      ['store = "encrypted" passphrase_command = "true"'] = "printed nothing",
+      ['store = "encrypted" passphrase_command = "echo short"'] = "16 bytes",
+    } do
+      process.write_file(path, text)
+      local status, out, err = command:run { "token", "work" }
+      assert.equal("7", status .. out)
+      assert.matches(message, err, 1, true)
+    end
+  end)
+
+  it("seals tokens and secrets under what a command prints", function()
+    local other = commands.new()
+    finally(function() other:remove() end)
+    assert.equal(0, (process.run { "mkdir", "-p", other.accounts }))
+    process.write_file(other.accounts .. "/../config.lua", 'store = "encrypted"\n'
+      .. 'passphrase_command = "printf 0123456789abcdef0123456789abcdef"\n')
+    other:ask({ "add", "-q", "machine", "--issuer", server.url, "--client-id", "basic", "--grant",
+      "client_credentials", "--client-secret-file", "-" }, { input = "basic-secret-8d1f\n" })
+    local token = other:ask { "token", "machine" }
+    assert.equal(token, other:ask { "token", "machine" })
+    local _, found = process.run { "grep", "-rlE", "8d1f|" .. token, other.home .. "/.local",
+      other.home .. "/.config" }
+    assert.equal("", found)
+    process.write_file(other.accounts .. "/../config.lua", 'store = "encrypted"\n'
+      .. 'passphrase_command = "printf f0123456789abcdef0123456789abcde"\n')
+    local status, _, err = other:run { "token", "machine" }
+    assert.equal(8, status)
+    assert.matches("sealed with another secret", err)
+  end)
+
+  it("gets the client's secret from a command", function()
+    command:ask { "add", "-q", "machine", "--issuer", server.url, "--client-id", "basic",
+      "--grant", "client_credentials", "--client-secret-command", "echo basic-secret-8d1f" }
+    assert.is_true(server:introspect(command:ask { "token", "machine" }).active)
+    command:ask { "remove", "-q", "machine" }
+  end)
+end)
