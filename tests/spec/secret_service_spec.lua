@@ -2,7 +2,9 @@
 
 local fake_endpoint = require "support.fake_endpoint"
 local forks = require "support.forks"
+local keep_log = require "support.keep_log"
 local keyring = require "support.keyring"
+local log = require "tokencache.log"
 local oidc_provider = require "support.oidc_provider"
 local process = require "support.process"
 local server_loss = require "support.server_loss"
@@ -15,7 +17,11 @@ local session, store
 
 setup(function() session = keyring.enter() end)
 teardown(function() session:stop() end)
-before_each(function() store = new_store() end)
+before_each(function()
+  store = new_store()
+  keep_log()
+end)
+after_each(function() log.set_logger(nil) end)
 
 --- Every method of a store that asks the keyring.
 local function each_method(fn)
