@@ -199,6 +199,7 @@ describe("store.secret_service #c", function()
     local handle, err = store:try_lock("ann", 10)
     assert.is_nil(handle)
     assert.matches("no place for locks, as XDG_RUNTIME_DIR is not set; set it", err.message)
+    assert.is_string((new_store({ lock_directory = bare.directory }):try_lock("ann", 10)))
   end)
 
   it("is refused to a forked child of a process that has used it", function()
