@@ -352,7 +352,7 @@ help:
 	@echo 'make                   build the modules for LUA=$(LUA) into $(BUILD)'
 	@echo 'make install           copy them to PREFIX=$(PREFIX) (and DESTDIR), for that Lua'
 	@echo '                       without _redis where WITH_REDIS=0 (HTTP, REDIRECT, CRYPTO, MEMCACHED,'
-	@echo '                       ZLIB, QRCODE)'
+	@echo '                       ZLIB, QRCODE, SECRET_SERVICE)'
 	@echo 'make uninstall         remove them from there'
 	@echo 'make demo              fetch a token, cache it, renew it; log in'
 	@echo 'make test              all suites; SUITES="core lua5.4" for some'
