@@ -38,11 +38,15 @@ local function new_peer(options)
   return peer
 end
 
+local function is_address(host)
+  return host:find(":", 1, true) or not host:find "[^%d.]"
+end
+
 --- Cosockets trust whom nginx.conf says, have no certificate of their own, and compare names only,
 --- while sentinels and nodes tell addresses.
 local function is_beyond_cosockets(options)
-  return (options.tls or options.sentinel_tls) and (not options.host or options.ca_file
-    or options.cert_file or options.host:find(":", 1, true) or not options.host:find "[^%d.]")
+  return (options.tls or options.sentinel_tls)
+    and (options.ca_file or options.cert_file or not options.host or is_address(options.host))
 end
 
 -- connections -------------------------------------------------------------------------------------
@@ -95,7 +99,7 @@ end
 
 --- The socket's own timeout does not count while nginx looks up a name.
 local function dial(socket, seconds, host, port, settings)
-  if not port or not host:find "[^%d.]" or host:find(":", 1, true) then
+  if not port or is_address(host) then
     return connect(socket, host, port, settings)
   end
   local done, ok, problem = waited(nil, seconds, connect, socket, host, port, settings)

@@ -82,13 +82,13 @@ local function problem_of_sentinels(checked)
         return name .. ' is for sentinels: name these, sentinels = { "host:port", ... }'
       end
     end
-  elseif problem_of_list(checked, "sentinels") then
-    return problem_of_list(checked, "sentinels")
+    return nil
   elseif not checked.master or checked.master == "" then
     return "sentinels need master, their name of the servers"
   elseif checked.sentinel_username and not checked.sentinel_password then
     return "sentinel_username needs a sentinel_password"
   end
+  return problem_of_list(checked, "sentinels")
 end
 
 local function problem_of_cluster(checked)
