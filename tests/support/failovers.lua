@@ -101,10 +101,10 @@ local function fail_over(group, is_kill, hurry)
   local before, began = group:master(), core.monotonic()
   if is_kill then
     before:kill()
+    process.wait_until("a failover", function() return group:master() ~= before end, 60)
   else
-    group:ask(group.sentinels[1], "SENTINEL", "FAILOVER", redis_sentinels.NAME)
+    group:switch()
   end
-  process.wait_until("a failover", function() return group:master() ~= before end, 60)
   local took = core.monotonic() - began
   if is_kill then
     before:restart()

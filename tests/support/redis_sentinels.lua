@@ -4,9 +4,10 @@
 ---     tokencache.store.redis(group:options { timeout = 1 })
 ---     group:master(), group:replica()   -- servers, as the sentinels see them; see redis_server
 ---     group:wait_until_ready()          -- once something was killed, or is to be
----     group:fail_over()                 -- as an operator does it, until all is at rest
+---     group:switch()                    -- the two, as an operator does it
 ---     group:stop()
 
+local core = require "tokencache._core"
 local loopback = require "support.loopback"
 local merged = require "support.merged"
 local process = require "support.process"
@@ -121,15 +122,17 @@ function Group:replica()
   return self:master() == self.servers[1] and self.servers[2] or self.servers[1]
 end
 
---- As SENTINEL FAILOVER does it. Sentinels would leave the old master a master for ten seconds.
-function Group:fail_over()
-  local before = self:master()
+--- SENTINEL FAILOVER, until the replica is the master. The sentinels leave the old one a master for
+--- ten seconds more. They may give a failover up; then they are told again.
+function Group:switch()
+  local before, told = self:master(), -math.huge
   process.wait_until("the sentinels to fail over", function()
-    self:ask(self.sentinels[1], "SENTINEL", "FAILOVER", NAME)
+    if core.monotonic() - told > 5 then
+      told = core.monotonic()
+      self:ask(self.sentinels[1], "SENTINEL", "FAILOVER", NAME)
+    end
     return self:master() ~= before
-  end)
-  before:cli("REPLICAOF", "127.0.0.1", self:master().port)
-  self:wait_until_ready()
+  end, 60)
 end
 
 function Group:stop()
