@@ -27,6 +27,22 @@ describe("json.decode", function()
       json.decode [["\"\\\/\b\f\n\r\t\u0000\u00e9\u2603\ud83d\ude00"]])
   end)
 
+  it("sees what is no plain character at each place of a string", function()
+    local written = { ["\\n"] = "\n", ['\\"'] = '"', ["\195\164"] = "\195\164", ["\127"] = "\127" }
+    for length = 0, 17 do
+      for place = 0, length do
+        local before, after = ("a"):rep(place), ("b"):rep(length - place)
+        for text, value in pairs(written) do
+          assert.equal(before .. value .. after, json.decode('"' .. before .. text .. after .. '"'))
+        end
+        for _, bad in ipairs { "\0", "\31", "\128", "\195", "\255" } do
+          assert.is_nil((json.decode('"' .. before .. bad .. after .. '"')))
+        end
+      end
+      assert.is_nil((json.decode('"' .. ("a"):rep(length))))
+    end
+  end)
+
   it("tells integers from floats where Lua does", function()
     if HAS_INTEGERS then
       local value = json.decode "[3600, 3600.0, 1e3, -0]"
