@@ -129,7 +129,9 @@ case $purpose in
     need python3-redis debians_python redis
     need python3-msgpack debians_python msgpack
     need lua-sql-sqlite3 module 5.3 luasql.sqlite3
-    need "postgresql lua-sql-postgres python3-psycopg2" sh -c "ls /usr/lib/postgresql/*/bin/initdb && lua5.4 -e 'require \"luasql.postgres\"' && /usr/bin/python3 -c 'import psycopg2'"
+    need lua-sql-postgres module 5.4 luasql.postgres
+    need postgresql sh -c 'ls /usr/lib/postgresql/*/bin/initdb'
+    need python3-psycopg2 debians_python psycopg2
     need python3-requests /usr/bin/python3 -c "import requests" # for spotipy, in tests/vendor
     need memcached program memcached
     need python3-binary-memcached debians_python bmemcached

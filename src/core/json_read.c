@@ -163,8 +163,8 @@ static bool are_plain(const unsigned char *bytes) {
   uint64_t word;
   memcpy(&word, bytes, sizeof word);
   uint64_t quotes = word ^ EACH_BYTE('"'), backslashes = word ^ EACH_BYTE('\\'); /* zero there */
-  uint64_t found = word | (word - EACH_BYTE(0x20)) | (quotes - EACH_BYTE(1)) |
-                   (backslashes - EACH_BYTE(1));
+  uint64_t found =
+      word | (word - EACH_BYTE(0x20)) | (quotes - EACH_BYTE(1)) | (backslashes - EACH_BYTE(1));
   return (found & EACH_BYTE(0x80)) == 0;
 }
 

@@ -189,8 +189,9 @@ static int l_crypto_verify(lua_State *L) {
 
 int luaopen_tokencache__crypto(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"random", l_crypto_random}, {"sha256", l_crypto_sha256}, {"digest", l_crypto_digest},
-      {"hmac", l_crypto_hmac},     {"seal", l_crypto_seal},     {"open", l_crypto_open},
+      {"random", l_crypto_random}, {"sha256", l_crypto_sha256},
+      {"digest", l_crypto_digest}, {"hmac", l_crypto_hmac},
+      {"seal", l_crypto_seal},     {"open", l_crypto_open},
       {"verify", l_crypto_verify}, {NULL, NULL},
   };
   luaL_newlib(L, functions);
