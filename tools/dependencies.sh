@@ -209,7 +209,7 @@ packages() {
   for names in $missing; do
     chosen=""
     for name in $(echo "$names" | tr '|' ' '); do
-      [ -n "$chosen" ] || ! apt-cache show "$name" >/dev/null 2>&1 || chosen=$name
+      [ -n "$chosen" ] || [ -z "$(apt-cache show "$name" 2>/dev/null)" ] || chosen=$name
     done
     echo "${chosen:-$names}"
   done
