@@ -37,7 +37,8 @@ make_repository() {
   cp -R "$work/source" "$repository" && rm -rf "$repository/build" && in_repository init -q
 }
 commit_all() {
-  in_repository add -A && in_repository commit -qm "Everything" && in_repository tag -f v9.8.7
+  in_repository add -A && in_repository commit -qm "Everything" --allow-empty &&
+    in_repository tag -f v9.8.7
 }
 set_version() {
   sed -i 's/_VERSION = "[^"]*"/_VERSION = "9.8.7"/' "$repository/lua/tokencache/init.lua"

@@ -1,6 +1,7 @@
 -- A name server that does not answer: a call ends when its time for connecting is over.
 
 local memcached_server = require "support.memcached_server"
+local mounts = require "support.mounts"
 local process = require "support.process"
 local redis_server = require "support.redis_server"
 local socket = require "socket"
@@ -35,22 +36,15 @@ describe("where the name server does not answer", function()
   end)
 
   local function run(script, ...)
-    local command = { "unshare", "--mount", "sh", "-c",
-      'mount --bind "$0/hosts" /etc/hosts && mount --bind "$0/resolv.conf" /etc/resolv.conf && '
-      .. 'exec "$@"',
-      directory }
-    local child = process.lua(script, hosts, ...)
-    for _, word in ipairs(child) do
-      command[#command + 1] = word
-    end
-    command.environment = child.environment
-    local code, output = process.run(command)
+    local line = ("cd %s && mount --bind hosts /etc/hosts && "
+      .. "mount --bind resolv.conf /etc/resolv.conf && cd - >/dev/null"):format(directory)
+    local code, output = process.run(mounts.own(line, process.lua(script, hosts, ...)))
     assert.equal(0, code, output)
     return output
   end
 
   local function may_run()
-    return silent and process.run { "unshare", "--mount", "true" } == 0
+    return silent and mounts.are_possible()
   end
 
   --- Asks a host that nobody knows, which is then made known.
