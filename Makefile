@@ -6,7 +6,7 @@ LUA     ?= lua5.4
 CC      ?= cc
 CFLAGS  ?= -O2 -g
 PREFIX  ?= /usr/local
-LUAS    := lua5.4 lua5.3 lua5.1 luajit
+LUAS    := $(shell tools/luas.sh)
 
 $(if $(filter $(LUA),$(LUAS)),,$(error LUA=$(LUA) is not one of $(LUAS)))
 

@@ -13,8 +13,9 @@ export RES_OPTIONS="timeout:1 attempts:1"
 export ASAN_OPTIONS=intercept_tls_get_addr=0
 
 # The long ones first.
-every_suite="nginx lua5.4 asan lua5.1 lua5.3 luajit alloc-asan fuzz alloc-lua5.4 alloc-lua5.3
-  alloc-lua5.1 alloc-luajit simulate packaging asan-core core demo"
+luas=$(tools/luas.sh tested)
+every_suite="nginx lua5.4 asan $(echo "$luas" | grep -v '^lua5.4$') alloc-asan fuzz
+  $(echo "$luas" | sed 's/^/alloc-/') simulate packaging asan-core core demo"
 
 known_leaks() {
   env LSAN_OPTIONS="suppressions=$PWD/tests/asan/leaks.txt:print_suppressions=0" "$@"
@@ -52,9 +53,12 @@ simulate() {
 }
 
 run() {
+  # shellcheck disable=SC2086 # a list of names
+  printf '%s\n' $every_suite | grep -qx "$1" ||
+    { echo "there is no suite $1; there are:" $every_suite && return 2; }
   case $1 in
     core | asan-core) tests/core/run.sh "build/$1/tests/core" ;;
-    lua5.4 | lua5.3 | lua5.1 | luajit | nginx) busted --run="$1" ;;
+    lua* | nginx) busted --run="$1" ;;
     asan) asan lua5.4 "$(command -v busted)" --run=asan --ignore-lua ;;
     alloc-asan) alloc build/asan-lua5.4 ;;
     alloc-*) alloc "build/${1#alloc-}" ;;
@@ -62,7 +66,6 @@ run() {
     simulate) simulate ;;
     packaging) tests/packaging/run.sh ;;
     demo) tests/demo.sh ;;
-    *) echo "there is no suite $1; there are: $every_suite" && return 2 ;;
   esac
 }
 

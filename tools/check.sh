@@ -43,7 +43,7 @@ servers_parse() { own_files | grep '\.mjs$' | xargs -n 1 node --check; }
 check "luacheck" luacheck --quiet --no-color .
 check "clang-format" formatted
 check "clang-tidy" tidy
-for lua in lua5.4 lua5.3 lua5.1 luajit; do
+for lua in $(tools/luas.sh); do
   check "no warnings with $lua" without_warnings "$lua"
 done
 check "no warnings in the C tests" tests_without_warnings

@@ -44,12 +44,11 @@ lua54() {
 }
 
 all_luas() {
-  lua54
-  need lua5.3 program lua5.3
-  need liblua5.3-dev library lua5.3
-  need lua5.1 program lua5.1
-  need liblua5.1-0-dev library lua5.1
-  jit
+  for lua in $(tools/luas.sh required); do
+    [ "$lua" != luajit ] || { jit && continue; }
+    need "$lua" program "$lua"
+    need "lib$lua-dev|lib$lua-0-dev" library "$lua"
+  done
 }
 
 # the one that nginx's Lua module is built with

@@ -1,5 +1,5 @@
 /* The one place that knows which Lua this is. The bindings are written to the Lua 5.3 API; what
-   5.1 and LuaJIT lack is supplied here under names of our own. */
+   5.2, 5.1 and LuaJIT lack is supplied here under names of our own. */
 #pragma once
 
 #include <lauxlib.h>
@@ -11,7 +11,9 @@
 #define TC_LUA_HAS_INTEGERS 1
 #else
 #define TC_LUA_HAS_INTEGERS 0
+#endif
 
+#if LUA_VERSION_NUM < 502
 static inline void tc_compat_setfuncs(lua_State *L, const luaL_Reg *list, int upvalues) {
   luaL_checkstack(L, upvalues + 2, "too many upvalues");
   for (; list->name != NULL; list++) {

@@ -136,7 +136,7 @@ without_headers() {
 }
 check "without libqrencode and libsecret there are no modules for them" without_headers
 
-for lua in lua5.4 lua5.3 lua5.1 luajit; do
+for lua in $(tools/luas.sh tested); do
   tree=$work/$lua/opt
   check "make install LUA=$lua" install_with_make "$lua"
   check "$lua: every module is installed" every_module "$tree" "$(version_of "$lua")"
