@@ -97,10 +97,6 @@ case $purpose in
     need glewlwyd program glewlwyd
     need sqlite3 program sqlite3
     need libasan8 test -e "$(cc -print-file-name=libasan.so 2>/dev/null || echo libasan.so)"
-    need curl program curl
-    need fish program fish
-    need git program git
-    need lua-argparse module 5.4 argparse
     need libsecret-1-dev library libsecret-1
     need libsecret-tools program secret-tool
     need gnome-keyring program gnome-keyring-daemon
@@ -111,6 +107,10 @@ case $purpose in
     need lua-redis module 5.3 redis
     need lua-socket module 5.4 socket
     need luarocks program luarocks
+    need curl program curl
+    need fish program fish
+    need git program git
+    need lua-argparse module 5.4 argparse
     need mandoc program mandoc
     need msmtp program msmtp
     need openssl program openssl

@@ -56,7 +56,8 @@ function makes.encrypted(common)
 end
 
 makes["secret-service"] = function(common)
-  return require "tokencache.store.secret_service" { collection = common.collection }
+  return require "tokencache.store.secret_service" { collection = common.collection,
+    unlock = common.unlock }
 end
 
 --- Where tokens are kept.

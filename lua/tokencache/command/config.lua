@@ -37,6 +37,7 @@ local common_rules = {
   store = { "string", default = "file" },
   passphrase_command = { "string" },
   collection = { "string" },
+  unlock = { "boolean" },
 }
 
 --- A directory of the XDG Base Directory Specification; a relative path there is to be ignored.
@@ -132,7 +133,7 @@ local function read(path, rules)
 end
 
 --- The settings of all accounts.
----@return { store: string, passphrase_command?: string, collection?: string }
+---@return { store: string, passphrase_command?: string, collection?: string, unlock?: boolean }
 function config.common()
   return read(config.directory() .. "/config.lua", common_rules) or { store = "file" }
 end

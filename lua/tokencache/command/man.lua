@@ -34,7 +34,7 @@ local STATUSES = {
 local FILES = {
   { "~/.config/tokencache/accounts/NAME.lua", "an account: Lua assignments, one a line" },
   { "~/.config/tokencache/config.lua", 'store = "file", "encrypted" or "secret-service"; '
-    .. "passphrase_command; collection" },
+    .. "passphrase_command; collection, unlock" },
   { "~/.local/state/tokencache/", "tokens, and the secrets of clients" },
 }
 
