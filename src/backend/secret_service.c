@@ -11,10 +11,8 @@ static const SecretSchema schema = {
                    {"key", SECRET_SCHEMA_ATTRIBUTE_STRING}},
 };
 
-/* A NULL key stands for all. */
 static GHashTable *attributes_of(const session *s, const char *key) {
-  return secret_attributes_build(&schema, "application", s->place->application,
-                                 key != NULL ? "key" : NULL, key, NULL);
+  return secret_attributes_build(&schema, "application", s->place->application, "key", key, NULL);
 }
 
 static void free_items(GList *items) {
@@ -45,8 +43,11 @@ static int check_collection(session *s, tc_error *err) {
   return is_locked ? tc_secret_fail_locked(s, err) : 0;
 }
 
+/* As far as the Secret Service, or D-Bus, tells. */
 static bool has_vanished(const GError *error) {
-  return g_error_matches(error, SECRET_ERROR, SECRET_ERROR_NO_SUCH_OBJECT);
+  return g_error_matches(error, SECRET_ERROR, SECRET_ERROR_NO_SUCH_OBJECT) ||
+         g_error_matches(error, G_DBUS_ERROR, G_DBUS_ERROR_UNKNOWN_OBJECT) ||
+         g_error_matches(error, G_DBUS_ERROR, G_DBUS_ERROR_UNKNOWN_METHOD);
 }
 
 /* An item that is deleted meanwhile fails a search, so that is tried a few times. */
@@ -116,7 +117,7 @@ static int get(session *s, const char *key, tc_buf *bytes, tc_error *err) {
     tc_buf_add_str(bytes, str_of(value));
     secret_value_unref(value);
   } else {
-    status = items == NULL ? TC_SECRET_MISSING : tc_secret_fail(s, err);
+    status = items == NULL || has_vanished(s->error) ? TC_SECRET_MISSING : tc_secret_fail(s, err);
   }
   free_items(items);
   return bytes->failed ? tc_error_set(err, TC_ERR_NOMEM, NULL) : status;
@@ -159,11 +160,14 @@ static void write_value(session *s, GList *items, const tc_secret_change *change
   secret_value_unref(value);
 }
 
+/* Where the entry could not be read it is not. */
 static bool is_expected(session *s, GList *items, const tc_str *old) {
   if (old == NULL) return true;
+  if (items == NULL || old->data == NULL) return items == NULL && old->data == NULL;
   SecretValue *value = read_value(s, items);
-  bool is_same = (value != NULL) == (old->data != NULL) && tc_str_equal(str_of(value), *old);
+  bool is_same = value != NULL && tc_str_equal(str_of(value), *old);
   if (value != NULL) secret_value_unref(value);
+  if (has_vanished(s->error)) g_clear_error(&s->error);
   return is_same;
 }
 
@@ -190,17 +194,53 @@ int tc_secret_put(const tc_secret_place *place, const tc_secret_change *change, 
   return status;
 }
 
+/* Not by libsecret, whose search among many fails where one of them is deleted meanwhile. NULL
+   where it failed. Takes the parameters. */
+static GVariant *call(session *s, const char *path, const char *interface, const char *method,
+                      GVariant *parameters) {
+  g_dbus_connection_call(s->bus, g_dbus_proxy_get_name(G_DBUS_PROXY(s->service)), path, interface,
+                         method, parameters, NULL, G_DBUS_CALL_FLAGS_NONE, -1, s->cancellable,
+                         tc_secret_on_result, s);
+  return g_dbus_connection_call_finish(s->bus, tc_secret_await(s), &s->error);
+}
+
+static void add_key(session *s, const char *item, tc_buf *keys) {
+  GVariant *attributes = NULL;
+  const char *key;
+  GVariant *reply = call(s, item, "org.freedesktop.DBus.Properties", "Get",
+                         g_variant_new("(ss)", "org.freedesktop.Secret.Item", "Attributes"));
+  if (has_vanished(s->error)) g_clear_error(&s->error);
+  if (reply == NULL) return;
+  g_variant_get(reply, "(v)", &attributes);
+  if (g_variant_lookup(attributes, "key", "&s", &key)) tc_buf_add(keys, key, strlen(key) + 1);
+  g_variant_unref(attributes);
+  g_variant_unref(reply);
+}
+
 static int list(session *s, tc_buf *keys, tc_error *err) {
-  GList *items;
-  int status = find(s, NULL, &items, err);
-  for (GList *i = items; i != NULL; i = i->next) {
-    GHashTable *attributes = secret_item_get_attributes(i->data);
-    const char *key = g_hash_table_lookup(attributes, "key");
-    if (key != NULL) tc_buf_add(keys, key, strlen(key) + 1);
-    g_hash_table_unref(attributes);
+  char **unlocked, **locked;
+  GVariantBuilder attributes;
+  int status = s->place->patience > 0 ? check_collection(s, err) : 0;
+  if (status < 0) return status;
+  g_variant_builder_init(&attributes, G_VARIANT_TYPE("a{ss}"));
+  g_variant_builder_add(&attributes, "{ss}", "application", s->place->application);
+  GVariant *found = call(s, "/org/freedesktop/secrets", "org.freedesktop.Secret.Service",
+                         "SearchItems", g_variant_new("(a{ss})", &attributes));
+  if (found == NULL) return tc_secret_fail(s, err);
+  g_variant_get(found, "(^ao^ao)", &unlocked, &locked);
+  if (locked[0] != NULL) {
+    status = tc_secret_fail_locked(s, err);
+  } else if (unlocked[0] == NULL && s->place->patience <= 0) {
+    status = check_collection(s, err);
   }
-  free_items(items);
-  return keys->failed ? tc_error_set(err, TC_ERR_NOMEM, NULL) : status;
+  for (size_t i = 0; status == 0 && unlocked[i] != NULL; i++) {
+    add_key(s, unlocked[i], keys);
+    if (s->error != NULL) status = tc_secret_fail(s, err);
+  }
+  g_strfreev(unlocked);
+  g_strfreev(locked);
+  g_variant_unref(found);
+  return status == 0 && keys->failed ? tc_error_set(err, TC_ERR_NOMEM, NULL) : status;
 }
 
 int tc_secret_keys(const tc_secret_place *place, tc_buf *keys, tc_error *err) {

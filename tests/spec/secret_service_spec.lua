@@ -92,6 +92,27 @@ describe("store.secret_service #c", function()
     assert.same({}, (store:keys ""))
   end)
 
+  it("lists what stays while other items come and go", function()
+    assert.is_true(store:set("stays", "here"))
+    local others = process.start(process.lua [[
+      local process = require "support.process"
+      local store = require("tokencache").store.secret_service()
+      while true do
+        for i = 1, 5 do assert(store:set("comes " .. i, "x")) end
+        for i = 1, 5 do assert(store:delete("comes " .. i)) end
+        process.write_file(os.getenv "READY_FILE", "ready\n")
+      end]], { ready = true })
+    finally(function() others:stop() end)
+    for _ = 1, 20 do
+      assert.same({ "stays" }, (store:keys "stays"))
+    end
+    assert.is_true(others:is_running())
+    others:stop()
+    for _, key in ipairs(store:keys "") do
+      assert.is_true(store:delete(key))
+    end
+  end)
+
   it("says of a locked keyring how to unlock it, and asks nobody", function()
     assert.is_true(store:set("ann", "old"))
     session:lock()
