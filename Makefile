@@ -119,9 +119,11 @@ $(BUILD)/src/lua/%.o: src/lua/%.c
 
 # --- everything below is for working on tokencache ---------------------------------------------
 
+, := ,
 # Plain C, for what has no Lua in it: BUILD=build/core
 CORE_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/core/test_*.c))
-PLAIN_C    := $(CORE) $(wildcard src/backend/*.c)
+PLAIN_C    := $(sort $(CORE) $(patsubst %,src/backend/%.c,process redirect_query sigpipe) \
+              $(filter src/backend/%,$(foreach module,$(MODULES),$(SOURCES_$(module)))))
 
 .PHONY: plain core-tests
 plain: $(BUILD)/libtokencache.a
@@ -134,7 +136,7 @@ $(BUILD)/libtokencache.a: $(PLAIN_C:%.c=$(PLAIN)/%.o)
 $(BUILD)/tests/%.o: tests/%.c
 	$(compile)
 $(BUILD)/tests/core/%: $(BUILD)/tests/core/%.o $(BUILD)/libtokencache.a
-	$(call say,ld)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -Wl,--as-needed -lcurl
+	$(call say,ld)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(if $(filter _http,$(MODULES)),-Wl$(,)--as-needed -lcurl)
 $(BUILD)/tests/core/test_no_memory: LDFLAGS += -Wl,--wrap=malloc
 
 # The allocation-failure run embeds Lua, one program for each.
@@ -157,7 +159,7 @@ SUB      := +@$(MAKE) -s
 
 ASAN     := PLAIN=build/asan-core CFLAGS='$(SANITIZE)'
 
-.PHONY: build-plain build-core build-asan-plain build-asan-core build-asan $(LUAS:%=build-%) build-all
+.PHONY: build-plain build-core build-core-musl build-asan-plain build-asan-core build-asan $(LUAS:%=build-%) build-all
 build-plain:
 	$(SUB) BUILD=build/core plain
 build-core: build-plain
@@ -172,7 +174,14 @@ build-asan: build-asan-plain
 
 $(LUAS:%=build-%): build-%: build-plain
 	$(SUB) LUA=$* alloc
-build-all: build-core build-asan-core build-asan build-fuzz $(LUAS:%=build-%)
+
+# where there is a musl-gcc, for which Debian has none of the libraries
+LIBRARIES := HTTP REDIRECT CRYPTO REDIS MEMCACHED ZLIB QRCODE
+MUSL      := $(shell command -v musl-gcc >/dev/null && echo build-core-musl)
+build-core-musl:
+	$(SUB) BUILD=build/core-musl PLAIN=build/musl-plain CC=musl-gcc $(LIBRARIES:%=WITH_%=0) core-tests
+
+build-all: $(MUSL) build-core build-asan-core build-asan build-fuzz $(LUAS:%=build-%)
 
 JOBS := $(shell nproc 2>/dev/null || echo 2)
 

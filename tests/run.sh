@@ -15,7 +15,8 @@ export ASAN_OPTIONS=intercept_tls_get_addr=0
 # The long ones first.
 luas=$(tools/luas.sh tested)
 every_suite="nginx lua5.4 asan $(echo "$luas" | grep -v '^lua5.4$') alloc-asan fuzz
-  $(echo "$luas" | sed 's/^/alloc-/') simulate packaging asan-core core demo"
+  $(echo "$luas" | sed 's/^/alloc-/') simulate packaging asan-core core demo
+  $(command -v musl-gcc >/dev/null && echo core-musl)"
 
 known_leaks() {
   env LSAN_OPTIONS="suppressions=$PWD/tests/asan/leaks.txt:print_suppressions=0" "$@"
@@ -57,7 +58,7 @@ run() {
   printf '%s\n' $every_suite | grep -qx "$1" ||
     { echo "there is no suite $1; there are:" $every_suite && return 2; }
   case $1 in
-    core | asan-core) tests/core/run.sh "build/$1/tests/core" ;;
+    core | asan-core | core-musl) tests/core/run.sh "build/$1/tests/core" ;;
     lua* | nginx) busted --run="$1" ;;
     asan) asan lua5.4 "$(command -v busted)" --run=asan --ignore-lua ;;
     alloc-asan) alloc build/asan-lua5.4 ;;

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE /* closefrom; NOLINT(*-reserved-identifier,cert-dcl*) */
 #include "backend/browser.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -86,15 +87,32 @@ static void reap_orphans(pid_t also) {
   pthread_mutex_unlock(&orphans_mutex);
 }
 
+/* The host program's own files may not be closed on exec. */
+static int close_others(posix_spawn_file_actions_t *actions) {
+#ifdef __GLIBC_PREREQ
+#if __GLIBC_PREREQ(2, 34)
+#define CLOSES_FROM 1
+#endif
+#endif
+#ifdef CLOSES_FROM
+  return posix_spawn_file_actions_addclosefrom_np(actions, 3);
+#else
+  DIR *open_files = opendir("/dev/fd");
+  int code = 0;
+  for (struct dirent *file; open_files != NULL && code == 0 && (file = readdir(open_files));) {
+    int fd = atoi(file->d_name);
+    if (fd > 2 && fd != dirfd(open_files)) code = posix_spawn_file_actions_addclose(actions, fd);
+  }
+  if (open_files != NULL) closedir(open_files);
+  return code;
+#endif
+}
+
 static int set_actions(posix_spawn_file_actions_t *actions) {
   int code = posix_spawn_file_actions_addopen(actions, 0, "/dev/null", O_RDWR, 0);
   if (code == 0) code = posix_spawn_file_actions_adddup2(actions, 0, 1);
   if (code == 0) code = posix_spawn_file_actions_adddup2(actions, 0, 2);
-#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 34)
-  /* the host program's own files may not be closed on exec */
-  if (code == 0) code = posix_spawn_file_actions_addclosefrom_np(actions, 3);
-#endif
-  return code;
+  return code == 0 ? close_others(actions) : code;
 }
 
 /* Signals as a program finds them when it is started from a shell; Ctrl-C is not for the browser.

@@ -91,10 +91,12 @@ static bool find_path(char *path, size_t size, int dir, const char *name) {
 
 bool tc_mount_is_at(int dir, const char *name) {
   char path[PATH_MAX];
+#ifdef STATX_TYPE /* musl has it from 1.2.5 on */
   struct statx st;
   if (statx(dir, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, 0, &st) == 0 &&
       (st.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) != 0) {
     return (st.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
   }
+#endif
   return find_path(path, sizeof path, dir, name) && tc_mount_is_listed(path);
 }
