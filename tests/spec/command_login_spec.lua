@@ -115,6 +115,16 @@ describe("tokencache login #once", function()
     assert.equal("", files())
   end)
 
+  it("shows a login without colours where they are not wanted", function()
+    for variable, coloured in pairs { NOTHING = true, NO_COLOR = false } do
+      local child = command:start_in_terminal(words "--device", { [variable] = "1" })
+      seen(child, "The code is good")
+      assert.equal(coloured, child:output():find("\27[", 1, true) ~= nil)
+      child:stop()
+      os.remove(command.home .. "/keyboard")
+    end
+  end)
+
   it("shows colours only at a terminal that wants them", function()
     command:log_in(server, "work")
     for variable, coloured in pairs { NOTHING = true, NO_COLOR = false } do

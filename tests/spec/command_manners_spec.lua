@@ -29,6 +29,30 @@ describe("the command #once", function()
     end
   end)
 
+  it("keeps things where XDG says, unless the path is relative", function()
+    local where = { XDG_CONFIG_HOME = command.home .. "/c", XDG_STATE_HOME = command.home .. "/s" }
+    command:ask({ "add", "-q", "one", "--provider", "github", "--client-secret-file", "-" },
+      { environment = where, input = "secret" })
+    assert.equal("one", command:ask({ "list" }, { environment = where }))
+    assert.equal("secret",
+      process.read_file(command.home .. "/s/tokencache/client_secret%3aone.token"))
+    assert.equal("work", command:ask({ "list" }, { environment = { XDG_CONFIG_HOME = "c" } }))
+    local status, _, err = command:run({ "list" }, { environment = { HOME = "" } })
+    assert.equal(7, status)
+    assert.matches("neither HOME nor XDG_CONFIG_HOME is set", err)
+  end)
+
+  it("says more where it is told to, and no secret", function()
+    command:expire "work"
+    local before = command:token "work"
+    local status, out, err = command:run { "token", "work", "--verbose" }
+    assert.equal(0, status)
+    assert.matches("\ntokencache: work: refresh, left=%S+, seconds=%S+\n", err)
+    for _, secret in ipairs { out:gsub("\n", ""), before.access_token, before.refresh_token } do
+      assert.is_nil(err:find(secret, 1, true))
+    end
+  end)
+
   it("changes lines of the settings, and leaves the rest as it is", function()
     local path = command.accounts .. "/mine.lua"
     local text = '-- my notes\nissuer = "' .. server.url .. '"\n\nclient_id="old" -- mine\n'

@@ -77,7 +77,7 @@ describe("the command", function()
     assert.matches("there is no token on stdin", fails(2, { "token", "work", "--refused" }))
   end)
 
-  it("runs a command that has the token in its environment, and its status #once", function()
+  it("runs a command that has the token in its environment, and its status #c", function()
     local token = command:ask { "token", "work" }
     assert.equal(token .. " a 'b", command:ask { "exec", "work", "--", "sh", "-c",
       'echo "$ACCESS_TOKEN $1 $2"', "sh", "a", "'b" })

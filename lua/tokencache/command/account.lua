@@ -205,7 +205,7 @@ function accounts.open(name, settings, ways)
   end
   if flow == "pkce" or flow == "authorization_code" then
     given.redirect_uri = settings.redirect_uri or REDIRECTS[settings.provider]
-      or not (provider.environment or {}).redirect_uri and "http://127.0.0.1:0/callback" or nil
+      or "http://127.0.0.1:0/callback"
     given.login = ways
     given.pkce = flow == "authorization_code" and true or nil
   end

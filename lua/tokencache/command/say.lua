@@ -27,10 +27,24 @@ function say.note(...)
   end
 end
 
+--- An event of the library's, as a line: "refresh, left=3600, seconds=0.1".
+local function tell(event)
+  local parts = { event.event }
+  for _, field in ipairs { "kind", "left", "seconds", "count" } do
+    local value = event[field]
+    parts[#parts + 1] = value and field .. "="
+      .. (type(value) == "number" and ("%.4g"):format(value) or value)
+  end
+  say.line(event.key and event.key .. ": " or "", table.concat(parts, ", "))
+end
+
 --- Takes --quiet and --verbose; the library's warnings go the same way.
 ---@param arguments { quiet?: boolean, verbose?: boolean }
 function say.heed(arguments)
   level = arguments.quiet and "quiet" or arguments.verbose and "verbose" or "normal"
+  if arguments.verbose then
+    require("tokencache.observer").set_observer(tell)
+  end
   log.set_logger(function(of, message)
     if of == "error" or level == "verbose" or level == "normal" and of == "warning" then
       say.line(of, ": ", message)

@@ -1,7 +1,12 @@
 --- Shows the user of a script what a login by another device takes. In a terminal that may show
---- UTF-8 there is a QR code too, where libqrencode is installed.
+--- UTF-8 and colours there is a QR code too, where libqrencode is installed.
 
 local WIDEST = 60 -- modules, and as many columns
+
+--- https://no-color.org; a QR code is not read without its colours.
+local function may_have_colours()
+  return (os.getenv "NO_COLOR" or "") == ""
+end
 
 local function is_utf8()
   local locale = os.getenv "LC_ALL" or os.getenv "LC_CTYPE" or os.getenv "LANG" or ""
@@ -36,7 +41,8 @@ end
 --- The code as text, or nil where there can be none.
 local function picture(uri)
   local is_there, qrcode = pcall(require, "tokencache._qrcode")
-  return uri and is_there and is_utf8() and qrcode.is_seen() and draw(qrcode, uri) or nil
+  return uri and is_there and is_utf8() and may_have_colours() and qrcode.is_seen()
+    and draw(qrcode, uri) or nil
 end
 
 ---@param prompt tokencache.DevicePrompt
