@@ -151,9 +151,14 @@ end
 
 --- Logins are noted in whole seconds: a log out that goes on when its time is over cannot tell one
 --- of the second in which it began from a later one.
-local function is_of_same_second(world, family, call)
-  local at = family and family.received_at
-  return at and (world.has_jumped or math.floor(at) >= math.floor(call.started))
+local function has_one_of_its_second(world, account, call)
+  for _, family in ipairs(account.families) do
+    local at = family.received_at
+    if at and (world.has_jumped or math.floor(at) >= math.floor(call.started)) then
+      return true
+    end
+  end
+  return false
 end
 
 local function log_out(world, task, key, method)
@@ -171,7 +176,7 @@ local function log_out(world, task, key, method)
     and not (restored_at and restored_at >= call.started)
   local is_late = world.now > call.started + timeout
   if account.bringing > 0 or account.brought_at >= call.started
-    or is_late and is_of_same_second(world, account.current, call) then
+    or is_late and has_one_of_its_second(world, account, call) then
     account.is_clear = false
   end
   if ok and account.is_clear then

@@ -166,17 +166,32 @@ describe("a log out", function()
     end
   end)
 
-  it("leaves a login that its first read finds when its time is over", function()
+  it("leaves a login that its first read finds when its caller has been told the end", function()
+    stage.io.after = function(seconds, fn) return stage:play("after", seconds, fn) end
+    flow = new_flow()
     stage.now = 1000.7
+    stage.on.sleep = function() stage.monotonic = stage.monotonic + 60 end
+    local ok, err = flow:remove()
+    assert.is_nil(ok)
+    assert.equal("timeout", err.kind)
     local later = merged(logins.LOGIN, { access_token = "later", authorized_at = 1000 })
-    stage.on.load = function()
-      stage.on.load = nil
-      stage.monotonic, stage.stored = stage.monotonic + 60, later
-      return later
-    end
-    assert.same({ true }, { flow:remove() })
+    stage.stored = later
+    stage.timers[1].fn()
+    assert.equal("load try_lock load unlock", stage:acts():match("load.*"))
     assert.equal(later, stage.stored)
   end)
+
+  it("removes a login of the same second for who waits, however long the first read takes",
+    function()
+      stage.now = 1000.7
+      stage.stored = merged(logins.LOGIN, { authorized_at = 1000 })
+      stage.on.load = function()
+        stage.on.load, stage.monotonic = nil, stage.monotonic + 60
+        return stage.stored
+      end
+      assert.same({ true }, { flow:remove() })
+      assert.is_nil(stage.stored)
+    end)
 
   it("takes a renewal by a program that keeps no time of the login for no login", function()
     stage.holder = {}

@@ -58,6 +58,7 @@ end
 ---@field before? tokencache.TokenInfo  what was there when it began
 ---@field unread any        why that cannot be told; nil: it can
 ---@field revokes boolean
+---@field is_left? boolean  its caller has been told that its time is over
 
 --- Whether somebody has logged in since the log out began, which may be long ago: it goes on when
 --- its caller's time is over. A login that was owed to the store by then is none. Clocks of
@@ -149,7 +150,7 @@ end
 local function carry_out(out)
   local account, state = out.account, out.state
   out.before, out.unread = token_of(account, state)
-  if account.flow.io.monotonic() >= out.deadline then
+  if out.is_left then
     out.before, out.unread = nil, "the read took too long" -- it may have found a login since
   end
   local held, failure = hold(account, state, out.deadline - account.flow.io.monotonic())
@@ -186,6 +187,7 @@ return function(account, opts, revokes)
     began = flow.now() }
   local finished, ok, err = detached(account, deadline, carry_out, out)
   if not finished then
+    out.is_left = true
     return nil, errors.new("timeout", "the deadline passed while the login was being removed, "
       .. "which goes on")
   end
