@@ -142,6 +142,11 @@ local function note_first_save(self, account, family)
   family.was_saved = true
 end
 
+--- When a process knew of the login: its answer may have waited for a process that stood still.
+local function logged_in_at(family)
+  return family.received_at or family.at
+end
+
 --- Whoever logged in last counts: what was renewed of the login before is not saved over that. A
 --- store that compares and writes in two steps may be late with the second.
 function Truth:on_put(key, bytes)
@@ -169,7 +174,7 @@ function Truth:on_put(key, bytes)
       excuse(self, before.family, "one that had waited was taken for later, and saved over it")
     end
     return
-  elseif before.family.at - token.family.at > 2 then
+  elseif logged_in_at(before.family) - logged_in_at(token.family) > 2 then
     world:fail("a login is overwritten by what was renewed of the one before")
   end
 end
