@@ -96,8 +96,8 @@ local function remove(out)
     elseif err ~= nil and (entry == nil and handler.replace_cached_token
       or out.account.flow.io.monotonic() > out.deadline) then
       return nil, err
-    elseif entry == nil and err == nil and (i > 1 or has_entries(handler)) then
-      return true -- nothing is there
+    elseif entry == nil and err == nil and (i > 1 or has_entries(handler) or out.is_left) then
+      return true -- nothing is there; and what comes after the caller's end is a later login
     end
     local ok
     ok, err = handler:remove_cached_token(entry)
