@@ -22,6 +22,8 @@ fi
 rm -rf "$root/tokencache"
 git clone --quiet . "$root/tokencache" || exit 1
 cp -L /etc/resolv.conf /etc/hosts "$root/etc/"
+# npm trusts whom this machine trusts: its network may have a certificate authority of its own
+cp -L /etc/ssl/certs/ca-certificates.crt "$root/etc/trusted.crt" 2>/dev/null
 
 # What is mounted goes with the last process that saw it.
 exec unshare --mount sh -c '
@@ -29,5 +31,6 @@ exec unshare --mount sh -c '
   mount -t proc proc "$root/proc" && mount --rbind /dev "$root/dev" &&
     mount -t tmpfs tmpfs "$root/tmp" &&
     exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root \
-      LANG=C.UTF-8 chroot "$root" sh -c "cd /tokencache && exec \"\$@\"" sh "$@"
+      LANG=C.UTF-8 NODE_EXTRA_CA_CERTS=/etc/trusted.crt chroot "$root" \
+      sh -c "cd /tokencache && exec \"\$@\"" sh "$@"
 ' sh "$root" "$@"
