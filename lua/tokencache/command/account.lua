@@ -47,8 +47,8 @@ end
 
 function makes.encrypted(common)
   if not common.passphrase_command then
-    say.fail("config", 'the store "encrypted" needs passphrase_command in '
-      .. config.directory() .. "/config.lua")
+    say.fail("config", config.common_path() .. ': the store "encrypted" needs passphrase_command',
+      config.edit(config.common_path()))
   end
   local secret = accounts.output_of("passphrase_command", common.passphrase_command)
   return require "tokencache.store.encrypted"(makes.file(),
@@ -67,8 +67,8 @@ function accounts.store()
     local common = config.common()
     local make = makes[common.store]
     if not make then
-      say.fail("config", config.directory() .. '/config.lua: store must be "file", "encrypted" or '
-        .. '"secret-service"')
+      say.fail("config", config.common_path() .. ': store must be "file", "encrypted" or '
+        .. '"secret-service"', config.edit(config.common_path()))
     end
     local ok, made = pcall(make, common)
     if not ok then
@@ -132,7 +132,7 @@ end
 local PARTS = { "tenant", "host", "realm", "domain", "server" }
 
 ---@return tokencache.Provider
-local function provider_of(name, settings)
+function accounts.provider_of(name, settings)
   local given = settings.provider
   if type(given) ~= "string" then
     if not given and not settings.issuer then
@@ -161,7 +161,6 @@ local function provider_of(name, settings)
   end
   return preset
 end
-accounts.provider_of = provider_of
 
 local REDIRECTS = {
   microsoft = "http://localhost:0",
@@ -169,11 +168,12 @@ local REDIRECTS = {
 }
 
 ---@return string flow  its name
-local function flow_of(settings, provider, secret)
+local function flow_of(name, settings, provider, secret)
   if settings.grant == "client_credentials" then
     return "client_credentials"
   elseif settings.grant then
-    say.fail("config", 'grant may be "client_credentials", or be left out')
+    say.fail("config", name .. ': grant may be "client_credentials", or be left out',
+      "tokencache set " .. name .. ' --grant ""')
   elseif not provider.authorize_url and not provider.issuer then
     return "device"
   end
@@ -189,8 +189,8 @@ function accounts.open(name, settings, ways)
   local kept = accounts.store()
   accounts.make_directories()
   local secret = secret_of(name, settings)
-  local provider = provider_of(name, settings)
-  local flow = flow_of(settings, provider, secret)
+  local provider = accounts.provider_of(name, settings)
+  local flow = flow_of(name, settings, provider, secret)
   local given = {
     provider = provider, store = kept, client_id = settings.client_id, client_secret = secret,
     scope = settings.scope, token_endpoint_auth_method = settings.token_endpoint_auth_method,

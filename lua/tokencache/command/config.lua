@@ -23,6 +23,8 @@ config.fields = {
   { "grant", "GRANT", '"client_credentials": the program acts for itself, and nobody logs in' },
 }
 
+local LONGEST_NAME = 100
+
 local account_rules = {
   provider = { { "string", "table" } }, token_endpoint_auth_method = { "string" },
   authorize_params = { "table" }, token_params = { "table" }, proxy = { "string" },
@@ -63,10 +65,14 @@ function config.state_directory()
   return base("XDG_STATE_HOME", "/.local/state")
 end
 
+local function is_name(text)
+  return text:find("^[%w_][%w_.@+-]*$") and #text <= LONGEST_NAME
+end
+
 ---@param name string  of an account
 ---@return string path
 function config.path(name)
-  if not name:find("^[%w_][%w_.@+-]*$") or #name > 100 then
+  if not is_name(name) then
     say.fail("usage", '"' .. core.printable(name) .. '" is no name of an account: letters, digits '
       .. "and _ . @ + - only")
   end
@@ -103,39 +109,45 @@ function config.evaluate(path, text)
   return ok and assigned or nil, not ok and tostring(why) or nil
 end
 
-local function read_file(path)
-  local file, problem, code = io.open(path, "rb")
-  if not file and code ~= 2 then -- ENOENT
-    say.fail("config", problem)
-  end
-  local text = file and file:read("*a")
-  if file then
-    file:close()
-  end
-  return text
+--- The command that lets a person mend a file.
+---@param path string
+---@return string
+function config.edit(path)
+  return "${EDITOR:-vi} " .. config.quoted(path)
 end
 
---- What is read is checked: a typo must not be silence.
+--- What is read is checked: a typo must not be silence. Files of others are refused, for they may
+--- name commands.
 local function read(path, rules)
-  local text = read_file(path)
-  if not text then
-    return nil
+  local text, err, doubt = core.file.read(path)
+  if err then
+    say.fail("config", tostring(err), "ls -l " .. config.quoted(path))
+  elseif doubt then
+    say.note(path, ": ", doubt)
   end
-  local checked
-  local assigned, problem = config.evaluate(path, text)
+  local assigned, checked, problem
+  if text then
+    assigned, problem = config.evaluate(path, text)
+  end
   if assigned then
     checked, problem = options.read(assigned, rules)
+    problem = problem and path .. ": " .. problem
   end
-  if not checked then
-    say.fail("config", path .. ": " .. problem, "${EDITOR:-vi} " .. config.quoted(path))
+  if problem then
+    say.fail("config", problem, config.edit(path))
   end
   return checked, text
 end
 
---- The settings of all accounts.
+--- The file with the settings of all accounts.
+---@return string path
+function config.common_path()
+  return config.directory() .. "/config.lua"
+end
+
 ---@return { store: string, passphrase_command?: string, collection?: string, unlock?: boolean }
 function config.common()
-  return read(config.directory() .. "/config.lua", common_rules) or { store = "file" }
+  return read(config.common_path(), common_rules) or { store = "file" }
 end
 
 ---@param name string
@@ -162,8 +174,9 @@ end
 function config.names()
   local names = {}
   local listed = core.file.list(config.directory() .. "/accounts") or ""
-  for name in listed:gmatch("([%w_][^/]*)%.lua/") do
-    names[#names + 1] = name
+  for entry in listed:gmatch("[^/]+") do
+    local name = entry:match "^(.+)%.lua$"
+    names[#names + 1] = name and is_name(name) and name or nil
   end
   table.sort(names)
   return names

@@ -31,8 +31,9 @@ local function look(name, settings)
   end
   local scope = settings.scope
   local client = core.new_client {
-    flow = settings.grant or "pkce", client_id = settings.client_id, leeway = LEEWAY,
-    issuer = "https://-", scope = type(scope) == "table" and table.concat(scope, " ") or scope,
+    flow = settings.grant and "client_credentials" or "pkce", client_id = settings.client_id,
+    leeway = LEEWAY, issuer = "https://-",
+    scope = type(scope) == "table" and table.concat(scope, " ") or scope,
   }
   local from, until_ = client:window(token_info.flat(info))
   local now = core.now()

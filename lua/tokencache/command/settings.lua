@@ -78,7 +78,7 @@ function setting.write(name, changes, secret)
     end
   end
   if problem then
-    say.fail("config", problem, "${EDITOR:-vi} " .. config.quoted(path))
+    say.fail("config", problem, config.edit(path))
   end
   local ok, err = core.file.write(path, new)
   if not ok then
