@@ -332,7 +332,7 @@ UNITS  := $(wildcard systemd/*)
 .PHONY: install-command
 install-command: all
 	install -d '$(DESTDIR)$(BINDIR)' '$(DESTDIR)$(DATADIR)/systemd/user'
-	sed -e "1s|.*|#!$$(command -v '$(LUA_COMMAND)')|" -e '2s|.*|package.path, package.cpath = \
+	sed -e "1s|.*|#!$$(command -v '$(LUA_COMMAND)' || echo /usr/bin/env $(LUA))|" -e '2s|.*|package.path, package.cpath = \
 	  "$(LUADIR)/?.lua;$(LUADIR)/?/init.lua;" .. package.path, "$(LIBDIR)/?.so;" .. package.cpath|' \
 	  bin/tokencache >'$(DESTDIR)$(BINDIR)/tokencache'
 	chmod 755 '$(DESTDIR)$(BINDIR)/tokencache'

@@ -59,7 +59,7 @@ describe("tokencache import #once", function()
   it("takes what oama and mutt_oauth2.py have, decrypted", function()
     import("oama", { email = "alice@example.com", service = "google", scope = "openid read",
       access_token = login.access_token, refresh_token = login.refresh_token,
-      exp_date = "2020-01-02 15:04:05", token_type = "Bearer" }, client())
+      exp_date = "Thu Jan  2 15:04:05 2020", token_type = "Bearer" }, client())
     import("mutt", { registration = "microsoft", authflow = "authcode", email = "alice@example.com",
       access_token = login.access_token, refresh_token = login.refresh_token,
       access_token_expiration = "2020-01-02T15:04:05.123456" }, client())

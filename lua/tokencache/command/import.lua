@@ -8,6 +8,7 @@ local from_store = require "tokencache.cache.from_store"
 local json = require "tokencache.json"
 local say = require "tokencache.command.say"
 local setting = require "tokencache.command.settings"
+local timestamp = require "tokencache.util.timestamp"
 local token_info = require "tokencache.token_info"
 
 local function read(path)
@@ -66,6 +67,9 @@ local function token_in(object)
   end
   if type(object.scope) == "table" then
     object.scope = table.concat(object.scope, " ")
+  end
+  if object.expires_at ~= nil and not timestamp.read(object.expires_at) then
+    object.expires_at = 0 -- it is renewed at the next call
   end
   return object
 end
