@@ -44,9 +44,11 @@ describe("tokencache keep-fresh #once", function()
     server:revoke(command:token("work").refresh_token)
     command:expire "work"
     local notes = command.home .. "/notes"
-    local child = start("--margin", "1s", "--on-login-needed",
+    local child = start("--margin", "1s", "--verbose", "--on-login-needed",
       'echo "$TOKENCACHE_ACCOUNT" >>' .. notes)
-    process.wait_until("the command", function() return process.read_file(notes) end)
+    process.wait_until("a second look", function()
+      return child:output():find "failure, kind=reauthorize.*failure, kind=reauthorize"
+    end)
     assert.equal("work\n", process.read_file(notes))
     assert.matches("work: .*run: tokencache login work\n", child:output())
     local status, _, err = command:run { "keep-fresh", "--once" }

@@ -8,7 +8,7 @@ local shield = require "tokencache.command.shield"
 local token_info = require "tokencache.token_info"
 
 local LONGEST = 300 -- seconds until the accounts are looked at again: they may have changed
-local SHORTEST = 5
+local SHORTEST = 1
 
 local asked = {} -- by account: somebody has been told that it needs a login
 
