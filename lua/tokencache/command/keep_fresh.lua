@@ -57,7 +57,7 @@ return {
     repeat
       wait, status = look_at_all(arguments)
       if not arguments.once then
-        shield.sleep(wait)
+        shield.sleep(wait, 1) -- it stays for days, and need not wake the machine so often
       end
     until arguments.once
     return status

@@ -5,7 +5,7 @@ local blocking = require "tokencache.io.blocking"
 local core = require "tokencache._core"
 local options = require "tokencache.util.options"
 
-local STEP = 0.2 -- seconds; so often Ctrl-C is looked after
+local STEP = 0.2 -- seconds
 
 local Transport = {}
 Transport.__index = Transport
@@ -28,11 +28,14 @@ function shield.transport(given)
 end
 
 --- Who sleeps has nothing to lose: it is before a request, or the provider had nothing to give.
-function shield.sleep(seconds)
+---@param seconds number
+---@param step? number  so often Ctrl-C is looked after
+function shield.sleep(seconds, step)
+  step = step or STEP
   core.process.hold_signals(false)
   while seconds > 0 do
-    core.sleep(math.min(seconds, STEP))
-    seconds = seconds - STEP
+    core.sleep(math.min(seconds, step))
+    seconds = seconds - step
   end
 end
 
