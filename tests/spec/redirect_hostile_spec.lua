@@ -167,11 +167,19 @@ describe("the redirect listener, among strangers,", function()
 
     it("may hold NULs: what follows one is not seen", function()
       open()
-      assert.equal(400, server:get("/callback?code=a\0b&state=" .. STATE):status())
-      assert.equal(404, server:get("/call\0back?code=a&state=" .. STATE):status())
+      --- libmicrohttpd ends such a connection from 1.0 on.
+      local function is_refused(target)
+        local client = server:get(target)
+        return client.received == "" or client:status() >= 400
+      end
+      assert.is_true(is_refused("/callback?code=a\0b&state=" .. STATE))
+      assert.is_true(is_refused("/call\0back?code=a&state=" .. STATE))
       assert.is_nil(server.query)
-      server:get("/callback?state=" .. STATE .. "&code=a\0b")
-      assert.equal("state=" .. STATE .. "&code=a", server:wait_for_query())
+      if is_refused("/callback?state=" .. STATE .. "&code=a\0b") then
+        assert.is_true(server:still_waits())
+      else
+        assert.equal("state=" .. STATE .. "&code=a", server:wait_for_query())
+      end
     end)
   end)
 
