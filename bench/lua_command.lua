@@ -5,8 +5,8 @@ local lua_command = { interpreters = { "lua5.4", "luajit" } }
 ---@param interpreter string
 ---@return string  a shell line to put before a command
 function lua_command.environment(interpreter)
-  return ("env LUA_PATH='lua/?.lua;lua/?/init.lua;./?.lua;;' "
-    .. "LUA_CPATH='build/%s/?.so;build/bench/%s/?.so;;'"):format(interpreter, interpreter)
+  return ('env LUA_PATH="$PWD/lua/?.lua;$PWD/lua/?/init.lua;$PWD/?.lua;;" '
+    .. 'LUA_CPATH="$PWD/build/%s/?.so;$PWD/build/bench/%s/?.so;;"'):format(interpreter, interpreter)
 end
 
 ---@param interpreter string

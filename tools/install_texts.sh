@@ -9,6 +9,7 @@ if [ "$2" != remove ] && ! "$LUA" -e 'require "argparse"' 2>/dev/null; then
 fi
 
 action=$2
+case $BUILD in /*) build=$BUILD ;; *) build=$PWD/$BUILD ;; esac
 
 # text ARGUMENT...: into $file
 text() {
@@ -17,7 +18,7 @@ text() {
     return
   fi
   mkdir -p "$(dirname "$file")"
-  LUA_PATH='lua/?.lua;lua/?/init.lua;;' LUA_CPATH="$BUILD/?.so;;" \
+  LUA_PATH="$PWD/lua/?.lua;$PWD/lua/?/init.lua;;" LUA_CPATH="$build/?.so;;" \
     "$LUA" bin/tokencache "$@" >"$file"
 }
 

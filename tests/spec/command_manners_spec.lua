@@ -29,6 +29,25 @@ describe("the command #once", function()
     end
   end)
 
+  it("loads nothing from the directory that it runs in", function()
+    local hostile = command.home .. "/hostile"
+    assert.equal(0, (process.run { "mkdir", "-p", hostile .. "/tokencache/command" }))
+    for _, module in ipairs { "tokencache", "tokencache/command", "tokencache/command/init",
+      "tokencache/_core", "tokencache/command/say", "argparse" } do
+      process.write_file(hostile .. "/" .. module .. ".lua", 'io.open("mark", "w"):close()')
+      process.write_file(hostile .. "/" .. module .. ".so", "no library")
+    end
+    local path, cpath = command.environment.LUA_PATH, command.environment.LUA_CPATH
+    for _, before in ipairs { "./?.lua;?.lua;", "./?/init.lua;;", ";./?.lua;;" } do
+      assert.equal("work", command:ask({ "list", "-q" }, { directory = hostile, environment = {
+        LUA_PATH = before .. path, LUA_CPATH = before:gsub("lua", "so") .. cpath } }))
+    end
+    local words = command:words { "list" } -- by the paths that Lua has of itself
+    process.run({ "env", "-u", "LUA_PATH", "-u", "LUA_CPATH", words[1], words[2], "list" },
+      { directory = hostile })
+    assert.is_nil(process.read_file(hostile .. "/mark"))
+  end)
+
   it("keeps things where XDG says, unless the path is relative", function()
     local where = { XDG_CONFIG_HOME = command.home .. "/c", XDG_STATE_HOME = command.home .. "/s" }
     command:ask({ "add", "-q", "one", "--provider", "github", "--client-secret-file", "-" },

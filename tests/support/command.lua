@@ -60,7 +60,7 @@ end
 
 --- Runs it to its end. `after` stands behind it in a line of the shell.
 ---@param words string[]
----@param opts? { input?: string, environment?: table, after?: string }
+---@param opts? { input?: string, environment?: table, after?: string, directory?: string }
 ---@return integer status
 ---@return string out
 ---@return string err
@@ -76,7 +76,7 @@ function Command:run(words, opts)
   table.insert(all, 2, "-c")
   table.insert(all, 3, ('"$0" "$@" 2>%s <%s %s'):format(errors, input, opts.after or ""))
   local status, out = process.run(all,
-    { environment = merged(self.environment, opts.environment) })
+    { environment = merged(self.environment, opts.environment), directory = opts.directory })
   return status, out, process.read_file(errors)
 end
 
