@@ -18,7 +18,7 @@ local back_channel = {}
 local KNOWN = 3600 -- seconds that a token is known, which is to live for two minutes (§2.4)
 
 local WORD = "login-left:" -- in the shared dict: the last word, as the store has it; or
-local NONE = "none"
+local NONE = "none"        -- which the store may have lost, but not the marks
 
 local function digest_of(flow, kind, name)
   return digest(table.concat({ flow.issuer, flow.client_id, kind, name }, "\0"))
@@ -75,7 +75,7 @@ function back_channel.has_ended(gateway, current, seconds)
   local word, problem = last_word(gateway, seconds)
   if not word then
     return nil, problem
-  elseif word == NONE or word == current.word then
+  elseif word == current.word then
     return false
   end
   for _, kind in ipairs { "sub", "sid" } do
@@ -93,23 +93,31 @@ function back_channel.has_ended(gateway, current, seconds)
   return false
 end
 
---- Marks what the token names: one session at the provider, else all of a user's.
+--- Marks what the token names: one session at the provider, else all of a user's. The word comes
+--- after the mark, so that who knows it has seen that; and before, so that no mark is made of which
+--- no word would tell.
 ---@param gateway tokencache.LoginGateway
 ---@param token tokencache.LogoutToken
 ---@return true?
 ---@return tokencache.Error?
 local function mark(gateway, token)
   local flow, kind = gateway.flow, token.sid and "sid" or "sub"
+  local life = math.ceil(gateway.options.lifetime)
   local at, err = left_at(flow, kind, token[kind])
-  local ok, life = at ~= nil and at >= token.iat, math.ceil(gateway.options.lifetime)
-  if not ok and not err then
-    ok, err = flow.store:set(key_of(flow, kind, token[kind]), ("%.0f"):format(token.iat), life)
+  local ok = not err
+  local function write(key, text)
+    if ok then
+      ok, err = flow.store:set(key, text, life)
+      ok = not errors.has_failed(ok, err)
+    end
   end
-  if not errors.has_failed(ok, err) then
-    ok, err = flow.store:set(key_of_word(flow), digest_of(flow, "jti", token.jti), life)
-    gateway.dict:delete(WORD .. gateway.name)
+  write(key_of_word(flow), digest_of(flow, "before", token.jti))
+  if not at or at < token.iat then
+    write(key_of(flow, kind, token[kind]), ("%.0f"):format(token.iat))
   end
-  if errors.has_failed(ok, err) then
+  write(key_of_word(flow), digest_of(flow, "jti", token.jti))
+  gateway.dict:delete(WORD .. gateway.name)
+  if not ok then
     return nil, errors.wrap("cache", err or "it failed")
   end
   return true
