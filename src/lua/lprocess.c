@@ -27,14 +27,67 @@ static int l_process_is_terminal(lua_State *L) {
   return 1;
 }
 
+/* Those that ask a process to end. */
+static const int ENDING[] = {SIGHUP, SIGINT, SIGTERM};
+enum { ENDINGS = sizeof ENDING / sizeof *ENDING };
+
+static lua_State *main_state;
+static volatile sig_atomic_t caught; /* the last of them; 0: none */
+
+static void interrupt(lua_State *L, lua_Debug *event) {
+  (void)event;
+  lua_sethook(main_state, NULL, 0, 0);
+  luaL_error(L, "interrupted!");
+}
+
+static void on_ending(int number) {
+  caught = number;
+  lua_sethook(main_state, interrupt, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
+}
+
+static void on_pipe(int number) {
+  (void)number;
+}
+
+/* To be asked to end once more ends the process at once. What was ignored still is, and a program
+   that this process runs has the defaults. */
+static void catch_signal(int number, void (*handler)(int), int flags) {
+  struct sigaction former;
+  struct sigaction action = {.sa_handler = handler, .sa_flags = flags};
+  sigemptyset(&action.sa_mask);
+  if (sigaction(number, NULL, &former) == 0 && former.sa_handler != SIG_IGN) {
+    sigaction(number, &action, NULL);
+  }
+}
+
+/* catch_signals(): where the process is asked to end an error is raised, so that it ends in order;
+   to write where nobody reads fails */
+static int l_process_catch_signals(lua_State *L) {
+  main_state = L;
+  for (size_t i = 0; i < ENDINGS; i++) catch_signal(ENDING[i], on_ending, (int)SA_RESETHAND);
+  catch_signal(SIGPIPE, on_pipe, SA_RESTART);
+  return 0;
+}
+
 /* hold_signals(held): those that ask the process to end wait, or come at last */
 static int l_process_hold_signals(lua_State *L) {
   sigset_t signals;
   sigemptyset(&signals);
-  sigaddset(&signals, SIGHUP);
-  sigaddset(&signals, SIGINT);
-  sigaddset(&signals, SIGTERM);
-  sigprocmask(lua_toboolean(L, 1) ? SIG_BLOCK : SIG_UNBLOCK, &signals, NULL);
+  for (size_t i = 0; i < ENDINGS; i++) sigaddset(&signals, ENDING[i]);
+  int is_held = lua_toboolean(L, 1);
+  sigprocmask(is_held ? SIG_BLOCK : SIG_UNBLOCK, &signals, NULL);
+  if (!is_held && caught != 0) interrupt(L, NULL); /* again, where something took the error */
+  return 0;
+}
+
+/* end_by_signal(): if the process was asked to end, it does so now, as if by that signal */
+static int l_process_end_by_signal(lua_State *L) {
+  if (caught == 0) return 0;
+  int number = caught;
+  caught = 0;
+  signal(number, SIG_DFL);
+  l_process_hold_signals(L);
+  raise(number);
   return 0;
 }
 
@@ -62,6 +115,8 @@ void tc_lua_open_process(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"fill_standard", l_process_fill_standard},
       {"is_terminal", l_process_is_terminal},
+      {"catch_signals", l_process_catch_signals},
+      {"end_by_signal", l_process_end_by_signal},
       {"hold_signals", l_process_hold_signals},
       {"set_environment", l_process_set_environment},
       {"exec", l_process_exec},

@@ -40,6 +40,16 @@ describe("tokencache keep-fresh #once", function()
     end)
   end)
 
+  it("holds no signal back from what it runs", function()
+    command:ask { "add", "-q", "zero", "--issuer", server.url, "--client-id", "public" }
+    command:leave("work", 200) -- its renewal holds them
+    local status, _, err = command:run { "keep-fresh", "--once", "--on-login-needed",
+      "grep SigBlk /proc/$PPID/status >&2" }
+    assert.equal(3, status)
+    assert.matches("SigBlk:\t%x+[012389ab]%x%x[048c]\n", err) -- bits of SIGTERM, SIGINT and SIGHUP
+    command:ask { "remove", "-q", "zero" }
+  end)
+
   it("runs a command once where a login is needed", function()
     server:revoke(command:token("work").refresh_token)
     command:expire "work"

@@ -37,6 +37,63 @@ describe("the command that is ended #once", function()
     end)
   end
 
+  --- Starts it, takes the tokens' directory away while the answer is on its way, and brings it back
+  --- when the save has failed.
+  local function start_in_debt(words)
+    local away = command.home .. "/away"
+    server:next_token { delay = 0.3 }
+    local before = server:token_requests()
+    local child = command:start(words)
+    finally(function() child:stop() end)
+    process.wait_until("the request", function() return server:token_requests() > before end)
+    assert(os.rename(command.tokens, away))
+    process.wait_until("a save that fails", function()
+      return child:output():find "could not be saved"
+    end)
+    assert(os.rename(away, command.tokens))
+    return child
+  end
+
+  for _, signal in ipairs { "INT", "TERM", "HUP" } do
+    it("saves at the end what could not be saved before: SIG" .. signal, function()
+      command:expire "work"
+      local child = start_in_debt { "keep-fresh", "work" }
+      child:signal(signal)
+      child:wait()
+      assert.is_true(command:token("work").expires_at > os.time())
+      assert.equal("alice", server:owner(command:ask { "token", "work" }))
+    end)
+  end
+
+  it("tries again while it stays", function()
+    command:expire "work"
+    local child = start_in_debt { "keep-fresh", "work" }
+    process.wait_until("the save", function()
+      return command:token("work").expires_at > os.time()
+    end)
+    assert.is_true(child:is_running())
+  end)
+
+  it("fails, and saves the token, where nobody reads it any more", function()
+    command:expire "work"
+    local broken = command:words { "token", "work" }
+    for i, word in ipairs { "sh", "-c", 'mkfifo "$HOME/pipe"; cat "$HOME/pipe" >/dev/null & '
+      .. 'exec 3>"$HOME/pipe"; kill $!; wait; "$@" >&3; echo status $?', "sh" } do
+      table.insert(broken, i, word)
+    end
+    local _, output = process.run(broken, { environment = command.environment })
+    assert.equal("tokencache: stdout: Broken pipe\nstatus 1\n", output)
+    assert.is_true(command:token("work").expires_at > os.time())
+  end)
+
+  it("ends as by the signal that ended it", function()
+    local all = command:words { "keep-fresh", "work" }
+    for i, word in ipairs { "timeout", "-s", "TERM", "--preserve-status", "0.5" } do
+      table.insert(all, i, word)
+    end
+    assert.equal(143, (process.run(all, { environment = command.environment })))
+  end)
+
   --- Has it killed after so many seconds, if it has not ended before.
   local function kill_after(seconds, words)
     local all = { "sh", "-c", 'timeout -s KILL "$@"; :', "sh", ("%.3f"):format(seconds) }

@@ -1,6 +1,7 @@
 --- The accounts of the command: where their tokens are, and their flows.
 
 local config = require "tokencache.command.config"
+local core = require "tokencache._core"
 local say = require "tokencache.command.say"
 
 local accounts = {}
@@ -10,6 +11,7 @@ local accounts = {}
 ---@param command string
 ---@return string
 function accounts.output_of(name, command)
+  core.process.hold_signals(false) -- or they would be blocked for the command too
   local pipe = io.popen(command, "r")
   local text = pipe:read("*a"):gsub("\r?\n$", "")
   local ok, _, status = pipe:close()

@@ -2,6 +2,7 @@
 --- how it went. Each command is a module here, loaded when it is called.
 
 local core = require "tokencache._core"
+local owed = require "tokencache.command.owed"
 local say = require "tokencache.command.say"
 
 local command = {}
@@ -46,11 +47,7 @@ end
 ---@return integer status
 local function explain(failure)
   if type(failure) ~= "table" then
-    local text = tostring(failure)
-    if text:find("interrupted!", 1, true) then
-      return say.statuses.interrupted
-    end
-    failure = { kind = "internal", message = text }
+    failure = { kind = "internal", message = tostring(failure) }
   end
   if failure.kind then
     say.line(failure.message, failure.step and "; run: " .. failure.step or "")
@@ -58,12 +55,19 @@ local function explain(failure)
   return say.statuses[failure.kind] or failure.status or say.statuses.internal
 end
 
---- Ends the process. Its Lua state is closed in order, for a token may have to be saved at last.
+--- Ends the process. At last a token may have to be saved: Lua 5.1 does not close its state.
 ---@param arguments string[]  of the command line
 function command.main(arguments)
   core.process.fill_standard()
-  local ok, status = pcall(run, arguments)
-  core.process.hold_signals(false)
+  core.process.catch_signals()
+  local ok, status = pcall(function()
+    local status = run(arguments)
+    core.process.hold_signals(false)
+    return status
+  end)
+  core.process.hold_signals(true)
+  owed.save()
+  core.process.end_by_signal()
   if not ok then
     status = explain(status)
   end

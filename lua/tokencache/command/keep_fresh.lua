@@ -3,12 +3,14 @@
 local config = require "tokencache.command.config"
 local core = require "tokencache._core"
 local fresh = require "tokencache.command.fresh"
+local owed = require "tokencache.command.owed"
 local say = require "tokencache.command.say"
 local shield = require "tokencache.command.shield"
 local token_info = require "tokencache.token_info"
 
 local LONGEST = 300 -- seconds until the accounts are looked at again: they may have changed
 local SHORTEST = 1
+local BEAT = 2 -- seconds until what could not be saved is tried again
 
 local asked = {} -- by account: somebody has been told that it needs a login
 
@@ -25,6 +27,7 @@ end
 ---@return integer status
 local function look(name, margin, command)
   local ok, info = pcall(fresh.token, name, margin)
+  core.process.hold_signals(false)
   if ok then
     asked[name] = nil
     local left = token_info.left(info, core.now()) or math.huge
@@ -56,8 +59,10 @@ return {
     local wait, status
     repeat
       wait, status = look_at_all(arguments)
-      if not arguments.once then
-        shield.sleep(wait, 1) -- it stays for days, and need not wake the machine so often
+      while not arguments.once and wait > 0 do
+        local seconds = owed.save() and math.min(wait, BEAT) or wait
+        shield.sleep(seconds, 1) -- it stays for days, and need not wake the machine so often
+        wait = wait - seconds
       end
     until arguments.once
     return status

@@ -2,6 +2,7 @@
 
 local core = require "tokencache._core"
 local log = require "tokencache.log"
+local owed = require "tokencache.command.owed"
 
 local say = {}
 
@@ -96,10 +97,13 @@ end
 --- Prints the result. What nobody got is no success.
 ---@param ... string
 function say.result(...)
+  owed.save() -- whoever reads may keep this one waiting, and end it
   local ok, problem = io.stdout:write(...)
-  ok, problem = ok and io.stdout:flush(), problem
+  if ok then
+    ok, problem = io.stdout:flush()
+  end
   if not ok then
-    say.fail("internal", "stdout: " .. tostring(problem or "it cannot be written to"))
+    say.fail("internal", "stdout: " .. tostring(problem))
   end
 end
 
