@@ -129,6 +129,9 @@ describe("back-channel logout", function()
     for _, browser in ipairs { first, there, second, bob } do
       assert.is_true(is_in(browser))
     end
+    for _, name in ipairs { "one", "other" } do -- and a worker remembers for one second more
+      assert.is_true(gateways[name]:trusted_for() <= 4)
+    end
     provider:log_out("alice")
     process.wait_until("the sessions to end", function()
       return not is_in(first) and not is_in(there) and not is_in(second)

@@ -52,7 +52,10 @@ local HTTP = [[
       content_by_lua_block {
         local dict, most = ngx.shared.tokencache, 0
         for _, key in ipairs(dict:get_keys(0)) do
-          most = key:find "^session:" and math.max(most, dict:ttl(key)) or most
+          if key:find "^session:" or key:find "^login%-left:" then
+            local left = dict:ttl(key) or 0 -- nil: it is gone; 0: it stays
+            most = math.max(most, left == 0 and dict:get(key) and math.huge or left)
+          end
         end
         ngx.print(most)
       }
@@ -205,7 +208,7 @@ function Gateway:change_entry(browser, changes)
   assert(self.server:get("/forget", { port = self.application }) == 200)
 end
 
---- Seconds for which what is in the dictionary of sessions will be believed there.
+--- Seconds for which what is in the dictionary of sessions, and of who has left, will be believed.
 ---@return number  0: there is none
 function Gateway:trusted_for()
   return tonumber((select(2, self.server:get("/trusted_for", { port = self.application }))))
