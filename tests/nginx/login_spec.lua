@@ -186,12 +186,24 @@ describe("tokencache.nginx.login", function()
     assert.equal(before, gateway:files())
   end)
 
+  it("leads to the page that another server was asked for, as it was", function()
+    local page = "/page%2F%26/?a=1&b=%2F&to=/x"
+    assert.equal(page, gateway:new_browser():log_in("alice", "/auth/login?" .. page)
+      .headers.location)
+    local escaped = "/auth/login?x=1&to=%2fpage%3Fa=1%26b=2"
+    assert.equal("/page?a=1&b=2", gateway:new_browser():log_in("alice", escaped).headers.location)
+  end)
+
   it("leads nowhere else", function()
     for _, to in ipairs { "//evil.example", "/\\evil.example", "https://evil.example", "evil",
       "/%09/evil.example", "/a%0d%0aSet-Cookie:%20tokencache=b", "", "/" .. ("a"):rep(2000),
       "https:evil.example", "%09//evil.example", "/%0d%0a//evil.example", "%2f%2fevil.example",
       "/%5cevil.example", "javascript:alert(1)", "/%00/evil.example" } do
       assert.equal("/", gateway:new_browser():log_in("alice", "/auth/login?to=" .. to)
+        .headers.location)
+    end
+    for _, page in ipairs { "//evil.example", "/\\evil.example", "/" .. ("a"):rep(2000) } do
+      assert.equal("/", gateway:new_browser():log_in("alice", "/auth/login?" .. page)
         .headers.location)
     end
     assert.equal("/", gateway:new_browser():log_in("alice", "//evil.example").headers.location)

@@ -93,8 +93,11 @@ end
 
 local routes = {
   login = function(self)
-    local to = ngx.var.arg_to
-    return begin.start(self, to and ngx.unescape_uri(to))
+    local asked, to = ngx.var.args, ngx.var.arg_to
+    if not (asked and asked:find "^/") then -- a page, as nginx has it in $request_uri
+      asked = to and ngx.unescape_uri(to)
+    end
+    return begin.start(self, asked)
   end,
   callback = require "tokencache.nginx.login.callback",
   logout = require "tokencache.nginx.login.log_out",
