@@ -10,14 +10,14 @@ local OTHER = [[
   server {
     listen 127.0.0.1:$OTHER;
     location / {
-      auth_request /whose;
+      auth_request /token;
       auth_request_set $user $upstream_http_x_user;
       auth_request_set $authorization $upstream_http_authorization;
       proxy_set_header X-User $user;
       proxy_set_header Authorization $authorization;
       proxy_pass http://127.0.0.1:$APPLICATION;
     }
-    location = /whose {
+    location = /token {
       internal;
       proxy_pass_request_body off;
       proxy_set_header Content-Length "";
@@ -28,9 +28,10 @@ local OTHER = [[
 
 local SERVER = [[
   location /auth/ { content_by_lua_block { gateway:serve() } }
-  location = /whose {
+  location = /whose { content_by_lua_block { gateway:check() } }
+  location = /token {
     content_by_lua_block {
-      gateway:check { allow = function(claims) return claims.sub ~= "bob" end }
+      gateway:check { token = true, allow = function(claims) return claims.sub ~= "bob" end }
     }
   }
   location / {
@@ -117,5 +118,6 @@ describe("tokencache.nginx.login", function()
     local answer = alice:get "/whose"
     assert.same({ 204, "alice", "no-store" }, { answer.status, answer.headers["x-user"],
       answer.headers["cache-control"] })
+    assert.is_nil(answer.headers.authorization) -- which a page's script would read
   end)
 end)

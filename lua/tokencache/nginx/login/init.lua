@@ -172,7 +172,11 @@ end
 
 --- For content_by_lua of a location that other servers ask (nginx's auth_request, forward_auth):
 --- 204 with the headers that an application would get, or 401, or 403.
----@param opts? { allow?: fun(claims: table): boolean? }  beside the gateway's
+---@class tokencache.CheckOptions
+---@field allow? fun(claims: table): boolean?  beside the gateway's
+---@field token? boolean  true: the header Authorization as well, which a page's script can read
+
+---@param opts? tokencache.CheckOptions
 function Gateway:check(opts)
   options.called_on(self, metatable, "check")
   if opts then
@@ -188,7 +192,9 @@ function Gateway:check(opts)
   end
   local list = current.user.headers
   for i = 1, #list, 2 do
-    ngx.header[list[i]] = list[i + 1] or nil
+    if list[i] ~= "Authorization" or opts and opts.token then
+      ngx.header[list[i]] = list[i + 1] or nil
+    end
   end
   ngx.header["Cache-Control"] = "no-store"
   return ngx.exit(204)

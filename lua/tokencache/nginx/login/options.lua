@@ -145,13 +145,16 @@ function checks.unauthorized(kind)
   return not IS_KIND[kind] and 'must be "login", "401" or "pass"'
 end
 
-local CALL_RULES = { unauthorized = { "string" }, allow = { "callable" } }
+local CALL_RULES = {
+  require_user = { unauthorized = { "string" }, allow = { "callable" } },
+  check = { token = { "boolean" }, allow = { "callable" } },
+}
 
 --- Raises where an option of a method is wrong, and blames its caller.
----@param method string
----@param opts tokencache.RequireUserOptions
+---@param method "require_user"|"check"
+---@param opts tokencache.RequireUserOptions|tokencache.CheckOptions
 function gateway_options.check_call(method, opts)
-  local problem = options.problem(opts, CALL_RULES)
+  local problem = options.problem(opts, CALL_RULES[method])
   local why = not problem and opts.unauthorized and checks.unauthorized(opts.unauthorized)
   if problem or why then
     error(method .. ": " .. (problem or "unauthorized " .. why), 3)
