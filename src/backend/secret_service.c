@@ -4,6 +4,8 @@
 
 typedef tc_secret_session session;
 
+#define MOST_TRIES 5
+
 static const SecretSchema schema = {
     .name = "tokencache",
     .flags = SECRET_SCHEMA_DONT_MATCH_NAME, /* also what other tools have put there */
@@ -43,26 +45,28 @@ static int check_collection(session *s, tc_error *err) {
   return is_locked ? tc_secret_fail_locked(s, err) : 0;
 }
 
-/* As far as the Secret Service, or D-Bus, tells. */
+/* As far as the Secret Service, or D-Bus, tells: gnome-keyring's D-Bus has no such method then. It
+   may have been deleted, or the keyring locked, or begun anew. */
 static bool has_vanished(const GError *error) {
   return g_error_matches(error, SECRET_ERROR, SECRET_ERROR_NO_SUCH_OBJECT) ||
          g_error_matches(error, G_DBUS_ERROR, G_DBUS_ERROR_UNKNOWN_OBJECT) ||
          g_error_matches(error, G_DBUS_ERROR, G_DBUS_ERROR_UNKNOWN_METHOD);
 }
 
-/* An item that is deleted meanwhile fails a search, so that is tried a few times. */
+/* Reports whether a call is to begin anew, as what it had found has vanished. */
+static bool is_to_repeat(session *s, int *tries) {
+  if (!has_vanished(s->error) || ++*tries == MOST_TRIES) return false;
+  g_clear_error(&s->error);
+  return true;
+}
+
 static GList *search(session *s, const char *key) {
   GHashTable *attributes = attributes_of(s, key);
   int flags = SECRET_SEARCH_ALL | (s->place->patience > 0 ? SECRET_SEARCH_UNLOCK : 0);
-  GList *items = NULL;
-  for (int i = 0; i == 0 || (i < 3 && has_vanished(s->error)); i++) {
-    g_clear_error(&s->error);
-    secret_service_search(s->service, &schema, attributes, (SecretSearchFlags)flags, s->cancellable,
-                          tc_secret_on_result, s);
-    items = secret_service_search_finish(s->service, tc_secret_await(s), &s->error);
-  }
+  secret_service_search(s->service, &schema, attributes, (SecretSearchFlags)flags, s->cancellable,
+                        tc_secret_on_result, s);
   g_hash_table_unref(attributes);
-  return items;
+  return secret_service_search_finish(s->service, tc_secret_await(s), &s->error);
 }
 
 /* 0: `*items` are all there are, none of them locked, to be freed. */
@@ -117,7 +121,7 @@ static int get(session *s, const char *key, tc_buf *bytes, tc_error *err) {
     tc_buf_add_str(bytes, str_of(value));
     secret_value_unref(value);
   } else {
-    status = items == NULL || has_vanished(s->error) ? TC_SECRET_MISSING : tc_secret_fail(s, err);
+    status = items == NULL ? TC_SECRET_MISSING : tc_secret_fail(s, err);
   }
   free_items(items);
   return bytes->failed ? tc_error_set(err, TC_ERR_NOMEM, NULL) : status;
@@ -126,7 +130,11 @@ static int get(session *s, const char *key, tc_buf *bytes, tc_error *err) {
 int tc_secret_get(const tc_secret_place *place, const char *key, tc_buf *bytes, tc_error *err) {
   session s;
   int status = tc_secret_session_open(&s, place, err);
-  if (status == 0) status = get(&s, key, bytes, err);
+  if (status == 0) {
+    int tries = 0;
+    do status = get(&s, key, bytes, err);
+    while (is_to_repeat(&s, &tries));
+  }
   tc_secret_session_close(&s);
   return status;
 }
@@ -143,7 +151,6 @@ static void delete_all(session *s, GList *items) {
   for (GList *i = items; i != NULL && s->error == NULL; i = i->next) {
     secret_item_delete(i->data, s->cancellable, tc_secret_on_result, s);
     (void)secret_item_delete_finish(i->data, tc_secret_await(s), &s->error);
-    if (has_vanished(s->error)) g_clear_error(&s->error);
   }
 }
 
@@ -160,14 +167,13 @@ static void write_value(session *s, GList *items, const tc_secret_change *change
   secret_value_unref(value);
 }
 
-/* Where the entry could not be read it is not. */
+/* Where the entry could not be read it is not, and the error tells why. */
 static bool is_expected(session *s, GList *items, const tc_str *old) {
   if (old == NULL) return true;
   if (items == NULL || old->data == NULL) return items == NULL && old->data == NULL;
   SecretValue *value = read_value(s, items);
   bool is_same = value != NULL && tc_str_equal(str_of(value), *old);
   if (value != NULL) secret_value_unref(value);
-  if (has_vanished(s->error)) g_clear_error(&s->error);
   return is_same;
 }
 
@@ -189,7 +195,11 @@ static int put(session *s, const tc_secret_change *change, tc_error *err) {
 int tc_secret_put(const tc_secret_place *place, const tc_secret_change *change, tc_error *err) {
   session s;
   int status = tc_secret_session_open(&s, place, err);
-  if (status == 0) status = put(&s, change, err);
+  if (status == 0) {
+    int tries = 0;
+    do status = put(&s, change, err);
+    while (is_to_repeat(&s, &tries));
+  }
   tc_secret_session_close(&s);
   return status;
 }
@@ -204,17 +214,22 @@ static GVariant *call(session *s, const char *path, const char *interface, const
   return g_dbus_connection_call_finish(s->bus, tc_secret_await(s), &s->error);
 }
 
-static void add_key(session *s, const char *item, tc_buf *keys) {
+/* False: the item has vanished. */
+static bool add_key(session *s, const char *item, tc_buf *keys) {
   GVariant *attributes = NULL;
   const char *key;
   GVariant *reply = call(s, item, "org.freedesktop.DBus.Properties", "Get",
                          g_variant_new("(ss)", "org.freedesktop.Secret.Item", "Attributes"));
-  if (has_vanished(s->error)) g_clear_error(&s->error);
-  if (reply == NULL) return;
+  if (has_vanished(s->error)) {
+    g_clear_error(&s->error);
+    return false;
+  }
+  if (reply == NULL) return true;
   g_variant_get(reply, "(v)", &attributes);
   if (g_variant_lookup(attributes, "key", "&s", &key)) tc_buf_add(keys, key, strlen(key) + 1);
   g_variant_unref(attributes);
   g_variant_unref(reply);
+  return true;
 }
 
 static int list(session *s, tc_buf *keys, tc_error *err) {
@@ -228,15 +243,13 @@ static int list(session *s, tc_buf *keys, tc_error *err) {
                          "SearchItems", g_variant_new("(a{ss})", &attributes));
   if (found == NULL) return tc_secret_fail(s, err);
   g_variant_get(found, "(^ao^ao)", &unlocked, &locked);
-  if (locked[0] != NULL) {
-    status = tc_secret_fail_locked(s, err);
-  } else if (unlocked[0] == NULL && s->place->patience <= 0) {
-    status = check_collection(s, err);
-  }
+  bool is_complete = unlocked[0] != NULL;
+  if (locked[0] != NULL) status = tc_secret_fail_locked(s, err);
   for (size_t i = 0; status == 0 && unlocked[i] != NULL; i++) {
-    add_key(s, unlocked[i], keys);
+    is_complete = add_key(s, unlocked[i], keys) && is_complete;
     if (s->error != NULL) status = tc_secret_fail(s, err);
   }
+  if (status == 0 && !is_complete) status = check_collection(s, err);
   g_strfreev(unlocked);
   g_strfreev(locked);
   g_variant_unref(found);

@@ -201,8 +201,8 @@ describe("back-channel logout", function()
     return select(2, gateway.server:get("/kept", { port = gateway.beside }))
   end
 
-  --- A logout of Alice's, who has a session that was used and one that was not yet; `beside` is asked
-  --- for before and after it.
+  --- A logout of Alice's, who has a session that was used and one that was not yet; these paths of
+  --- the server beside are asked for before and after it.
   local function leave(before, status, after)
     local gateway = start { store = COUNTED }
     finally(function() gateway:stop() end)

@@ -113,6 +113,38 @@ describe("store.secret_service #c", function()
     end
   end)
 
+  it("finds an entry at each moment of its way from one collection to another", function()
+    local mover = process.start(process.lua([[
+      local process = require "support.process"
+      local function tool(command)
+        assert(process.run { "sh", "-c", command } == 0, command)
+      end
+      local function items()
+        local _, found = process.run { "dbus-send", "--session", "--print-reply=literal",
+          "--dest=org.freedesktop.secrets", "/org/freedesktop/secrets",
+          "org.freedesktop.Secret.Service.SearchItems", "dict:string:string:key,moves" }
+        return found:gmatch "/org/freedesktop/secrets/collection/[%w_/]+"
+      end
+      for i = 1, 6 do
+        local to = i % 2 == 0 and "session" or "login"
+        tool("printf here | secret-tool store --label=Moves --collection=" .. to
+          .. " application tokencache key moves")
+        for item in items() do
+          if not item:find("/" .. to .. "/", 1, true) then
+            tool("dbus-send --session --print-reply --dest=org.freedesktop.secrets " .. item
+              .. " org.freedesktop.Secret.Item.Delete")
+          end
+        end
+        process.write_file(os.getenv "READY_FILE", "ready\n")
+      end]]), { ready = true })
+    finally(function() mover:stop() end)
+    repeat
+      assert.equal("here", store:get "moves")
+    until not mover:is_running()
+    assert.equal("", mover:output())
+    assert.is_true(store:delete "moves")
+  end)
+
   it("says of a locked keyring how to unlock it, and asks nobody", function()
     assert.is_true(store:set("ann", "old"))
     session:lock()
