@@ -193,28 +193,52 @@ describe("beside a running Flask-Session #once", function()
 end)
 
 describe("a session that its server has no room for #once", function()
-  it("spends no refresh token, and loses none", function()
-    local server = memcached_server.start() -- an entry has 1 MiB at most, as a session here
-    finally(function() server:stop() end)
-    local store = tokencache.store.memcached { servers = { server.address } }
-    local stage = stages.new()
-    logins.rotate(stage)
-    local function begin(filling)
-      local session = assert(tokencache.session.flask { secret_key = SECRET, store = store })
-      session.filling, session.token_info = ("x"):rep(filling), logins.LOGIN
-      assert(session:save())
-      return session, stage:user_flow { cache = tokencache.cache.flask_session {
-        session = session } }
-    end
-    local session, flow = begin(2 ^ 20 - 1100)
-    local token, err = flow:get_access_token()
-    assert.is_nil(token)
-    assert.equal("cache", err.kind)
-    assert.equal(0, #stage.requests)
-    assert.same(logins.LOGIN, session.token_info)
-    session, flow = begin(10)
-    assert.equal("access-1", flow:get_access_token())
-    assert.is_nil(session.token_info.room)
-    assert.equal("refresh-2", session.token_info.refresh_token)
-  end)
+  local server
+
+  setup(function() server = memcached_server.start { "-I", "512k" } end)
+  teardown(function() server:stop() end)
+
+  local function new_store(options)
+    return tokencache.store.memcached { servers = { server.address }, options = options }
+  end
+
+  --- What a program may have of its own; memcached drops what a `set` is too large for.
+  local function setting_only()
+    local store = new_store()
+    return {
+      get = function(_, ...) return store:get(...) end,
+      set = function(_, ...) return store:set(...) end,
+      delete = function(_, ...) return store:delete(...) end,
+    }
+  end
+
+  for way, store in pairs {
+    ["in memcached"] = function() return new_store() end,
+    ["in memcached, binary protocol,"] = function() return new_store "--BINARY-PROTOCOL" end,
+    ["in a store that only sets"] = setting_only,
+  } do
+    it(way .. " spends no refresh token, and loses none", function()
+      local stage, place = stages.new(), store()
+      logins.rotate(stage)
+      local function begin(filling)
+        local opts = { secret_key = SECRET, store = place }
+        local session = assert(tokencache.session.flask(opts))
+        session.filling, session.token_info = ("x"):rep(filling), logins.LOGIN
+        assert(session:save())
+        opts.cookie = session:set_cookie():match "=([^;]*)"
+        return session, stage:user_flow { cache = tokencache.cache.flask_session {
+          session = session } }, function() return tokencache.session.flask(opts).token_info end
+      end
+      local _, flow, kept = begin(2 ^ 19 - 1100)
+      local token, err = flow:get_access_token()
+      assert.is_nil(token)
+      assert.same({ "cache", "E2BIG" }, { err.kind, err.code })
+      assert.equal(0, #stage.requests)
+      assert.same(logins.LOGIN, kept())
+      _, flow, kept = begin(10)
+      assert.equal("access-1", flow:get_access_token())
+      assert.is_nil(kept().room)
+      assert.equal("refresh-2", kept().refresh_token)
+    end)
+  end
 end)

@@ -249,9 +249,35 @@ local function longer(text)
   return json.encode(info) or text
 end
 
+--- Writes what a session with that token would be, under another key: a store that only sets may
+--- drop what it has no room to replace, as memcached does.
+local function try_beside(session, old, more)
+  local values, _, err = read(session)
+  if not values then
+    return nil, err
+  elseif text_of(values[KEY]) ~= old then
+    return false
+  end
+  values[KEY] = more and json.decode(more)
+  local bytes, problem = session.encode(values, MOST_SECONDS)
+  if not bytes then
+    return nil, problem
+  end
+  local place, key = session.place, session.key .. ":room"
+  local ok, reason = place:set(key, bytes, MOST_SECONDS)
+  if errors.has_failed(ok, reason) then
+    return nil, failure(session, reason)
+  end
+  place:delete(key)
+  return old
+end
+
 --- Writes the session with a longer token, and then as it was.
 function Store:can_save(key, old, _, handle)
   local more = old and longer(old)
+  if not self.session.place.replace then
+    return try_beside(self.session, old, more)
+  end
   local done, err = self:replace(key, old, more, nil, handle)
   if done and old then
     done, err = self:replace(key, more, old, nil, handle)
