@@ -273,7 +273,8 @@ local function is_ready(self)
   if not self.child:is_running() then
     error("nginx ended before it was ready:\n" .. self.child:output() .. self:log(), 0)
   end
-  return loopback.is_listening(self.port)
+  -- written once it listens on all its ports
+  return process.read_file(self.directory .. "/nginx.pid") and loopback.is_listening(self.port)
 end
 
 ---@param settings table  see above
