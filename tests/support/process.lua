@@ -16,7 +16,7 @@ local merged = require "support.merged"
 
 local process = {}
 
-local PATIENCE = 20 -- seconds to wait for what should happen at once
+local PATIENCE = 60 -- a bound for what never comes; a busy machine takes long to start a server
 
 local function quote(word)
   return "'" .. tostring(word):gsub("'", "'\\''") .. "'"
