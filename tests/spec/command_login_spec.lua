@@ -94,6 +94,29 @@ describe("tokencache login #once", function()
     assert.equal("alice", server:owner(command:ask { "token", "work" })) -- what was there stays
   end)
 
+  it("leaves the account of another login of that name alone", function()
+    local child = at_terminal(words "--paste")
+    local url = seen(child, "log in:\r\n\r\n  (http%S+)")
+    local status, _, err = command:run { "set", "work", "--scope", "a" }
+    assert.equal(5, status)
+    assert.matches("work: another tokencache makes or changes it; run: ", err)
+    command:log_in(server, "work")
+    child:type(server:login(url, { deny = true }) .. "\n")
+    child:wait()
+    assert.equal("alice", server:owner(command:ask { "token", "work" }))
+  end)
+
+  it("ends at SIGTERM and SIGHUP as at Ctrl-C", function()
+    for _, signal in ipairs { "TERM", "HUP" } do
+      local child = command:start(words "--device")
+      finally(function() child:stop() end)
+      seen(child, "The code is good")
+      child:signal(signal)
+      child:wait()
+      assert.equal("", files())
+    end
+  end)
+
   for way, sign in pairs { device = "The code is good", paste = "sent to: ",
     browser = "browser of this machine" } do
     it("ends at Ctrl-C and leaves nothing behind: --" .. way, function()

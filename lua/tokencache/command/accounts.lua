@@ -9,9 +9,6 @@ local commands = {}
 
 function commands.add(arguments)
   local name = arguments.name
-  if config.find(name) then
-    say.fail("usage", name .. " is there already", "tokencache set " .. name .. " ...")
-  end
   local changes, secret = setting.of(arguments)
   setting.make(name, changes, secret, function(settings)
     accounts.provider_of(name, settings)
@@ -22,24 +19,38 @@ end
 
 function commands.set(arguments)
   local name = arguments.name
-  config.account(name)
-  local has_changed = setting.write(name, setting.of(arguments))
+  local changes, secret = setting.of(arguments)
+  local has_changed = setting.alone(name, function()
+    config.account(name)
+    return setting.write(name, changes, secret)
+  end)
   say.note(name, has_changed and ": changed" or ": nothing has changed")
+end
+
+--- Where no flow can be made of the settings, the token is forgotten all the same.
+---@return any? err  why the provider does not know of it
+local function log_out(name, settings)
+  local opened, account = pcall(accounts.open, name, settings)
+  if opened then
+    local ok, err = account:log_out()
+    return ok and err or not ok and say.fail_with(name, err, "tokencache remove " .. name) or nil
+  elseif type(account) ~= "table" or account.kind ~= "config" then
+    error(account, 0)
+  end
+  setting.forget_token(name)
+  return account
 end
 
 function commands.remove(arguments)
   local name = arguments.name
-  local account = accounts.open(name, config.account(name))
-  local ok, err = account:log_out()
-  if not ok then
-    say.fail_with(name, err, "tokencache remove " .. name)
-  end
-  accounts.keep_secret(name, nil)
-  local removed, problem = os.remove(config.path(name))
-  if not removed then
-    say.fail("config", problem)
-  elseif err then
-    say.line(name, ": removed here, but: ", tostring(err))
+  local err = setting.alone(name, function()
+    local err = log_out(name, config.account(name))
+    accounts.keep_secret(name, nil)
+    local removed, problem = os.remove(config.path(name))
+    return removed and err or not removed and say.fail("config", problem) or nil
+  end)
+  if err then
+    say.line(name, ": removed here, but: ", err.message or tostring(err))
     return say.statuses[err.kind]
   end
   say.note(name, ": removed")

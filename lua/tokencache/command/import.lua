@@ -2,7 +2,6 @@
 --- it. What is encrypted comes by stdin, decrypted.
 
 local accounts = require "tokencache.command.account"
-local config = require "tokencache.command.config"
 local errors = require "tokencache.error"
 local from_store = require "tokencache.cache.from_store"
 local json = require "tokencache.json"
@@ -99,9 +98,6 @@ end
 return {
   import = function(arguments)
     local name, object = arguments.name, read(arguments.file)
-    if config.find(name) then
-      say.fail("usage", name .. " is there already", "tokencache remove " .. name)
-    end
     local changes, secret = setting.of(arguments)
     local found, is_client = settings_in(object, changes)
     object = token_in(object)

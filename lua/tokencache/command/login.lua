@@ -27,7 +27,7 @@ local function check_same(name, settings, changes, secret)
         .. name .. " --" .. field:gsub("_", "-") .. " ...")
     end
   end
-  if secret then
+  if secret ~= nil then
     say.fail("usage", name .. " is there already", "tokencache set " .. name
       .. " --client-secret-file ...")
   end
@@ -47,13 +47,14 @@ local function log_in(name, settings, arguments)
   end
 end
 
---- The same of a new account: Ctrl-C and errors leave nothing behind.
+--- The same of a new account: whatever ends it leaves nothing behind.
 local function begin(name, changes, secret, arguments)
   local ok, failure = pcall(setting.make, name, changes, secret, function(settings)
     log_in(name, settings, arguments)
   end)
   if not ok then
-    if type(failure) == "table" then
+    local step = type(failure) == "table" and failure.step or ""
+    if step:find "^tokencache " then -- there is no such account any more
       failure.step = "tokencache login " .. name .. " ..."
     end
     error(failure, 0)

@@ -3,13 +3,21 @@
 local accounts = require "tokencache.command.account"
 local config = require "tokencache.command.config"
 local core = require "tokencache._core"
+local errors = require "tokencache.error"
+local from_store = require "tokencache.cache.from_store"
 local say = require "tokencache.command.say"
 
 local setting = {}
 
+local PATIENCE, STEP = 2, 0.05 -- seconds for another process to be done; between two looks
+
+--- Who a token is for, and who has made it. A token of other settings would go to where it does not
+--- belong.
+local OWNERS = { "provider", "issuer", "tenant", "host", "realm", "domain", "client_id", "grant" }
+
 ---@param arguments table
 ---@return table<string, string> changes
----@return string? secret  of the client
+---@return string|false|nil secret  of the client; false: it is to have none
 function setting.of(arguments)
   local changes = {}
   for _, field in ipairs(config.fields) do
@@ -19,7 +27,10 @@ function setting.of(arguments)
     say.fail("usage", "give --provider or --issuer, not both")
   end
   local path = arguments.client_secret_file
-  return changes, path and accounts.read_secret(path) or nil
+  if path then
+    return changes, path ~= "" and accounts.read_secret(path)
+  end
+  return changes
 end
 
 --- A value as it is written into such a file.
@@ -49,17 +60,77 @@ local function changed(text, changes)
   return text
 end
 
+--- Does some work while no other process changes the account.
+---@param name string
+---@param work fun(): any
+---@return any  what the work returns
+function setting.alone(name, work)
+  accounts.make_directories()
+  local locks = require "tokencache.store.file" { directory = config.directory() }
+  local ends, held = core.monotonic() + PATIENCE, nil
+  repeat
+    if held then
+      core.sleep(STEP)
+    end
+    held = { locks:try_lock(name) }
+  until held[1] ~= false or core.monotonic() > ends
+  if held[1] == nil then
+    say.fail_with(name, held[2])
+  elseif not held[1] then
+    say.fail("transient", name .. ": another tokencache makes or changes it", "tokencache status "
+      .. name)
+  end
+  local ok, result = pcall(work)
+  locks:unlock(held[1])
+  return ok and result or not ok and error(result, 0)
+end
+
+---@return boolean
+local function has_token(name)
+  local info, err = from_store(accounts.store(), name):get_cached_token(true)
+  if err ~= nil then
+    say.fail_with(name, err)
+  end
+  return info ~= nil
+end
+
+--- Forgets a token, and asks no provider.
+---@param name string
+function setting.forget_token(name)
+  local ok, err = from_store(accounts.store(), name):remove_cached_token()
+  if errors.has_failed(ok, err) then
+    say.fail_with(name, err)
+  end
+end
+
+--- Provider and issuer stand for each other, and what a token belongs to stays while there is one.
+local function check(name, former, changes)
+  for one, other in pairs { provider = "issuer", issuer = "provider" } do
+    if (changes[one] or "") ~= "" and former[other] then
+      changes[other] = ""
+    end
+  end
+  for _, field in ipairs(OWNERS) do
+    if changes[field] and changes[field] ~= (former[field] or "") and has_token(name) then
+      say.fail("usage", name .. ": its token is of another " .. field, "tokencache logout " .. name)
+    end
+  end
+end
+
 --- Writes what is new in an account's settings; an empty string takes one away. The secret comes
 --- first: who is killed in between has no account that lacks it.
 ---@param name string
 ---@param changes table<string, string>
----@param secret? string
+---@param secret? string|false
 ---@return boolean has_changed
 function setting.write(name, changes, secret)
-  if secret then
-    accounts.keep_secret(name, secret)
-  end
   local former, text = config.find(name)
+  if former then
+    check(name, former, changes)
+  end
+  if secret ~= nil then
+    accounts.keep_secret(name, secret or nil)
+  end
   local has_changed = former == nil
   for field, value in pairs(changes) do
     has_changed = has_changed or ((former or {})[field] or "") ~= value
@@ -87,23 +158,32 @@ function setting.write(name, changes, secret)
   return true
 end
 
---- Makes an account and does the work. If that fails, there is no account.
+--- Makes an account and does the work. If that fails, there is no account. What was left behind of
+--- an account of that name belongs to nobody.
 ---@param name string
 ---@param changes table<string, string>
----@param secret? string
+---@param secret? string|false
 ---@param work fun(settings: table)
 function setting.make(name, changes, secret, work)
-  local ok, failure = pcall(function()
-    setting.write(name, changes, secret)
-    work(config.account(name))
-  end)
-  if not ok then
-    os.remove(config.path(name))
-    if secret then
-      accounts.keep_secret(name, nil)
+  setting.alone(name, function()
+    if config.find(name) then
+      say.fail("usage", name .. " is there already", "tokencache status " .. name)
     end
-    error(failure, 0)
-  end
+    setting.forget_token(name)
+    local ok, failure = pcall(function()
+      setting.write(name, changes, secret or false)
+      work(config.account(name))
+    end)
+    if not ok then
+      core.process.hold_signals(true)
+      local looked, is_there = pcall(has_token, name)
+      if not looked or not is_there then -- else somebody else has logged in meanwhile
+        os.remove(config.path(name))
+        pcall(accounts.keep_secret, name, nil)
+      end
+      error(failure, 0)
+    end
+  end)
 end
 
 return setting

@@ -1,0 +1,93 @@
+-- What may be changed of an account, and what that does to its token.
+
+local commands = require "support.command"
+local json = require "tokencache.json"
+local oidc_provider = require "support.oidc_provider"
+local process = require "support.process"
+
+describe("tokencache set #once", function()
+  local server, command
+
+  setup(function()
+    server = oidc_provider.start { device_interval = 0.1 }
+    command = commands.new()
+    command:log_in(server, "work")
+  end)
+
+  teardown(function()
+    server:stop()
+    command:remove()
+  end)
+
+  it("takes no token to another provider or client", function()
+    local text = process.read_file(command.accounts .. "/work.lua")
+    for option, value in pairs { ["--issuer"] = "http://127.0.0.1:1", ["--provider"] = "google",
+      ["--client-id"] = "other", ["--tenant"] = "t", ["--host"] = "h", ["--realm"] = "r",
+      ["--domain"] = "d", ["--grant"] = "client_credentials" } do
+      local status, _, err = command:run { "set", "work", option, value }
+      assert.equal(2, status)
+      assert.matches("its token is of another %l.*; run: tokencache logout work\n$", err)
+    end
+    assert.equal(text, process.read_file(command.accounts .. "/work.lua"))
+    command:ask { "set", "-q", "work", "--scope", "openid", "--client-id", "public" }
+    assert.equal("alice", server:owner(command:ask { "token", "work" }))
+    command:ask { "logout", "-q", "work" }
+    command:ask { "set", "-q", "work", "--issuer", "http://127.0.0.1:1" }
+    assert.equal(3, (command:run { "token", "work" }))
+    command:ask { "remove", "-q", "work" }
+    command:log_in(server, "work")
+  end)
+
+  it("gives a new account nothing of an old one's", function()
+    local token = json.encode(command:token "work")
+    local function leave_behind()
+      process.write_file(command.tokens .. "/new.token", token)
+      process.write_file(command.tokens .. "/client_secret%3anew.token", "old-secret")
+    end
+    leave_behind()
+    command:ask { "add", "-q", "new", "--issuer", server.url, "--client-id", "public" }
+    assert.equal(3, (command:run { "token", "new" }))
+    assert.is_nil(process.read_file(command.tokens .. "/client_secret%3anew.token"))
+    command:ask { "remove", "-q", "new" }
+    for _, words in ipairs { { "login", "new", "--paste" }, { "import", "-", "new" } } do
+      leave_behind()
+      for _, word in ipairs { "--issuer", server.url, "--client-id", "public" } do
+        words[#words + 1] = word
+      end
+      local status = command:run(words, { input = '{"refresh_token":"dead"}' })
+      assert.is_true(status > 2)
+      assert.is_nil(command:token "new")
+    end
+  end)
+
+  it("takes away the provider for an issuer, and back", function()
+    command:ask { "add", "-q", "new", "--provider", "github", "--client-id", "public" }
+    command:ask { "set", "-q", "new", "--issuer", server.url }
+    local text = process.read_file(command.accounts .. "/new.lua")
+    assert.is_nil(text:find "provider")
+    assert.equal(server.url, json.decode((select(2,
+      command:run { "status", "new", "--json" }))).provider)
+    command:ask { "set", "-q", "new", "--provider", "github" }
+    text = process.read_file(command.accounts .. "/new.lua")
+    assert.is_nil(text:find "issuer")
+    command:ask { "remove", "-q", "new" }
+  end)
+
+  it("loses no change of two at once", function()
+    command:ask { "add", "-q", "new", "--issuer", server.url, "--client-id", "public" }
+    local function set(option)
+      return ('"%s" "%s" set -q new %s x'):format(command:words({})[1], command:words({})[2],
+        option)
+    end
+    for _ = 1, 5 do
+      local status, output = process.run({ "sh", "-c", set "--scope" .. " & "
+        .. set "--redirect-uri" .. "; wait" }, { environment = command.environment })
+      assert.equal("0", status .. output)
+      local text = process.read_file(command.accounts .. "/new.lua")
+      assert.matches('scope = "x"', text)
+      assert.matches('redirect_uri = "x"', text)
+      command:ask { "set", "-q", "new", "--scope", "", "--redirect-uri", "" }
+    end
+    command:ask { "remove", "-q", "new" }
+  end)
+end)
