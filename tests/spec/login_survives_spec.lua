@@ -7,6 +7,7 @@ local merged = require "support.merged"
 local new_table_store = require "support.table_store"
 local oidc_provider = require "support.oidc_provider"
 local real_stores = require "support.real_stores"
+local suite = require "support.suite"
 local tokencache = require "tokencache"
 
 local server, real
@@ -89,7 +90,9 @@ local ways = {
 
 for _, backend in ipairs(backends) do
   for way, settings in pairs(ways) do
-    describe(("a login %s over %s #c"):format(way, backend.name), function()
+    -- A coroutine of LuaJIT is not one of 5.4: it goes through real failures, too.
+    local tag = suite.is_jit and backend.name == "Redis" and "" or " #c"
+    describe(("a login %s over %s%s"):format(way, backend.name, tag), function()
       local trial
 
       before_each(function()

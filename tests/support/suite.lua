@@ -6,5 +6,6 @@ local is_sanitized = os.getenv("LD_PRELOAD") ~= nil
 
 return {
   is_sanitized = is_sanitized, -- each process takes long to start
+  is_jit = rawget(_G, "jit") ~= nil,
   is_in_full = _VERSION == "Lua 5.4" and not is_sanitized,
 }
