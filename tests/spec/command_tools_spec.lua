@@ -94,22 +94,59 @@ describe("by the command #once", function()
     assert.equal(before + 1, renewals())
   end)
 
-  it("git gets no token for plain http to another machine", function()
-    local status, out, err = command:run({ "git-credential", "work", "get" },
-      { input = "protocol=http\nhost=git.example.com\n\n" })
-    assert.equal("7", tostring(status) .. out)
-    assert.matches("git.example.com would get the token over plain http", err)
+  --- What a helper is told, and what it says that there is no token.
+  local function refuses(status, message, words, input)
+    local ended, out, err = command:run(words, { input = input, after = not input and "<&-" })
+    assert.equal(tostring(status), ended .. out, input)
+    assert.matches(message, err, 1, true)
+  end
+
+  it("git gets no token for another machine in plain text", function()
+    local get = { "git-credential", "work", "get" }
+    for _, host in ipairs { "git.example.com", "127.evil.example", "127.0.0.1.example",
+      "localhost.example:80", "127.0.0.1@a.example" } do
+      for _, protocol in ipairs { "http", "ftp", "smtp" } do
+        refuses(7, host .. " would get the token over plain " .. protocol, get,
+          ("protocol=%s\nhost=%s\n\n"):format(protocol, host))
+      end
+    end
+    refuses(7, "plain ftp", get, "protocol=ftp\nhost=localhost\n\n")
+    refuses(2, "names no host", get, "protocol=https\n\n")
+    refuses(2, "names no host", get, "\n")
+    refuses(2, "names no host", get)
     assert.matches("^username=bob\npassword=%S+\npassword_expiry_utc=%d+$",
       command:ask({ "git-credential", "work", "get" },
         { input = "protocol=https\nhost=git.example.com\nusername=bob\n\n" }))
+    for _, host in ipairs { "localhost:80", "127.0.0.2", "[::1]:8080" } do
+      assert.matches("\npassword=", command:ask(get, { input = "protocol=http\nhost=" .. host
+        .. "\n\n" }))
+    end
     assert.equal("", command:ask({ "git-credential", "work", "store" }, { input = "\n" }))
   end)
 
   it("docker and its like get JSON", function()
-    local answer = json.decode(command:ask({ "docker-credential", "work", "get" },
-      { input = "https://registry.example.com\n" }))
-    assert.same({ ServerURL = "https://registry.example.com", Username = "<token>",
-      Secret = command:token("work").access_token }, answer)
+    for url, host in pairs { ["https://registry.example.com/v1/"] = "registry.example.com",
+      ["registry.example.com:5000"] = "Registry.example.com:5000" } do
+      local answer = json.decode(command:ask({ "docker-credential", "work", "get", "--host", host },
+        { input = url .. "\n" }))
+      assert.same({ ServerURL = url, Username = "<token>",
+        Secret = command:token("work").access_token }, answer)
+    end
+  end)
+
+  it("one host alone gets a token that is for it", function()
+    for _, url in ipairs { "https://other.example", "a.example.evil.example", "a.example:444",
+      "https://a.example@other.example" } do
+      refuses(7, "its token is for a.example, not for ", { "docker-credential", "work", "get",
+        "--host", "a.example" }, url)
+      refuses(7, "its token is for a.example, not for ", { "git-credential", "work", "get",
+        "--host", "a.example" }, "protocol=https\nhost=" .. url:gsub("^https://", "") .. "\n\n")
+    end
+    refuses(2, "names no host", { "docker-credential", "work", "get" }, "\n")
+    refuses(7, "plain http", { "docker-credential", "work", "get" }, "http://a.example")
+    assert.equal('{"https://a.example":"<token>"}', command:ask { "docker-credential", "work",
+      "list", "--host", "a.example" })
+    assert.equal("{}", command:ask { "docker-credential", "work", "list" })
   end)
 
   it("fifty at once renew an expired token once", function()

@@ -101,10 +101,12 @@ end
 
 add["curl-config"] = add.header
 
-local function add_helper(command, default)
+local function add_helper(command, default, ...)
   add_name(command)
   command:option("--username", "that goes with the token"):argname("<name>"):default(default)
-  command:argument("operation"):argname("OPERATION"):choices { "get", "store", "erase" }
+  command:option("--host", "the only host that gets the token, with its port if any")
+    :argname("<host>")
+  command:argument("operation"):argname("OPERATION"):choices { "get", "store", "erase", ... }
 end
 
 add["git-credential"] = function(command)
@@ -112,7 +114,7 @@ add["git-credential"] = function(command)
 end
 
 add["docker-credential"] = function(command)
-  add_helper(command, "<token>")
+  add_helper(command, "<token>", "list")
 end
 
 add["keep-fresh"] = function(command)

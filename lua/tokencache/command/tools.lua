@@ -2,6 +2,7 @@
 
 local accounts = require "tokencache.command.account"
 local config = require "tokencache.command.config"
+local core = require "tokencache._core"
 local fresh = require "tokencache.command.fresh"
 local say = require "tokencache.command.say"
 
@@ -25,10 +26,11 @@ local function refuse(name, token)
   end
 end
 
---- What git says: lines of name=value, to a blank one (gitcredentials(7)).
+--- What git says: lines of name=value, to a blank one (gitcredentials(7)). A closed stdin says
+--- nothing.
 local function read_lines()
   local told = {}
-  for line in io.stdin:lines() do
+  for line in function() return io.stdin:read "*l" end do
     local name, value = line:match "^([^=]+)=(.*)$"
     if not name then
       break
@@ -38,9 +40,23 @@ local function read_lines()
   return told
 end
 
-local function is_safe(told)
-  local host = (told.host or ""):gsub(":%d+$", "")
-  return told.protocol ~= "http" or host == "localhost" or host:find "^127%." or host == "[::1]"
+local function is_loopback(host)
+  host = host:gsub(":%d+$", "")
+  return host == "localhost" or host == "[::1]" or host:find "^127%.%d+%.%d+%.%d+$" ~= nil
+end
+
+--- The token goes to one host, where that is named, and never to another machine in plain text.
+local function check(arguments, protocol, host)
+  local name = arguments.name
+  if host == "" then
+    say.fail("usage", name .. ": stdin names no host that is to get the token")
+  elseif arguments.host and host:lower() ~= arguments.host:lower() then
+    say.fail("config", ("%s: its token is for %s, not for %s"):format(name, arguments.host,
+      core.printable(host)))
+  elseif protocol ~= "https" and not (protocol == "http" and is_loopback(host)) then
+    say.fail("config", ("%s: %s would get the token over plain %s; use https in the address")
+      :format(name, core.printable(host), core.printable(protocol)))
+  end
 end
 
 tools["git-credential"] = function(arguments)
@@ -48,10 +64,7 @@ tools["git-credential"] = function(arguments)
   if arguments.operation == "erase" then
     refuse(arguments.name, told.password)
   elseif arguments.operation == "get" then
-    if not is_safe(told) then
-      say.fail("config", arguments.name .. ": " .. told.host .. " would get the token over plain "
-        .. "http; use https in the address")
-    end
+    check(arguments, told.protocol or "text", told.host or "")
     local info = fresh.token(arguments.name)
     say.result("username=", told.username or arguments.username, "\npassword=", info.access_token,
       "\n", info.expires_at and ("password_expiry_utc=%.0f\n"):format(info.expires_at) or "")
@@ -60,11 +73,17 @@ end
 
 --- https://github.com/docker/docker-credential-helpers
 tools["docker-credential"] = function(arguments)
-  local told = (io.stdin:read "*a" or ""):gsub("%s+$", "")
-  if arguments.operation == "get" then
+  local json = require "tokencache.json"
+  if arguments.operation == "list" then
+    say.result(json.encode(arguments.host
+      and { ["https://" .. arguments.host] = arguments.username } or {}), "\n")
+  elseif arguments.operation == "get" then
+    local url = (io.stdin:read "*a" or ""):gsub("%s+$", "")
+    local protocol, host = url:match "^(%a[%w+.-]*)://([^/?#]*)"
+    check(arguments, protocol or "https", host or url:match "^[^/?#]*")
     local info = fresh.token(arguments.name)
-    say.result(require("tokencache.json").encode {
-      ServerURL = told, Username = arguments.username, Secret = info.access_token,
+    say.result(json.encode {
+      ServerURL = url, Username = arguments.username, Secret = info.access_token,
     }, "\n")
   end
 end
