@@ -75,6 +75,37 @@ describe("tokencache import #once", function()
       process.read_file(command.tokens .. "/client_secret%3adesktop.token"))
   end)
 
+  it("takes an empty text and null for nothing", function()
+    for _, text in ipairs { '""', "null" } do
+      local object = '{"client_id":"public","client_secret":' .. text .. ',"refresh_token":"'
+        .. login.refresh_token .. '","access_token":' .. text .. ',"scope":' .. text .. "}"
+      command:ask({ "import", "-q", "-", "empty", "--issuer", server.url }, { input = object })
+      login = command:token "empty"
+      assert.equal("alice", server:owner(command:ask { "token", "empty" }))
+      os.rename(command.accounts .. "/empty.lua", command.home .. "/gone")
+    end
+  end)
+
+  it("says which field makes no sense", function()
+    for _, value in ipairs { "1", "[{}]" } do
+      for _, name in ipairs { "access_token", "refresh_token", "client_id", "client_secret",
+        "service", "registration", "token_uri", "type", "token" } do
+        local _, _, err = command:run({ "import", "-", "none", "--issuer", server.url },
+          { input = ('{"%s":%s}'):format(name, value) })
+        assert.matches("^tokencache: %-: " .. name .. " must be a string, not a %l+\n$", err)
+      end
+      for _, name in ipairs { "scope", "expires_at", "exp_date", "installed", "web",
+        "expires_in" } do
+        local status, _, err = command:run({ "import", "-", "odd", client() }, {
+          input = ('{"access_token":"a","%s":%s}'):format(name, value) })
+        assert.is_true(status == 0 or status == 2, err)
+        if status == 0 then
+          assert.not_equal(1, (command:run { "remove", "odd" }))
+        end
+      end
+    end
+  end)
+
   it("leaves nothing behind of what is no login", function()
     for text, message in pairs { ["not JSON"] = "not a JSON object", ["{}"] = "neither a token",
       ['{"access_token":"a\\nb"}'] = "control character" } do

@@ -73,6 +73,24 @@ describe("tokencache set #once", function()
     command:ask { "remove", "-q", "new" }
   end)
 
+  it("removes what no flow can be made of", function()
+    process.write_file(command.accounts .. "/bad.lua", 'provider = "google"\nclient_id = ""\n')
+    process.write_file(command.tokens .. "/bad.token", '{"access_token":"a"}')
+    local status, _, err = command:run { "remove", "bad" }
+    assert.equal(7, status)
+    assert.matches("^tokencache: bad: removed here, but: ", err)
+    assert.is_nil(process.read_file(command.accounts .. "/bad.lua"))
+    assert.is_nil(command:token "bad")
+  end)
+
+  it("takes a client's secret away", function()
+    command:ask({ "add", "-q", "new", "--issuer", server.url, "--client-id", "basic",
+      "--client-secret-file", "-" }, { input = "secret" })
+    command:ask { "set", "-q", "new", "--client-secret-file", "" }
+    assert.is_nil(process.read_file(command.tokens .. "/client_secret%3anew.token"))
+    command:ask { "remove", "-q", "new" }
+  end)
+
   it("loses no change of two at once", function()
     command:ask { "add", "-q", "new", "--issuer", server.url, "--client-id", "public" }
     local function set(option)

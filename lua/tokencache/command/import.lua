@@ -34,14 +34,33 @@ local OTHER_NAMES = {
 --- What a provider is called in them.
 local PRESETS = { google = "google", microsoft = "microsoft" }
 
+--- Only what is a text, or is absent: JSON's null is no value, and an empty text is none either.
+local TEXTS = { "access_token", "refresh_token", "client_id", "client_secret", "token_uri",
+  "service", "registration", "type", "token" }
+
+local function check(path, object)
+  for name, value in pairs(object) do
+    if value == json.null or value == "" then
+      object[name] = nil
+    end
+  end
+  for _, name in ipairs(TEXTS) do
+    if object[name] ~= nil and type(object[name]) ~= "string" then
+      say.fail("usage", path .. ": " .. name .. " must be a string, not a " .. type(object[name]))
+    end
+  end
+  return object
+end
+
 --- What the file says of the account, under what is said on the command line.
 ---@return string? secret  of the client
 ---@return boolean is_client
-local function settings_in(object, changes)
-  local client = object.installed or object.web or object -- a client as Google's console has it
+local function settings_in(path, object, changes)
+  local client = object.installed or object.web -- a client as Google's console has it
+  client = type(client) == "table" and check(path, client) or object
   local found = { client_id = client.client_id }
   local service = object.service or (object.registration or ""):match "^%a+$"
-  if type(client.token_uri) == "string" and client.token_uri:find("googleapis.com", 1, true)
+  if (client.token_uri or ""):find("googleapis.com", 1, true)
     or object.type == "authorized_user" then
     service = "google"
   end
@@ -56,16 +75,14 @@ end
 
 local function token_in(object)
   for name, others in pairs(OTHER_NAMES) do
-    if object[name] == json.null then
-      object[name] = nil
-    end
     for _, other in ipairs(others) do
       object[name] = object[name] or object[other]
       object[other] = nil
     end
   end
   if type(object.scope) == "table" then
-    object.scope = table.concat(object.scope, " ")
+    local ok, scope = pcall(table.concat, object.scope, " ")
+    object.scope = ok and scope or nil
   end
   if object.expires_at ~= nil and not timestamp.read(object.expires_at) then
     object.expires_at = 0 -- it is renewed at the next call
@@ -99,13 +116,14 @@ return {
   import = function(arguments)
     local name, object = arguments.name, read(arguments.file)
     local changes, secret = setting.of(arguments)
-    local found, is_client = settings_in(object, changes)
+    check(arguments.file, object)
+    local found, is_client = settings_in(arguments.file, object, changes)
     object = token_in(object)
     local has_login = object.access_token or object.refresh_token
     if not has_login and not is_client then
       say.fail("usage", arguments.file .. " holds neither a token nor a client")
     end
-    setting.make(name, changes, secret or found, function(settings)
+    setting.make(name, changes, secret == nil and found or secret, function(settings)
       take(name, settings, object)
     end)
     say.note(name, ": imported; ", has_login and "for a token run: tokencache token "
