@@ -51,6 +51,20 @@ describe("tokencache import #once", function()
       token_type = "bearer", expiry = "2020-01-02T15:04:05.999999999+01:00" }, client())
   end)
 
+  it("renews a token whose life is not known, where it does not last", function()
+    import("short", { access_token = login.access_token, token_type = "bearer",
+      expiry = os.date("!%Y-%m-%dT%H:%M:%SZ", os.time() + 1900) }, client())
+    local info = command:token "work"
+    info.expires_in, info.expires_at = nil, os.time() + 1900
+    info.access_token, info.refresh_token = login.access_token, login.refresh_token
+    process.write_file(command.tokens .. "/short.token", json.encode(info))
+    local long = { "token", "short", "--min-valid", "50m" }
+    local token = command:ask(long)
+    assert.not_equal(login.access_token, token)
+    assert.equal(token, command:ask(long))
+    login = command:token "short"
+  end)
+
   it("takes Google's application default credentials, and gets a token at once", function()
     import("adc", { type = "authorized_user", client_id = "public",
       refresh_token = login.refresh_token, quota_project_id = "p" }, "--issuer", server.url)

@@ -45,12 +45,13 @@ local function left(info)
 end
 
 --- How long a token must last: where the provider's live no longer than is wanted, half of that, or
---- each call would renew it.
+--- each call would renew it. How long they live is not known of a token from another program: once
+--- it is renewed it is.
 ---@param info tokencache.TokenInfo
 ---@param min_valid number
 ---@return number seconds
 function fresh.needed(info, min_valid)
-  local life = info.expires_in or 0
+  local life = info.expires_in or math.huge
   return life > min_valid and min_valid or life / 2
 end
 
