@@ -13,8 +13,9 @@ local SHORTEST = 1
 local BEAT = 2 -- seconds until what could not be saved is tried again
 
 local asked = {} -- by account: somebody has been told that it needs a login
+local told = {}  -- by account: the kind of failure that was told of last
 
-local function tell(name, command)
+local function ask(name, command)
   if command and not asked[name] then
     core.process.set_environment("TOKENCACHE_ACCOUNT", name)
     os.execute(command)
@@ -29,17 +30,18 @@ local function look(name, margin, command)
   local ok, info = pcall(fresh.token, name, margin)
   core.process.hold_signals(false)
   if ok then
-    asked[name] = nil
+    asked[name], told[name] = nil, nil
     local left = token_info.left(info, core.now()) or math.huge
     return math.max(SHORTEST, left - fresh.needed(info, margin)), 0
   elseif type(info) ~= "table" or not info.kind then
     error(info, 0)
   end
-  if not asked[name] then
+  if told[name] ~= info.kind then
+    told[name] = info.kind
     say.line(info.message, info.step and "; run: " .. info.step or "")
   end
   if info.kind == "reauthorize" then
-    tell(name, command)
+    ask(name, command)
   end
   return math.max(SHORTEST, margin / 4), say.statuses[info.kind]
 end
