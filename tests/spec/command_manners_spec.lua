@@ -1,6 +1,7 @@
 -- How the command treats its surroundings: files, streams, stores.
 
 local commands = require "support.command"
+local json = require "tokencache.json"
 local oidc_provider = require "support.oidc_provider"
 local process = require "support.process"
 
@@ -20,7 +21,8 @@ describe("the command #once", function()
 
   it("fails where its result goes nowhere", function()
     for _, where in ipairs { ">&-", ">/dev/full" } do
-      for _, words in ipairs { { "token", "work" }, { "list" }, { "status" } } do
+      for _, words in ipairs { { "token", "work" }, { "list" }, { "status" }, { "--version" },
+        { "--help" }, { "token", "--help" } } do
         command:expire "work" -- there are sockets, which could take the place of what is closed
         local status, _, err = command:run(words, { after = where })
         assert.equal(1, status, where)
@@ -91,6 +93,29 @@ describe("the command #once", function()
     os.remove(path)
   end)
 
+  it("changes what a symbolic link leads to", function()
+    local path, kept = command.accounts .. "/mine.lua", command.home .. "/kept.lua"
+    process.write_file(kept, 'issuer = "' .. server.url .. '"\n')
+    assert.equal(0, (process.run { "ln", "-s", kept, path }))
+    command:ask { "set", "-q", "mine", "--client-id", "public" }
+    assert.matches('client_id = "public"', process.read_file(kept))
+    assert.equal(3, (command:run { "token", "mine" }))
+    command:ask { "remove", "-q", "mine" }
+    assert.is_string(process.read_file(kept))
+  end)
+
+  it("leaves out what is no account", function()
+    for _, name in ipairs { ".#work", "my old" } do
+      process.write_file(command.accounts .. "/" .. name .. ".lua", "")
+    end
+    local status, out, err = command:run { "status", "--json" }
+    assert.equal(0, status)
+    assert.equal(1, #json.decode(out))
+    assert.equal("tokencache: my old.lua: no name of an account, and left out\n", err)
+    assert.equal(0, (process.run { "sh", "-c", 'rm "$0"/*old.lua "$0"/.*.lua',
+      command.accounts }))
+  end)
+
   it("takes no setting that it does not know, and runs no program in its settings", function()
     local path = command.accounts .. "/mine.lua"
     for text, message in pairs {
@@ -118,7 +143,7 @@ describe("the command #once", function()
       ['store = "none"'] = 'store must be "file", "encrypted" or "secret-service"',
       ['store = "encrypted"'] = "needs passphrase_command",
       ['store = "encrypted" passphrase_command = "exit 9"'] = "passphrase_command failed with "
-        .. "status 9; run: exit 9",
+        .. "status 9; run: ${EDITOR:-vi} " .. command.home .. "/.config/tokencache/config.lua\n",
       ['store = "encrypted" passphrase_command = "true"'] = "printed nothing",
       ['store = "encrypted" passphrase_command = "echo short"'] = "16 bytes",
     } do

@@ -82,6 +82,8 @@ describe("the command", function()
     assert.equal(token .. " a 'b", command:ask { "exec", "work", "--", "sh", "-c",
       'echo "$ACCESS_TOKEN $1 $2"', "sh", "a", "'b" })
     assert.equal(token, command:ask { "exec", "work", "--env", "OTHER", "--", "printenv", "OTHER" })
+    assert.matches("name of a variable expected, not 'A=B'", fails(2, { "exec", "work", "--env",
+      "A=B", "--", "true" }))
     local status = command:run { "exec", "work", "--", "sh", "-c", "exit 42" }
     assert.equal(42, status)
     assert.matches("^tokencache: /nowhere: No such file", fails(127,

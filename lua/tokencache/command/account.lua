@@ -8,16 +8,17 @@ local accounts = {}
 
 --- What a command prints, run by the shell.
 ---@param name string     of the setting
----@param command string
+---@param command string  which may hold a password, so it is not shown
+---@param path string     of the file that the setting is in
 ---@return string
-function accounts.output_of(name, command)
+function accounts.output_of(name, command, path)
   core.process.hold_signals(false) -- or they would be blocked for the command too
   local pipe = io.popen(command, "r")
   local text = pipe:read("*a"):gsub("\r?\n$", "")
   local ok, _, status = pipe:close()
   if not ok or text == "" then
     say.fail("config", name .. (ok and " printed nothing"
-      or " failed" .. (status and " with status " .. status or "")), command)
+      or " failed" .. (status and " with status " .. status or "")), config.edit(path))
   end
   return text
 end
@@ -52,7 +53,8 @@ function makes.encrypted(common)
     say.fail("config", config.common_path() .. ': the store "encrypted" needs passphrase_command',
       config.edit(config.common_path()))
   end
-  local secret = accounts.output_of("passphrase_command", common.passphrase_command)
+  local secret = accounts.output_of("passphrase_command", common.passphrase_command,
+    config.common_path())
   return require "tokencache.store.encrypted"(makes.file(),
     { keys = { command = secret }, use = "command" })
 end
@@ -90,7 +92,8 @@ end
 ---@return string?
 local function secret_of(name, settings)
   if settings.client_secret_command then
-    return accounts.output_of("client_secret_command", settings.client_secret_command)
+    return accounts.output_of("client_secret_command", settings.client_secret_command,
+      config.path(name))
   end
   local secret, err = accounts.store():get(secret_key(name))
   if err ~= nil then

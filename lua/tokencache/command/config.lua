@@ -175,8 +175,12 @@ function config.names()
   local names = {}
   local listed = core.file.list(config.directory() .. "/accounts") or ""
   for entry in listed:gmatch("[^/]+") do
-    local name = entry:match "^(.+)%.lua$"
-    names[#names + 1] = name and is_name(name) and name or nil
+    local name = entry:match "^([^.].*)%.lua$" -- editors leave hidden files
+    if name and is_name(name) then
+      names[#names + 1] = name
+    elseif name then
+      say.note(core.printable(entry), ": no name of an account, and left out")
+    end
   end
   table.sort(names)
   return names

@@ -2,6 +2,7 @@
 --- made of it.
 
 local config = require "tokencache.command.config"
+local say = require "tokencache.command.say"
 
 local UNITS = { [""] = 1, s = 1, m = 60, h = 3600, d = 86400 }
 
@@ -12,6 +13,27 @@ local function duration(text)
     return nil, "a time such as 90, 10m or 2h expected, not '" .. text .. "'"
   end
   return tonumber(number) * UNITS[unit]
+end
+
+local function variable(text)
+  if not text:find "^[%a_][%w_]*$" then
+    return nil, "the name of a variable expected, not '" .. text .. "'"
+  end
+  return text
+end
+
+--- Prints what is asked of the parser itself. argparse makes texts of all errors.
+local function tell(text)
+  local ok, failure = pcall(say.result, text, "\n")
+  if not ok then
+    say.line(failure.message)
+  end
+  os.exit(ok and 0 or say.statuses.internal)
+end
+
+---@return table command
+local function with_help(command)
+  return command:add_help { action = function() tell(command:get_help()) end } or command
 end
 
 --- The options that say what an account is.
@@ -64,7 +86,7 @@ function add.exec(command)
   add_name(command)
   add_lifetime(command)
   command:option("--env", "the variable that the token is in"):argname("<variable>")
-    :default("ACCESS_TOKEN")
+    :default("ACCESS_TOKEN"):convert(variable)
   command:argument("command", "and its arguments, after --"):args("+"):argname("COMMAND")
 end
 
@@ -165,19 +187,18 @@ end
 ---@param only? string  a command
 function parser.new(only)
   local argparse = require "argparse"
-  local root = argparse("tokencache", "Prints OAuth access tokens: from a cache while they are "
-    .. "fresh, renewed when they are not.")
+  local root = with_help(argparse("tokencache", "Prints OAuth access tokens: from a cache while "
+    .. "they are fresh, renewed when they are not."))
   root:command_target "operand"
   root:require_command(true)
   root:flag("-q --quiet", "say nothing but errors")
   root:flag("-v --verbose", "say more; never a secret")
   root:flag("--version", "print the version"):action(function()
-    print("tokencache " .. require("tokencache")._VERSION)
-    os.exit(0)
+    tell("tokencache " .. require("tokencache")._VERSION)
   end)
   for _, command in ipairs(COMMANDS) do
     if not only or only == command[1] then
-      add[command[1]](root:command(command[1], command[2]))
+      add[command[1]](with_help(root:command(command[1], command[2])))
     end
   end
   return root

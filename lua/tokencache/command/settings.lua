@@ -151,7 +151,7 @@ function setting.write(name, changes, secret)
   if problem then
     say.fail("config", problem, config.edit(path))
   end
-  local ok, err = core.file.write(path, new)
+  local ok, err = core.file.write(core.file.target(path) or path, new)
   if not ok then
     say.fail_with(name, err)
   end
