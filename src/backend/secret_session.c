@@ -265,7 +265,8 @@ int tc_secret_session_open(tc_secret_session *session, const tc_secret_place *pl
   set_deadline(session, place->timeout);
   connect_bus(session);
   if (session->bus == NULL) return tc_secret_fail(session, err);
-  g_dbus_connection_set_exit_on_close(session->bus, FALSE); /* or a bus that dies ends us, too */
+  session->ends_program = g_dbus_connection_get_exit_on_close(session->bus);
+  g_dbus_connection_set_exit_on_close(session->bus, FALSE);
   secret_service_open(service_type(), NULL, SECRET_SERVICE_NONE, session->cancellable,
                       tc_secret_on_result, session);
   session->service = secret_service_open_finish(tc_secret_await(session), &session->error);
@@ -273,6 +274,15 @@ int tc_secret_session_open(tc_secret_session *session, const tc_secret_place *pl
   g_object_set_data(G_OBJECT(session->service), "tokencache", session);
   g_signal_connect(session->service, "notify::g-name-owner", G_CALLBACK(on_owner_changed), session);
   return 0;
+}
+
+/* The program may have the connection, too, and has it end with the bus unless it says otherwise.
+ */
+static void release_bus(tc_secret_session *session) {
+  if (session->ends_program && !g_dbus_connection_is_closed(session->bus)) {
+    g_dbus_connection_set_exit_on_close(session->bus, TRUE);
+  }
+  g_object_unref(session->bus);
 }
 
 void tc_secret_session_close(tc_secret_session *session) {
@@ -283,7 +293,7 @@ void tc_secret_session_close(tc_secret_session *session) {
   }
   unref(session->last);
   unref(session->service);
-  unref(session->bus);
+  if (session->bus != NULL) release_bus(session);
   drop_timer(session);
   while (g_main_context_iteration(session->context, FALSE)) continue; /* frees what waits there */
   g_main_context_pop_thread_default(session->context);

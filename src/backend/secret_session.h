@@ -1,5 +1,7 @@
-/* One exchange with the Secret Service of a person's D-Bus session, over libsecret: a connection of
-   its own that is closed at its end, and one deadline for all of it, however the daemons behave.
+/* One exchange with the Secret Service of a person's D-Bus session, over libsecret, and one deadline
+   for all of it, however the daemons behave. The connection is the one that GLib has for the whole
+   program: it is closed at the end of the exchange unless the program has it as well, whose it stays
+   as it was.
 
    GLib has a thread of its own for D-Bus, so a forked child of a process that was here cannot come
    here. And it ends the program where memory runs out. */
@@ -17,6 +19,7 @@ typedef struct tc_secret_session {
   GMainContext *context;
   GSource *timer;
   GDBusConnection *bus;
+  bool ends_program; /* which the bus does otherwise, where it dies */
   GAsyncResult *result, *last;
   GTask *question; /* to a person: NULL while there is none */
   const GVariantType *answer_type;

@@ -298,6 +298,27 @@ describe("store.secret_service #c", function()
   end)
 end)
 
+--- With GLib's functions at hand, as in a program that has a bus of its own.
+if rawget(_G, "jit") then
+  describe("store.secret_service in a program that has GLib's bus", function()
+    it("leaves it as it was", function()
+      local ffi = require "ffi"
+      ffi.cdef [[void *g_bus_get_sync(int type, void *cancellable, void *error);
+        int g_dbus_connection_get_exit_on_close(void *bus);
+        int g_dbus_connection_is_closed(void *bus);
+        void g_object_unref(void *object);]]
+      local gio = ffi.load "libgio-2.0.so.0"
+      local bus = gio.g_bus_get_sync(2, nil, nil) -- of the session
+      assert.is_true(bus ~= nil)
+      assert.equal(1, gio.g_dbus_connection_get_exit_on_close(bus))
+      assert.is_nil((store:get "ann"))
+      assert.equal(1, gio.g_dbus_connection_get_exit_on_close(bus))
+      assert.equal(0, gio.g_dbus_connection_is_closed(bus))
+      gio.g_object_unref(bus)
+    end)
+  end)
+end
+
 describe("over one expired login in a keyring #once", function()
   it("20 processes make one refresh between them", function()
     local server = oidc_provider.start()
