@@ -228,6 +228,8 @@ static int fail_without_bus(tc_error *err) {
 
 /* --- the session ----------------------------------------------------------------------------- */
 
+/* A call that has not reached the bus counts: it has started threads of GLib's, for which a child
+   would wait for ever. */
 static bool is_forked(void) {
   static _Atomic pid_t used_by;
   pid_t here = tc_process_id(), none = 0;
