@@ -105,7 +105,7 @@ texts() {
     zsh/site-functions/_tokencache fish/vendor_completions.d/tokencache.fish; do
     grep -q keep "$1/share/$file" || return 1
   done
-  grep -q '^ExecStart=/opt/bin/tokencache' "$1/share/systemd/user/tokencache.service"
+  grep -q '^ExecStart="/opt/bin/tokencache"' "$1/share/systemd/user/tokencache.service"
 }
 
 # only libc: no libcurl where no request is made, no hiredis and libmemcached without their servers
