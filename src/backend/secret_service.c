@@ -27,7 +27,7 @@ static int check_collection(session *s, tc_error *err) {
                               s->cancellable, tc_secret_on_result, s);
   SecretCollection *found = secret_collection_for_alias_finish(tc_secret_await(s), &s->error);
   if (s->error != NULL) return tc_secret_fail(s, err);
-  if (found == NULL && s->place->patience > 0) return 0; /* it is made when it is needed */
+  if (found == NULL && s->may_ask) return 0; /* it is made when it is needed */
   if (found == NULL) {
     return tc_error_set(err, TC_ERR_CACHE,
                         "there is no keyring \"%s\"; create it, as a login to the desktop or "
@@ -35,14 +35,16 @@ static int check_collection(session *s, tc_error *err) {
                         s->place->collection);
   }
   bool is_locked = secret_collection_get_locked(found);
-  if (is_locked && s->place->patience > 0) {
+  if (is_locked && s->may_ask) {
     GList objects = {.data = found};
     secret_service_unlock(s->service, &objects, s->cancellable, tc_secret_on_result, s);
     is_locked = secret_service_unlock_finish(s->service, tc_secret_await(s), NULL, &s->error) != 1;
   }
   g_object_unref(found);
   if (s->error != NULL) return tc_secret_fail(s, err);
-  return is_locked ? tc_secret_fail_locked(s, err) : 0;
+  if (is_locked) return tc_secret_fail_locked(s, err);
+  tc_secret_session_found_unlocked();
+  return 0;
 }
 
 /* As far as the Secret Service, or D-Bus, tells: gnome-keyring's D-Bus has no such method then. It
@@ -62,7 +64,7 @@ static bool is_to_repeat(session *s, int *tries) {
 
 static GList *search(session *s, const char *key) {
   GHashTable *attributes = attributes_of(s, key);
-  int flags = SECRET_SEARCH_ALL | (s->place->patience > 0 ? SECRET_SEARCH_UNLOCK : 0);
+  int flags = SECRET_SEARCH_ALL | (s->may_ask ? SECRET_SEARCH_UNLOCK : 0);
   secret_service_search(s->service, &schema, attributes, (SecretSearchFlags)flags, s->cancellable,
                         tc_secret_on_result, s);
   g_hash_table_unref(attributes);
@@ -72,16 +74,17 @@ static GList *search(session *s, const char *key) {
 /* 0: `*items` are all there are, none of them locked, to be freed. */
 static int find(session *s, const char *key, GList **items, tc_error *err) {
   *items = NULL;
-  int status = s->place->patience > 0 ? check_collection(s, err) : 0;
+  int status = s->may_ask ? check_collection(s, err) : 0;
   if (status < 0) return status;
   GList *found = search(s, key);
   if (s->error != NULL) return tc_secret_fail(s, err);
-  if (found == NULL && s->place->patience <= 0) return check_collection(s, err);
+  if (found == NULL && !s->may_ask) return check_collection(s, err);
   for (GList *i = found; i != NULL && status == 0; i = i->next) {
     if (secret_item_get_locked(i->data)) status = tc_secret_fail_locked(s, err);
   }
   if (status == 0) {
     *items = found;
+    if (found != NULL) tc_secret_session_found_unlocked();
   } else {
     free_items(found);
   }
@@ -235,7 +238,7 @@ static bool add_key(session *s, const char *item, tc_buf *keys) {
 static int list(session *s, tc_buf *keys, tc_error *err) {
   char **unlocked, **locked;
   GVariantBuilder attributes;
-  int status = s->place->patience > 0 ? check_collection(s, err) : 0;
+  int status = s->may_ask ? check_collection(s, err) : 0;
   if (status < 0) return status;
   g_variant_builder_init(&attributes, G_VARIANT_TYPE("a{ss}"));
   g_variant_builder_add(&attributes, "{ss}", "application", s->place->application);

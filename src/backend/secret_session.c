@@ -52,6 +52,14 @@ GAsyncResult *tc_secret_await(tc_secret_session *session) {
 
 #define PROMPT_INTERFACE "org.freedesktop.Secret.Prompt"
 
+/* Nobody is asked again who has dismissed the dialog, or left it alone, until the keyring was seen
+   unlocked: a timer would bring it back again and again. */
+static atomic_bool is_dismissed_lately;
+
+void tc_secret_session_found_unlocked(void) {
+  is_dismissed_lately = false;
+}
+
 /* Takes the answer; NULL is none. */
 static void end_question(tc_secret_session *session, GVariant *answer) {
   GTask *question = g_steal_pointer(&session->question);
@@ -68,7 +76,10 @@ static void end_question(tc_secret_session *session, GVariant *answer) {
 /* The dialog goes when the connection does. */
 static gboolean on_deadline(gpointer data) {
   tc_secret_session *session = data;
-  if (session->question != NULL) end_question(session, NULL);
+  if (session->question != NULL) {
+    is_dismissed_lately = true;
+    end_question(session, NULL);
+  }
   g_cancellable_cancel(session->cancellable);
   return G_SOURCE_REMOVE;
 }
@@ -89,6 +100,7 @@ static void on_answer(GDBusConnection *bus, const gchar *sender, const gchar *pa
     answer = NULL;
   }
   set_deadline(session, session->place->timeout);
+  if (answer == NULL) is_dismissed_lately = true;
   end_question(session, answer);
 }
 
@@ -125,7 +137,7 @@ static void on_prompt(SecretService *service, SecretPrompt *prompt, const GVaria
   tc_secret_session *session = session_of(service);
   GTask *question = g_task_new(service, cancellable, callback, data);
   g_task_set_check_cancellable(question, FALSE);
-  if (session != NULL && session->place->patience > 0 && session->question == NULL) {
+  if (session != NULL && session->may_ask && session->question == NULL) {
     session->question = question;
     session->answer_type = type;
     ask(session, prompt);
@@ -258,7 +270,8 @@ static void connect_bus(tc_secret_session *session) {
 
 int tc_secret_session_open(tc_secret_session *session, const tc_secret_place *place,
                            tc_error *err) {
-  *session = (tc_secret_session){.place = place};
+  *session =
+      (tc_secret_session){.place = place, .may_ask = place->patience > 0 && !is_dismissed_lately};
   if (!has_bus()) return fail_without_bus(err);
   if (is_forked()) return fail_forked(err);
   session->context = g_main_context_new();

@@ -1,7 +1,7 @@
-/* One exchange with the Secret Service of a person's D-Bus session, over libsecret, and one deadline
-   for all of it, however the daemons behave. The connection is the one that GLib has for the whole
-   program: it is closed at the end of the exchange unless the program has it as well, whose it stays
-   as it was.
+/* One exchange with the Secret Service of a person's D-Bus session, over libsecret, and one
+   deadline for all of it, however the daemons behave. The connection is the one that GLib has for
+   the whole program: it is closed at the end of the exchange unless the program has it as well,
+   whose it stays as it was.
 
    GLib has a thread of its own for D-Bus, so a forked child of a process that was here cannot come
    here. And it ends the program where memory runs out. */
@@ -25,12 +25,16 @@ typedef struct tc_secret_session {
   const GVariantType *answer_type;
   guint answers; /* the signal that brings one */
   bool is_unanswered;
+  bool may_ask; /* a person */
 } tc_secret_session;
 
 /* Fills `session`. To be closed whatever comes of it, and by the same thread; it nests in no other
    one's. */
 int tc_secret_session_open(tc_secret_session *session, const tc_secret_place *place, tc_error *err);
 void tc_secret_session_close(tc_secret_session *session);
+
+/* Who has dismissed a dialog may be asked again from now on. */
+void tc_secret_session_found_unlocked(void);
 
 /* The callback of an asynchronous call, whose data is the session; and what it came to, which is
    the session's own until the next call. */

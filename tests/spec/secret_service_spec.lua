@@ -185,6 +185,25 @@ describe("store.secret_service #c", function()
       collection = "default", timeout = 5, patience = 0.1 }, "ann")
     assert.is_nil(bytes)
     assert.matches("is locked, and nobody has unlocked it", err.message)
+    local function count(member)
+      return select(2, monitor:output():gsub("member=" .. member .. "\n", ""))
+    end
+    process.wait_until("the second prompt", function() return count "Prompt" == 2 end)
+    bytes, err = new_store({ unlock = true }):get "ann" -- who left it alone is not asked again
+    assert.is_nil(bytes)
+    assert.matches("is locked, and nobody has unlocked it", err.message)
+    local locks = count "Lock"
+    bare:lock()
+    process.wait_until("the last lock", function() return count "Lock" > locks end)
+    assert.equal(2, count "Prompt")
+    bare:unlock()
+    assert.equal("old", store:get "ann")
+    bare:lock()
+    assert.is_nil((require("tokencache._secret_service").get({ application = "tokencache",
+      collection = "default", timeout = 5, patience = 0.1 }, "ann")))
+    process.wait_until("a prompt after the keyring was unlocked", function()
+      return count "Prompt" == 3
+    end)
   end)
 
   it("takes no locked keyring for an account without a login", function()
