@@ -1,7 +1,6 @@
 #include "counted.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -28,14 +27,14 @@ counted allocations;
 
 static bool armed;
 static pthread_t arming;
-static int paused; /* how many pauses are within each other */
-static long first_refused, last_refused;
-static void (*watcher)(long number);
+static int paused;          /* how many pauses are within each other */
+static long earliest, most; /* where refusals may begin, and how many they are */
+static bool (*chooser)(void);
 
 void counted_arm(long first, long run) {
-  allocations.seen = allocations.refused = 0;
-  first_refused = first;
-  last_refused = run > LONG_MAX - first ? LONG_MAX : first + run - 1;
+  allocations.seen = allocations.first = allocations.refused = 0;
+  earliest = first;
+  most = run;
   arming = pthread_self();
   armed = true;
 }
@@ -45,8 +44,8 @@ void counted_disarm(void) {
   paused = 0;
 }
 
-void counted_watch(void (*asked)(long number)) {
-  watcher = asked;
+void counted_choose(bool (*choose)(void)) {
+  chooser = choose;
 }
 
 void counted_pause(void) {
@@ -57,16 +56,21 @@ void counted_resume(void) {
   paused--;
 }
 
+static bool is_first(void) {
+  if (allocations.seen < earliest) return false;
+  if (chooser == NULL) return true;
+  paused++;
+  bool chosen = chooser();
+  paused--;
+  return chosen;
+}
+
 static bool is_refused(void) {
   if (!armed || paused > 0) return false;
   if (!COUNTS_THREADS && !pthread_equal(arming, pthread_self())) return false;
   allocations.seen++;
-  if (watcher != NULL) {
-    paused++;
-    watcher(allocations.seen);
-    paused--;
-  }
-  if (allocations.seen < first_refused || allocations.seen > last_refused) return false;
+  if (allocations.first == 0 && is_first()) allocations.first = allocations.seen;
+  if (allocations.first == 0 || allocations.refused == most) return false;
   allocations.refused++;
   errno = ENOMEM;
   return true;

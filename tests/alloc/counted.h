@@ -3,12 +3,14 @@
 #ifndef TC_COUNTED_H
 #define TC_COUNTED_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 typedef struct counted {
   long live;    /* blocks not freed yet */
   long seen;    /* allocations since counted_arm */
-  long refused; /* how many of those got no memory */
+  long first;   /* the number of the first one that got no memory, counted from 1; */
+  long refused; /* and how many did */
 } counted;
 
 extern counted allocations;
@@ -17,9 +19,11 @@ extern counted allocations;
 void counted_arm(long first, long run);
 void counted_disarm(void);
 
+/* Where `choose` is there, it is asked from the `first` allocation on whether that is the one to
+   begin with. NULL: it is. */
+void counted_choose(bool (*choose)(void));
+
 /* In between, allocations succeed and do not count; does nothing unless armed. */
-/* Calls `asked` before each allocation, as its number is known; NULL ends it. */
-void counted_watch(void (*asked)(long number));
 void counted_pause(void);
 void counted_resume(void);
 

@@ -1,57 +1,96 @@
 #include "places.h"
 
 #include <execinfo.h>
+#include <pthread.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "counted.h"
 
-#define NOTED_MAX 20000 /* what comes after them is no repetition */
+#define PLACES 65536 /* of which a scenario has some hundreds */
+#define CALLS 4096
 #define FRAMES_MAX 200
-#define TIMES 2 /* what a loop has from its first turn may be lost in its second */
 
-static uint64_t noted[NOTED_MAX];
-static bool is_repeated[NOTED_MAX];
-static uint64_t lua_lines;
+static struct place {
+  uint64_t hash; /* 0: it is free */
+  int times;
+} places[PLACES];
+
+/* What led to a call of a Lua function, and to the line where that is now. */
+static struct call { uint64_t began, here; } calls[CALLS];
+
+static uint64_t lua_lines; /* that led to where Lua is now */
+static int most_times;
+static bool is_chosen;
+static pthread_t runner;
 
 static uint64_t mix(uint64_t hash, uint64_t value) {
   return (hash ^ value) * 0x100000001b3; /* FNV-1a's prime */
 }
 
-static void on_line(lua_State *L, lua_Debug *unused) {
-  lua_Debug frame;
-  (void)unused;
-  lua_lines = 0;
-  for (int level = 0; lua_getstack(L, level, &frame); level++) {
-    lua_getinfo(L, "Sl", &frame);
-    for (const char *c = frame.short_src; *c != '\0'; c++) lua_lines = mix(lua_lines, (uint64_t)*c);
-    lua_lines = mix(lua_lines, (uint64_t)frame.currentline);
+/* The level, which is there, in the calls of a thread. */
+static struct call *call_of(lua_State *L, const lua_Debug *frame) {
+  uint64_t hash = mix((uintptr_t)L, (uintptr_t)frame->i_ci >> 3);
+  return &calls[(hash ^ hash >> 32) % CALLS];
+}
+
+/* Allocations cannot look by themselves: Lua may be moving its stack just then. */
+static void on_event(lua_State *L, lua_Debug *event) {
+  lua_Debug frame, above;
+  if (is_chosen || lua_getstack(L, 0, &frame) == 0) return;
+  struct call *call = call_of(L, &frame);
+  if (event->event == LUA_HOOKLINE) {
+    lua_lines = call->here = mix(call->began, (uint64_t)event->currentline);
+    return;
   }
+  lua_lines = lua_getstack(L, 1, &above) != 0 ? call_of(L, &above)->here : 0;
+  if (event->event == LUA_HOOKRET) return;
+  lua_getinfo(L, "S", &frame);
+  for (const char *c = frame.short_src; *c != '\0'; c++) lua_lines = mix(lua_lines, (uint64_t)*c);
+  lua_lines = call->began = call->here = mix(lua_lines, (uint64_t)frame.linedefined);
 }
 
-static void note(long number) {
+static struct place *find(uint64_t hash) {
+  for (size_t i = 0; i < PLACES; i++) {
+    struct place *place = &places[(hash + i) % PLACES];
+    if (place->hash == hash || place->hash == 0) return place;
+  }
+  fprintf(stderr, "more places than %d\n", PLACES);
+  abort();
+}
+
+static bool choose(void) {
   void *frames[FRAMES_MAX];
-  if (number > NOTED_MAX) return;
   int depth = backtrace(frames, FRAMES_MAX);
-  uint64_t place = lua_lines;
-  for (int i = 0; i < depth; i++) place = mix(place, (uintptr_t)frames[i]);
-  noted[number - 1] = place;
-  int times = 0;
-  for (long i = 0; i < number - 1; i++) times += noted[i] == place;
-  is_repeated[number - 1] = times >= TIMES;
+  uint64_t hash = pthread_equal(runner, pthread_self()) ? lua_lines : 0;
+  for (int i = 0; i < depth; i++) hash = mix(hash, (uintptr_t)frames[i]);
+  struct place *place = find(hash | 1);
+  if (place->times >= most_times) return false;
+  place->hash = hash | 1;
+  place->times++;
+  is_chosen = true;
+  return true;
 }
 
-void places_begin(lua_State *L) {
+void places_forget(void) {
+  memset(places, 0, sizeof(places));
+}
+
+void places_begin(lua_State *L, int times) {
   void *frame;
-  (void)backtrace(&frame, 1);               /* loads what it needs */
-  lua_sethook(L, on_line, LUA_MASKLINE, 0); /* coroutines inherit it */
-  counted_watch(note);
+  (void)backtrace(&frame, 1); /* loads what it needs */
+  memset(calls, 0, sizeof(calls));
+  lua_lines = 0;
+  is_chosen = false;
+  most_times = times;
+  runner = pthread_self();
+  lua_sethook(L, on_event, LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE, 0); /* coroutines have it */
+  counted_choose(choose);
 }
 
 void places_end(lua_State *L) {
-  counted_watch(NULL);
+  counted_choose(NULL);
   lua_sethook(L, NULL, 0, 0);
-}
-
-bool places_is_repeated(long number) {
-  return number <= NOTED_MAX && is_repeated[number - 1];
 }
