@@ -112,7 +112,10 @@ end
 function authorization.new(flow, redirect_uri, state)
   local code_verifier, code_challenge, nonce
   local url, err = flow:_endpoint("authorize_url")
-  if url and not state then
+  if not url then
+    return nil, err
+  end
+  if not state then
     state, err = authorization.new_state(flow)
   end
   if state and flow.pkce then

@@ -6,6 +6,7 @@ local issuers = require "support.issuers"
 local json = require "tokencache.json"
 local log = require "tokencache.log"
 local logins = require "support.logins"
+local loopback = require "support.loopback"
 local merged = require "support.merged"
 local stages = require "support.stage"
 local tokencache = require "tokencache"
@@ -185,6 +186,21 @@ describe("a flow", function()
       end })
     assert.equal("t", flow:get_access_token())
   end)
+end)
+
+describe("a login whose provider is away", function()
+  for _, way in ipairs { "browser", "device", "paste" } do
+    it("says so where it would take place by " .. way, function()
+      local flow = tokencache.flow.pkce { client_id = "a", cache = tokencache.cache.memory(),
+        provider = { issuer = "http://127.0.0.1:" .. loopback.refusing_port() }, proxy = "",
+        io = { sleep = function() end }, login = { way },
+        redirect_uri = "http://127.0.0.1/callback" }
+      local token, err = flow:get_access_token()
+      assert.is_nil(token)
+      assert.equal("transient", err.kind)
+      assert.matches("check that the server runs", err.message, 1, true)
+    end)
+  end
 end)
 
 describe("any document", function()

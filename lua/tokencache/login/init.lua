@@ -37,8 +37,13 @@ end
 
 local can = {}
 
+--- The error: the provider could not be asked whether it has that.
 function can.device(flow)
-  return flow.response_type ~= "token" and flow:_endpoint("device_authorization_url") ~= nil
+  if flow.response_type == "token" then
+    return false
+  end
+  local url, err = flow:_endpoint("device_authorization_url")
+  return url ~= nil, err and err.kind ~= "config" and err or nil
 end
 
 --- Whether the browser of this machine can be sent back to this process. Where there seems to be
@@ -85,9 +90,11 @@ function login.run(flow, turn, ways)
     return by_callback(flow)
   end
   ways = ways or flow.ways
-  local problem
+  local problem, unknown
   for i, way in ipairs(ways) do
-    if can[way](flow, table.concat(ways, " ", i + 1)) then
+    local is_possible, reason = can[way](flow, table.concat(ways, " ", i + 1))
+    unknown = unknown or reason
+    if is_possible then
       if problem then
         log.warning("the login goes on in another way: ", problem)
       end
@@ -100,7 +107,7 @@ function login.run(flow, turn, ways)
       problem, turn = err, nil
     end
   end
-  return nil, problem or errors.new("config", "there is no way to log in here; of "
+  return nil, problem or unknown or errors.new("config", "there is no way to log in here; of "
     .. table.concat(ways, ", ") .. " none can be had (option login)")
 end
 
