@@ -38,6 +38,7 @@ STAYS := -Wl,-z,nodelete
 
 # One shared object per external library: only who uses a library needs it, and WITH_REDIS=0 and the
 # like build none for it.
+PARTS   := HTTP REDIRECT CRYPTO REDIS MEMCACHED ZLIB QRCODE SECRET_SERVICE
 part    = $(if $(filter 0,$(WITH_$(1))),,$(2))
 MODULES := _core _json _browser $(call part,HTTP,_http) $(call part,REDIRECT,_redirect) \
            $(call part,CRYPTO,_crypto) $(call part,REDIS,_redis) $(call part,MEMCACHED,_memcached) \
@@ -176,10 +177,9 @@ $(LUAS:%=build-%): build-%: build-plain
 	$(SUB) LUA=$* alloc
 
 # where there is a musl-gcc, for which Debian has none of the libraries
-LIBRARIES := HTTP REDIRECT CRYPTO REDIS MEMCACHED ZLIB QRCODE
-MUSL      := $(shell command -v musl-gcc >/dev/null && echo build-core-musl)
+MUSL := $(shell command -v musl-gcc >/dev/null && echo build-core-musl)
 build-core-musl:
-	$(SUB) BUILD=build/core-musl PLAIN=build/musl-plain CC=musl-gcc $(LIBRARIES:%=WITH_%=0) core-tests
+	$(SUB) BUILD=build/core-musl PLAIN=build/musl-plain CC=musl-gcc $(PARTS:%=WITH_%=0) core-tests
 
 build-all: $(MUSL) build-core build-asan-core build-asan build-fuzz $(LUAS:%=build-%)
 
@@ -360,8 +360,8 @@ clean:
 help:
 	@echo 'make                   build the modules for LUA=$(LUA) into $(BUILD)'
 	@echo 'make install           copy them to PREFIX=$(PREFIX) (and DESTDIR), for that Lua'
-	@echo '                       without _redis where WITH_REDIS=0 (HTTP, REDIRECT, CRYPTO, MEMCACHED,'
-	@echo '                       ZLIB, QRCODE, SECRET_SERVICE)'
+	@echo '                       without _redis where WITH_REDIS=0; of these parts:'
+	@echo '                       $(PARTS)'
 	@echo 'make uninstall         remove them from there'
 	@echo 'make demo              fetch a token, cache it, renew it; log in'
 	@echo 'make test              all suites; SUITES="core lua5.4" for some'
