@@ -78,7 +78,8 @@ end
 ---@param zone string   behind a date in UTC
 ---@param run fun(sql: string): table?, any  rows by the names of columns, or how many were
 ---   changed as `affected_rows`; nil and what is wrong
----@return tokencache.SessionDatabase
+---@return tokencache.SessionDatabase  to be kept before it is returned: a tail call would leave the
+---   one to blame out
 return function(where, name, zone, run)
   if name:find "[^%w_.]" then
     error(where .. ": table is no name", 3)

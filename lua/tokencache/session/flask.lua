@@ -6,7 +6,7 @@
 ---     signing.lua       payload, timestamp, signature, by the secret keys    (a text <-> bytes)
 ---     serializers.lua   JSON, tagged JSON, pickle, MessagePack               (bytes <-> a table)
 ---     kept.lua          sessions on the server: read, compare and set, in any store; there are
----                       files.lua and luasql.lua beside the stores of tokencache.store
+---                       files.lua and database.lua beside the stores of tokencache.store
 ---
 --- flask.lua and django.lua say which of them an engine takes, and what it calls its entries; what
 --- they have in common is in application.lua.

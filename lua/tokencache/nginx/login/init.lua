@@ -170,12 +170,12 @@ function Gateway:require_user(opts)
   return claims
 end
 
---- For content_by_lua of a location that other servers ask (nginx's auth_request, forward_auth):
---- 204 with the headers that an application would get, or 401, or 403.
 ---@class tokencache.CheckOptions
 ---@field allow? fun(claims: table): boolean?  beside the gateway's
 ---@field token? boolean  true: the header Authorization as well, which a page's script can read
 
+--- For content_by_lua of a location that other servers ask (nginx's auth_request, forward_auth):
+--- 204 with the headers that an application would get, or 401, or 403.
 ---@param opts? tokencache.CheckOptions
 function Gateway:check(opts)
   options.called_on(self, metatable, "check")
