@@ -2,6 +2,7 @@
 
 local config = require "tokencache.command.config"
 local core = require "tokencache._core"
+local from_store = require "tokencache.cache.from_store"
 local say = require "tokencache.command.say"
 
 local accounts = {}
@@ -83,6 +84,13 @@ function accounts.store()
   return store
 end
 
+--- The handler of an account's token, which asks no provider.
+---@param name string
+---@return tokencache.CacheHandler
+function accounts.kept(name)
+  return from_store(accounts.store(), name)
+end
+
 --- No name of an account has a colon.
 local function secret_key(name)
   return "client_secret:" .. name
@@ -109,7 +117,6 @@ function accounts.keep_secret(name, secret)
   local kept = accounts.store()
   local ok, err
   if secret then
-    accounts.make_directories()
     ok, err = kept:set(secret_key(name), secret)
   else
     ok, err = kept:delete(secret_key(name))
@@ -119,15 +126,24 @@ function accounts.keep_secret(name, secret)
   end
 end
 
---- Reads a client's secret from a file, or from stdin.
----@param path string
----@return string
-function accounts.read_secret(path)
+--- What is in a file, or comes by stdin.
+---@param path string  "-": stdin
+---@return string?
+---@return string? problem
+function accounts.read(path)
   local file, problem = io.stdin, nil
   if path ~= "-" then
     file, problem = io.open(path, "rb")
   end
-  local text = file and (file:read "*a" or ""):gsub("%s+$", "")
+  return file and file:read "*a", problem
+end
+
+--- Reads a client's secret.
+---@param path string
+---@return string
+function accounts.read_secret(path)
+  local text, problem = accounts.read(path)
+  text = text and text:gsub("%s+$", "")
   if not text or text == "" then
     say.fail("usage", problem or path .. ": there is no secret in it")
   end

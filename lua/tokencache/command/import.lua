@@ -3,7 +3,6 @@
 
 local accounts = require "tokencache.command.account"
 local errors = require "tokencache.error"
-local from_store = require "tokencache.cache.from_store"
 local json = require "tokencache.json"
 local say = require "tokencache.command.say"
 local setting = require "tokencache.command.settings"
@@ -11,11 +10,7 @@ local timestamp = require "tokencache.util.timestamp"
 local token_info = require "tokencache.token_info"
 
 local function read(path)
-  local file, problem = io.stdin, nil
-  if path ~= "-" then
-    file, problem = io.open(path, "rb")
-  end
-  local text = file and file:read "*a"
+  local text, problem = accounts.read(path)
   local object = text and json.decode(text)
   if type(object) ~= "table" then
     say.fail("usage", problem or path .. " is not a JSON object; of an encrypted file pass in what "
@@ -99,7 +94,7 @@ local function take(name, settings, object)
     if not info then
       say.fail("usage", problem)
     end
-    local ok, err = from_store(accounts.store(), name):save_token_to_cache(info)
+    local ok, err = accounts.kept(name):save_token_to_cache(info)
     if errors.has_failed(ok, err) then
       say.fail_with(name, err)
     end

@@ -50,7 +50,7 @@ local function explain(failure)
     failure = { kind = "internal", message = tostring(failure) }
   end
   if failure.kind then
-    say.line(failure.message, failure.step and "; run: " .. failure.step or "")
+    say.failure(failure)
   end
   return say.statuses[failure.kind] or failure.status or say.statuses.internal
 end

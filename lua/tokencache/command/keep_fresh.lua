@@ -38,7 +38,7 @@ local function look(name, margin, command)
   end
   if told[name] ~= info.kind then
     told[name] = info.kind
-    say.line(info.message, info.step and "; run: " .. info.step or "")
+    say.failure(info)
   end
   if info.kind == "reauthorize" then
     ask(name, command)

@@ -66,6 +66,12 @@ function say.fail(kind, message, step)
   error({ kind = kind, message = message, step = step }, 0)
 end
 
+--- Tells of such a failure.
+---@param failure tokencache.CommandFailure
+function say.failure(failure)
+  say.line(failure.message, failure.step and "; run: " .. failure.step or "")
+end
+
 --- What helps after an error of the library.
 local steps = {
   reauthorize = "tokencache login %s",

@@ -4,7 +4,6 @@ local accounts = require "tokencache.command.account"
 local config = require "tokencache.command.config"
 local core = require "tokencache._core"
 local errors = require "tokencache.error"
-local from_store = require "tokencache.cache.from_store"
 local say = require "tokencache.command.say"
 
 local setting = {}
@@ -87,7 +86,7 @@ end
 
 ---@return boolean
 local function has_token(name)
-  local info, err = from_store(accounts.store(), name):get_cached_token(true)
+  local info, err = accounts.kept(name):get_cached_token(true)
   if err ~= nil then
     say.fail_with(name, err)
   end
@@ -97,7 +96,7 @@ end
 --- Forgets a token, and asks no provider.
 ---@param name string
 function setting.forget_token(name)
-  local ok, err = from_store(accounts.store(), name):remove_cached_token()
+  local ok, err = accounts.kept(name):remove_cached_token()
   if errors.has_failed(ok, err) then
     say.fail_with(name, err)
   end
@@ -138,7 +137,6 @@ function setting.write(name, changes, secret)
   if not has_changed then
     return secret ~= nil
   end
-  accounts.make_directories()
   local path = config.path(name)
   local new = changed(text or "-- What tokencache knows of " .. name .. "; see docs/command.md. "
     .. "No secrets here.\n", changes)

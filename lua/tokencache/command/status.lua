@@ -3,7 +3,6 @@
 local accounts = require "tokencache.command.account"
 local config = require "tokencache.command.config"
 local core = require "tokencache._core"
-local from_store = require "tokencache.cache.from_store"
 local json = require "tokencache.json"
 local say = require "tokencache.command.say"
 local token_info = require "tokencache.token_info"
@@ -32,7 +31,7 @@ end
 local function look(name)
   local settings = config.account(name)
   local provider = accounts.provider_of(name, settings)
-  local info, err = from_store(accounts.store(), name):get_cached_token()
+  local info, err = accounts.kept(name):get_cached_token()
   local state = {
     name = name, provider = provider.name or provider.issuer or provider.token_url,
     scope = settings.scope, settings = config.path(name), error = err and tostring(err),
