@@ -3,21 +3,17 @@
 local commands = require "support.command"
 local json = require "tokencache.json"
 local merged = require "support.merged"
-local oidc_provider = require "support.oidc_provider"
 local process = require "support.process"
 
 describe("tokencache import #once", function()
   local server, command, login
 
   setup(function()
-    server = oidc_provider.start { device_interval = 0.1 }
-    command = commands.new()
-    command:log_in(server, "work")
+    command, server = commands.logged_in()
     login = command:token "work"
   end)
 
   teardown(function()
-    server:stop()
     command:remove()
   end)
 

@@ -1,20 +1,16 @@
 -- tokencache keep-fresh: renews ahead of time, and says when somebody must log in.
 
 local commands = require "support.command"
-local oidc_provider = require "support.oidc_provider"
 local process = require "support.process"
 
 describe("tokencache keep-fresh #once", function()
   local server, command
 
   setup(function()
-    server = oidc_provider.start { device_interval = 0.1 }
-    command = commands.new()
-    command:log_in(server, "work")
+    command, server = commands.logged_in()
   end)
 
   teardown(function()
-    server:stop()
     command:remove()
   end)
 

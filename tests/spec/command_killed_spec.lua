@@ -1,20 +1,16 @@
 -- The command, asked to end or killed at any moment: no half account, no lost login.
 
 local commands = require "support.command"
-local oidc_provider = require "support.oidc_provider"
 local process = require "support.process"
 
 describe("the command that is ended #once", function()
   local server, command
 
   setup(function()
-    server = oidc_provider.start { device_interval = 0.1 }
-    command = commands.new()
-    command:log_in(server, "work")
+    command, server = commands.logged_in()
   end)
 
   teardown(function()
-    server:stop()
     command:remove()
   end)
 

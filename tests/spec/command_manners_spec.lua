@@ -2,20 +2,16 @@
 
 local commands = require "support.command"
 local json = require "tokencache.json"
-local oidc_provider = require "support.oidc_provider"
 local process = require "support.process"
 
 describe("the command #once", function()
   local server, command
 
   setup(function()
-    server = oidc_provider.start { device_interval = 0.1 }
-    command = commands.new()
-    command:log_in(server, "work")
+    command, server = commands.logged_in()
   end)
 
   teardown(function()
-    server:stop()
     command:remove()
   end)
 

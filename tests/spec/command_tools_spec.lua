@@ -3,16 +3,13 @@
 local commands = require "support.command"
 local json = require "tokencache.json"
 local merged = require "support.merged"
-local oidc_provider = require "support.oidc_provider"
 local process = require "support.process"
 
 describe("by the command #once", function()
   local server, command, demanding, smtp, http, directory
 
   setup(function()
-    server = oidc_provider.start { device_interval = 0.1 }
-    command = commands.new()
-    command:log_in(server, "work")
+    command, server = commands.logged_in()
     directory = command.home
     demanding = process.start({ "/usr/bin/python3", "tests/servers/demands_token.py", server.url,
       directory }, { ready = true })
@@ -23,7 +20,6 @@ describe("by the command #once", function()
 
   teardown(function()
     demanding:stop()
-    server:stop()
     command:remove()
   end)
 

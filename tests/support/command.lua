@@ -6,6 +6,7 @@
 ---     local child = command:start({ "login", "work" }, { BROWSER = "..." })
 ---     local child = command:start_in_terminal { "login", "work" }
 ---     child:type("text\n")
+---     local command, server = commands.logged_in()        -- to "work", at a provider of its own
 ---     command.home, command.accounts, command.tokens      -- directories
 ---     command:log_in(server, "work")
 ---     command:token("work")          -- what is kept of the login
@@ -15,12 +16,14 @@
 
 local json = require "tokencache.json"
 local merged = require "support.merged"
+local oidc_provider = require "support.oidc_provider"
 local process = require "support.process"
 
 local commands = {}
 
 ---@class SupportCommand
 ---@field home string
+---@field server? OidcProvider
 local Command = {}
 Command.__index = Command
 
@@ -163,7 +166,20 @@ function Command:log_in(server, name, more)
 end
 
 function Command:remove()
+  if self.server then
+    self.server:stop()
+  end
   process.remove_directory(self.home)
+end
+
+--- With an account "work" that is logged in at a provider of its own, which ends with it.
+---@return SupportCommand
+---@return OidcProvider
+function commands.logged_in()
+  local command = commands.new()
+  command.server = oidc_provider.start { device_interval = 0.1 }
+  command:log_in(command.server, "work")
+  return command, command.server
 end
 
 return commands
