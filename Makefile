@@ -74,7 +74,8 @@ SOURCES__redirect := src/backend/redirect.c src/backend/redirect_pages.c src/bac
                      src/backend/sigpipe.c src/core/form.c src/lua/lredirect.c
 LIBS__redirect    := -lmicrohttpd
 SOURCES__browser  := src/backend/browser.c src/lua/lbrowser.c
-SOURCES__crypto   := src/backend/crypto.c src/backend/jws.c src/core/base64.c src/lua/lcrypto.c
+SOURCES__crypto   := src/backend/crypto.c src/backend/jws.c src/backend/private_key.c \
+                     src/core/base64.c src/lua/lcrypto.c src/lua/lprivate_key.c
 LIBS__crypto      := -lcrypto
 SOURCES__zlib     := src/backend/deflate.c src/core/base64.c src/lua/lzlib.c
 LIBS__zlib        := -lz

@@ -7,6 +7,7 @@
 #include "lua/lbuf.h"
 #include "lua/lclass.h"
 #include "lua/lerror.h"
+#include "lua/lparts.h"
 
 #define MOST_RANDOM 65536 /* bytes at once */
 #define HMAC_METATABLE "tokencache.hmac"
@@ -195,5 +196,6 @@ int luaopen_tokencache__crypto(lua_State *L) {
       {"verify", l_crypto_verify}, {NULL, NULL},
   };
   luaL_newlib(L, functions);
+  tc_lua_open_private_key(L);
   return 1;
 }

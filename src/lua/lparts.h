@@ -11,3 +11,6 @@ void tc_lua_open_engine(lua_State *L);
 void tc_lua_open_file(lua_State *L);    /* in a table of their own, `file` */
 void tc_lua_open_memory(lua_State *L);  /* the memory cache handler: keeps the token_info itself */
 void tc_lua_open_process(lua_State *L); /* for the command; in a table of their own, `process` */
+
+/* Of tokencache._crypto. */
+void tc_lua_open_private_key(lua_State *L);

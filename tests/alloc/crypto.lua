@@ -20,6 +20,33 @@ local function verify()
   expect(false, crypto.verify("PS256", ("\255"):rep(256), "\1\0\1", INPUT, ("\1"):rep(256)))
 end
 
+--- Its private part.
+local EC_D = "jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI"
+
+--- libcrypto does not always say that it had no memory.
+local function read(saying, fn, ...)
+  local key, err = fn(...)
+  if not key then
+    error(tostring(err):find(saying, 1, true) and "not enough memory" or tostring(err), 0)
+  end
+  return key
+end
+
+local function sign()
+  local crypto = require "tokencache._crypto"
+  local decode, encode = require("tokencache._core").base64url_decode,
+    require("tokencache._core").base64url_encode
+  local x, y, d = decode(EC_X), decode(EC_Y), decode(EC_D)
+  local key = read("numbers make no key", crypto.read_ec_key, x, y, d)
+  local made = check(key:sign("ES256", INPUT))
+  expect(true, crypto.verify("ES256", x, y, INPUT, made))
+  local der = "\48\49\2\1\1\4\32" .. d .. "\160\10\6\8\42\134\72\206\61\3\1\7" -- RFC 5915
+  local pem = ("-----BEGIN EC %s KEY-----\n%s\n-----END EC %s KEY-----\n"):format("PRIVATE",
+    encode(der):gsub("-", "+"):gsub("_", "/"), "PRIVATE")
+  key = read("is damaged", crypto.read_key, pem, "")
+  expect(true, crypto.verify("ES256", x, y, INPUT, check(key:sign("ES256", INPUT))))
+end
+
 local function seal()
   local crypto, core = require "tokencache._crypto", require "tokencache._core"
   local sealed = check(crypto.seal(SECRET, "aad", "plaintext"))
@@ -53,6 +80,7 @@ end
 local function use()
   seal()
   session()
+  sign()
   judge.look_up(verify, "the key is no point of P-256") -- so libcrypto says, too
 end
 
