@@ -1,6 +1,7 @@
 --- What a provider says of itself (RFC 8414, OpenID Connect Discovery 1.0): where its endpoints are
 --- and what they can do. What the program or a preset has said counts more.
 
+local client_authentication = require "tokencache.flow.client_authentication"
 local core = require "tokencache._core"
 local document = require "tokencache.document"
 local errors = require "tokencache.error"
@@ -13,6 +14,7 @@ local KEYS_PAUSE = 10 -- seconds
 ---@class tokencache.Metadata
 ---@field issuer string
 ---@field authorize_url? string    and the other endpoints, by their names in tokencache.Provider
+---@field of_tls table<string, string>  where who shows a certificate finds them (RFC 8705 §5)
 ---@field authorization_response_iss_parameter_supported boolean
 ---@field token_endpoint_auth_methods_supported? string[]
 ---@field code_challenge_methods_supported? string[]
@@ -58,10 +60,13 @@ local function reader_of(issuer, other)
     elseif object.issuer ~= issuer and object.issuer ~= other then
       return nil, "is the document of another issuer, " .. shown(object.issuer)
     end
-    local metadata = { issuer = issuer, authorization_response_iss_parameter_supported =
-      object.authorization_response_iss_parameter_supported == true }
+    local metadata = { issuer = issuer, of_tls = {}, authorization_response_iss_parameter_supported
+      = object.authorization_response_iss_parameter_supported == true }
+    local aliases = object.mtls_endpoint_aliases
+    aliases = type(aliases) == "table" and aliases or {}
     for name, theirs in pairs(ENDPOINTS) do
       metadata[name] = type(object[theirs]) == "string" and object[theirs] or nil
+      metadata.of_tls[name] = type(aliases[theirs]) == "string" and aliases[theirs] or nil
     end
     for _, name in ipairs(LISTS) do
       metadata[name] = strings_of(object[name])
@@ -173,6 +178,9 @@ end
 
 local function find_endpoint(flow, metadata, name)
   local url, theirs = metadata[name], ENDPOINTS[name]
+  if client_authentication.is_by_tls(flow.method) then
+    url = metadata.of_tls[name] or url
+  end
   if not url then
     return config_error(("the metadata of %s names no %s (%s in provider)"):format(metadata.issuer,
       theirs, name))
@@ -204,11 +212,12 @@ local function equip(flow, metadata)
   if problem then
     return config_error(problem)
   end
+  flow.method = method
   local url, err = find_endpoint(flow, metadata, flow.discovers)
   if not url then
     return nil, err
   end
-  ok, problem = flow.client:set_endpoint(url, method)
+  ok, problem = flow.client:set_endpoint(url)
   if not ok then
     return config_error(metadata.issuer .. ": " .. problem)
   end
@@ -293,7 +302,8 @@ end
 ---@return boolean
 function discovery.has_moved(flow, url, response, err, deadline, held)
   local metadata = met_nobody(response, err) and discovery.ensure(flow, deadline, true, held)
-  return metadata and metadata.token_url ~= url and equip(flow, metadata) or false
+  return metadata and find_endpoint(flow, metadata, "token_url") ~= url and equip(flow, metadata)
+    or false
 end
 
 local function read_keys(object)

@@ -47,11 +47,11 @@ local function read_jwk(text)
   elseif jwk.kty == "EC" and jwk.crv ~= "P-256" then
     return nil, "is a JWK on another curve than P-256, which ES256 needs"
   end
-  local numbers, problem = numbers_of(jwk, form)
-  if not numbers then
+  local n, problem = numbers_of(jwk, form)
+  if not n then
     return nil, problem
   end
-  local key, err = form.read((table.unpack or unpack)(numbers)) -- luacheck: ignore 113
+  local key, err = form.read(n[1], n[2], n[3], n[4], n[5], n[6], n[7], n[8])
   return key, err, type(jwk.kid) == "string" and jwk.kid or nil
 end
 

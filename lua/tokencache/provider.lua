@@ -8,6 +8,15 @@ local LONGEST_SHOWN = 40 -- bytes of a name; what comes after a colon may be a s
 
 local provider = {}
 
+---@alias tokencache.AuthMethodName
+---| "client_secret_basic" # the secret in the Authorization header (RFC 6749 §2.3.1)
+---| "client_secret_post"  # ... in the body
+---| "client_secret_jwt"   # what is signed with the secret (OpenID Connect Core §9)
+---| "private_key_jwt"     # what is signed with a key (RFC 7523)
+---| "tls_client_auth"     # a certificate of an authority's (RFC 8705)
+---| "self_signed_tls_client_auth" # a certificate that the provider knows
+---| "none"
+
 ---@class tokencache.Provider
 ---@field name? string           for messages
 --- The endpoints, each https, or http on a loopback address. Beside them the name that RFC 8414,
@@ -22,7 +31,9 @@ local provider = {}
 ---@field jwks_url? string       jwks_uri (RFC 7517)
 ---@field rotates_refresh_tokens? boolean  false: a refresh token works as often as it is sent, so
 ---                              that nothing is lost by sending it
----@field token_endpoint_auth_method? "client_secret_basic"|"client_secret_post"|"none"
+---@field token_endpoint_auth_method? tokencache.AuthMethodName
+---@field client_assertion_audience? string  whom what a client signs is for: "issuer", which is the
+---                              default where there is one, "token_url", or another text
 ---@field token_params? table<string, string|string[]>  sent with each token request
 ---@field authorize_params? table<string, string|string[]>  sent with each authorization request
 ---@field issuer? string         what is not given is found by it (RFC 8414); checked in responses
@@ -61,6 +72,7 @@ provider.rules = {
   name = { "string" },
   rotates_refresh_tokens = { "boolean" },
   token_endpoint_auth_method = { "string" },
+  client_assertion_audience = { "string" },
   token_params = { "table" },
   authorize_params = { "table" },
   issuer = { "string" },

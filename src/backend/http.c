@@ -35,6 +35,8 @@ struct tc_http {
   tc_http_answer *answer;     /* NULL: there is none */
   struct curl_slist *headers; /* its own */
   tc_buf body;
+  tc_buf certificate;
+  tc_buf key;
   bool too_large;
   char reason[CURL_ERROR_SIZE];
 };
@@ -253,6 +255,19 @@ static int set_url(tc_http *http, const char *url, tc_error *err) {
   return tc_error_set(err, TC_ERR_NOMEM, NULL);
 }
 
+/* libcurl reads both where they are, and compares the certificate with that of a kept connection.
+ */
+static CURLcode set_certificate(tc_http *http, const char *passphrase) {
+  CURL *curl = http->curl;
+  CURLcode code = CURLE_OK;
+  struct curl_blob certificate = {http->certificate.data, http->certificate.len, CURL_BLOB_NOCOPY};
+  struct curl_blob key = {http->key.data, http->key.len, CURL_BLOB_NOCOPY};
+  SET(CURLOPT_SSLCERT_BLOB, certificate.len > 0 ? &certificate : NULL);
+  SET(CURLOPT_SSLKEY_BLOB, key.len > 0 ? &key : NULL);
+  SET(CURLOPT_KEYPASSWD, passphrase);
+  return code;
+}
+
 static CURLcode set_request(tc_http *http, const tc_http_request *request) {
   CURL *curl = http->curl;
   CURLcode code = CURLE_OK;
@@ -274,6 +289,9 @@ static void forget_request(tc_http *http) {
     curl_easy_setopt(http->curl, CURLOPT_HTTPHEADER, NULL);
     curl_easy_setopt(http->curl, CURLOPT_POSTFIELDS, NULL);
   }
+  tc_buf_free(&http->certificate);
+  tc_buf_free(&http->key);
+  if (http->curl != NULL) (void)set_certificate(http, NULL);
   tc_http_headers_free(http->headers);
   http->headers = NULL;
   tc_buf_clear(&http->body);
@@ -297,13 +315,22 @@ static int begin(tc_http *http, const tc_http_request *request, tc_error *err) {
   int status = tc_http_headers_make(&http->headers, request->headers, request->header_count, err);
   if (status != 0) return status;
   tc_buf_add_str(&http->body, request->body);
-  if (http->body.failed || tc_buf_reserve(&http->answer->headers, MOST_HEADERS_HAVE) == NULL) {
+  tc_buf_add_str(&http->certificate, request->certificate);
+  tc_buf_add_str(&http->key, request->key);
+  if (http->body.failed || http->certificate.failed || http->key.failed ||
+      tc_buf_reserve(&http->answer->headers, MOST_HEADERS_HAVE) == NULL) {
     return tc_error_set(err, TC_ERR_NOMEM, NULL);
   }
   if (!(request->timeout > 0)) {
     return tc_error_set(err, TC_ERR_TIMEOUT,
                         "%s: no time was left to send the request; raise the timeout",
                         name_origin(http, origin));
+  }
+  if (request->certificate.len > 0 && own(http) &&
+      set_certificate(http, request->passphrase) == CURLE_NOT_BUILT_IN) {
+    return tc_error_set(err, TC_ERR_INVALID,
+                        "this libcurl cannot show certificates from memory; "
+                        "it takes one that is built with OpenSSL");
   }
   if (!own(http) || set_request(http, request) != CURLE_OK ||
       curl_multi_add_handle(http->multi, http->curl) != CURLM_OK) {

@@ -29,8 +29,11 @@ typedef struct tc_http_request {
   const char *url;
   const tc_http_header *headers;
   size_t header_count;
-  tc_str body;    /* of a POST */
-  double timeout; /* seconds, for everything */
+  tc_str body;        /* of a POST */
+  tc_str certificate; /* PEM, shown by TLS (RFC 8705), with its key; absent: none is */
+  tc_str key;
+  const char *passphrase; /* the key's, or NULL */
+  double timeout;         /* seconds, for everything */
 } tc_http_request;
 
 typedef struct tc_http_answer {

@@ -18,6 +18,8 @@ static const struct {
      "check the URL's host, or give the authority behind the certificate as ca_file="},
     {CURLE_SSL_CACERT_BADFILE, TC_ERR_TLS, "ca_file= must name a readable file of certificates"},
     {CURLE_SSL_ISSUER_ERROR, TC_ERR_TLS, "check ca_file="},
+    {CURLE_SSL_CERTPROBLEM, TC_ERR_TLS,
+     "check client_certificate, and that client_key is the key of it"},
     {CURLE_OPERATION_TIMEDOUT, TC_ERR_TIMEOUT, "try again later, or raise the timeout"},
     {CURLE_GOT_NOTHING, TC_ERR_NETWORK, "try again later"},
     {CURLE_SEND_ERROR, TC_ERR_NETWORK, "try again later"},

@@ -129,7 +129,9 @@ int tc_jws_verify_by(EVP_PKEY *key, tc_str alg, tc_str input, tc_str signature, 
   int fits = EVP_PKEY_get_base_id(key) == EVP_PKEY_EC
                  ? verify_ec(key, alg, input, signature)
                  : verify(key, alg, input, bytes_of(signature), signature.len);
-  return fits < 0 ? tc_crypto_failed(err, "the check of a signature") : fits == 0 ? TC_JWS_FORGED : 0;
+  return fits < 0    ? tc_crypto_failed(err, "the check of a signature")
+         : fits == 0 ? TC_JWS_FORGED
+                     : 0;
 }
 
 int tc_jws_verify(tc_str alg, tc_str n_or_x, tc_str e_or_y, tc_str input, tc_str signature,

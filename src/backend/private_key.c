@@ -195,8 +195,7 @@ const char *tc_private_key_alg(const tc_private_key *key) {
 static bool append_raw(tc_buf *out, const unsigned char *der, size_t len) {
   unsigned char raw[2 * TC_JWS_COORDINATE];
   ECDSA_SIG *pair = d2i_ECDSA_SIG(NULL, &der, (long)len);
-  bool done = pair != NULL &&
-              BN_bn2binpad(ECDSA_SIG_get0_r(pair), raw, TC_JWS_COORDINATE) > 0 &&
+  bool done = pair != NULL && BN_bn2binpad(ECDSA_SIG_get0_r(pair), raw, TC_JWS_COORDINATE) > 0 &&
               BN_bn2binpad(ECDSA_SIG_get0_s(pair), raw + TC_JWS_COORDINATE, TC_JWS_COORDINATE) > 0;
   ECDSA_SIG_free(pair);
   if (done) tc_buf_add(out, (const char *)raw, sizeof raw);
@@ -209,11 +208,10 @@ static bool sign(EVP_PKEY *key, tc_str alg, tc_str input, tc_buf *out) {
   size_t len = sizeof signature;
   tc_error err = TC_ERROR_NONE;
   EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL);
-  bool done = context != NULL && tc_sha256(input, digest, &err) == 0 &&
-              EVP_PKEY_sign_init(context) == 1 && tc_jws_pad(context, alg) &&
-              EVP_PKEY_CTX_set_signature_md(context, EVP_sha256()) == 1 &&
-              EVP_PKEY_sign(context, signature, &len, (const unsigned char *)digest,
-                            TC_SHA256_SIZE) == 1;
+  bool done =
+      context != NULL && tc_sha256(input, digest, &err) == 0 && EVP_PKEY_sign_init(context) == 1 &&
+      tc_jws_pad(context, alg) && EVP_PKEY_CTX_set_signature_md(context, EVP_sha256()) == 1 &&
+      EVP_PKEY_sign(context, signature, &len, (const unsigned char *)digest, TC_SHA256_SIZE) == 1;
   EVP_PKEY_CTX_free(context);
   if (!done) return false;
   if (tc_str_equal(alg, TC_STR("ES256"))) return append_raw(out, signature, len);
@@ -226,8 +224,7 @@ int tc_private_key_sign(tc_private_key *key, tc_str alg, tc_str input, tc_buf *o
   bool fits = ec ? tc_str_equal(alg, TC_STR("ES256"))
                  : tc_str_equal(alg, TC_STR("RS256")) || tc_str_equal(alg, TC_STR("PS256"));
   if (!fits) {
-    return tc_error_set(err, TC_ERR_CONFIG, "signs with %s only",
-                        ec ? "ES256" : "RS256 and PS256");
+    return tc_error_set(err, TC_ERR_CONFIG, "signs with %s only", ec ? "ES256" : "RS256 and PS256");
   }
   ERR_set_mark();
   bool done = sign(key, alg, input, out);

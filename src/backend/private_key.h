@@ -11,7 +11,8 @@ typedef struct evp_pkey_st tc_private_key;
    one on P-256. Errors, here and below, say what is wrong and hold nothing of the key. */
 int tc_private_key_read_pem(tc_private_key **key, tc_str pem, tc_str passphrase, tc_error *err);
 
-/* The numbers of a JWK (RFC 7518 §6.3.2): n, e, d, and p, q, dp, dq, qi, which may all be absent. */
+/* The numbers of a JWK (RFC 7518 §6.3.2): n, e, d, and p, q, dp, dq, qi, which may all be absent.
+ */
 #define TC_RSA_NUMBERS 8
 int tc_private_key_read_rsa(tc_private_key **key, const tc_str numbers[TC_RSA_NUMBERS],
                             tc_error *err);

@@ -3,9 +3,6 @@
 
 #include "core/buf.h"
 
-/* §4, padded. */
-void tc_base64_encode(tc_buf *out, tc_str bytes);
-
 /* §5 without padding, as RFC 7636 has it. */
 void tc_base64url_encode(tc_buf *out, tc_str bytes);
 

@@ -2,8 +2,6 @@
 
 #include <stdlib.h>
 
-#include "core/base64.h"
-#include "core/form.h"
 #include "core/grant.h"
 #include "core/scope.h"
 #include "core/secret.h"
@@ -30,33 +28,6 @@ static int set_token_url(tc_client *client, tc_str text, tc_error *err) {
   size_t shown = query != NULL ? (size_t)(query - text.data) : text.len;
   rc = copy(&client->token_url, text, err);
   return rc != 0 ? rc : copy(&client->endpoint, (tc_str){text.data, shown}, err);
-}
-
-static int set_auth_method(tc_client *client, tc_str method, tc_error *err) {
-  static const char *const names[] = {
-      [TC_AUTH_CLIENT_SECRET_BASIC] = "client_secret_basic",
-      [TC_AUTH_CLIENT_SECRET_POST] = "client_secret_post",
-      [TC_AUTH_NONE] = "none",
-  };
-  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-    if (!tc_str_equal(method, tc_str_of(names[i]))) continue;
-    client->auth_method = (tc_auth_method)i;
-    if (client->auth_method != TC_AUTH_NONE && client->client_secret[0] == '\0') {
-      return tc_error_set(err, TC_ERR_INVALID,
-                          "client_secret is required by token_endpoint_auth_method %s", names[i]);
-    }
-    return 0;
-  }
-  bool is_name = method.len > 0; /* what is none may be anything, also a secret */
-  for (size_t i = 0; i < method.len; i++) {
-    char c = method.data[i];
-    is_name = is_name && (c == '_' || (c >= 'a' && c <= 'z'));
-  }
-  tc_str shown = is_name ? method : TC_STR("that");
-  return tc_error_set(err, TC_ERR_INVALID,
-                      "token_endpoint_auth_method: %.*s is not supported; it must be "
-                      "client_secret_basic, client_secret_post or none",
-                      (int)shown.len, shown.data);
 }
 
 static void separate(tc_buf *out, tc_str scopes, tc_str separator) {
@@ -90,8 +61,7 @@ static const char *name_of(unsigned char c) {
   return c > 0x7F ? "a byte that is not ASCII" : "a control character";
 }
 
-/* RFC 6749 appendix A. What was read from a file often ends with its line. */
-static int check_text(const char *name, tc_str text, tc_error *err) {
+int tc_client_check_text(const char *name, tc_str text, tc_error *err) {
   for (size_t i = 0; i < text.len; i++) {
     unsigned char c = (unsigned char)text.data[i];
     if (c >= 0x20 && c < 0x7F) continue;
@@ -106,50 +76,17 @@ static int check(const tc_client_config *config, tc_error *err) {
   if (config->client_id.len == 0) {
     return tc_error_set(err, TC_ERR_INVALID, "client_id must not be empty");
   }
-  int rc = check_text("client_id", config->client_id, err);
-  if (rc == 0) rc = check_text("client_secret", config->client_secret, err);
-  return rc != 0 ? rc : check_text("scope", config->scope, err);
+  int rc = tc_client_check_text("client_id", config->client_id, err);
+  return rc != 0 ? rc : tc_client_check_text("scope", config->scope, err);
 }
 
-static void add_to_pair(tc_buf *pair, const tc_client *client, const char *text) {
-  if (client->basic_is_raw) {
-    tc_buf_add_text(pair, text);
-  } else {
-    tc_form_encode(pair, tc_str_of(text));
-  }
-}
-
-/* RFC 6749 §2.3.1: both parts form-encoded before Basic, so that a ':' or '%' in them survives */
-static int set_authorization(tc_client *client, tc_error *err) {
-  tc_buf pair = TC_BUF_EMPTY, value = TC_BUF_EMPTY;
-  if (client->auth_method == TC_AUTH_CLIENT_SECRET_BASIC) {
-    if (client->basic_is_raw && strchr(client->client_id, ':') != NULL) {
-      return tc_error_set(err, TC_ERR_INVALID,
-                          "client_id holds a ':', which cannot be sent with basic_is_raw");
-    }
-    add_to_pair(&pair, client, client->client_id);
-    tc_buf_add_char(&pair, ':');
-    add_to_pair(&pair, client, client->client_secret);
-    tc_buf_add_text(&value, "Basic ");
-    tc_base64_encode(&value, tc_buf_str(&pair));
-  }
-  int rc = pair.failed || value.failed ? tc_error_set(err, TC_ERR_NOMEM, NULL)
-                                       : copy(&client->authorization, tc_buf_str(&value), err);
-  tc_buf_free(&pair);
-  tc_buf_free(&value);
-  return rc;
-}
-
-int tc_client_set_endpoint(tc_client *client, tc_str token_url, tc_str auth_method, tc_error *err) {
+int tc_client_set_endpoint(tc_client *client, tc_str token_url, tc_error *err) {
   tc_client next = *client;
-  next.token_url = next.endpoint = next.authorization = NULL;
-  int rc = set_auth_method(&next, auth_method, err);
-  if (rc == 0) rc = set_token_url(&next, token_url, err);
-  if (rc == 0) rc = set_authorization(&next, err);
+  next.token_url = next.endpoint = NULL;
+  int rc = set_token_url(&next, token_url, err);
   tc_client *unused = rc == 0 ? client : &next;
   erase(&unused->token_url);
   erase(&unused->endpoint);
-  erase(&unused->authorization);
   if (rc == 0) *client = next;
   return rc;
 }
@@ -173,7 +110,6 @@ static int fill(tc_client *client, const tc_client_config *config, tc_error *err
   client->reuses = config->reuses;
   client->discovers = config->issuer.len > 0;
   client->allow_insecure_http = config->allow_insecure_http;
-  client->basic_is_raw = config->basic_is_raw;
   client->scope_on_refresh = config->scope_on_refresh;
   if ((rc = set_scope(client, config, err)) != 0) return rc;
   if ((rc = set_type(&client->acquire_type, client->acquire, config->acquire_type, err)) != 0 ||
@@ -181,13 +117,10 @@ static int fill(tc_client *client, const tc_client_config *config, tc_error *err
     return rc;
   }
   if ((rc = copy(&client->client_id, config->client_id, err)) != 0) return rc;
-  if ((rc = copy(&client->client_secret, config->client_secret, err)) != 0) return rc;
   if ((rc = copy(&client->params, config->params, err)) != 0) return rc;
-  if (client->discovers && config->auth_method.len > 0) {
-    if ((rc = set_auth_method(client, config->auth_method, err)) != 0) return rc;
-  }
+  if ((rc = copy(&client->remedy, config->remedy, err)) != 0) return rc;
   if (client->discovers) return copy(&client->endpoint, config->issuer, err);
-  return tc_client_set_endpoint(client, config->token_url, config->auth_method, err);
+  return tc_client_set_endpoint(client, config->token_url, err);
 }
 
 int tc_client_init(tc_client *client, const tc_client_config *config, tc_error *err) {
@@ -201,13 +134,12 @@ void tc_client_free(tc_client *client) {
   erase(&client->token_url);
   erase(&client->endpoint);
   erase(&client->client_id);
-  erase(&client->client_secret);
   erase(&client->scope);
   erase(&client->sent_scope);
   erase(&client->acquire_type);
   erase(&client->renew_type);
   erase(&client->params);
-  erase(&client->authorization);
+  erase(&client->remedy);
   *client = (tc_client){0};
 }
 

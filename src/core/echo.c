@@ -4,8 +4,16 @@
 #include "core/redact.h"
 
 static bool is_public_param(tc_str name) {
-  static const char *const names[] = {"grant_type",   "scope",    "client_id",
-                                      "redirect_uri", "audience", "resource"};
+  static const char *const names[] = {"grant_type",
+                                      "scope",
+                                      "client_id",
+                                      "audience",
+                                      "resource",
+                                      "redirect_uri",
+                                      "subject_token_type",
+                                      "actor_token_type",
+                                      "requested_token_type",
+                                      "client_assertion_type"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     if (tc_str_equal(name, tc_str_of(names[i]))) return true;
   }
@@ -21,20 +29,11 @@ static bool hide_param(char *text, size_t len, tc_str encoded) {
   return done;
 }
 
-static bool hide_credentials(char *text, size_t len, tc_str authorization) {
-  static const size_t scheme = sizeof "Basic " - 1;
-  if (authorization.len <= scheme) return true;
-  tc_str credentials = {authorization.data + scheme, authorization.len - scheme};
-  while (credentials.data[credentials.len - 1] == '=') credentials.len--; /* often left out */
-  return tc_redact(text, len, credentials);
-}
-
-bool tc_echo_hide(char *text, size_t len, tc_str client_secret, tc_str body, tc_str authorization) {
+bool tc_echo_hide(char *text, size_t len, tc_str sent) {
   tc_form_pair pair;
   if (len == 0) return true;
-  bool done = hide_credentials(text, len, authorization);
-  done = tc_redact(text, len, client_secret) && done;
-  while (tc_form_next(&body, &pair)) {
+  bool done = true;
+  while (tc_form_next(&sent, &pair)) {
     if (!is_public_param(pair.name)) done = hide_param(text, len, pair.value) && done;
   }
   return done;

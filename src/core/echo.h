@@ -3,7 +3,7 @@
 
 #include "core/str.h"
 
-/* Replaces by asterisks (tc_redact) what the `len` bytes at `text` repeat of a token request's
-   secrets: the client's, the values in its form-encoded body but for the public ones, and the
-   credentials of its Authorization. False: out of memory, and some may still be there. */
-bool tc_echo_hide(char *text, size_t len, tc_str client_secret, tc_str body, tc_str authorization);
+/* Replaces by asterisks (tc_redact) what the `len` bytes at `text` repeat of a request's secrets:
+   the values but for the public ones in `sent`, its form-encoded body and, in the same form, what
+   else was sent with it. False: out of memory, and some may still be there. */
+bool tc_echo_hide(char *text, size_t len, tc_str sent);

@@ -138,8 +138,7 @@ static tc_event retry_or_fail(tc_engine *engine, bool unprocessed) {
 
 /* False: out of memory, and some of the request's secrets may still be there. */
 static bool hide_secrets(const tc_engine *engine, char *text, size_t len) {
-  return tc_echo_hide(text, len, tc_str_of(engine->client->client_secret),
-                      tc_buf_str(&engine->request.body), tc_str_of(engine->client->authorization));
+  return tc_echo_hide(text, len, tc_buf_str(&engine->request.body));
 }
 
 static void add_foreign(tc_buf *out, const tc_engine *engine, tc_str text) {
@@ -205,8 +204,15 @@ static bool is_lost(tc_engine *engine, bool unsent) {
   return true;
 }
 
+static void replace(tc_buf *buf, tc_str text) {
+  tc_buf_clear(buf);
+  tc_buf_add_str(buf, text);
+}
+
 static tc_event on_answered(tc_engine *engine, const tc_result *result) {
   if (result->outcome == TC_NONE) return on_lost(engine);
+  if (result->sent.len > 0) replace(&engine->request.body, result->sent);
+  if (engine->request.body.failed) return tc_engine_fail(engine, TC_ERR_NOMEM, "");
   if (result->outcome == TC_OK) {
     int status = result->response->status;
     tc_event event = on_response(engine, result->response);
@@ -217,11 +223,6 @@ static tc_event on_answered(tc_engine *engine, const tc_result *result) {
     return tc_engine_fail(engine, TC_ERR_NOMEM, "");
   }
   return is_lost(engine, result->unsent) ? EV_AGAIN : retry_or_fail(engine, result->unsent);
-}
-
-static void replace(tc_buf *buf, tc_str text) {
-  tc_buf_clear(buf);
-  tc_buf_add_str(buf, text);
 }
 
 static tc_event on_authorized(tc_engine *engine, const tc_result *result) {
@@ -237,7 +238,7 @@ static tc_event on_authorized(tc_engine *engine, const tc_result *result) {
   engine->login.done = true;
   engine->lock.wait = 0;
   if (result->response != NULL) {
-    replace(&engine->request.body, result->body);
+    replace(&engine->request.body, result->sent);
     return engine->request.body.failed ? tc_engine_fail(engine, TC_ERR_NOMEM, "")
                                        : on_response(engine, result->response);
   }

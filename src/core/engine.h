@@ -84,8 +84,8 @@ typedef struct tc_result {
   const tc_token_response *response; /* REQUEST, OK; AUTHORIZE, OK, or NULL: there is a code */
   const tc_error *error; /* DISCOVER, REQUEST, AUTHORIZE or SLEEP, FAILED; LOCK, FAILED, or NULL */
   tc_credential credential; /* AUTHORIZE, OK, without a response */
-  tc_str body;              /* AUTHORIZE, OK: of the request that had the response, if any */
-  bool unsent;              /* REQUEST, FAILED: the server cannot have processed it */
+  tc_str sent; /* REQUEST, AUTHORIZE: what the request was sent with, as tc_echo_hide wants it */
+  bool unsent; /* REQUEST, FAILED: the server cannot have processed it */
 } tc_result;
 
 typedef struct tc_engine {

@@ -50,15 +50,6 @@ const tc_flow *tc_flow_find(tc_str name) {
   return NULL;
 }
 
-void tc_grant_add_client(tc_buf *body, const tc_client *client) {
-  if (client->auth_method != TC_AUTH_CLIENT_SECRET_BASIC) {
-    tc_form_add(body, TC_STR("client_id"), tc_str_of(client->client_id));
-  }
-  if (client->auth_method == TC_AUTH_CLIENT_SECRET_POST) {
-    tc_form_add(body, TC_STR("client_secret"), tc_str_of(client->client_secret));
-  }
-}
-
 void tc_grant_add_token_params(tc_buf *body, const tc_client *client) {
   if (client->params[0] == '\0') return;
   tc_buf_add_char(body, '&');
@@ -70,6 +61,5 @@ void tc_grant_request(const tc_grant *grant, const tc_client *client,
   const char *type = grant == client->renew ? client->renew_type : client->acquire_type;
   tc_form_add(body, TC_STR("grant_type"), tc_str_of(type));
   grant->add_params(body, client, credential);
-  tc_grant_add_client(body, client);
   tc_grant_add_token_params(body, client);
 }

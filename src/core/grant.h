@@ -28,12 +28,10 @@ typedef struct tc_flow {
 /* NULL for an unknown name. */
 const tc_flow *tc_flow_find(tc_str name);
 
-/* Appends the request's body, which may end up failed: out of memory. */
+/* Appends the request's body, in which the client does not say yet who it is. It may end up failed:
+ * out of memory. */
 void tc_grant_request(const tc_grant *grant, const tc_client *client,
                       const tc_credential *credential, tc_buf *body);
-
-/* Appends what of the client's credentials is not in the Authorization header (RFC 6749 §2.3.1). */
-void tc_grant_add_client(tc_buf *body, const tc_client *client);
 
 /* Appends the client's token_params, to a body that is not empty. */
 void tc_grant_add_token_params(tc_buf *body, const tc_client *client);

@@ -14,7 +14,7 @@ typedef struct oauth_error {
 } oauth_error;
 
 static const oauth_error oauth_errors[] = {
-    {"invalid_client", TC_ERR_CONFIG, NULL}, /* see remedy_of_client */
+    {"invalid_client", TC_ERR_CONFIG, NULL}, /* the client's own */
     {"invalid_grant", TC_ERR_REAUTHORIZE, "the user must log in again"},
     {"invalid_request", TC_ERR_CONFIG,
      "check token_url, token_params and what the provider's documentation asks for"},
@@ -32,12 +32,6 @@ static const oauth_error oauth_errors[] = {
     {"server_error", TC_ERR_UNAVAILABLE, "try again later"},
     {"temporarily_unavailable", TC_ERR_UNAVAILABLE, "try again later"},
 };
-
-static const char *remedy_of_client(const tc_client *client) {
-  return client->client_secret[0] == '\0'
-             ? "no client_secret was given; give it, or check client_id"
-             : "check client_id, client_secret and token_endpoint_auth_method";
-}
 
 static bool is_text(const tc_value *value) {
   return value->type == TC_VALUE_STRING && value->string.len > 0;
@@ -62,7 +56,7 @@ static int read_error(const tc_token_response *response, const tc_client *client
   const char *remedy = "the provider's documentation says what it means";
   if (known != NULL) {
     number = known->number;
-    remedy = known->remedy != NULL ? known->remedy : remedy_of_client(client);
+    remedy = known->remedy != NULL ? known->remedy : client->remedy;
   }
   if (is_text(&response->error)) {
     tc_error_copy_foreign(err->code, sizeof err->code, response->error.string);
@@ -101,7 +95,7 @@ static int status_error(const tc_token_response *response, const tc_client *clie
   }
   if (status == 401) {
     return tc_error_set(err, TC_ERR_CONFIG, "%s answered with status 401; %s", client->endpoint,
-                        remedy_of_client(client));
+                        client->remedy);
   }
   if (status == 404 || status == 405) {
     return tc_error_set(err, TC_ERR_CONFIG, "%s answered with status %d; check token_url",

@@ -62,11 +62,10 @@ static tc_str grant_type(lua_State *L, const tc_grant *grant) {
   return tc_lua_read_string(L, -1); /* left on the stack, as above */
 }
 
-/* new_client{ flow=, auth_method=, token_url=, client_id=, client_secret=, scope=, leeway=,
-   default_expires_in=, scope_separator=, scope_on_refresh=, basic_is_raw=, allow_insecure_http=,
-   keeps_dead=, reuses=, grant_types={ name = type }, params={ name, value, ... } } -> client |
-   nil, message
-   issuer= instead of auth_method= and token_url=: they are to be set */
+/* new_client{ flow=, token_url=, client_id=, scope=, remedy=, leeway=, default_expires_in=,
+   scope_separator=, scope_on_refresh=, allow_insecure_http=, keeps_dead=, reuses=,
+   grant_types={ name = type }, params={ name, value, ... } } -> client | nil, message
+   issuer= instead of token_url=: that is to be set */
 static int l_client_new(lua_State *L) {
   tc_error err = TC_ERROR_NONE;
   tc_client_config config = {0};
@@ -85,15 +84,13 @@ static int l_client_new(lua_State *L) {
   const tc_flow *flow = tc_flow_find(config.flow);
   config.acquire_type = grant_type(L, flow != NULL ? flow->acquire : NULL);
   config.renew_type = grant_type(L, flow != NULL ? flow->renew : NULL);
-  config.auth_method = field(L, "auth_method");
   config.issuer = field(L, "issuer");
   config.token_url = field(L, "token_url");
   config.client_id = field(L, "client_id");
-  config.client_secret = field(L, "client_secret");
   config.scope = field(L, "scope");
+  config.remedy = field(L, "remedy");
   config.scope_separator = field(L, "scope_separator");
   config.allow_insecure_http = flag(L, "allow_insecure_http");
-  config.basic_is_raw = flag(L, "basic_is_raw");
   config.scope_on_refresh = flag(L, "scope_on_refresh");
   config.leeway = number(L, "leeway");
   config.default_expires_in = number(L, "default_expires_in");
@@ -111,13 +108,12 @@ static int l_client_new(lua_State *L) {
   return 1;
 }
 
-/* client:set_endpoint(token_url, auth_method) -> true | nil, message */
+/* client:set_endpoint(token_url) -> true | nil, message */
 static int l_client_set_endpoint(lua_State *L) {
   tc_client *client = tc_lua_check_client(L, 1);
   tc_error err = TC_ERROR_NONE;
   luaL_checkstring(L, 2);
-  luaL_checkstring(L, 3);
-  int rc = tc_client_set_endpoint(client, tc_lua_read_string(L, 2), tc_lua_read_string(L, 3), &err);
+  int rc = tc_client_set_endpoint(client, tc_lua_read_string(L, 2), &err);
   if (rc == TC_ERR_NOMEM) return luaL_error(L, "not enough memory");
   if (rc == 0) {
     lua_pushboolean(L, true);
@@ -182,37 +178,35 @@ static int l_client_is_expired(lua_State *L) {
   return 1;
 }
 
-/* client:request({ name, value, ... }, whether token_params belong to it) -> the body of a request
-   in which the client says who it is, and the Authorization header's value or nil */
-static int l_client_request(lua_State *L) {
+/* client:form({ name, value, ... }, whether token_params belong to it) -> the body of a request */
+static int l_client_form(lua_State *L) {
   const tc_client *client = tc_lua_check_client(L, 1);
   luaL_checktype(L, 2, LUA_TTABLE);
   lua_settop(L, 3);
   tc_buf *body = tc_lua_new_buf(L);
   lua_pushvalue(L, 2);
   add_params(L, body);
-  tc_grant_add_client(body, client);
   if (lua_toboolean(L, 3)) tc_grant_add_token_params(body, client);
-  if (body->failed) return luaL_error(L, "not enough memory");
-  tc_lua_push_string(L, tc_buf_str(body));
-  tc_lua_push_string(L, tc_str_of(client->authorization));
-  tc_buf_free(body);
-  return 2;
+  return tc_lua_return_buf(L, body);
 }
 
-/* client:hide(text, body) -> the text without what it repeats of the secrets in that request */
-static int l_client_hide(lua_State *L) {
-  const tc_client *client = tc_lua_check_client(L, 1);
+/* hide(text, sent) -> the text without what it repeats of the secrets in what was sent: a form */
+static int l_hide(lua_State *L) {
+  luaL_checkstring(L, 1);
   luaL_checkstring(L, 2);
-  luaL_checkstring(L, 3);
   tc_buf *text = tc_lua_new_buf(L);
-  tc_buf_add_str(text, tc_lua_read_string(L, 2));
-  if (text->failed || !tc_echo_hide(text->data, text->len, tc_str_of(client->client_secret),
-                                    tc_lua_read_string(L, 3), tc_str_of(client->authorization))) {
+  tc_buf_add_str(text, tc_lua_read_string(L, 1));
+  if (text->failed || !tc_echo_hide(text->data, text->len, tc_lua_read_string(L, 2))) {
     return luaL_error(L, "not enough memory");
   }
-  tc_lua_push_string(L, tc_buf_str(text));
-  tc_buf_free(text);
+  return tc_lua_return_buf(L, text);
+}
+
+/* problem_of_text(name, text) -> what is wrong with an id or a secret; nil: nothing */
+static int l_problem_of_text(lua_State *L) {
+  tc_error err = TC_ERROR_NONE;
+  if (tc_client_check_text(luaL_checkstring(L, 1), tc_lua_read_string(L, 2), &err) == 0) return 0;
+  lua_pushstring(L, err.message);
   return 1;
 }
 
@@ -239,8 +233,7 @@ void tc_lua_open_client(lua_State *L) {
       {"judge", l_client_judge},
       {"is_expired", l_client_is_expired},
       {"set_endpoint", l_client_set_endpoint},
-      {"request", l_client_request},
-      {"hide", l_client_hide},
+      {"form", l_client_form},
       {NULL, NULL},
   };
   static const luaL_Reg metamethods[] = {{"__gc", l_client_free}, {NULL, NULL}};
@@ -248,6 +241,10 @@ void tc_lua_open_client(lua_State *L) {
   lua_pop(L, 1);
   lua_pushcfunction(L, l_client_new);
   lua_setfield(L, -2, "new_client");
+  lua_pushcfunction(L, l_hide);
+  lua_setfield(L, -2, "hide");
+  lua_pushcfunction(L, l_problem_of_text);
+  lua_setfield(L, -2, "problem_of_text");
   lua_pushcfunction(L, l_token_window);
   lua_setfield(L, -2, "token_window");
 }

@@ -52,12 +52,11 @@ static int push_arguments(lua_State *L, const tc_engine *engine, tc_action actio
     return 2;
   case TC_ACTION_REQUEST:
     lua_pushstring(L, engine->client->token_url);
-    tc_lua_push_string(L, tc_str_of(engine->client->authorization));
     tc_lua_push_string(L, tc_buf_str(&engine->request.body));
     lua_pushnumber(L, engine->request.deadline - engine->clocks.monotonic);
     lua_pushnumber(L, engine->request.deadline);
     push_origin(L, engine->request.renewed);
-    return 6;
+    return 5;
   case TC_ACTION_SAVE:
     lua_pushboolean(L, engine->request.rotated);
     return 1;
@@ -84,7 +83,7 @@ static int push_arguments(lua_State *L, const tc_engine *engine, tc_action actio
 /* An action is its name and what belongs to it:
    "load", whether the refresh token sent is dead; "unlock", error so far | nil; "remove";
    "authorize"; "discover"; "probe"; "lock", seconds; "sleep", seconds, as "load"; "request", url,
-   authorization | nil, body, timeout, deadline, origin of what it renews | nil; "save", whether
+   body, timeout, deadline, origin of what it renews | nil; "save", whether
    nothing but its refresh token is new; "return", origin, error | nil; "fail", error, whether the
    code is unused */
 static int push_action(lua_State *L, lengine *self, tc_action action) {
@@ -267,9 +266,10 @@ static tc_error read_failure(lua_State *L, int first) {
 
 /* engine:resume(now | nil, monotonic | nil, "ok"|"none"|"failed", ...) -> action
    What follows the outcome belongs to the action: after an ok "load" the token; after an ok
-   "request" the response; after an ok "authorize" the code, its redirect URI and verifier, or the
-   response and the body of its request; after a failed one of these, a failed discover or sleep, or
-   a failed lock that ends the run, its kind, message and, for a request, whether it was unsent. */
+   "request" the response and what was sent, see hide; after an ok "authorize" the code, its
+   redirect URI and verifier, or as after a request; after a failed one of these, a failed discover
+   or sleep, or a failed lock that ends the run, its kind, message and, for a request, whether it
+   was unsent and what was sent. */
 static int l_engine_resume(lua_State *L) {
   static const char *const outcomes[] = {"ok", "none", "failed", NULL};
   lengine *self = check(L);
@@ -295,7 +295,7 @@ static int l_engine_resume(lua_State *L) {
     result.credential.code_verifier = tc_lua_read_string(L, 7);
   } else if ((self->due == TC_ACTION_REQUEST || self->due == TC_ACTION_AUTHORIZE) &&
              result.outcome == TC_OK) {
-    result.body = tc_lua_read_string(L, 11);
+    result.sent = tc_lua_read_string(L, 11);
     response = read_response(L, 5, result.clocks.now);
     result.response = &response;
   } else if (result.outcome == TC_FAILED &&
@@ -305,8 +305,18 @@ static int l_engine_resume(lua_State *L) {
     error = read_failure(L, 5);
     result.error = &error;
     result.unsent = lua_toboolean(L, 7);
+    result.sent = tc_lua_read_string(L, 8);
   }
   return push_action(L, self, tc_engine_resume(&self->engine, &result));
+}
+
+/* http_date(text) -> Unix seconds (RFC 9110 §5.6.7); nil: it is none */
+static int l_http_date(lua_State *L) {
+  luaL_checkstring(L, 1);
+  double seconds = tc_retry_after_parse(tc_lua_read_string(L, 1), 0);
+  if (seconds <= 0) return 0;
+  lua_pushnumber(L, seconds);
+  return 1;
 }
 
 static void push_class(lua_State *L) {
@@ -324,4 +334,6 @@ static void push_class(lua_State *L) {
 void tc_lua_open_engine(lua_State *L) {
   lua_pushcfunction(L, l_engine_new);
   lua_setfield(L, -2, "new_engine");
+  lua_pushcfunction(L, l_http_date);
+  lua_setfield(L, -2, "http_date");
 }

@@ -105,8 +105,8 @@ static int l_file_list(lua_State *L) {
   return tc_lua_return_buf(L, names);
 }
 
-/* stamp(path) -> when it was written last, in Unix seconds, and a text that another version of the
-   file has not; nil: it cannot be told */
+/* stamp(path) -> when it was written last, in Unix seconds, a text that another version of the file
+   has not, and whether everybody may read it; nil: it cannot be told */
 static int l_file_stamp(lua_State *L) {
   char text[80];
   struct stat st;
@@ -115,7 +115,8 @@ static int l_file_stamp(lua_State *L) {
                  (intmax_t)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
   lua_pushnumber(L, (lua_Number)st.st_mtim.tv_sec);
   lua_pushstring(L, text);
-  return 2;
+  lua_pushboolean(L, (st.st_mode & S_IROTH) != 0);
+  return 3;
 }
 
 /* target(path) -> the path of what a symbolic link leads to, else the path; nil, err */

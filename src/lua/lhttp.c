@@ -140,17 +140,22 @@ static l_http *check_open(lua_State *L) {
 /* Its strings belong to the stack. */
 static tc_http_request check_request(lua_State *L, tc_http_header headers[MOST_HEADERS]) {
   tc_http_request request = {.body = TC_STR_NONE, .headers = headers};
-  lua_settop(L, 7);
+  lua_settop(L, 10);
   request.method = check_method(L, 2);
   request.url = check_text(L, 3, "url", NULL);
   if (!lua_isnil(L, 5)) request.body.data = check_text(L, 5, "body", &request.body.len);
   request.timeout = check_time_left(L, 6, 7);
+  if (!lua_isnil(L, 8)) {
+    request.certificate.data = check_text(L, 8, "certificate", &request.certificate.len);
+    request.key.data = check_text(L, 9, "key", &request.key.len);
+    request.passphrase = lua_isnil(L, 10) ? NULL : check_text(L, 10, "passphrase", NULL);
+  }
   if (!lua_isnil(L, 4)) request.header_count = check_headers(L, 4, headers);
   return request;
 }
 
-/* handle:start(method, url, headers | nil, body | nil, timeout | nil, deadline | nil) -> true;
-   nil, err */
+/* handle:start(method, url, headers | nil, body | nil, timeout | nil, deadline | nil[, certificate,
+   key[, passphrase]]) -> true; nil, err */
 static int l_http_start(lua_State *L) {
   l_http *self = check_open(L);
   tc_http_header headers[MOST_HEADERS];

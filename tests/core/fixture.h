@@ -14,10 +14,8 @@
 
 static inline tc_client_config fixture_config(void) {
   return (tc_client_config){.flow = TC_STR("client_credentials"),
-                            .auth_method = TC_STR("client_secret_basic"),
                             .token_url = TC_STR(ENDPOINT "?tenant=t3nant"),
                             .client_id = TC_STR("the client"),
-                            .client_secret = TC_STR(SECRET),
                             .scope = TC_STR("b a"),
                             .leeway = 60};
 }
@@ -33,7 +31,7 @@ static inline tc_client fixture_client(const tc_client_config *config) {
 static inline tc_client_config fixture_issuer_config(void) {
   tc_client_config config = fixture_config();
   config.issuer = TC_STR("https://id.example");
-  config.token_url = config.auth_method = TC_STR_NONE;
+  config.token_url = TC_STR_NONE;
   return config;
 }
 
@@ -48,7 +46,6 @@ static inline tc_client fixture_user_client(const tc_client_config *config) {
 static inline tc_client fixture_public_client(const char *flow) {
   tc_client_config config = fixture_config();
   config.flow = tc_str_of(flow);
-  config.auth_method = TC_STR("none");
   return fixture_client(&config);
 }
 

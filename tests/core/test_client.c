@@ -6,8 +6,7 @@ static void check_refused(tc_client_config config, const char *message) {
   tc_error err = TC_ERROR_NONE;
   CHECK_NUM(tc_client_init(&client, &config, &err), TC_ERR_INVALID);
   if (!CHECK(strstr(err.message, message) != NULL)) printf("#   %s\n", err.message);
-  CHECK(strstr(err.message, SECRET) == NULL);
-  CHECK(client.token_url == NULL && client.client_secret == NULL);
+  CHECK(client.token_url == NULL);
 }
 
 static void test_keeps_what_it_was_given(void) {
@@ -17,7 +16,6 @@ static void test_keeps_what_it_was_given(void) {
   CHECK_TEXT(client.token_url, ENDPOINT "?tenant=t3nant");
   CHECK_TEXT(client.endpoint, ENDPOINT);
   CHECK_TEXT(client.client_id, "the client");
-  CHECK_TEXT(client.client_secret, SECRET);
   CHECK_TEXT(client.scope, "a b");
   CHECK_TEXT(client.params, "audience=x");
   CHECK(client.leeway == 60 && !client.has_user && client.renew == NULL);
@@ -37,26 +35,25 @@ static void test_refuses_each_bad_option_by_its_name(void) {
   config.client_id = TC_STR("a\0b");
   check_refused(config, "client_id has a control character (byte 2 of 3); it may");
   config = fixture_config();
-  config.client_secret = TC_STR("s3cr3t\n");
-  check_refused(config, "client_secret has a line feed at its end (byte 7 of 7); it may");
-  config.client_secret = TC_STR("s3cr3t\r\n");
-  check_refused(config, "client_secret has a carriage return (byte 7 of 8); it may");
-  config.client_secret = TC_STR("\ts3cr3t");
-  check_refused(config, "client_secret has a tab (byte 1 of 7); it may");
-  config.client_secret = TC_STR("s3cr3t\x7F");
-  check_refused(config, "client_secret has a control character at its end (byte 7 of 7)");
-  config = fixture_config();
   config.scope = TC_STR("caf\303\251");
   check_refused(config, "scope has a byte that is not ASCII (byte 4 of 5); it may");
   config.scope = TC_STR("a\nb");
   check_refused(config, "scope has a line feed (byte 2 of 3); it may");
   config.scope = TC_STR("a\\b");
   check_refused(config, "scope: ");
-  config = fixture_config();
-  config.auth_method = TC_STR("private_key_jwt");
-  check_refused(config, "token_endpoint_auth_method: private_key_jwt is not supported; it must be");
-  config.auth_method = TC_STR(SECRET);
-  check_refused(config, "token_endpoint_auth_method: that is not supported; it must be");
+}
+
+static void check_text(tc_str text, const char *problem) {
+  tc_error err = TC_ERROR_NONE;
+  CHECK_NUM(tc_client_check_text("secret", text, &err), TC_ERR_INVALID);
+  CHECK(strncmp(err.message, problem, strlen(problem)) == 0);
+}
+
+static void test_says_what_is_wrong_with_a_secret(void) {
+  check_text(TC_STR("s3cr3t\n"), "secret has a line feed at its end (byte 7 of 7); it may");
+  check_text(TC_STR("s3cr3t\r\n"), "secret has a carriage return (byte 7 of 8); it may");
+  check_text(TC_STR("\ts3cr3t"), "secret has a tab (byte 1 of 7); it may");
+  check_text(TC_STR("s3cr3t\x7F"), "secret has a control character at its end (byte 7 of 7)");
 }
 
 static void test_refuses_a_token_url_that_leaks(void) {
@@ -74,48 +71,21 @@ static void test_refuses_a_token_url_that_leaks(void) {
   tc_client_free(&client);
 }
 
-static void test_a_secret_is_required_where_it_is_used(void) {
-  tc_client_config config = fixture_config();
-  config.client_secret = TC_STR_NONE;
-  check_refused(config, "client_secret is required");
-  config.auth_method = TC_STR("client_secret_post");
-  check_refused(config, "client_secret is required");
-  config.auth_method = TC_STR("none");
-  tc_client client = fixture_client(&config);
-  CHECK_TEXT(client.client_secret, "");
-  tc_client_free(&client);
-}
-
-static void test_a_client_that_discovers_is_told_where_and_how(void) {
+static void test_a_client_that_discovers_is_told_where(void) {
   tc_client_config config = fixture_issuer_config();
   tc_client client = fixture_client(&config);
   tc_error err = TC_ERROR_NONE;
   CHECK(client.discovers && client.token_url == NULL);
   CHECK_TEXT(client.endpoint, "https://id.example");
-  CHECK_NUM(
-      tc_client_set_endpoint(&client, TC_STR(ENDPOINT "?a=b"), TC_STR("client_secret_basic"), &err),
-      0);
+  CHECK_NUM(tc_client_set_endpoint(&client, TC_STR(ENDPOINT "?a=b"), &err), 0);
   CHECK_TEXT(client.token_url, ENDPOINT "?a=b");
   CHECK_TEXT(client.endpoint, ENDPOINT);
-  CHECK(strncmp(client.authorization, "Basic ", 6) == 0);
-  CHECK_NUM(
-      tc_client_set_endpoint(&client, TC_STR("http://id.example/token"), TC_STR("none"), &err),
-      TC_ERR_INVALID);
+  CHECK_NUM(tc_client_set_endpoint(&client, TC_STR("http://id.example/token"), &err),
+            TC_ERR_INVALID);
   CHECK_TEXT(client.token_url, ENDPOINT "?a=b");
-  CHECK_NUM(client.auth_method, TC_AUTH_CLIENT_SECRET_BASIC);
-  CHECK_NUM(tc_client_set_endpoint(&client, TC_STR("https://b.example/"), TC_STR("none"), &err), 0);
+  CHECK_NUM(tc_client_set_endpoint(&client, TC_STR("https://b.example/"), &err), 0);
   CHECK_TEXT(client.token_url, "https://b.example/");
-  CHECK_TEXT(client.authorization, "");
   tc_client_free(&client);
-}
-
-static void test_a_method_that_discovery_may_not_choose_is_checked_at_once(void) {
-  tc_client_config config = fixture_issuer_config();
-  config.auth_method = TC_STR("private_key_jwt");
-  check_refused(config, "token_endpoint_auth_method");
-  config.auth_method = TC_STR("client_secret_post");
-  config.client_secret = TC_STR_NONE;
-  check_refused(config, "client_secret is required");
 }
 
 static void check_worth(tc_token token, double now, tc_fitness want) {
@@ -189,10 +159,9 @@ static void test_a_flow_without_users_shuns_logins(void) {
 int main(void) {
   RUN(test_keeps_what_it_was_given);
   RUN(test_refuses_each_bad_option_by_its_name);
+  RUN(test_says_what_is_wrong_with_a_secret);
   RUN(test_refuses_a_token_url_that_leaks);
-  RUN(test_a_secret_is_required_where_it_is_used);
-  RUN(test_a_client_that_discovers_is_told_where_and_how);
-  RUN(test_a_method_that_discovery_may_not_choose_is_checked_at_once);
+  RUN(test_a_client_that_discovers_is_told_where);
   RUN(test_a_token_expires_a_leeway_early);
   RUN(test_a_token_that_states_no_end_has_none);
   RUN(test_the_wanted_scopes_must_be_granted);

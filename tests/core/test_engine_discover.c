@@ -8,9 +8,7 @@ static void begin_discovering(tc_engine_options options) {
 
 static tc_result told(void) {
   tc_error err = TC_ERROR_NONE;
-  CHECK_NUM(
-      tc_client_set_endpoint(&scene.client, TC_STR(ENDPOINT), TC_STR("client_secret_post"), &err),
-      0);
+  CHECK_NUM(tc_client_set_endpoint(&scene.client, TC_STR(ENDPOINT), &err), 0);
   return OK;
 }
 

@@ -12,7 +12,7 @@ static void test_a_login_by_code(void) {
   CHECK_NUM(scene.engine.seconds, TIMEOUT + 5);
   STEP(LOCK, OK);
   SENDS("grant_type=authorization_code&code=the+code&redirect_uri=http%3A%2F%2F127.0.0.1%2F"
-        "&code_verifier=v&client_id=the+client");
+        "&code_verifier=v");
   CHECK_NUM(tc_engine_time_left(&scene.engine), TIMEOUT);
   CHECK_NUM(scene.engine.request.renewed, TC_FROM_NOWHERE);
   STEP(REQUEST, ANSWERED(fresh));
@@ -30,7 +30,7 @@ static void test_a_login_that_has_taken_place(void) {
   STEP(AUTHORIZE, LOGGED_IN);
   STEP(LOCK, FAILED);
   SENDS("grant_type=authorization_code&code=the+code&redirect_uri=http%3A%2F%2F127.0.0.1%2F"
-        "&client_id=the+client");
+        "");
   STEP(REQUEST, ANSWERED(fresh));
   STEP(SAVE, OK);
   RETURNS("new", TC_FROM_ANSWER);
@@ -182,7 +182,7 @@ static void test_a_refused_login_repeats_no_secret_of_its_request(void) {
   tc_token_response refused = fixture_refusal(400, "expired_token");
   refused.error_description = text_value("the code Gm-device-1 is over");
   tc_result result = ANSWERED(refused);
-  result.body = TC_STR("grant_type=any&device_code=Gm-device-1");
+  result.sent = TC_STR("grant_type=any&device_code=Gm-device-1");
   begin_as(fixture_public_client("device"), PLAIN);
   STEP(LOAD, NONE);
   STEP(AUTHORIZE, result);

@@ -248,7 +248,7 @@ static tc_action carry_out(walk *w, tc_action action) {
   if (action == TC_ACTION_DISCOVER) {
     result.outcome = chance(80) ? TC_OK : TC_FAILED;
     if (result.outcome == TC_OK) {
-      tc_client_set_endpoint(&w->client, TC_STR(ENDPOINT), TC_STR("client_secret_post"), &error);
+      tc_client_set_endpoint(&w->client, TC_STR(ENDPOINT), &error);
     }
   }
   if (action == TC_ACTION_REQUEST && result.outcome == TC_NONE && !w->lock_held) {

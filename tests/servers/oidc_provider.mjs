@@ -14,7 +14,10 @@
 //   POST /test/revoke                 body: a refresh token; ends its login
 //   POST /test/token_lifetime?seconds=  of access tokens from now on
 //   POST /test/new_keys               it signs with new ones from now on
-//   POST /test/client                 body: JSON, which changes the confidential client's metadata
+//   POST /test/client?id=             body: JSON, which changes that client's metadata, or that of
+//                                     the confidential one; or makes the client
+//   POST /test/tls                    body: a directory with ca.pem, leaf.pem and leaf.key; answers
+//                                     with the URL at which it takes certificates from now on
 //   POST /test/keys_away?for=         the next requests for its keys, so many, are answered 503
 //   POST /test/next_token?status=&error=&retry_after=
 //                                     the next token request is answered so, not processed
@@ -28,8 +31,9 @@
 //                                     the new one lives
 
 import { createServer } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
-import { renameSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { logIn, logOut } from './oidc_login.mjs';
 
 // its notices about settings that only matter in production
@@ -86,6 +90,8 @@ const configuration = {
     ...['ES256', 'PS256'].map((alg) => ({ ...person, client_id: alg,
       token_endpoint_auth_method: 'none', id_token_signed_response_alg: alg })),
   ],
+  clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'client_secret_jwt',
+    'private_key_jwt', 'tls_client_auth', 'self_signed_tls_client_auth', 'none'],
   scopes,
   pkce: { required: (ctx, client) => client.clientAuthMethod === 'none' },
   rotateRefreshToken: true,
@@ -98,6 +104,16 @@ const configuration = {
     deviceFlow: { enabled: true },
     devInteractions: { enabled: true },
     introspection: { enabled: true },
+    mTLS: {
+      enabled: true,
+      tlsClientAuth: true,
+      selfSignedTlsClientAuth: true,
+      certificateBoundAccessTokens: true,
+      getCertificate: (ctx) => ctx.socket.getPeerX509Certificate?.(),
+      certificateAuthorized: (ctx) => ctx.socket.authorized,
+      certificateSubjectMatches: (ctx, property, expected) => property === 'tls_client_auth_subject_dn'
+        && ctx.socket.getPeerX509Certificate().subject === expected,
+    },
     revocation: { enabled: true },
     resourceIndicators: {
       enabled: true,
@@ -172,11 +188,24 @@ const controls = {
     open(provider.issuer);
     return 'made';
   },
-  client(options, changes) {
-    Object.assign(configuration.clients.find((client) => client.client_id === 'confidential'),
-      JSON.parse(changes));
+  client({ id = 'confidential' }, changes) {
+    let client = configuration.clients.find((one) => one.client_id === id);
+    if (!client) configuration.clients.push(client = { ...machine, client_id: id });
+    Object.assign(client, JSON.parse(changes));
     open(provider.issuer);
     return 'noted';
+  },
+  async tls(options, directory) {
+    const read = (name) => readFileSync(`${directory}/${name}`);
+    const tls = createTlsServer({ ca: read('ca.pem'), cert: read('leaf.pem'), key: read('leaf.key'),
+      requestCert: true, rejectUnauthorized: false }, respond);
+    await new Promise((resolve) => { tls.listen(0, '127.0.0.1', resolve); });
+    const url = `https://127.0.0.1:${tls.address().port}`;
+    configuration.discovery = { mtls_endpoint_aliases: { token_endpoint: `${url}/token`,
+      introspection_endpoint: `${url}/token/introspection`,
+      revocation_endpoint: `${url}/token/revocation` } };
+    open(provider.issuer);
+    return url;
   },
   keys_away(options) {
     keysAway = Number(options.for);
@@ -228,7 +257,7 @@ function answerToken(request, response) {
   else answer(request, response);
 }
 
-const server = createServer((request, response) => {
+function respond(request, response) {
   const { pathname } = new URL(request.url, 'http://test');
   if (pathname.startsWith('/test/')) {
     control(pathname.slice('/test/'.length), request, response);
@@ -247,7 +276,9 @@ const server = createServer((request, response) => {
       answer(request, response);
     }
   }
-});
+}
+
+const server = createServer(respond);
 
 function open(url) {
   provider = new Provider(url, configuration);

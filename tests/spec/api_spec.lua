@@ -38,9 +38,10 @@ local function names_of(rules)
   return table.concat(names, ", ")
 end
 
-local KNOWN = "ca_file, cache, client_id, client_secret, clock, connect_timeout, http, io, leeway, "
-  .. "provider, proxy, request_time, scope, store, timeout, token_endpoint_auth_method, "
-  .. "token_params"
+local KNOWN = "ca_file, cache, client_assertion, client_assertion_type, client_certificate, "
+  .. "client_id, client_key, client_key_id, client_key_passphrase, client_secret, clock, "
+  .. "connect_timeout, http, io, leeway, provider, proxy, request_time, scope, store, timeout, "
+  .. "token_endpoint_auth_method, token_endpoint_auth_signing_alg, token_params"
 local NOT_SECURE = "flow.client_credentials: token_url must be https, or http on a loopback "
   .. "address: secrets travel to it (RFC 6749 §3.2); or allow_insecure_http = true in provider, "
   .. "but for flow.implicit"
@@ -90,7 +91,8 @@ local mistakes = {
   { function() new(with { client_secret = false }) end,
     "flow.client_credentials: client_secret is required: pass client_secret=" },
   { function() new(with { client_secret = {} }) end,
-    "flow.client_credentials: client_secret must be a string, not a table" },
+    "flow.client_credentials: client_secret must be a text, { file = path }, or a function that "
+      .. "returns it" },
   { function() new(with { scope = 1 }) end,
     "flow.client_credentials: scope must be a string or a table, not a number" },
   { function() new(with { scope = { "a", true } }) end,
@@ -107,10 +109,14 @@ local mistakes = {
       .. "variables; mend leeway" },
   { function() new(with { token_endpoint_auth_method = "basic" }) end,
     "flow.client_credentials: token_endpoint_auth_method: basic is not supported; it must be "
-      .. "client_secret_basic, client_secret_post or none" },
+      .. "client_secret_basic, client_secret_post, client_secret_jwt, private_key_jwt, "
+      .. "tls_client_auth, self_signed_tls_client_auth or none" },
   { function() new(with { client_secret = false, token_endpoint_auth_method = "private_key_jwt" })
-    end, "flow.client_credentials: token_endpoint_auth_method: private_key_jwt is not supported; "
-      .. "it must be client_secret_basic, client_secret_post or none" },
+    end, "flow.client_credentials: client_key is required: pass client_key=" },
+  { function() new(with { client_key = {} }) end, "flow.client_credentials: client_key must be a "
+    .. "text, { file = path }, or a function that returns it" },
+  { function() new(with { client_key = "k", client_assertion = "a" }) end,
+    "flow.client_credentials: give client_key or client_assertion, not both" },
   { function() new(with { token_params = { grant_type = "password" } }) end,
     "flow.client_credentials: token_params must not set grant_type, which the flow sets itself" },
   { function() new(with { token_params = { audience = 1 } }) end,

@@ -54,8 +54,8 @@ describe("a key #c", function()
           alg ~= case[2] and alg or nil))
         local seen = jose_keys.verify(jws, public(case[1]), alg)
         assert.same({ iss = "x", n = 1 }, seen.claims)
-        assert.same({ alg = alg, typ = "JWT", kid = name:find "jwk" and public(case[1]).kid or nil },
-          seen.header)
+        assert.same({ alg = alg, typ = "JWT",
+          kid = name:find "jwk" and public(case[1]).kid or nil }, seen.header)
       end
     end)
   end

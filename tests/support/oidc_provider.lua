@@ -193,10 +193,11 @@ function OidcProvider:log_out(user)
   self:control("log_out", { user = user }, "")
 end
 
---- Changes the confidential client.
+--- Changes a client, or makes one that asks for itself.
 ---@param changes table  of its metadata (OpenID Connect Dynamic Client Registration §2)
-function OidcProvider:change_client(changes)
-  self:control("client", nil, assert(json.encode(changes)))
+---@param id? string     default: the confidential one
+function OidcProvider:change_client(changes, id)
+  self:control("client", { id = id }, assert(json.encode(changes)))
 end
 
 --- Has the confidential client told of logouts.

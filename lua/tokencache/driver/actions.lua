@@ -2,6 +2,7 @@
 --- outcome ("ok", "none" or "failed") and what belongs to it, see engine:resume in
 --- src/lua/lengine.c. No pcall here: a handler, a transport or a sleep may yield, also on Lua 5.1.
 
+local client_authentication = require "tokencache.flow.client_authentication"
 local core = require "tokencache._core"
 local debt = require "tokencache.account.debt"
 local debt_timers = require "tokencache.account.debt_timers"
@@ -280,7 +281,7 @@ function actions.authorize(run)
       return "failed", err.kind, err.message
     end
     return "ok", response.status, response.retry_after, run.object,
-      run.object and token_info.end_in(run.object), false, response.problem, response.body
+      run.object and token_info.end_in(run.object), false, response.problem, response.sent
   elseif run.flow.response_type == "code" then
     return "ok", response.code, response.redirect_uri, response.code_verifier
   end
@@ -296,7 +297,7 @@ local function note_missing_lock(run)
   log.warning("another process keeps the cache's lock; the login is finished without it")
 end
 
-function actions.request(run, url, authorization, body, timeout, deadline, origin)
+function actions.request(run, url, body, timeout, deadline, origin)
   if run.busy then
     note_missing_lock(run)
   end
@@ -306,10 +307,9 @@ function actions.request(run, url, authorization, body, timeout, deadline, origi
   if key_error then
     return "failed", key_error.kind, key_error.message, true
   end
-  local request = endpoint.request(flow, url, authorization, body, timeout, deadline)
-  local problem = quirks.change(flow, request)
-  if problem then
-    return "failed", "config", problem, true
+  local request, sent = client_authentication.request(flow, url, body, timeout, deadline, true)
+  if not request then
+    return "failed", sent.kind, sent.message, true
   end
   local has_ended = run.lock:cover(transport, request)
   run.renews = origin and run.infos[origin]
@@ -327,16 +327,22 @@ function actions.request(run, url, authorization, body, timeout, deadline, origi
     and discovery.has_moved(flow, url, response, err, request.deadline, run.lock) then
     return "failed", "transient", url .. " is not the token endpoint any more", true
   elseif not response then
-    return "failed", err.kind, err.message, err.sent == false
+    return "failed", err.kind, err.message, err.sent == false, sent
+  elseif client_authentication.is_outdated(flow, request, response) then
+    return "failed", "transient", url .. " refused what the client proved itself with", true
   end
   local answer, is_dead, failure = quirks.read(flow, response, origin ~= nil)
   run.object = answer.object
+  local late = client_authentication.clock_problem(flow, response)
+  if late and run.object and run.object.error then
+    run.object.error_description = late
+  end
   err = openid and openid.check_answer(run)
   if err then
     return "failed", err.kind, err.message
   end
   return "ok", answer.status, endpoint.header(response, "retry-after"), run.object,
-    run.object and token_info.end_in(run.object), is_dead, failure
+    run.object and token_info.end_in(run.object), is_dead, failure, sent
 end
 
 local function described(info)

@@ -1,6 +1,7 @@
 --- Reads the options of a flow: checks them, adds what the provider and the environment say, and
 --- makes of them the fields of the flow.
 
+local client_authentication = require "tokencache.flow.client_authentication"
 local core = require "tokencache._core"
 local default_io = require "tokencache.io"
 local in_words = require "tokencache.util.in_words"
@@ -14,11 +15,20 @@ local config = {}
 ---@class tokencache.FlowOptions
 ---@field provider tokencache.Provider
 ---@field client_id? string        default: the provider's environment variable, if it has one
----@field client_secret? string    likewise
+---@field client_secret? tokencache.Secret  likewise
 ---@field scope? string|string[]   separated by spaces or commas
 ---@field cache? table             a cache handler, for one account; default: the file `.cache`
 ---@field store? tokencache.Store  a store, for many accounts: instead of cache
----@field token_endpoint_auth_method? "client_secret_basic"|"client_secret_post"|"none"
+---@field token_endpoint_auth_method? tokencache.AuthMethodName
+---@field client_key? tokencache.Secret  signs what the client proves itself with, or goes with its
+---                                certificate: PEM or a JWK
+---@field client_key_passphrase? tokencache.Secret
+---@field client_key_id? string    kid, by which the provider finds the key; default: the JWK's
+---@field client_certificate? tokencache.Secret  PEM: shown by TLS, or named in what is signed
+---@field client_assertion? tokencache.Secret  ready-made, in place of one that client_key signs
+---@field client_assertion_type? string
+---@field token_endpoint_auth_signing_alg? "RS256"|"PS256"|"ES256"  default: RS256, or by an EC key
+---                                ES256
 ---@field token_params? table<string, string|string[]>  sent with each token request
 ---@field leeway? number           seconds before its end at which a token is renewed; default 60
 ---@field timeout? number          seconds for a whole call, a login not counted; default 30
@@ -32,17 +42,15 @@ local config = {}
 ---@field io? tokencache.Io        how actions are carried out
 
 --- Options of every flow; a flow adds its own.
-config.rules = {
+config.rules = options.merge(client_authentication.rules, {
   provider = { "table", required = true,
     hint = 'give { issuer = "https://..." }, one of tokencache.provider, or a table with its '
       .. "token_url" },
   client_id = { "string" },
-  client_secret = { "string" },
   scope = { { "string", "table" } },
   cache = { "object", hint = "give one of tokencache.cache, such as tokencache.cache.file "
     .. "{ cache_path = ... }" },
   store = { "object", hint = "give one of tokencache.store" },
-  token_endpoint_auth_method = { "string" },
   token_params = { "table" },
   leeway = { "number>=0", default = 60 },
   clock = { "callable" },
@@ -53,7 +61,7 @@ config.rules = {
   ca_file = { "string" },
   connect_timeout = { "number>0" },
   io = { "table" },
-}
+})
 
 --- Options of get_access_token and get_token_info; flows in which people log in have more.
 config.call_rules = {
@@ -80,7 +88,8 @@ local own_io = options.read({}, io_rules)
 
 --- The engine sets these itself (RFC 6749, 7636).
 local reserved_token_params = {
-  grant_type = true, client_id = true, client_secret = true, scope = true, code = true,
+  grant_type = true, client_id = true, client_secret = true, client_assertion = true,
+  client_assertion_type = true, scope = true, code = true,
   redirect_uri = true, code_verifier = true, refresh_token = true,
 }
 
@@ -218,14 +227,15 @@ local function fingerprint(...)
   local parts, digest = { ... }, nil
   return function()
     if not digest then
+      for i, part in ipairs(parts) do
+        parts[i] = type(part) == "table" and part.file or tostring(part)
+      end
       local text = table.concat(parts, "\0")
       digest = require("tokencache.key").sha256(text) or text
     end
     return digest
   end
 end
-
-local SENDS_SECRET = { client_secret_basic = true, client_secret_post = true }
 
 --- What the client is told when it is made; the rest is to be discovered.
 local function take_endpoint(draft)
@@ -236,7 +246,7 @@ local function take_endpoint(draft)
   local grant = definition.grant_type or definition.name
   flow.grant_type = (server.grant_types or {})[grant] or grant
   flow.has_secret = (checked.client_secret or "") ~= ""
-  flow.auth_method = checked.token_endpoint_auth_method
+  flow.auth_method = client_authentication.method(checked, server.token_endpoint_auth_method)
     or definition.may_be_public and not flow.has_secret and "none"
     or server.token_endpoint_auth_method
   flow.allow_insecure_http = server.allow_insecure_http
@@ -245,7 +255,11 @@ local function take_endpoint(draft)
   flow.discovers = not draft.url and endpoint or nil
   local method = flow.auth_method
     or (not flow.discovers or definition.needs_secret) and definition.auth_method or "none"
-  local problem = SENDS_SECRET[method] and require_option(draft, "client_secret")
+  flow.method = not flow.discovers and method or nil
+  local lacking = client_authentication.lacking(method, checked)
+  local problem = client_authentication.problem(checked)
+    or lacking and require_option(draft, lacking)
+    or client_authentication.take(flow, checked, server)
   if problem or draft.url then
     return problem
   elseif not server.issuer then
@@ -272,20 +286,19 @@ local function make_client(draft)
   if problem then
     return problem
   end
-  local method = flow.auth_method or draft.url and definition.auth_method or nil
+  local method = flow.auth_method or flow.method
   flow.fingerprint = fingerprint(method or "", draft.url or flow.issuer, checked.client_id,
-    checked.client_secret)
-  flow.document_key = flow.has_secret and fingerprint("document", checked.client_secret) or nil
+    checked.client_secret or checked.client_key or checked.client_assertion)
+  flow.document_key = type(checked.client_secret) == "string" and flow.has_secret
+    and fingerprint("document", checked.client_secret) or nil
   flow.client, problem = core.new_client {
     flow = definition.name,
-    auth_method = method,
     issuer = flow.discovers and flow.issuer or nil,
     token_url = draft.url,
     client_id = checked.client_id,
-    client_secret = checked.client_secret,
     scope = scope,
+    remedy = client_authentication.remedy(method, flow.has_secret),
     allow_insecure_http = flow.allow_insecure_http,
-    basic_is_raw = server.basic_is_raw,
     grant_types = server.grant_types,
     scope_separator = server.scope_separator,
     scope_on_refresh = server.scope_on_refresh,

@@ -1,8 +1,36 @@
 --- Requests to endpoints of the provider that are not part of a run of the engine.
 
+local client_authentication = require "tokencache.flow.client_authentication"
+local core = require "tokencache._core"
 local endpoint = require "tokencache.transport.endpoint"
 local errors = require "tokencache.error"
-local quirks = require "tokencache.quirks"
+
+---@return tokencache.HttpResponse?
+---@return tokencache.Error?
+---@return string? sent
+---@return boolean? is_outdated  the client has something newer to prove itself with
+local function send(flow, url, body, deadline, held, is_token_request)
+  local timeout = deadline - flow.io.monotonic()
+  if timeout <= 0 then
+    return nil, errors.new("timeout", "there was no time left to ask " .. url), body
+  end
+  local request, sent = client_authentication.request(flow, url, body, timeout, deadline,
+    is_token_request)
+  if not request then
+    return nil, sent, body
+  end
+  if held then
+    held:cover(flow.transport, request)
+  end
+  local response, err = endpoint.send(flow.transport, request)
+  if flow.issuer then
+    require("tokencache.discovery").note(flow, response, err)
+  end
+  if response then
+    return response, nil, sent, client_authentication.is_outdated(flow, request, response)
+  end
+  return nil, errors.new(err.kind, core.hide(err.message, sent)), sent
+end
 
 --- Posts a form, authenticated as the flow's client. What the error says repeats no secret of it.
 ---@param flow tokencache.Flow
@@ -13,27 +41,12 @@ local quirks = require "tokencache.quirks"
 ---@param is_token_request? boolean  it goes to the token endpoint
 ---@return tokencache.HttpResponse?
 ---@return tokencache.Error?
----@return string body  that was sent
+---@return string sent  what no message may repeat, see core.hide
 return function(flow, url, params, deadline, held, is_token_request)
-  local body, authorization = flow.client:request(params, is_token_request)
-  local timeout = deadline - flow.io.monotonic()
-  if timeout <= 0 then
-    return nil, errors.new("timeout", "there was no time left to ask " .. url), body
+  local body = flow.client:form(params, is_token_request)
+  local response, err, sent, is_outdated = send(flow, url, body, deadline, held, is_token_request)
+  if is_outdated then
+    response, err, sent = send(flow, url, body, deadline, held, is_token_request)
   end
-  local request = endpoint.request(flow, url, authorization, body, timeout, deadline)
-  local problem = is_token_request and quirks.change(flow, request)
-  if problem then
-    return nil, errors.new("config", problem), body
-  end
-  if held then
-    held:cover(flow.transport, request)
-  end
-  local response, err = endpoint.send(flow.transport, request)
-  if flow.issuer then
-    require("tokencache.discovery").note(flow, response, err)
-  end
-  if response then
-    return response, nil, body
-  end
-  return nil, errors.new(err.kind, flow.client:hide(err.message, body)), body
+  return response, err, sent
 end

@@ -39,12 +39,12 @@ local REMEDIES = {
   unauthorized_client = "allow the device grant in the client's registration",
 }
 
-local function refusal(flow, url, response, object, body)
+local function refusal(url, response, object, sent)
   local status, code = response.status, object.error
   local kind = (status == 429 or status >= 500) and "transient"
     or code == "access_denied" and "denied" or "config"
   local function shown(text)
-    return type(text) == "string" and text ~= "" and core.printable(flow.client:hide(text, body))
+    return type(text) == "string" and text ~= "" and core.printable(core.hide(text, sent))
       or nil
   end
   local description = shown(object.error_description)
@@ -109,14 +109,14 @@ function device.begin(flow, deadline)
     params[#params + 1] = "scope"
     params[#params + 1] = scope
   end
-  local response, body
-  response, err, body = post(flow, url, params, deadline)
+  local response, sent
+  response, err, sent = post(flow, url, params, deadline)
   if not response then
     return nil, err
   end
   local object = endpoint.object(response) or {}
   if response.status ~= 200 or type(object.error) == "string" then
-    return nil, refusal(flow, url, response, object, body)
+    return nil, refusal(url, response, object, sent)
   end
   local prompt, login = read(flow, object)
   if not prompt then
@@ -191,9 +191,9 @@ function device.ask(flow, login)
   if not ready then
     return nil, after_failure(flow, login, err)
   end
-  local response, body
+  local response, sent
   local grant = flow.grant_types[device.GRANT] or device.GRANT
-  response, err, body = post(flow, url,
+  response, err, sent = post(flow, url,
     { "grant_type", grant, "device_code", login.device_code }, now + flow.request_time, nil, true)
   if not response then
     return nil, after_failure(flow, login, err)
@@ -204,7 +204,7 @@ function device.ask(flow, login)
   if err then
     return nil, err
   end
-  return { status = answer.status, object = answer.object, body = body, problem = problem,
+  return { status = answer.status, object = answer.object, sent = sent, problem = problem,
     retry_after = retry_after }
 end
 

@@ -9,6 +9,7 @@ local waited = require "tokencache.nginx.waited"
 ---@class tokencache.PoolTransport: tokencache.Transport
 ---@field private options fun(): tokencache.CurlOptions
 local Transport = {
+  certificates = true,
   heartbeats = true, -- calls request.heartbeat while the request is under way
 }
 Transport.__index = Transport

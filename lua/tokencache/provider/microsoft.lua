@@ -34,6 +34,7 @@ return preset.with_default("microsoft", { tenant = { "string", default = "common
       userinfo_url = "https://graph.microsoft.com/oidc/userinfo",
       jwks_url = base .. "/discovery/v2.0/keys",
       end_session_url = base .. "/oauth2/v2.0/logout",
+      client_assertion_audience = "token_url",
       rotates_refresh_tokens = false,
     }
   end)

@@ -24,6 +24,7 @@ return preset.define("okta", {
     authorization_response_iss_parameter_supported = false,
     authorize_url = endpoints .. "/authorize",
     token_url = endpoints .. "/token",
+    client_assertion_audience = "token_url",
     revocation_url = endpoints .. "/revoke",
     introspection_url = endpoints .. "/introspect",
     device_authorization_url = endpoints .. "/device/authorize",

@@ -13,6 +13,7 @@ local options = require "tokencache.util.options"
 ---   return errors of the kinds transient, timeout, config (TLS, URL), protocol (too large)
 ---@field close? fun(self)
 ---@field heartbeats? boolean  it honours the fields of that name in requests
+---@field certificates? boolean  likewise `certificate`
 
 ---@class tokencache.HttpRequest
 ---@field method "GET"|"POST"
@@ -21,6 +22,8 @@ local options = require "tokencache.util.options"
 ---@field body? string
 ---@field deadline? number  seconds on the clock of `tokencache._core`'s monotonic()
 ---@field timeout? number   seconds from now; the earlier of the two counts
+---@field certificate? { certificate: string, key: string, passphrase?: string }  in PEM: what the
+---                         client shows by TLS (RFC 8705)
 ---@field spends? boolean   it sends a refresh token: once begun, it has all of `timeout`
 ---@field heartbeat? fun()              to be called while the answer is awaited; may yield
 ---@field heartbeat_interval? number    seconds from one heartbeat to the next
@@ -42,7 +45,7 @@ curl.rules = {
 }
 
 ---@class tokencache.CurlTransport: tokencache.Transport
-local Transport = { heartbeats = true }
+local Transport = { heartbeats = true, certificates = true }
 Transport.__index = Transport
 
 ---@class tokencache.CurlOptions
@@ -85,8 +88,9 @@ local WHOLE_DAY = 86400 -- seconds: the request ends before
 
 --- Calls back in between; from here and not from C, for that may yield.
 local function send(handle, request)
+  local pair = request.certificate or {}
   local started, err = handle:start(request.method, request.url, request.headers, request.body,
-    request.timeout, request.deadline)
+    request.timeout, request.deadline, pair.certificate, pair.key, pair.passphrase)
   if not started then
     return nil, err
   end

@@ -22,16 +22,13 @@ end
 
 ---@param flow tokencache.Flow
 ---@param url string
----@param authorization? string  the header's value
----@param body string            form-encoded
----@param timeout number         seconds from now
----@param deadline number        monotonic seconds
+---@param body string      form-encoded
+---@param timeout number   seconds from now
+---@param deadline number  monotonic seconds
 ---@return tokencache.HttpRequest
-function endpoint.request(flow, url, authorization, body, timeout, deadline)
-  local request = new_request(flow, "POST", url, timeout, deadline, {
-    ["Content-Type"] = "application/x-www-form-urlencoded",
-    Authorization = authorization,
-  })
+function endpoint.request(flow, url, body, timeout, deadline)
+  local request = new_request(flow, "POST", url, timeout, deadline,
+    { ["Content-Type"] = "application/x-www-form-urlencoded" })
   request.body = body
   return request
 end

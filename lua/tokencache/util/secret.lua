@@ -1,6 +1,10 @@
 --- Secrets that change: read anew whenever they are needed.
 
+local core = require "tokencache._core"
 local in_words = require "tokencache.util.in_words"
+local log = require "tokencache.log"
+
+local MOST = 65536 -- bytes
 
 ---@alias tokencache.Secret string|{ file: string }|fun(is_refused: boolean): string?, any
 
@@ -21,10 +25,17 @@ local function read_file(path)
     return nil, problem
   end
   local text
-  text, problem = file:read "*a"
+  text, problem = file:read(MOST + 1)
   file:close()
-  if not text then
-    return nil, path .. ": " .. tostring(problem)
+  if not text and problem == nil then
+    text = ""
+  elseif not text or #text > MOST then
+    return nil, path .. ": " .. tostring(problem or "it is too large to hold a secret")
+  end
+  local _, _, is_open = core.file.stamp(path)
+  if is_open then
+    log.once("warning", "open: " .. path, path, " holds a secret that everybody on this machine "
+      .. "may read; take that right away (chmod o-r)")
   end
   return (text:gsub("\r?\n$", ""))
 end

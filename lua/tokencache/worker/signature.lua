@@ -1,4 +1,4 @@
---- Makes JSON Web Signatures (RFC 7515). One by RSA takes milliseconds, and so does the reading of a
+--- Makes JSON Web Signatures (RFC 7515). To sign by RSA takes milliseconds, as it does to read a
 --- key that is encrypted.
 
 local core = require "tokencache._core"
@@ -15,6 +15,18 @@ local signature = {}
 
 local function config_error(key, problem)
   return nil, errors.new("config", key.name .. " " .. problem)
+end
+
+--- Checks a key that is not signed with here.
+---@param key tokencache.SigningKey
+---@return true?
+---@return tokencache.Error?
+function signature.check(key)
+  local read, problem = private_key.read(key.text, key.passphrase)
+  if not read then
+    return config_error(key, problem)
+  end
+  return true
 end
 
 --- Signs claims.

@@ -1,0 +1,454 @@
+--- How a client says who it is, in whatever it asks of its provider (RFC 6749 §2.3). What it proves
+--- that with is read anew for each request, so that it may change at any time.
+
+local assertion = require "tokencache.flow.assertion"
+local core = require "tokencache._core"
+local crypto = require "tokencache.crypto"
+local endpoint = require "tokencache.transport.endpoint"
+local errors = require "tokencache.error"
+local hidden = require "tokencache.util.hidden"
+local quirks = require "tokencache.quirks"
+local secret = require "tokencache.util.secret"
+
+local client_authentication = {}
+
+local ASSERTION_LIFE = 60 -- seconds
+local MOST_CLOCKS_DIFFER = 30 -- seconds
+local SIGNED = { private_key_jwt = true, client_secret_jwt = true }
+
+local ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" -- RFC 7523 §2.2
+
+--- Options of each flow with a client. Those that are a tokencache.Secret may be a text, a file or
+--- a function.
+client_authentication.rules = {
+  token_endpoint_auth_method = { "string" },
+  token_endpoint_auth_signing_alg = { "string" },
+  client_secret = { { "string", "table", "function" } },
+  client_key = { { "string", "table", "function" } },
+  client_key_passphrase = { { "string", "table", "function" } },
+  client_key_id = { "string" },
+  client_certificate = { { "string", "table", "function" } },
+  client_assertion = { { "string", "table", "function" } },
+  client_assertion_type = { "string" },
+}
+
+local SECRETS = { "client_secret", "client_key", "client_key_passphrase", "client_certificate",
+  "client_assertion" }
+
+--- A request in the making.
+---@class tokencache.Authenticating
+---@field flow tokencache.Flow
+---@field request tokencache.HttpRequest
+---@field options table            of the client
+---@field read table<string, string>  what was read of those that change, by option
+---@field hide string[]            { name, value, ... }: what no message may repeat, beside the body
+
+local function form_encode(text)
+  return core.form_encode({ "", text }):sub(2)
+end
+
+local function base64(bytes)
+  local text = core.base64url_encode(bytes):gsub("-", "+"):gsub("_", "/")
+  return text .. ("="):rep(-#text % 4)
+end
+
+local materials = setmetatable({}, { __mode = "k" }) -- by request: what was read for it
+
+--- The text that an option stands for at the moment.
+---@param making tokencache.Authenticating
+---@return string?
+---@return tokencache.Error?
+local function text_of(making, name)
+  local value = making.options[name]
+  local text, problem = secret.read(value, false)
+  if not text then
+    return nil, errors.new("config", name .. ": " .. problem)
+  end
+  if type(value) ~= "string" then
+    making.read[name] = text
+  end
+  return text
+end
+
+--- How an option is called in messages: by its file, if it has one.
+local function name_of(making, name)
+  local value = making.options[name]
+  return type(value) == "table" and value.file or name
+end
+
+local function add_params(making, ...)
+  local request = making.request
+  local separator = request.body == "" and "" or "&"
+  request.body = request.body .. separator .. core.form_encode { ... }
+end
+
+local function client_secret(making)
+  local text, err = text_of(making, "client_secret")
+  local problem = text and core.problem_of_text("client_secret", text)
+  if problem or text == "" then
+    return nil, errors.new("config", problem or "client_secret is empty")
+  elseif text then
+    making.hide[#making.hide + 1] = "client_secret"
+    making.hide[#making.hide + 1] = text
+  end
+  return text, err
+end
+
+---@alias tokencache.AuthMethod fun(making: tokencache.Authenticating, deadline: number):
+---   tokencache.Error?
+
+---@type table<string, tokencache.AuthMethod>
+local methods = {}
+
+function methods.none(making)
+  add_params(making, "client_id", making.flow.client_id)
+end
+
+--- RFC 6749 §2.3.1: both parts are form-encoded first, so that a ":" or "%" in them survives.
+function methods.client_secret_basic(making)
+  local text, err = client_secret(making)
+  if not text then
+    return err
+  end
+  local id, raw = making.flow.client_id, making.options.basic_is_raw
+  local encoded = base64(raw and id .. ":" .. text or form_encode(id) .. ":" .. form_encode(text))
+  making.request.headers.Authorization = "Basic " .. encoded
+  making.hide[#making.hide + 1] = "credentials"
+  making.hide[#making.hide + 1] = encoded:gsub("=+$", "") -- which is often left out
+end
+
+function methods.client_secret_post(making)
+  local text, err = client_secret(making)
+  if not text then
+    return err
+  end
+  add_params(making, "client_id", making.flow.client_id, "client_secret", text)
+end
+
+local function add_assertion(making, text)
+  add_params(making, "client_id", making.flow.client_id,
+    "client_assertion_type", making.options.client_assertion_type or ASSERTION_TYPE,
+    "client_assertion", text)
+end
+
+--- Whom an assertion is for (RFC 7523 §3): the issuer, which no metadata can turn into somebody
+--- else, unless the provider wants its token endpoint, or another text.
+---@return string?
+---@return tokencache.Error?
+local function audience_of(making, deadline)
+  local flow, wanted = making.flow, making.options.audience
+  if wanted and wanted ~= "issuer" and wanted ~= "token_url" then
+    return wanted
+  elseif flow.issuer and wanted ~= "token_url" then
+    return flow.issuer
+  end
+  return flow:_endpoint("token_url", deadline)
+end
+
+---@return string? claims  JSON
+---@return tokencache.Error?
+local function claims_of(making, deadline)
+  local flow = making.flow
+  local audience, err = audience_of(making, deadline)
+  local claims
+  if audience then
+    claims, err = assertion.claims(flow, { iss = flow.client_id, sub = flow.client_id }, audience,
+      ASSERTION_LIFE)
+  end
+  return claims, err
+end
+
+--- RFC 7515 §4.1.8: the digest of the certificate, by which Entra knows a key.
+---@return string?
+---@return string? problem
+local function thumbprint_of(pem)
+  local body = pem:match "%-%-%-%-%-BEGIN CERTIFICATE%-%-%-%-%-(.-)%-%-%-%-%-END"
+  local der = body and core.base64url_decode((body:gsub("[%s=]", ""):gsub("+", "-")
+    :gsub("/", "_")))
+  local digest, err = crypto.sha256(der or "")
+  if not der then
+    return nil, "holds no certificate in PEM"
+  end
+  return digest and core.base64url_encode(digest), err and err.message
+end
+
+---@return tokencache.SigningKey?
+---@return tokencache.Error?
+local function key_of(making)
+  local text, err = text_of(making, "client_key")
+  local passphrase
+  if text and making.options.client_key_passphrase then
+    passphrase, err = text_of(making, "client_key_passphrase")
+    text = passphrase and text
+  end
+  return text and { text = text, passphrase = passphrase, name = name_of(making, "client_key") },
+    err
+end
+
+---@return table? header
+---@return tokencache.Error?
+local function header_of(making)
+  local header = { typ = "JWT", kid = making.options.client_key_id }
+  if making.options.client_certificate then
+    local pem, err = text_of(making, "client_certificate")
+    local print, problem
+    if pem then
+      print, problem = thumbprint_of(pem)
+    end
+    if not print then
+      return nil, err or errors.new("config", name_of(making, "client_certificate") .. " "
+        .. problem)
+    end
+    header["x5t#S256"] = print
+  end
+  return header
+end
+
+--- Ready-made.
+local function given_assertion(making)
+  local text, err = text_of(making, "client_assertion")
+  if text and (text == "" or text:find "[^!-~]") then
+    return nil, errors.new("config", name_of(making, "client_assertion")
+      .. " holds no assertion: it is empty, or has blanks or control characters")
+  end
+  return text, err
+end
+
+local function signed_assertion(making, deadline)
+  local key, err = key_of(making)
+  local header, claims
+  if key then
+    header, err = header_of(making)
+  end
+  if header then
+    claims, err = claims_of(making, deadline)
+  end
+  if not claims then
+    return nil, err
+  end
+  return assertion.signature().sign(key, header, claims, making.options.alg)
+end
+
+function methods.private_key_jwt(making, deadline)
+  local make = making.options.client_assertion and given_assertion or signed_assertion
+  local text, err = make(making, deadline)
+  if not text then
+    return err
+  end
+  add_assertion(making, text)
+end
+
+--- OpenID Connect Core §9: HS256 under the secret.
+function methods.client_secret_jwt(making, deadline)
+  local text, err = client_secret(making)
+  local claims, key, made
+  if text then
+    claims, err = claims_of(making, deadline)
+  end
+  if claims then
+    key, err = crypto.hmac("sha256", text)
+  end
+  if key then
+    made, err = key:sign(core.base64url_encode '{"alg":"HS256","typ":"JWT"}' .. "."
+      .. core.base64url_encode(claims), ".")
+  end
+  if not made then
+    return err
+  end
+  add_assertion(making, made)
+end
+
+--- RFC 8705 §2: the certificate is shown by TLS.
+function methods.tls_client_auth(making)
+  local certificate, err = text_of(making, "client_certificate")
+  local key
+  if certificate then
+    key, err = key_of(making)
+  end
+  if not key then
+    return err
+  elseif not making.flow.transport.certificates then
+    return errors.new("config", "the transport given as http= shows no client certificates, which "
+      .. making.flow.method .. " needs")
+  end
+  local ok
+  ok, err = assertion.signature().check(key)
+  if not ok then
+    return err
+  end
+  making.request.certificate = { certificate = certificate, key = key.text,
+    passphrase = key.passphrase }
+  methods.none(making)
+end
+
+methods.self_signed_tls_client_auth = methods.tls_client_auth
+
+--- What a method needs, and what to check where the provider refuses the client.
+local NEEDS = {
+  client_secret_basic = { "client_secret" }, client_secret_post = { "client_secret" },
+  client_secret_jwt = { "client_secret" }, private_key_jwt = { "client_key" },
+  tls_client_auth = { "client_certificate", "client_key" },
+  self_signed_tls_client_auth = { "client_certificate", "client_key" }, none = {},
+}
+
+local REMEDIES = {
+  none = "no client_secret was given; give it, or check client_id",
+  private_key_jwt = "check client_id, that the provider knows the key, and what it wants as aud, "
+    .. "kid and alg",
+  tls_client_auth = "check client_id, and that the provider knows the certificate",
+}
+REMEDIES.self_signed_tls_client_auth = REMEDIES.tls_client_auth
+
+local SECRET_REMEDY = "check client_id, client_secret and token_endpoint_auth_method"
+
+--- What to check where the provider refuses the client.
+---@param method? string  nil: the metadata tells
+---@param has_secret boolean
+---@return string
+function client_authentication.remedy(method, has_secret)
+  return not has_secret and method == nil and REMEDIES.none or REMEDIES[method or ""]
+    or SECRET_REMEDY
+end
+
+local function problem_of_method(method)
+  if NEEDS[method] then
+    return nil
+  end
+  local shown = method:find "^[%l_]+$" and method or "that" -- it may be anything, also a secret
+  return "token_endpoint_auth_method: " .. shown .. " is not supported; it must be "
+    .. "client_secret_basic, client_secret_post, client_secret_jwt, private_key_jwt, "
+    .. "tls_client_auth, self_signed_tls_client_auth or none"
+end
+
+local ALGS = { RS256 = true, PS256 = true, ES256 = true }
+
+--- What is wrong with the options by themselves, if anything.
+---@param checked table
+---@return string? problem
+function client_authentication.problem(checked)
+  for _, name in ipairs(SECRETS) do
+    local value = checked[name]
+    local problem = secret.problem(value)
+    if problem then
+      return name .. " " .. problem
+    end
+  end
+  local text, alg = checked.client_secret, checked.token_endpoint_auth_signing_alg
+  return type(text) == "string" and core.problem_of_text("client_secret", text)
+    or checked.token_endpoint_auth_method and problem_of_method(checked.token_endpoint_auth_method)
+    or alg and not ALGS[alg] and "token_endpoint_auth_signing_alg must be RS256, PS256 or ES256"
+    or checked.client_key and checked.client_assertion and "give client_key or client_assertion, "
+    .. "not both" or nil
+end
+
+--- How the client authenticates by its options, where they say so.
+---@param checked table
+---@param default? string  the provider's
+---@return string?
+function client_authentication.method(checked, default)
+  local needs = NEEDS[default or ""] or {}
+  return checked.token_endpoint_auth_method
+    or (checked.client_key or checked.client_assertion)
+    and (needs[#needs] == "client_key" and default or "private_key_jwt") or nil
+end
+
+--- The first option that a method needs and that is not given.
+---@param method string
+---@param checked table
+---@return string?
+function client_authentication.lacking(method, checked)
+  for _, name in ipairs(NEEDS[method] or {}) do
+    local value = checked[name]
+    if (value == nil or value == "")
+      and not (name == "client_key" and checked.client_assertion) then
+      return name
+    end
+  end
+end
+
+--- Reports whether the method shows a certificate.
+function client_authentication.is_by_tls(method)
+  return methods[method] == methods.tls_client_auth
+end
+
+--- Adds to a flow what it proves with who it is.
+---@param flow table
+---@param checked table  the options
+---@param server tokencache.Provider
+---@return string? problem
+function client_authentication.take(flow, checked, server)
+  local kept = { alg = checked.token_endpoint_auth_signing_alg, basic_is_raw = server.basic_is_raw,
+    audience = server.client_assertion_audience, client_key_id = checked.client_key_id,
+    client_assertion_type = checked.client_assertion_type }
+  for _, name in ipairs(SECRETS) do
+    kept[name] = checked[name]
+  end
+  flow.credentials = hidden(kept)
+  if kept.basic_is_raw and checked.client_id:find(":", 1, true)
+    and (flow.auth_method or flow.method or "client_secret_basic") == "client_secret_basic" then
+    return "client_id holds a ':', which cannot be sent with basic_is_raw"
+  end
+end
+
+--- Makes a request of the client's to its provider: a form, posted.
+---@param flow tokencache.Flow
+---@param url string
+---@param body string       form-encoded, without what says who asks
+---@param timeout number    seconds from now
+---@param deadline number   monotonic seconds
+---@param is_token_request? boolean  it goes to the token endpoint
+---@return tokencache.HttpRequest?
+---@return string|tokencache.Error sent  the form of what no message may repeat, see core.hide
+function client_authentication.request(flow, url, body, timeout, deadline, is_token_request)
+  local request = endpoint.request(flow, url, body, timeout, deadline)
+  local making = { flow = flow, request = request, options = flow.credentials(), read = {},
+    hide = {} }
+  local err = methods[flow.method](making, deadline)
+  if err then
+    return nil, err
+  end
+  local sent = request.body .. "&" .. core.form_encode(making.hide)
+  local problem = is_token_request and quirks.change(flow, request)
+  if problem then
+    return nil, errors.new("config", problem)
+  end
+  materials[request] = next(making.read) and making.read or nil
+  return request, sent
+end
+
+--- Reports whether the provider has refused the client, and it has something newer to prove itself
+--- with: then the request has come to nothing, and is worth another try.
+---@param flow tokencache.Flow
+---@param request tokencache.HttpRequest
+---@param response? tokencache.HttpResponse
+---@return boolean
+function client_authentication.is_outdated(flow, request, response)
+  local read = materials[request]
+  if not read or not response or response.status ~= 400 and response.status ~= 401
+    or (endpoint.object(response) or {}).error ~= "invalid_client" then
+    return false
+  end
+  for name, text in pairs(read) do
+    local now = secret.read(flow.credentials()[name], true)
+    if now and now ~= text then
+      return true
+    end
+  end
+  return false
+end
+
+--- What an answer should say of clocks: what is signed at the wrong time is refused, and few
+--- providers say why.
+---@param flow tokencache.Flow
+---@param response tokencache.HttpResponse
+---@return string?
+function client_authentication.clock_problem(flow, response)
+  local date = SIGNED[flow.method] and endpoint.header(response, "date")
+  local now = date and core.http_date(date)
+  local ahead = now and flow.now() - now or 0
+  return math.abs(ahead) > MOST_CLOCKS_DIFFER
+    and ("this machine's clock is %.0f seconds %s the provider's, so what it signs is refused")
+      :format(math.abs(ahead), ahead > 0 and "ahead of" or "behind") or nil
+end
+
+return client_authentication

@@ -1,0 +1,109 @@
+-- A client that shows a certificate (RFC 8705), to a real authorization server.
+
+local certificates = require "support.certificates"
+local folder = require "support.folder"
+local jose_keys = require "support.jose_keys"
+local json = require "tokencache.json"
+local merged = require "support.merged"
+local oidc_provider = require "support.oidc_provider"
+local process = require "support.process"
+local tokencache = require "tokencache"
+
+local server, dir, url
+
+setup(function()
+  server, dir = oidc_provider.start(), folder.new()
+  certificates.make(dir.path)
+  jose_keys.make(dir.path)
+  dir:shell [[
+    for name in one two; do
+      openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout $name.key \
+        -out $name.pem -subj /CN=$name -CA ca.pem -CAkey ca.key
+      openssl req -x509 -key rsa.pem -out self-$name.pem -subj /CN=self-$name
+    done
+    openssl pkcs8 -topk8 -v2 aes256 -passout pass:correct -in one.key -out sealed.key
+    chmod 600 *.key *.pem
+  ]]
+  url = server:control("tls", nil, dir.path)
+end)
+
+teardown(function()
+  server:stop()
+  dir:remove()
+end)
+
+local function flow_of(id, certificate, key, options)
+  return tokencache.flow.client_credentials(merged({ provider = { issuer = server.url },
+    client_id = id, cache = tokencache.cache.memory {}, ca_file = dir:file "ca.pem",
+    client_certificate = { file = dir:file(certificate) }, client_key = { file = dir:file(key) },
+    token_endpoint_auth_method = "tls_client_auth" }, options or {}))
+end
+
+describe("a certificate #once", function()
+  setup(function()
+    server:change_client({ token_endpoint_auth_method = "tls_client_auth",
+      tls_client_auth_subject_dn = "CN=one", tls_client_certificate_bound_access_tokens = true },
+      "one")
+  end)
+
+  it("of an authority's proves who asks, at the endpoints for that, and binds the token", function()
+    local flow = flow_of("one", "one.pem", "one.key")
+    local token = assert(flow:get_access_token())
+    local seen = assert(flow:introspect(token))
+    local print = dir:shell [[openssl x509 -in one.pem -outform DER |
+      openssl dgst -sha256 -binary | openssl base64 | tr +/ -_ | tr -d =]]
+    assert.is_true(seen.active)
+    assert.same({ ["x5t#S256"] = print }, seen.cnf)
+    assert.equal(url .. "/token", flow:_endpoint "token_url")
+    assert.is_true(flow:revoke(token))
+  end)
+
+  it("may have its key under a passphrase", function()
+    assert(flow_of("one", "one.pem", "sealed.key", { client_key_passphrase = "correct" })
+      :get_access_token())
+    local _, err = flow_of("one", "one.pem", "sealed.key"):get_access_token()
+    assert.equal("config: " .. dir:file "sealed.key" .. " is encrypted, and no passphrase is given",
+      err.kind .. ": " .. err.message)
+  end)
+
+  it("of somebody else's is refused, and the error says what to check", function()
+    local _, err = flow_of("one", "two.pem", "two.key"):get_access_token()
+    assert.equal("config invalid_client", err.kind .. " " .. err.code)
+    assert.matches("; check client_id, and that the provider knows the certificate", err.message, 1,
+      true)
+  end)
+
+  it("and a key that do not belong together are a config error", function()
+    local _, err = flow_of("one", "one.pem", "two.key", { -- on no connection that is kept
+      http = require("tokencache.transport.curl").new { ca_file = dir:file "ca.pem" } })
+      :get_access_token()
+    assert.equal("config", err.kind)
+    assert.matches("check client_certificate, and that client_key is the key of it", err.message, 1,
+      true)
+  end)
+
+  it("of its own is known by its key, and may be changed at any time", function()
+    local jwk = json.decode(process.read_file(dir:file "rsa.public.jwk"))
+    local function register(name)
+      jwk.x5c = { (dir:shell("openssl x509 -outform DER -in " .. name .. " | openssl base64 -A")) }
+      server:change_client({ token_endpoint_auth_method = "self_signed_tls_client_auth",
+        jwks = { keys = { jwk } } }, "self")
+    end
+    dir:shell "cp self-one.pem self.pem"
+    register "self-one.pem"
+    local flow = flow_of("self", "self.pem", "rsa.pem",
+      { token_endpoint_auth_method = "self_signed_tls_client_auth" })
+    assert(flow:get_token_info { check_cache = false })
+    dir:shell "cp self-two.pem self.pem"
+    register "self-two.pem"
+    assert(flow:get_token_info { check_cache = false }) -- on no connection of the first
+  end)
+
+  it("needs a transport that shows it", function()
+    local _, err = flow_of("one", "one.pem", "one.key", {
+      provider = { token_url = url .. "/token" },
+      http = { request = function() error "asked" end } }):get_access_token()
+    assert.equal("config: the transport given as http= shows no client certificates, which "
+      .. "tls_client_auth needs", err.kind .. ": " .. err.message)
+  end)
+end)
