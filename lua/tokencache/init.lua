@@ -45,6 +45,9 @@ tokencache.flow = lazy("tokencache.flow", {
   pkce = "tokencache.flow.pkce",
   device = "tokencache.flow.device",
   implicit = "tokencache.flow.implicit",
+  jwt_bearer = "tokencache.flow.jwt_bearer",
+  token_exchange = "tokencache.flow.token_exchange",
+  grant = "tokencache.flow.grant",
 })
 
 tokencache.provider = lazy("tokencache.provider", {

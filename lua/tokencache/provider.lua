@@ -144,6 +144,8 @@ end
 local GRANTS = {
   authorization_code = true, client_credentials = true, refresh_token = true,
   ["urn:ietf:params:oauth:grant-type:device_code"] = true,
+  ["urn:ietf:params:oauth:grant-type:jwt-bearer"] = true,
+  ["urn:ietf:params:oauth:grant-type:token-exchange"] = true,
 }
 
 function checks.grant_types(types)

@@ -7,7 +7,7 @@ static void add_scope(tc_buf *body, const tc_client *client) {
   if (scope.len > 0) tc_form_add(body, TC_STR("scope"), scope);
 }
 
-/* RFC 6749 §4.4.2 */
+/* RFC 6749 §4.4.2; and grants whose own parameters the caller adds */
 static void client_credentials(tc_buf *body, const tc_client *client,
                                const tc_credential *credential) {
   (void)credential;
@@ -32,11 +32,19 @@ static void refresh_token(tc_buf *body, const tc_client *client, const tc_creden
 }
 
 static const tc_grant grant_client_credentials = {"client_credentials", client_credentials};
+static const tc_grant grant_jwt_bearer = {"urn:ietf:params:oauth:grant-type:jwt-bearer",
+                                          client_credentials};
+static const tc_grant grant_token_exchange = {"urn:ietf:params:oauth:grant-type:token-exchange",
+                                              client_credentials};
+static const tc_grant grant_other = {"", client_credentials};
 static const tc_grant grant_authorization_code = {"authorization_code", authorization_code};
 static const tc_grant grant_refresh_token = {"refresh_token", refresh_token};
 
 static const tc_flow flows[] = {
     {"client_credentials", &grant_client_credentials, NULL, false},
+    {"jwt_bearer", &grant_jwt_bearer, NULL, false},
+    {"token_exchange", &grant_token_exchange, NULL, false},
+    {"grant", &grant_other, NULL, false},
     {"authorization_code", &grant_authorization_code, &grant_refresh_token, true},
     {"pkce", &grant_authorization_code, &grant_refresh_token, true},
     {"device", NULL, &grant_refresh_token, true},

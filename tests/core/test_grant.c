@@ -39,6 +39,9 @@ static void check_flow(const char *name, const char *acquire, const char *renew,
 
 static void test_what_flows_are_made_of(void) {
   check_flow("client_credentials", "client_credentials", NULL, false);
+  check_flow("jwt_bearer", "urn:ietf:params:oauth:grant-type:jwt-bearer", NULL, false);
+  check_flow("token_exchange", "urn:ietf:params:oauth:grant-type:token-exchange", NULL, false);
+  check_flow("grant", "", NULL, false);
   check_flow("authorization_code", "authorization_code", "refresh_token", true);
   check_flow("pkce", "authorization_code", "refresh_token", true);
   check_flow("implicit", NULL, NULL, true);

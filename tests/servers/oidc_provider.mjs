@@ -38,7 +38,8 @@ import { logIn, logOut } from './oidc_login.mjs';
 
 // its notices about settings that only matter in production
 console.info = console.warn = () => {};
-const { default: Provider } = await import('oidc-provider');
+const { default: Provider, errors } = await import('oidc-provider');
+const { createLocalJWKSet, jwtVerify } = await import('jose');
 
 let lifetime = Number(process.env.OIDC_TOKEN_LIFETIME ?? 3600); // seconds
 const deviceInterval = process.env.OIDC_DEVICE_INTERVAL; // seconds; it says none unless told
@@ -46,15 +47,17 @@ const refreshLifetime = Number(process.env.OIDC_REFRESH_TOKEN_LIFETIME ?? 86400)
 const scopes = ['read', 'write', 'admin'];
 const resource = 'https://api.example/';
 
+const deviceGrant = 'urn:ietf:params:oauth:grant-type:device_code';
+const exchangeGrant = 'urn:ietf:params:oauth:grant-type:token-exchange';
+const bearerGrant = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
+
 // "scope" is all that a client may ask for
 const machine = {
-  grant_types: ['client_credentials'],
+  grant_types: ['client_credentials', exchangeGrant, bearerGrant],
   redirect_uris: [],
   response_types: [],
   scope: 'read write',
 };
-
-const deviceGrant = 'urn:ietf:params:oauth:grant-type:device_code';
 
 // native: any port of the loopback addresses
 const person = {
@@ -130,6 +133,7 @@ const configuration = {
 
 let provider;
 let answer;
+let exchanges = 0;
 let keysAway = 0; // requests for the keys that are refused
 let tokenRequests = 0;
 let fault; // of the next token request
@@ -280,8 +284,38 @@ function respond(request, response) {
 
 const server = createServer(respond);
 
+// Says whose token it was given for, in the place of a server that knows other issuers.
+async function exchange(ctx, next) {
+  const { subject_token: subject, actor_token: actor, audience } = ctx.oidc.params;
+  if (!subject?.startsWith('subject-')) {
+    throw new errors.InvalidRequest(`subject_token ${subject} is unknown`);
+  }
+  exchanges += 1;
+  ctx.body = { access_token: `${exchanges} for ${subject.length} ${actor?.length} ${audience}`,
+    issued_token_type: 'urn:ietf:params:oauth:token-type:access_token', token_type: 'Bearer',
+    expires_in: lifetime, whose: subject.slice(-8), refresh_token: 'not to be used' };
+  await next();
+}
+
+// The subject of an assertion that the client's own key has signed.
+async function bear(ctx, next) {
+  const keys = createLocalJWKSet(ctx.oidc.client.jwks);
+  try {
+    const { payload } = await jwtVerify(ctx.oidc.params.assertion, keys,
+      { audience: `${provider.issuer}/token`, issuer: ctx.oidc.client.clientId });
+    ctx.body = { access_token: `for ${payload.sub}, ${payload.team}`, token_type: 'Bearer',
+      expires_in: lifetime };
+  } catch (error) {
+    throw new errors.InvalidGrant(error.message);
+  }
+  await next();
+}
+
 function open(url) {
   provider = new Provider(url, configuration);
+  provider.registerGrantType(exchangeGrant, exchange, ['subject_token', 'subject_token_type',
+    'actor_token', 'actor_token_type', 'audience', 'requested_token_type', 'scope']);
+  provider.registerGrantType(bearerGrant, bear, ['assertion', 'scope']);
   provider.on('grant.success', count);
   provider.on('grant.error', count);
   provider.on('device_authorization.success', (ctx, body) => {

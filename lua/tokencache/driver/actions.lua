@@ -307,6 +307,15 @@ function actions.request(run, url, body, timeout, deadline, origin)
   if key_error then
     return "failed", key_error.kind, key_error.message, true
   end
+  local err
+  if flow.grant_params then
+    local params
+    params, err = flow:grant_params(run.account, deadline)
+    if not params then
+      return "failed", err.kind, err.message, true
+    end
+    body = body .. "&" .. core.form_encode(params)
+  end
   local request, sent = client_authentication.request(flow, url, body, timeout, deadline, true)
   if not request then
     return "failed", sent.kind, sent.message, true
@@ -322,7 +331,8 @@ function actions.request(run, url, body, timeout, deadline, origin)
     return "ok", spent.ANSWER.status, nil, spent.ANSWER.object
   end
   request.spends, run.asked = origin and not flow.reuses, flow.io.monotonic()
-  local response, err = endpoint.send(transport, request)
+  local response
+  response, err = endpoint.send(transport, request)
   if flow.discovers
     and discovery.has_moved(flow, url, response, err, request.deadline, run.lock) then
     return "failed", "transient", url .. " is not the token endpoint any more", true
@@ -333,6 +343,9 @@ function actions.request(run, url, body, timeout, deadline, origin)
   end
   local answer, is_dead, failure = quirks.read(flow, response, origin ~= nil)
   run.object = answer.object
+  if run.object and flow.grant_params then
+    run.object.refresh_token = nil -- the grant itself is what renews
+  end
   local late = client_authentication.clock_problem(flow, response)
   if late and run.object and run.object.error then
     run.object.error_description = late

@@ -101,6 +101,9 @@ end
 local methods = {}
 
 function methods.none(making)
+  if making.flow.is_unnamed then
+    return -- RFC 7521 §4.1: the assertion says enough
+  end
   add_params(making, "client_id", making.flow.client_id)
 end
 
@@ -443,7 +446,7 @@ end
 ---@param response tokencache.HttpResponse
 ---@return string?
 function client_authentication.clock_problem(flow, response)
-  local date = SIGNED[flow.method] and endpoint.header(response, "date")
+  local date = (SIGNED[flow.method] or flow.signs) and endpoint.header(response, "date")
   local now = date and core.http_date(date)
   local ahead = now and flow.now() - now or 0
   return math.abs(ahead) > MOST_CLOCKS_DIFFER

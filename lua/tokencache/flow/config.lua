@@ -87,7 +87,7 @@ local io_rules = {
 local own_io = options.read({}, io_rules)
 
 --- The engine sets these itself (RFC 6749, 7636).
-local reserved_token_params = {
+config.reserved_params = {
   grant_type = true, client_id = true, client_secret = true, client_assertion = true,
   client_assertion_type = true, scope = true, code = true,
   redirect_uri = true, code_verifier = true, refresh_token = true,
@@ -244,7 +244,7 @@ local function take_endpoint(draft)
   local endpoint = definition.endpoint or "token_url"
   flow.default_auth_method = definition.auth_method
   local grant = definition.grant_type or definition.name
-  flow.grant_type = (server.grant_types or {})[grant] or grant
+  flow.grant_type = checked.grant or (server.grant_types or {})[grant] or grant
   flow.has_secret = (checked.client_secret or "") ~= ""
   flow.auth_method = client_authentication.method(checked, server.token_endpoint_auth_method)
     or definition.may_be_public and not flow.has_secret and "none"
@@ -282,7 +282,7 @@ local function make_client(draft)
     return problem
   end
   params, problem = config.params("token_params",
-    config.merged(checked.token_params, server.token_params), reserved_token_params)
+    config.merged(checked.token_params, server.token_params), config.reserved_params)
   if problem then
     return problem
   end
@@ -299,7 +299,7 @@ local function make_client(draft)
     scope = scope,
     remedy = client_authentication.remedy(method, flow.has_secret),
     allow_insecure_http = flow.allow_insecure_http,
-    grant_types = server.grant_types,
+    grant_types = definition.name == "grant" and { [""] = checked.grant } or server.grant_types,
     scope_separator = server.scope_separator,
     scope_on_refresh = server.scope_on_refresh,
     leeway = checked.leeway,
