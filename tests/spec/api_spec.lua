@@ -194,7 +194,7 @@ local mistakes = {
       .. "memcached, memory, redis, resty_session, tiered" },
   { function() local _ = tokencache.flow.clientcredentials end,
     "tokencache.flow has no clientcredentials; there is authorization_code, "
-      .. "client_credentials, device, implicit, pkce" },
+      .. "client_credentials, device, grant, implicit, jwt_bearer, pkce, token_exchange" },
   { function() local _ = tokencache.provider.nobody end,
     "tokencache.provider has no nobody; there is atlassian, auth0, discord, dropbox, github, "
       .. "gitlab, google, keycloak, microsoft, okta, reddit, slack, spotify, strava, twitch, "
