@@ -4,6 +4,7 @@
 local core = require "tokencache._core"
 local crypto = require "tokencache.crypto"
 local errors = require "tokencache.error"
+local pushed = require "tokencache.flow.pushed_authorization"
 local sealed = require "tokencache.sealed"
 
 local authorization = {}
@@ -63,7 +64,7 @@ function authorization.new_state(flow)
   return authorization.random_text(flow)
 end
 
-local function query(flow, redirect_uri, state, code_challenge, nonce)
+local function params_of(flow, redirect_uri, state, code_challenge, nonce)
   local params = { "client_id", flow.client_id, "response_type", flow.response_type,
     "redirect_uri", redirect_uri }
   local function add(name, value)
@@ -94,7 +95,7 @@ local function query(flow, redirect_uri, state, code_challenge, nonce)
   for i = 1, #flow.authorize_params, 2 do
     add(flow.authorize_params[i], flow.authorize_params[i + 1])
   end
-  return core.form_encode(params)
+  return params
 end
 
 ---@param url string    of an endpoint
@@ -127,12 +128,15 @@ function authorization.new(flow, redirect_uri, state)
   if not err and flow.openid then
     nonce, err = authorization.random_text(flow)
   end
+  local params = not err and params_of(flow, redirect_uri, state, code_challenge, nonce)
+  if params then
+    params, err = pushed.instead(flow, params)
+  end
   if err then
     return nil, err
   end
   return {
-    url = authorization.with_query(url,
-      query(flow, redirect_uri, state, code_challenge, nonce)),
+    url = authorization.with_query(url, core.form_encode(params)),
     state = state,
     code_verifier = code_verifier,
     nonce = nonce,

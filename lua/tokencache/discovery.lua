@@ -16,12 +16,13 @@ local KEYS_PAUSE = 10 -- seconds
 ---@field authorize_url? string    and the other endpoints, by their names in tokencache.Provider
 ---@field of_tls table<string, string>  where who shows a certificate finds them (RFC 8705 §5)
 ---@field authorization_response_iss_parameter_supported boolean
+---@field require_pushed_authorization_requests boolean
 ---@field token_endpoint_auth_methods_supported? string[]
 ---@field code_challenge_methods_supported? string[]
 ---@field grant_types_supported? string[]
 ---@field id_token_signing_alg_values_supported? string[]
 
---- RFC 8414 §2; RFC 8628 §4; OpenID Connect Discovery §3, RP-Initiated Logout §2.1.
+--- RFC 8414 §2; RFC 8628 §4; RFC 9126 §5; OpenID Connect Discovery §3, RP-Initiated Logout §2.1.
 local ENDPOINTS = {
   authorize_url = "authorization_endpoint",
   token_url = "token_endpoint",
@@ -31,6 +32,7 @@ local ENDPOINTS = {
   userinfo_url = "userinfo_endpoint",
   end_session_url = "end_session_endpoint",
   jwks_url = "jwks_uri",
+  pushed_authorization_request_url = "pushed_authorization_request_endpoint",
 }
 
 local LISTS = {
@@ -61,7 +63,8 @@ local function reader_of(issuer, other)
       return nil, "is the document of another issuer, " .. shown(object.issuer)
     end
     local metadata = { issuer = issuer, of_tls = {}, authorization_response_iss_parameter_supported
-      = object.authorization_response_iss_parameter_supported == true }
+      = object.authorization_response_iss_parameter_supported == true,
+      require_pushed_authorization_requests = object.require_pushed_authorization_requests == true }
     local aliases = object.mtls_endpoint_aliases
     aliases = type(aliases) == "table" and aliases or {}
     for name, theirs in pairs(ENDPOINTS) do

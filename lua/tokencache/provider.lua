@@ -29,6 +29,9 @@ local provider = {}
 ---@field userinfo_url? string   userinfo_endpoint (OpenID Connect Core §5.3)
 ---@field end_session_url? string  end_session_endpoint (OpenID Connect RP-Initiated Logout)
 ---@field jwks_url? string       jwks_uri (RFC 7517)
+---@field pushed_authorization_request_url? string  where authorization requests go first (RFC 9126)
+---@field require_pushed_authorization_requests? boolean  default: true where that URL is given,
+---                              else as the provider's metadata says
 ---@field rotates_refresh_tokens? boolean  false: a refresh token works as often as it is sent, so
 ---                              that nothing is lost by sending it
 ---@field token_endpoint_auth_method? tokencache.AuthMethodName
@@ -64,7 +67,7 @@ local provider = {}
 
 provider.endpoints = {
   "authorize_url", "token_url", "revocation_url", "introspection_url", "device_authorization_url",
-  "userinfo_url", "end_session_url", "jwks_url",
+  "userinfo_url", "end_session_url", "jwks_url", "pushed_authorization_request_url",
 }
 
 --- The rules of such a table.
@@ -79,6 +82,7 @@ provider.rules = {
   id_token_issuer = { "string" },
   authorization_response_iss_parameter_supported = { "boolean" },
   allow_insecure_http = { "boolean" },
+  require_pushed_authorization_requests = { "boolean" },
   headers = { "table" },
   on_request = { "callable" },
   on_answer = { "callable" },

@@ -18,6 +18,7 @@
 //                                     the confidential one; or makes the client
 //   POST /test/tls                    body: a directory with ca.pem, leaf.pem and leaf.key; answers
 //                                     with the URL at which it takes certificates from now on
+//   POST /test/require_par?on=1       it wants authorization requests pushed (RFC 9126); on=0: not
 //   POST /test/keys_away?for=         the next requests for its keys, so many, are answered 503
 //   POST /test/next_token?status=&error=&retry_after=
 //                                     the next token request is answered so, not processed
@@ -107,6 +108,7 @@ const configuration = {
     deviceFlow: { enabled: true },
     devInteractions: { enabled: true },
     introspection: { enabled: true },
+    pushedAuthorizationRequests: { enabled: true, requirePushedAuthorizationRequests: false },
     mTLS: {
       enabled: true,
       tlsClientAuth: true,
@@ -210,6 +212,12 @@ const controls = {
       revocation_endpoint: `${url}/token/revocation` } };
     open(provider.issuer);
     return url;
+  },
+  require_par({ on }) {
+    const feature = configuration.features.pushedAuthorizationRequests;
+    feature.requirePushedAuthorizationRequests = on === '1';
+    open(provider.issuer);
+    return 'noted';
   },
   keys_away(options) {
     keysAway = Number(options.for);

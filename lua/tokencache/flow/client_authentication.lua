@@ -82,6 +82,13 @@ local function add_params(making, ...)
   request.body = request.body .. separator .. core.form_encode { ... }
 end
 
+--- A pushed authorization request has it already (RFC 9126 §2.1).
+local function add_client_id(making)
+  if not ("&" .. making.request.body):find("&client_id=", 1, true) then
+    add_params(making, "client_id", making.flow.client_id)
+  end
+end
+
 local function client_secret(making)
   local text, err = text_of(making, "client_secret")
   local problem = text and core.problem_of_text("client_secret", text)
@@ -104,7 +111,7 @@ function methods.none(making)
   if making.flow.is_unnamed then
     return -- RFC 7521 §4.1: the assertion says enough
   end
-  add_params(making, "client_id", making.flow.client_id)
+  add_client_id(making)
 end
 
 --- RFC 6749 §2.3.1: both parts are form-encoded first, so that a ":" or "%" in them survives.
@@ -125,13 +132,14 @@ function methods.client_secret_post(making)
   if not text then
     return err
   end
-  add_params(making, "client_id", making.flow.client_id, "client_secret", text)
+  add_client_id(making)
+  add_params(making, "client_secret", text)
 end
 
 local function add_assertion(making, text)
-  add_params(making, "client_id", making.flow.client_id,
-    "client_assertion_type", making.options.client_assertion_type or ASSERTION_TYPE,
-    "client_assertion", text)
+  add_client_id(making)
+  add_params(making, "client_assertion", text,
+    "client_assertion_type", making.options.client_assertion_type or ASSERTION_TYPE)
 end
 
 --- Whom an assertion is for (RFC 7523 §3): the issuer, which no metadata can turn into somebody

@@ -135,6 +135,7 @@ function user.complete_login(self, checked, server)
   self.refresh_token_lifetime = server.refresh_token_lifetime
   self.reuses = server.rotates_refresh_tokens == false
   self.spends = not self.reuses
+  self.requires_pushed_authorization = server.require_pushed_authorization_requests
   return problem
 end
 

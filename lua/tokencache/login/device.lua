@@ -6,6 +6,7 @@ local endpoint = require "tokencache.transport.endpoint"
 local errors = require "tokencache.error"
 local post = require "tokencache.flow.post"
 local quirks = require "tokencache.quirks"
+local refusal = require "tokencache.flow.refusal"
 
 local device = {}
 
@@ -32,28 +33,7 @@ local LIFETIME = 600 -- seconds of a code whose answer does not tell
 local LONGEST_PAUSE = 60 -- seconds, while the provider cannot be reached
 local CTRL_C = 0.2 -- seconds; so often it is looked after
 
---- RFC 6749 §5.2, RFC 8628 §3.2
-local REMEDIES = {
-  invalid_client = "check client_id, client_secret and token_endpoint_auth_method",
-  invalid_scope = "check scope",
-  unauthorized_client = "allow the device grant in the client's registration",
-}
-
-local function refusal(url, response, object, sent)
-  local status, code = response.status, object.error
-  local kind = (status == 429 or status >= 500) and "transient"
-    or code == "access_denied" and "denied" or "config"
-  local function shown(text)
-    return type(text) == "string" and text ~= "" and core.printable(core.hide(text, sent))
-      or nil
-  end
-  local description = shown(object.error_description)
-  return errors.new(kind, ("%s answered %s%s; %s"):format(url:match("^[^?]*"),
-    shown(code) or "with status " .. status, description and " - " .. description or "",
-    kind == "transient" and "try again later" or REMEDIES[code]
-    or "check device_authorization_url and the provider's documentation"),
-    { code = shown(code), description = description, status = status })
-end
+local REMEDIES = { unauthorized_client = "allow the device grant in the client's registration" }
 
 local function text_of(value)
   return type(value) == "string" and value ~= "" and core.printable(value) or nil
@@ -116,7 +96,8 @@ function device.begin(flow, deadline)
   end
   local object = endpoint.object(response) or {}
   if response.status ~= 200 or type(object.error) == "string" then
-    return nil, refusal(url, response, object, sent)
+    return nil, refusal(url, response, sent,
+      "check device_authorization_url and the provider's documentation", REMEDIES)
   end
   local prompt, login = read(flow, object)
   if not prompt then
