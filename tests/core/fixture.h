@@ -17,6 +17,7 @@ static inline tc_client_config fixture_config(void) {
                             .token_url = TC_STR(ENDPOINT "?tenant=t3nant"),
                             .client_id = TC_STR("the client"),
                             .scope = TC_STR("b a"),
+                            .remedy = TC_STR("check client_id"),
                             .leeway = 60};
 }
 

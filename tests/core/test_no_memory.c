@@ -143,6 +143,10 @@ static bool drive(const tc_token *cached, const tc_token *newer,
     tc_result result = OK;
     result.clocks = scene.clocks;
     result.response = response;
+    if (scene.action == TC_ACTION_REQUEST) {
+      result.sent =
+          TC_STR("refresh_token=r1-r1-r1&api_key=s3cond+s3cret&client_secret=s3cr3t%2F%2B+%25");
+    }
     if (scene.action == TC_ACTION_LOAD) {
       result.token = cached;
       result.outcome = cached != NULL ? TC_OK : TC_NONE;
