@@ -5,7 +5,7 @@ local library = require "tokencache.util.library"
 local crypto = {}
 
 for _, name in ipairs { "random", "sha256", "digest", "hmac", "seal", "open", "verify",
-    "read_key", "read_rsa_key", "read_ec_key" } do
+    "new_key", "read_key", "read_rsa_key", "read_ec_key" } do
   crypto[name] = function(...)
     local functions, err = library("tokencache._crypto", "libcrypto")
     if not functions then

@@ -187,6 +187,29 @@ int tc_private_key_read_ec(tc_private_key **key, tc_str x, tc_str y, tc_str d, t
   return status;
 }
 
+int tc_private_key_new(tc_private_key **key, tc_error *err) {
+  ERR_set_mark();
+  *key = EVP_EC_gen("P-256");
+  ERR_pop_to_mark();
+  return *key != NULL ? 0 : tc_crypto_failed(err, "the making of a key");
+}
+
+int tc_private_key_ec_numbers(const tc_private_key *key,
+                              char numbers[TC_EC_NUMBERS][TC_JWS_COORDINATE], tc_error *err) {
+  static const char *const names[TC_EC_NUMBERS] = {
+      OSSL_PKEY_PARAM_EC_PUB_X, OSSL_PKEY_PARAM_EC_PUB_Y, OSSL_PKEY_PARAM_PRIV_KEY};
+  bool done = true;
+  ERR_set_mark();
+  for (size_t i = 0; i < TC_EC_NUMBERS && done; i++) {
+    BIGNUM *number = NULL;
+    done = EVP_PKEY_get_bn_param(key, names[i], &number) == 1 &&
+           BN_bn2binpad(number, (unsigned char *)numbers[i], TC_JWS_COORDINATE) > 0;
+    BN_clear_free(number);
+  }
+  ERR_pop_to_mark();
+  return done ? 0 : tc_crypto_failed(err, "the reading of a key");
+}
+
 const char *tc_private_key_alg(const tc_private_key *key) {
   return EVP_PKEY_get_base_id(key) == EVP_PKEY_EC ? "ES256" : "RS256";
 }

@@ -1,8 +1,8 @@
 /* Private keys to sign with, over OpenSSL's libcrypto. libcrypto erases what it frees of them. */
 #pragma once
 
+#include "backend/jws.h"
 #include "core/buf.h"
-#include "core/error.h"
 
 typedef struct evp_pkey_st tc_private_key;
 
@@ -19,6 +19,14 @@ int tc_private_key_read_rsa(tc_private_key **key, const tc_str numbers[TC_RSA_NU
 
 /* Likewise for P-256 (§6.2.2). */
 int tc_private_key_read_ec(tc_private_key **key, tc_str x, tc_str y, tc_str d, tc_error *err);
+
+/* Makes one on P-256. */
+int tc_private_key_new(tc_private_key **key, tc_error *err);
+
+/* The numbers of a key on P-256, as tc_private_key_read_ec takes them: x, y and d. */
+#define TC_EC_NUMBERS 3
+int tc_private_key_ec_numbers(const tc_private_key *key,
+                              char numbers[TC_EC_NUMBERS][TC_JWS_COORDINATE], tc_error *err);
 
 /* The `alg` of JSON Web Signatures (RFC 7518 §3.1) that goes with the key unless another is asked
    for: "RS256" or "ES256". */

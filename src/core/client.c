@@ -106,6 +106,7 @@ static int fill(tc_client *client, const tc_client_config *config, tc_error *err
   client->has_user = flow->has_user;
   client->leeway = config->leeway;
   client->default_expires_in = config->default_expires_in;
+  client->dpop = config->dpop;
   client->keeps_dead = config->keeps_dead;
   client->reuses = config->reuses;
   client->discovers = config->issuer.len > 0;

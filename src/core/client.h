@@ -9,6 +9,7 @@ struct tc_grant;
 typedef struct tc_client {
   const struct tc_grant *acquire; /* gets a token where there is none; NULL: the login brings it */
   const struct tc_grant *renew;   /* turns a refresh token into a token; NULL: acquire anew */
+  bool dpop;                      /* tokens may be bound to a key (RFC 9449) */
   bool keeps_dead;                /* leave a refresh token that the server refused in the cache */
   bool reuses;    /* a refresh token stays the same when it is used: nothing is lost by that */
   bool has_user;  /* tokens stand for a login: one lost is a login lost */
@@ -35,6 +36,7 @@ typedef struct tc_client_config {
   tc_str scope_separator;          /* absent: a blank */
   tc_str acquire_type, renew_type; /* absent: as the RFCs name the grants */
   double leeway, default_expires_in;
+  bool dpop;
   bool keeps_dead;
   bool reuses;
   bool allow_insecure_http;

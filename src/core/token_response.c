@@ -6,7 +6,7 @@
 /* A hundred years: longer lifetimes are cut, so that sums of seconds stay exact. */
 #define LONGEST_LIFETIME 3155760000.0
 
-/* RFC 6749 §4.1.2.1 and §5.2, RFC 8707 §2, OpenID Connect Core §3.1.2.6 */
+/* RFC 6749 §4.1.2.1 and §5.2, RFC 8707 §2, RFC 9449 §5 and §8, OpenID Connect Core §3.1.2.6 */
 typedef struct oauth_error {
   const char *code;
   int number;
@@ -19,6 +19,8 @@ static const oauth_error oauth_errors[] = {
     {"invalid_request", TC_ERR_CONFIG,
      "check token_url, token_params and what the provider's documentation asks for"},
     {"invalid_scope", TC_ERR_CONFIG, "check scope"},
+    {"invalid_dpop_proof", TC_ERR_CONFIG, "check the clock, and that the provider takes ES256"},
+    {"use_dpop_nonce", TC_ERR_CONFIG, "the provider wants a nonce and has sent none that is new"},
     {"invalid_target", TC_ERR_CONFIG, "check the resource or audience in token_params"},
     {"unauthorized_client", TC_ERR_CONFIG, "allow this grant in the client's registration"},
     {"unsupported_grant_type", TC_ERR_CONFIG, "use a flow that the provider supports"},
@@ -186,6 +188,10 @@ static tc_str refresh_token_of(const tc_token_response *response) {
   return is_text(value) && !is_damaged(value->string) ? value->string : TC_STR_NONE;
 }
 
+static bool is_named(tc_str type, const char *name) {
+  return type.len == strlen(name) && strncasecmp(type.data, name, type.len) == 0;
+}
+
 static int read_token(const tc_token_response *response, const tc_client *client, double now,
                       tc_token *token, tc_error *err) {
   token->refresh_token = refresh_token_of(response);
@@ -208,7 +214,7 @@ static int read_token(const tc_token_response *response, const tc_client *client
   tc_str type = tc_str_trim(response->token_type.string, TC_STR(" \t\r\n"));
   bool is_text = response->token_type.type == TC_VALUE_STRING;
   if (response->token_type.type != TC_VALUE_ABSENT && !(is_text && type.len == 0)) {
-    if (!is_text || type.len != 6 || strncasecmp(type.data, "Bearer", 6) != 0) {
+    if (!is_text || !(is_named(type, "Bearer") || (client->dpop && is_named(type, "DPoP")))) {
       return tc_error_set(err, TC_ERR_PROTOCOL, "%s answered with a token_type other than Bearer",
                           client->endpoint);
     }

@@ -63,7 +63,7 @@ static tc_str grant_type(lua_State *L, const tc_grant *grant) {
 }
 
 /* new_client{ flow=, token_url=, client_id=, scope=, remedy=, leeway=, default_expires_in=,
-   scope_separator=, scope_on_refresh=, allow_insecure_http=, keeps_dead=, reuses=,
+   scope_separator=, scope_on_refresh=, allow_insecure_http=, dpop=, keeps_dead=, reuses=,
    grant_types={ name = type }, params={ name, value, ... } } -> client | nil, message
    issuer= instead of token_url=: that is to be set */
 static int l_client_new(lua_State *L) {
@@ -94,6 +94,7 @@ static int l_client_new(lua_State *L) {
   config.scope_on_refresh = flag(L, "scope_on_refresh");
   config.leeway = number(L, "leeway");
   config.default_expires_in = number(L, "default_expires_in");
+  config.dpop = flag(L, "dpop");
   config.keeps_dead = flag(L, "keeps_dead");
   config.reuses = flag(L, "reuses");
   if (params->failed || tc_client_init(client, &config, &err) == TC_ERR_NOMEM) {

@@ -1,5 +1,6 @@
 #include "backend/private_key.h"
 
+#include "core/secret.h"
 #include "lua/largument.h"
 #include "lua/lbuf.h"
 #include "lua/lclass.h"
@@ -37,14 +38,32 @@ static int l_private_key_sign(lua_State *L) {
   return tc_lua_return_buf(L, out);
 }
 
+/* key:numbers(), of P-256 -> x, y, d; nil, err */
+static int l_private_key_numbers(lua_State *L) {
+  char numbers[TC_EC_NUMBERS][TC_JWS_COORDINATE];
+  tc_error err = TC_ERROR_NONE;
+  if (tc_private_key_ec_numbers(check_open(L), numbers, &err) < 0) return tc_lua_fail(L, &err);
+  for (int i = 0; i < TC_EC_NUMBERS; i++) lua_pushlstring(L, numbers[i], TC_JWS_COORDINATE);
+  tc_wipe(numbers, sizeof numbers);
+  return TC_EC_NUMBERS;
+}
+
 static tc_private_key **new_closed(lua_State *L) {
   static const luaL_Reg methods[] = {
       {"alg", l_private_key_alg},
       {"sign", l_private_key_sign},
+      {"numbers", l_private_key_numbers},
       {"close", l_private_key_close},
       {NULL, NULL},
   };
   return tc_lua_new_object(L, sizeof(tc_private_key *), METATABLE, methods, l_private_key_close);
+}
+
+/* new_key() -> key, on P-256; nil, err */
+static int l_private_key_new(lua_State *L) {
+  tc_error err = TC_ERROR_NONE;
+  tc_private_key **made = new_closed(L);
+  return tc_private_key_new(made, &err) < 0 ? tc_lua_fail(L, &err) : 1;
 }
 
 /* read_key(pem, passphrase) -> key; nil, err */
@@ -74,6 +93,7 @@ static int l_private_key_read_ec(lua_State *L) {
 
 void tc_lua_open_private_key(lua_State *L) {
   static const luaL_Reg functions[] = {
+      {"new_key", l_private_key_new},
       {"read_key", l_private_key_read_pem},
       {"read_rsa_key", l_private_key_read_rsa},
       {"read_ec_key", l_private_key_read_ec},

@@ -46,6 +46,7 @@ local function sign()
     encode(der):gsub("-", "+"):gsub("_", "/"), "PRIVATE")
   key = check_key(crypto.read_key(pem, ""))
   expect(64, #check(key:sign("ES256", INPUT)))
+  expect(32, #check(check(crypto.new_key()):numbers()))
 end
 
 local function seal()

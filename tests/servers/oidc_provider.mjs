@@ -19,6 +19,7 @@
 //   POST /test/tls                    body: a directory with ca.pem, leaf.pem and leaf.key; answers
 //                                     with the URL at which it takes certificates from now on
 //   POST /test/require_par?on=1       it wants authorization requests pushed (RFC 9126); on=0: not
+//   POST /test/dpop_nonce?on=1        it wants a nonce in proofs (RFC 9449 §8); on=0: not
 //   POST /test/keys_away?for=         the next requests for its keys, so many, are answered 503
 //   POST /test/next_token?status=&error=&retry_after=
 //                                     the next token request is answered so, not processed
@@ -109,6 +110,8 @@ const configuration = {
     devInteractions: { enabled: true },
     introspection: { enabled: true },
     pushedAuthorizationRequests: { enabled: true, requirePushedAuthorizationRequests: false },
+    dPoP: { enabled: true, nonceSecret: randomBytes(32),
+      requireNonce: () => wantsNonce },
     mTLS: {
       enabled: true,
       tlsClientAuth: true,
@@ -133,6 +136,7 @@ const configuration = {
   cookies: { keys: [randomBytes(16).toString('hex')] },
 };
 
+let wantsNonce = false; // of DPoP
 let provider;
 let answer;
 let exchanges = 0;
@@ -217,6 +221,10 @@ const controls = {
     const feature = configuration.features.pushedAuthorizationRequests;
     feature.requirePushedAuthorizationRequests = on === '1';
     open(provider.issuer);
+    return 'noted';
+  },
+  dpop_nonce({ on }) {
+    wantsNonce = on === '1';
     return 'noted';
   },
   keys_away(options) {

@@ -342,7 +342,34 @@ function Account:validate_token(info)
   end
 end
 
-local log_out -- loaded when first used
+local dpop, log_out -- loaded when first used
+
+--- Proves for one request to the API that its sender holds the key to which the token is bound
+--- (RFC 9449); to be sent as the header DPoP, beside `Authorization: DPoP <access_token>`.
+---@param method string  of the request
+---@param url string
+---@param opts? { nonce?: string }  the header DPoP-Nonce of the API's last answer, which is kept
+---@return string?
+---@return string|tokencache.Error access_token  the one that it is for
+function Account:dpop_proof(method, url, opts)
+  local account = Account.called_on(self, "dpop_proof")
+  local problem = not account.flow.dpop
+    and "this flow binds no tokens to a key; give it dpop = true"
+    or (type(method) ~= "string" or type(url) ~= "string") and "method and url must be strings"
+  if problem then
+    error("dpop_proof: " .. problem, 2)
+  end
+  local info, err, _, token = obtain(account, PEEK)
+  info = info or token and account:judged()
+  if not info then
+    return nil, err
+  end
+  dpop = dpop or require "tokencache.dpop"
+  dpop.note(account.flow, url, opts and opts.nonce)
+  local proof
+  proof, err = dpop.proof(account.flow, info.dpop_key, method, url, info.access_token)
+  return proof, proof and info.access_token or err
+end
 
 --- Blames the caller of the method.
 local function end_login(self, method, opts, revokes)

@@ -4,6 +4,7 @@
 local authorization = require "tokencache.authorization"
 local core = require "tokencache._core"
 local discovery = require "tokencache.discovery"
+local dpop = require "tokencache.dpop"
 local endpoint = require "tokencache.transport.endpoint"
 local errors = require "tokencache.error"
 local id_token = require "tokencache.id_token"
@@ -143,6 +144,26 @@ local function read_userinfo(flow, url, info, response)
   return object
 end
 
+--- A token that is bound to a key goes with a proof, and once more with the nonce that is wanted.
+local function get_as_user(flow, url, info, deadline)
+  local response, is_told
+  repeat
+    local headers, err = dpop.headers(flow, info, "GET", url)
+    if not headers then
+      return nil, err
+    end
+    local has_proof = headers.DPoP ~= nil
+    response, err = endpoint.get(flow, url, deadline - flow.io.monotonic(), deadline, nil, headers)
+    if not response then
+      return nil, err
+    end
+    local told_before = is_told
+    is_told = has_proof and dpop.note(flow, url, dpop.nonce_of(response))
+      and response.status == 401 and not told_before
+  until not is_told
+  return response
+end
+
 ---@param account tokencache.Account
 ---@param seconds number  for the whole call
 ---@return table?
@@ -161,8 +182,7 @@ function openid.userinfo(account, seconds)
     if not info then
       return nil, err
     end
-    response, err = endpoint.get(flow, url, deadline - flow.io.monotonic(), deadline, nil,
-      "Bearer " .. info.access_token)
+    response, err = get_as_user(flow, url, info, deadline)
     if not response then
       return nil, err
     end

@@ -42,6 +42,7 @@ local token_info = require "tokencache.token_info"
 ---@field busy? boolean|"owed"  another held the lock when it was last tried; "owed": for a debt
 ---@field waited? boolean       another has held the lock in this run
 ---@field is_logged_out? boolean  the user has logged out while it was renewed
+---@field dpop_key? table       that the new token is bound to
 ---@field logged_in? boolean    the token comes from a login
 ---@field login_error? tokencache.Error
 ---@field nonce? string         of the login
@@ -76,7 +77,7 @@ end
 
 local actions = {}
 
-local discovery -- loaded when first used
+local discovery, dpop -- loaded when first used
 
 --- Returns what checks ID tokens, where the scope has openid.
 local function openid_of(flow)
@@ -316,7 +317,18 @@ function actions.request(run, url, body, timeout, deadline, origin)
     end
     body = body .. "&" .. core.form_encode(params)
   end
-  local request, sent = client_authentication.request(flow, url, body, timeout, deadline, true)
+  if flow.dpop and not run.dpop_key then
+    dpop = dpop or require "tokencache.dpop"
+    run.dpop_key, err = origin and run.infos[origin].dpop_key or nil, nil
+    if not run.dpop_key then
+      run.dpop_key, err = dpop.new_key()
+    end
+    if not run.dpop_key then
+      return "failed", err.kind, err.message, true
+    end
+  end
+  local request, sent = client_authentication.request(flow, url, body, timeout, deadline, true,
+    run.dpop_key)
   if not request then
     return "failed", sent.kind, sent.message, true
   end
@@ -333,16 +345,27 @@ function actions.request(run, url, body, timeout, deadline, origin)
   request.spends, run.asked = origin and not flow.reuses, flow.io.monotonic()
   local response
   response, err = endpoint.send(transport, request)
+  if client_authentication.is_outdated(flow, request, response) then
+    request, sent = client_authentication.request(flow, url, body, timeout, deadline, true,
+      run.dpop_key)
+    if not request then
+      return "failed", sent.kind, sent.message, true
+    end
+    run.lock:cover(transport, request)
+    request.spends = origin and not flow.reuses
+    response, err = endpoint.send(transport, request)
+  end
   if flow.discovers
     and discovery.has_moved(flow, url, response, err, request.deadline, run.lock) then
     return "failed", "transient", url .. " is not the token endpoint any more", true
   elseif not response then
     return "failed", err.kind, err.message, err.sent == false, sent
-  elseif client_authentication.is_outdated(flow, request, response) then
-    return "failed", "transient", url .. " refused what the client proved itself with", true
   end
   local answer, is_dead, failure = quirks.read(flow, response, origin ~= nil)
   run.object = answer.object
+  if run.object and flow.dpop then
+    run.object.dpop_key = run.dpop_key
+  end
   if run.object and flow.grant_params then
     run.object.refresh_token = nil -- the grant itself is what renews
   end

@@ -43,6 +43,8 @@ local SECRETS = { "client_secret", "client_key", "client_key_passphrase", "clien
 ---@field read table<string, string>  what was read of those that change, by option
 ---@field hide string[]            { name, value, ... }: what no message may repeat, beside the body
 
+local dpop -- loaded when first used
+
 local function form_encode(text)
   return core.form_encode({ "", text }):sub(2)
 end
@@ -408,13 +410,18 @@ end
 ---@param timeout number    seconds from now
 ---@param deadline number   monotonic seconds
 ---@param is_token_request? boolean  it goes to the token endpoint
+---@param key? table        that the token is to be bound to, see tokencache.dpop
 ---@return tokencache.HttpRequest?
 ---@return string|tokencache.Error sent  the form of what no message may repeat, see core.hide
-function client_authentication.request(flow, url, body, timeout, deadline, is_token_request)
+function client_authentication.request(flow, url, body, timeout, deadline, is_token_request, key)
   local request = endpoint.request(flow, url, body, timeout, deadline)
   local making = { flow = flow, request = request, options = flow.credentials(), read = {},
     hide = {} }
   local err = methods[flow.method](making, deadline)
+  if key and not err then
+    dpop = dpop or require "tokencache.dpop"
+    request.headers.DPoP, err = dpop.proof(flow, key, "POST", url)
+  end
   if err then
     return nil, err
   end
@@ -427,17 +434,24 @@ function client_authentication.request(flow, url, body, timeout, deadline, is_to
   return request, sent
 end
 
---- Reports whether the provider has refused the client, and it has something newer to prove itself
---- with: then the request has come to nothing, and is worth another try.
+--- Reports whether the provider has refused what the client proved itself with, and the client has
+--- something newer, or has been given it: then the request has come to nothing, and is worth
+--- another try.
 ---@param flow tokencache.Flow
 ---@param request tokencache.HttpRequest
 ---@param response? tokencache.HttpResponse
 ---@return boolean
 function client_authentication.is_outdated(flow, request, response)
-  local read = materials[request]
-  if not read or not response or response.status ~= 400 and response.status ~= 401
-    or (endpoint.object(response) or {}).error ~= "invalid_client" then
+  local read, has_proof = materials[request], request.headers.DPoP ~= nil
+  local is_told = response and has_proof
+    and dpop.note(flow, request.url, dpop.nonce_of(response))
+  if not response or not (read or has_proof)
+    or response.status ~= 400 and response.status ~= 401 then
     return false
+  end
+  local code = (endpoint.object(response) or {}).error
+  if code ~= "invalid_client" or not read then
+    return is_told and code == "use_dpop_nonce" or false
   end
   for name, text in pairs(read) do
     local now = secret.read(flow.credentials()[name], true)
@@ -454,7 +468,7 @@ end
 ---@param response tokencache.HttpResponse
 ---@return string?
 function client_authentication.clock_problem(flow, response)
-  local date = (SIGNED[flow.method] or flow.signs) and endpoint.header(response, "date")
+  local date = (SIGNED[flow.method] or flow.signs or flow.dpop) and endpoint.header(response, "date")
   local now = date and core.http_date(date)
   local ahead = now and flow.now() - now or 0
   return math.abs(ahead) > MOST_CLOCKS_DIFFER

@@ -29,6 +29,7 @@ local config = {}
 ---@field client_assertion_type? string
 ---@field token_endpoint_auth_signing_alg? "RS256"|"PS256"|"ES256"  default: RS256, or by an EC key
 ---                                ES256
+---@field dpop? boolean            true: tokens are bound to a key of the account's (RFC 9449)
 ---@field token_params? table<string, string|string[]>  sent with each token request
 ---@field leeway? number           seconds before its end at which a token is renewed; default 60
 ---@field timeout? number          seconds for a whole call, a login not counted; default 30
@@ -51,6 +52,7 @@ config.rules = options.merge(client_authentication.rules, {
   cache = { "object", hint = "give one of tokencache.cache, such as tokencache.cache.file "
     .. "{ cache_path = ... }" },
   store = { "object", hint = "give one of tokencache.store" },
+  dpop = { "boolean" },
   token_params = { "table" },
   leeway = { "number>=0", default = 60 },
   clock = { "callable" },
@@ -304,6 +306,7 @@ local function make_client(draft)
     scope_on_refresh = server.scope_on_refresh,
     leeway = checked.leeway,
     default_expires_in = server.default_expires_in,
+    dpop = checked.dpop,
     keeps_dead = checked.on_invalid_grant == "keep",
     reuses = server.rotates_refresh_tokens == false,
     params = params,
@@ -392,7 +395,7 @@ end
 
 local function take_rest(draft)
   local flow, checked = draft.flow, draft.checked
-  flow.client_id = checked.client_id
+  flow.client_id, flow.dpop = checked.client_id, checked.dpop or nil
   flow.id_token_issuer = draft.server.id_token_issuer
   flow.io = draft.io
   flow.now = checked.clock and checked_clock("clock", checked.clock)

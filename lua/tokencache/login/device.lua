@@ -172,10 +172,17 @@ function device.ask(flow, login)
   if not ready then
     return nil, after_failure(flow, login, err)
   end
-  local response, sent
+  local response, sent, key
+  if flow.dpop then
+    key, err = require("tokencache.dpop").new_key()
+    if not key then
+      return nil, err
+    end
+  end
   local grant = flow.grant_types[device.GRANT] or device.GRANT
   response, err, sent = post(flow, url,
-    { "grant_type", grant, "device_code", login.device_code }, now + flow.request_time, nil, true)
+    { "grant_type", grant, "device_code", login.device_code }, now + flow.request_time, nil, true,
+    key)
   if not response then
     return nil, after_failure(flow, login, err)
   end
@@ -184,6 +191,9 @@ function device.ask(flow, login)
   err = not problem and after_answer(flow, login, answer, retry_after) or nil
   if err then
     return nil, err
+  end
+  if answer.object then
+    answer.object.dpop_key = key
   end
   return { status = answer.status, object = answer.object, sent = sent, problem = problem,
     retry_after = retry_after }

@@ -280,6 +280,7 @@ local RULES = options.merge(config.rules, {
   shared_dict = { "string", default = "tokencache" },
   timeout = { "number>0", default = 10 },
 })
+RULES.dpop = nil -- what nginx sends on carries no proof
 
 --- Clients that want other tokens have entries of their own.
 local function entry_name(checked, server)

@@ -63,12 +63,11 @@ end
 ---@param timeout number  seconds from now
 ---@param deadline number monotonic seconds
 ---@param held? tokencache.Lock  it lasts meanwhile
----@param authorization? string  the header's value
+---@param headers? table<string, string>  changed in place
 ---@return tokencache.HttpResponse?
 ---@return tokencache.Error?
-function endpoint.get(flow, url, timeout, deadline, held, authorization)
-  local request = new_request(flow, "GET", url, timeout, deadline,
-    { Authorization = authorization })
+function endpoint.get(flow, url, timeout, deadline, held, headers)
+  local request = new_request(flow, "GET", url, timeout, deadline, headers or {})
   if held then
     held:cover(flow.transport, request)
   end
@@ -101,12 +100,13 @@ function endpoint.refusal(message, response)
   return errors.new(kind, message .. ": status " .. status .. remedy, { status = status })
 end
 
---- A header of an answer that is no success.
+--- A header of an answer that is no success, or of any.
 ---@param response tokencache.HttpResponse
 ---@param wanted string  in lower case
+---@param of_any? boolean
 ---@return string?
-function endpoint.header(response, wanted)
-  if response.status < 400 then
+function endpoint.header(response, wanted, of_any)
+  if response.status < 400 and not of_any then
     return nil
   end
   for name, value in pairs(response.headers or {}) do

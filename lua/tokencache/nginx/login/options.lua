@@ -44,7 +44,7 @@ local gateway_options = {}
 --- What of a flow's options is the gateway's own matter.
 local OWN = { cache = true, redirect_uri = true, state = true, login = true, open_browser = true,
   authorize = true, show = true, show_dialog = true, login_timeout = true, pending_key = true,
-  on_invalid_grant = true }
+  on_invalid_grant = true, dpop = true }
 
 local of_flow = {}
 for name, rule in pairs(user.rules) do
