@@ -43,6 +43,7 @@ local token_info = require "tokencache.token_info"
 ---@field waited? boolean       another has held the lock in this run
 ---@field is_logged_out? boolean  the user has logged out while it was renewed
 ---@field dpop_key? table       that the new token is bound to
+---@field is_repeated? boolean  a request was made again, with newer proof of who asks
 ---@field logged_in? boolean    the token comes from a login
 ---@field login_error? tokencache.Error
 ---@field nonce? string         of the login
@@ -298,6 +299,45 @@ local function note_missing_lock(run)
   log.warning("another process keeps the cache's lock; the login is finished without it")
 end
 
+--- The request, with what is the grant's own, and proof of who asks.
+---@return tokencache.HttpRequest?
+---@return string|tokencache.Error sent
+local function new_request(run, url, body, timeout, deadline, origin)
+  local flow, err = run.flow, nil
+  if flow.grant_params then
+    local params
+    params, err = flow:grant_params(run.account, deadline)
+    if not params then
+      return nil, err
+    end
+    body = body .. "&" .. core.form_encode(params)
+  end
+  if flow.dpop and not run.dpop_key then
+    dpop = dpop or require "tokencache.dpop"
+    run.dpop_key = origin and run.infos[origin].dpop_key or nil
+    if not run.dpop_key then
+      run.dpop_key, err = dpop.new_key()
+    end
+    if err then
+      return nil, err
+    end
+  end
+  return client_authentication.request(flow, url, body, timeout, deadline, true, run.dpop_key)
+end
+
+--- Adds to an answer what only this side knows.
+local function complete_answer(run, response)
+  local flow, object = run.flow, run.object
+  object.dpop_key = run.dpop_key or object.dpop_key
+  if flow.grant_params then
+    object.refresh_token = nil -- the grant itself is what renews
+  end
+  local late = object.error and client_authentication.clock_problem(flow, response)
+  if late then
+    object.error_description = late
+  end
+end
+
 function actions.request(run, url, body, timeout, deadline, origin)
   if run.busy then
     note_missing_lock(run)
@@ -308,27 +348,7 @@ function actions.request(run, url, body, timeout, deadline, origin)
   if key_error then
     return "failed", key_error.kind, key_error.message, true
   end
-  local err
-  if flow.grant_params then
-    local params
-    params, err = flow:grant_params(run.account, deadline)
-    if not params then
-      return "failed", err.kind, err.message, true
-    end
-    body = body .. "&" .. core.form_encode(params)
-  end
-  if flow.dpop and not run.dpop_key then
-    dpop = dpop or require "tokencache.dpop"
-    run.dpop_key, err = origin and run.infos[origin].dpop_key or nil, nil
-    if not run.dpop_key then
-      run.dpop_key, err = dpop.new_key()
-    end
-    if not run.dpop_key then
-      return "failed", err.kind, err.message, true
-    end
-  end
-  local request, sent = client_authentication.request(flow, url, body, timeout, deadline, true,
-    run.dpop_key)
+  local request, sent = new_request(run, url, body, timeout, deadline, origin)
   if not request then
     return "failed", sent.kind, sent.message, true
   end
@@ -343,17 +363,10 @@ function actions.request(run, url, body, timeout, deadline, origin)
     return "ok", spent.ANSWER.status, nil, spent.ANSWER.object
   end
   request.spends, run.asked = origin and not flow.reuses, flow.io.monotonic()
-  local response
-  response, err = endpoint.send(transport, request)
-  if client_authentication.is_outdated(flow, request, response) then
-    request, sent = client_authentication.request(flow, url, body, timeout, deadline, true,
-      run.dpop_key)
-    if not request then
-      return "failed", sent.kind, sent.message, true
-    end
-    run.lock:cover(transport, request)
-    request.spends = origin and not flow.reuses
-    response, err = endpoint.send(transport, request)
+  local response, err = endpoint.send(transport, request)
+  if client_authentication.is_outdated(flow, request, response) and not run.is_repeated then
+    run.is_repeated = true
+    return actions.request(run, url, body, timeout, deadline, origin)
   end
   if flow.discovers
     and discovery.has_moved(flow, url, response, err, request.deadline, run.lock) then
@@ -363,15 +376,8 @@ function actions.request(run, url, body, timeout, deadline, origin)
   end
   local answer, is_dead, failure = quirks.read(flow, response, origin ~= nil)
   run.object = answer.object
-  if run.object and flow.dpop then
-    run.object.dpop_key = run.dpop_key
-  end
-  if run.object and flow.grant_params then
-    run.object.refresh_token = nil -- the grant itself is what renews
-  end
-  local late = client_authentication.clock_problem(flow, response)
-  if late and run.object and run.object.error then
-    run.object.error_description = late
+  if run.object then
+    complete_answer(run, response)
   end
   err = openid and openid.check_answer(run)
   if err then

@@ -468,7 +468,8 @@ end
 ---@param response tokencache.HttpResponse
 ---@return string?
 function client_authentication.clock_problem(flow, response)
-  local date = (SIGNED[flow.method] or flow.signs or flow.dpop) and endpoint.header(response, "date")
+  local signs = SIGNED[flow.method] or flow.signs or flow.dpop
+  local date = signs and endpoint.header(response, "date")
   local now = date and core.http_date(date)
   local ahead = now and flow.now() - now or 0
   return math.abs(ahead) > MOST_CLOCKS_DIFFER
