@@ -119,7 +119,7 @@ const configuration = {
       certificateBoundAccessTokens: true,
       getCertificate: (ctx) => ctx.socket.getPeerX509Certificate?.(),
       certificateAuthorized: (ctx) => ctx.socket.authorized,
-      certificateSubjectMatches: (ctx, property, expected) => property === 'tls_client_auth_subject_dn'
+      certificateSubjectMatches: (ctx, kind, expected) => kind === 'tls_client_auth_subject_dn'
         && ctx.socket.getPeerX509Certificate().subject === expected,
     },
     revocation: { enabled: true },

@@ -40,8 +40,8 @@ end
 
 local KNOWN = "ca_file, cache, client_assertion, client_assertion_type, client_certificate, "
   .. "client_id, client_key, client_key_id, client_key_passphrase, client_secret, clock, "
-  .. "connect_timeout, dpop, http, io, leeway, provider, proxy, request_time, scope, store, timeout, "
-  .. "token_endpoint_auth_method, token_endpoint_auth_signing_alg, token_params"
+  .. "connect_timeout, dpop, http, io, leeway, provider, proxy, request_time, scope, store, "
+  .. "timeout, token_endpoint_auth_method, token_endpoint_auth_signing_alg, token_params"
 local NOT_SECURE = "flow.client_credentials: token_url must be https, or http on a loopback "
   .. "address: secrets travel to it (RFC 6749 §3.2); or allow_insecure_http = true in provider, "
   .. "but for flow.implicit"

@@ -268,7 +268,8 @@ return function(given)
   checked.place = place_of(user_flow)
   local secret = checked.cookie_secret or shared_secret(dict)
   local self = {
-    options = options.merge(checked, { client_secret = false, cookie_secret = false }),
+    options = options.merge(checked, { client_secret = false, client_key = false,
+      client_key_passphrase = false, client_assertion = false, cookie_secret = false }),
     flow = user_flow,
     cookies = cookie.settings(checked, checked.place),
     dict = dict,
