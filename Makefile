@@ -215,6 +215,7 @@ build/bench/%: bench/%.c bench/contestant.h
 $(FLOORS): LIBS_fetch := -lcurl
 $(FLOORS): LIBS_accounts_redis := -lhiredis
 $(FLOORS): LIBS_redis := -lhiredis
+$(FLOORS): LIBS_signing := -lcrypto
 $(FLOORS): LIBS_memcached := -lmemcached
 
 build/bench/$(LUA)/call.so: bench/memory/call.c

@@ -7,7 +7,7 @@ local lru = require "tokencache.util.lru"
 
 local private_key = {}
 
-local kept = lru(16) -- by digest
+local kept = lru(16) -- by passphrase and text
 
 --- The numbers of a JWK (RFC 7518 §6), as the functions of crypto take them; the first of them must
 --- be there.
@@ -65,12 +65,12 @@ end
 ---@return tokencache.PrivateKey?
 ---@return string? problem
 function private_key.read(text, passphrase)
-  local digest, err = crypto.sha256((passphrase or "") .. "\0" .. text)
-  local made = digest and kept:get(digest)
-  if made or not digest then
-    return made, err and err.message
+  local id = passphrase and passphrase .. "\0" .. text or text
+  local made = kept:get(id)
+  if made then
+    return made
   end
-  local key, kid
+  local key, err, kid
   if text:find "^%s*{" then
     key, err, kid = read_jwk(text)
   elseif text:find "^%s*$" then
@@ -82,7 +82,7 @@ function private_key.read(text, passphrase)
     return nil, type(err) == "table" and err.message or err
   end
   made = { key = key, kid = kid }
-  kept:set(digest, made)
+  kept:set(id, made)
   return made
 end
 

@@ -225,6 +225,12 @@ static bool append_raw(tc_buf *out, const unsigned char *der, size_t len) {
   return done && !out->failed;
 }
 
+/* What ECDSA signs need not say by which function it was made. */
+static bool set_padding(EVP_PKEY_CTX *context, tc_str alg) {
+  return tc_str_equal(alg, TC_STR("ES256")) ||
+         (tc_jws_pad(context, alg) && EVP_PKEY_CTX_set_signature_md(context, EVP_sha256()) == 1);
+}
+
 static bool sign(EVP_PKEY *key, tc_str alg, tc_str input, tc_buf *out) {
   unsigned char signature[NUMBER_MAX];
   char digest[TC_SHA256_SIZE];
@@ -233,7 +239,7 @@ static bool sign(EVP_PKEY *key, tc_str alg, tc_str input, tc_buf *out) {
   EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL);
   bool done =
       context != NULL && tc_sha256(input, digest, &err) == 0 && EVP_PKEY_sign_init(context) == 1 &&
-      tc_jws_pad(context, alg) && EVP_PKEY_CTX_set_signature_md(context, EVP_sha256()) == 1 &&
+      set_padding(context, alg) &&
       EVP_PKEY_sign(context, signature, &len, (const unsigned char *)digest, TC_SHA256_SIZE) == 1;
   EVP_PKEY_CTX_free(context);
   if (!done) return false;

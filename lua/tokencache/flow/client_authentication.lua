@@ -84,10 +84,13 @@ local function add_params(making, ...)
   request.body = request.body .. separator .. core.form_encode { ... }
 end
 
---- A pushed authorization request has it already (RFC 9126 §2.1).
-local function add_client_id(making)
-  if not ("&" .. making.request.body):find("&client_id=", 1, true) then
-    add_params(making, "client_id", making.flow.client_id)
+--- Adds the client's id, which a pushed authorization request has already (RFC 9126 §2.1), and what
+--- else there is to add.
+local function add_client_id(making, ...)
+  if not making.request.body:find "^client_id=" then
+    add_params(making, "client_id", making.flow.client_id, ...)
+  elseif ... then
+    add_params(making, ...)
   end
 end
 
@@ -134,14 +137,12 @@ function methods.client_secret_post(making)
   if not text then
     return err
   end
-  add_client_id(making)
-  add_params(making, "client_secret", text)
+  add_client_id(making, "client_secret", text)
 end
 
 local function add_assertion(making, text)
-  add_client_id(making)
-  add_params(making, "client_assertion", text,
-    "client_assertion_type", making.options.client_assertion_type or ASSERTION_TYPE)
+  add_client_id(making, "client_assertion", text, "client_assertion_type",
+    making.options.client_assertion_type or ASSERTION_TYPE)
 end
 
 --- Whom an assertion is for (RFC 7523 §3): the issuer, which no metadata can turn into somebody
@@ -425,7 +426,10 @@ function client_authentication.request(flow, url, body, timeout, deadline, is_to
   if err then
     return nil, err
   end
-  local sent = request.body .. "&" .. core.form_encode(making.hide)
+  local sent = request.body
+  if making.hide[1] then
+    sent = sent .. "&" .. core.form_encode(making.hide)
+  end
   local problem = is_token_request and quirks.change(flow, request)
   if problem then
     return nil, errors.new("config", problem)
