@@ -2,6 +2,7 @@
 
 local certificates = require "support.certificates"
 local folder = require "support.folder"
+local id_token = require "tokencache.id_token"
 local jose_keys = require "support.jose_keys"
 local json = require "tokencache.json"
 local nginx = require "support.nginx"
@@ -23,6 +24,9 @@ describe("a client in nginx", function()
       jwks = { keys = { json.decode(process.read_file(dir:file "rsa.public.jwk")) } } }, "signer")
     provider:change_client({ token_endpoint_auth_method = "tls_client_auth",
       tls_client_auth_subject_dn = "CN=elsewhere" }, "shower")
+    provider:change_client({ token_endpoint_auth_method = "client_secret_basic",
+      client_secret = "prover-1", dpop_bound_access_tokens = true }, "prover")
+    provider:control("dpop_nonce", { on = 1 }, "")
     server = nginx.start {
       values = { ISSUER = provider.url, DIR = dir.path },
       http = [[
@@ -42,7 +46,14 @@ describe("a client in nginx", function()
         location /shows { content_by_lua_block { ask { client_id = "shower",
           client_key = { file = "$DIR/mismatch.key" },
           client_certificate = { file = "$DIR/mismatch.pem" },
-          token_endpoint_auth_method = "tls_client_auth" } } }]],
+          token_endpoint_auth_method = "tls_client_auth" } } }
+        location /proves { content_by_lua_block {
+          local flow = tokencache.flow.client_credentials { provider = { issuer = "$ISSUER" },
+            client_id = "prover", client_secret = "prover-1", dpop = true,
+            cache = tokencache.cache.memory {} }
+          local proof, token = flow:dpop_proof("GET", "https://api.example/")
+          ngx.say(proof and flow:get_token_info().token_type .. " " .. proof or tostring(token))
+        } }]],
     }
   end)
 
@@ -59,6 +70,12 @@ describe("a client in nginx", function()
   it("says what is wrong with its key", function()
     assert.equal("config: " .. dir:file "sealed.pem" .. " cannot be decrypted: the passphrase is "
       .. "not its, or it is damaged\n", select(2, server:get "/signs?word=wrong"))
+  end)
+
+  it("proves that it has the key of its token", function()
+    local kind, proof = select(2, server:get "/proves"):match "^(%S+) (%S+)\n$"
+    assert.equal("DPoP", kind)
+    assert.equal("https://api.example/", id_token.read(proof).claims.htu)
   end)
 
   it("shows a certificate", function()
