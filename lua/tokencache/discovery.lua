@@ -21,6 +21,7 @@ local KEYS_PAUSE = 10 -- seconds
 ---@field code_challenge_methods_supported? string[]
 ---@field grant_types_supported? string[]
 ---@field id_token_signing_alg_values_supported? string[]
+---@field token_endpoint_auth_signing_alg_values_supported? string[]
 
 --- RFC 8414 §2; RFC 8628 §4; RFC 9126 §5; OpenID Connect Discovery §3, RP-Initiated Logout §2.1.
 local ENDPOINTS = {
@@ -38,6 +39,7 @@ local ENDPOINTS = {
 local LISTS = {
   "token_endpoint_auth_methods_supported", "code_challenge_methods_supported",
   "grant_types_supported", "id_token_signing_alg_values_supported",
+  "token_endpoint_auth_signing_alg_values_supported",
 }
 
 local function shown(text)

@@ -1,6 +1,7 @@
 -- Keys to sign with.
 
 local folder = require "support.folder"
+local id_token = require "tokencache.id_token"
 local jose_keys = require "support.jose_keys"
 local json = require "tokencache.json"
 local process = require "support.process"
@@ -59,6 +60,17 @@ describe("a key #c", function()
       end
     end)
   end
+
+  it("of RSA signs by PS256 where the provider takes no RS256", function()
+    local function alg_of(name, accepted)
+      local jws = assert(signature.sign(key_of(name), {}, CLAIMS, nil, accepted))
+      return id_token.read(jws).header.alg
+    end
+    assert.equal("PS256", alg_of("rsa.pem", { "PS256", "ES256" }))
+    assert.equal("RS256", alg_of("rsa.pem", { "RS256", "PS256", "ES256" }))
+    assert.equal("RS256", alg_of("rsa.pem", {}))
+    assert.equal("ES256", alg_of("ec.pem", { "PS256" }))
+  end)
 
   it("signs by its own algorithm only", function()
     local _, err = signature.sign(key_of "ec.pem", {}, CLAIMS, "RS256")

@@ -240,7 +240,9 @@ local function signed_assertion(making, deadline)
   if not claims then
     return nil, err
   end
-  return assertion.signature().sign(key, header, claims, making.options.alg)
+  local metadata = making.flow.equipped_with or {}
+  return assertion.signature().sign(key, header, claims, making.options.alg,
+    metadata.token_endpoint_auth_signing_alg_values_supported)
 end
 
 function methods.private_key_jwt(making, deadline)

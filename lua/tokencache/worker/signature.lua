@@ -29,19 +29,32 @@ function signature.check(key)
   return true
 end
 
+--- The key's own, unless the provider takes PS256 from RSA keys and no RS256, as FAPI has it.
+---@param own string
+---@param accepted? string[]
+local function choose(own, accepted)
+  local is_accepted = {}
+  for _, alg in ipairs(accepted or {}) do
+    is_accepted[alg] = true
+  end
+  return own == "RS256" and not is_accepted.RS256 and is_accepted.PS256 and "PS256" or own
+end
+
 --- Signs claims.
 ---@param key tokencache.SigningKey
 ---@param header table   without alg; a JWK's kid is added where there is none
 ---@param claims string  JSON
 ---@param alg? string    default: the key's own
+---@param accepted? string[]  what the provider says that it takes
 ---@return string? jws   in the compact form
 ---@return tokencache.Error?
-function signature.sign(key, header, claims, alg)
+function signature.sign(key, header, claims, alg, accepted)
   local read, problem = private_key.read(key.text, key.passphrase)
   if not read then
     return config_error(key, problem)
   end
-  header.alg, header.kid = alg or read.key:alg(), header.kid or read.kid
+  header.alg = alg or choose(read.key:alg(), accepted)
+  header.kid = header.kid or read.kid
   local input = core.base64url_encode(json.encode(header)) .. "."
     .. core.base64url_encode(claims)
   local bytes, err = read.key:sign(header.alg, input)
