@@ -201,7 +201,7 @@ describe("client_secret_jwt #once", function()
   end)
 end)
 
-describe("a secret", function()
+describe("a secret #once", function()
   it("in a file or from a function may change at any time", function()
     local path, secret = dir:file "secret", nil
     local function change(to)

@@ -130,7 +130,7 @@ describe("a service account of Google's #once", function()
   end)
 end)
 
-describe("flow.token_exchange", function()
+describe("flow.token_exchange #once", function()
   local function flow_of(options)
     options = merged(server:options "basic", { audience = "https://api.example" }, options)
     options.cache = not options.store and options.cache or nil
@@ -192,7 +192,7 @@ describe("flow.token_exchange", function()
     assert.matches("subject: this flow has one cache", message, 1, true)
   end)
 
-  it("exchanges each of 1,000 once, over Redis, though four processes want all #once", function()
+  it("exchanges each of 1,000 once, over Redis, though four processes want all", function()
     local GRANT = "urn:ietf:params:oauth:grant-type:token-exchange"
     local redis = redis_server.start()
     local before, pids = server:counts()[GRANT] or 0, {}

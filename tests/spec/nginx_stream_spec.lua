@@ -20,6 +20,8 @@ local PLAYED = [[
     local result, err = pool.call(worker, "any")
     print(worker, result, err.kind, err.sent, err)
   end
+  print("signature", require("tokencache.flow.assertion").signature()
+    == require "tokencache.worker.signature")
 ]]
 
 local REFUSED = "in nginx's phase %s nothing can be waited for; get the token in "
@@ -47,6 +49,10 @@ describe("in nginx's stream {}", function()
     for _, phase in ipairs { "balancer", "log" } do
       has(REFUSED:format(phase))
     end
+  end)
+
+  it("what is signed is signed here", function()
+    has "signature\ttrue\n"
   end)
 
   it("there are no threads, and each error says what to take instead", function()

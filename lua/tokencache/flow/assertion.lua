@@ -2,6 +2,7 @@
 
 local blocking = require "tokencache.blocking"
 local core = require "tokencache._core"
+local environment = require "tokencache.environment"
 local errors = require "tokencache.error"
 
 local assertion = {}
@@ -29,10 +30,14 @@ function assertion.claims(flow, claims, audience, life)
   return text, problem and errors.new("config", "claims: " .. problem) or nil
 end
 
---- The functions of the worker that signs.
+--- The functions of the worker that signs. In nginx's stream {}, which has no threads, they are done
+--- here.
 ---@return table
 function assertion.signature()
-  signature = signature or blocking.worker "signature"
+  if not signature then
+    local is_stream = environment.nginx and require("tokencache.nginx.phase").is_stream()
+    signature = is_stream and require "tokencache.worker.signature" or blocking.worker "signature"
+  end
   return signature
 end
 
