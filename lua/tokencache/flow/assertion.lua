@@ -35,8 +35,9 @@ end
 ---@return table
 function assertion.signature()
   if not signature then
-    local is_stream = environment.nginx and require("tokencache.nginx.phase").is_stream()
-    signature = is_stream and require "tokencache.worker.signature" or blocking.worker "signature"
+    local in_stream = environment.nginx and require("tokencache.nginx.phase").is_stream()
+    signature = in_stream and require "tokencache.worker.signature"
+      or blocking.worker "signature"
   end
   return signature
 end
