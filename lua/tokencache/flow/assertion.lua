@@ -30,7 +30,7 @@ function assertion.claims(flow, claims, audience, life)
   return text, problem and errors.new("config", "claims: " .. problem) or nil
 end
 
---- The functions of the worker that signs. In nginx's stream {}, which has no threads, they are done
+--- The functions of the worker that signs. In nginx's stream {}, which has no threads, they run
 --- here.
 ---@return table
 function assertion.signature()
