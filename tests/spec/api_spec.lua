@@ -113,6 +113,10 @@ local mistakes = {
       .. "tls_client_auth, self_signed_tls_client_auth or none" },
   { function() new(with { client_secret = false, token_endpoint_auth_method = "private_key_jwt" })
     end, "flow.client_credentials: client_key is required: pass client_key=" },
+  { function() new(with(provider { token_endpoint_auth_method = "basic" })) end,
+    "flow.client_credentials: token_endpoint_auth_method: basic is not supported; it must be "
+      .. "client_secret_basic, client_secret_post, client_secret_jwt, private_key_jwt, "
+      .. "tls_client_auth, self_signed_tls_client_auth or none" },
   { function() new(with { client_key = {} }) end, "flow.client_credentials: client_key must be a "
     .. "text, { file = path }, or a function that returns it" },
   { function() new(with { client_key = "k", client_assertion = "a" }) end,

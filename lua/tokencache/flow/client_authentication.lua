@@ -340,8 +340,9 @@ local ALGS = { RS256 = true, PS256 = true, ES256 = true }
 
 --- What is wrong with the options by themselves, if anything.
 ---@param checked table
+---@param method string  in use
 ---@return string? problem
-function client_authentication.problem(checked)
+function client_authentication.problem(checked, method)
   for _, name in ipairs(SECRETS) do
     local value = checked[name]
     local problem = secret.problem(value)
@@ -351,7 +352,7 @@ function client_authentication.problem(checked)
   end
   local text, alg = checked.client_secret, checked.token_endpoint_auth_signing_alg
   return type(text) == "string" and core.problem_of_text("client_secret", text)
-    or checked.token_endpoint_auth_method and problem_of_method(checked.token_endpoint_auth_method)
+    or problem_of_method(method)
     or alg and not ALGS[alg] and "token_endpoint_auth_signing_alg must be RS256, PS256 or ES256"
     or checked.client_key and checked.client_assertion and "give client_key or client_assertion, "
     .. "not both" or nil

@@ -259,7 +259,7 @@ local function take_endpoint(draft)
     or (not flow.discovers or definition.needs_secret) and definition.auth_method or "none"
   flow.method = not flow.discovers and method or nil
   local lacking = client_authentication.lacking(method, checked)
-  local problem = client_authentication.problem(checked)
+  local problem = client_authentication.problem(checked, method)
     or lacking and require_option(draft, lacking)
     or client_authentication.take(flow, checked, server)
   if problem or draft.url then
