@@ -302,8 +302,7 @@ static tc_event prepare_request(tc_engine *engine) {
 /* Before a request: EV_BUSY where the cache is to be asked whether it can save. */
 static tc_event prepare_probe(tc_engine *engine) {
   if (tc_best_is_hopeless(engine)) return EV_ERROR;
-  bool asked = tc_best_renews(engine) && !engine->client->reuses && !engine->request.unprobed;
-  return asked ? EV_BUSY : EV_OK;
+  return tc_best_renews(engine) && !engine->client->reuses ? EV_BUSY : EV_OK;
 }
 
 /* Where a renewal failed for a passing reason, a token that still works is returned. An answer that
@@ -389,7 +388,6 @@ tc_action tc_engine_start(tc_engine *engine, const tc_client *client,
   engine->wanted.forced = options->forced;
   engine->wanted.earlier = options->earlier;
   engine->lock.absent = options->lockless;
-  engine->request.unprobed = options->unprobed;
   return advance(engine, take_options(engine, options));
 }
 

@@ -70,7 +70,6 @@ typedef struct tc_engine_options {
   double request_time;   /* seconds that the request of a renewal has, also beyond the timeout */
   bool forced;           /* do not settle for a cached token */
   bool lockless;         /* the cache has no lock: none is asked for */
-  bool unprobed;         /* the cache cannot show that it can save: it is not asked to */
   double earlier;        /* seconds: renew that much earlier than the client's leeway says */
   bool authorized;       /* begin with a login, which may have taken place */
   const tc_token *given; /* to be renewed whatever other login the cache holds; may be NULL */
@@ -129,7 +128,6 @@ typedef struct tc_engine {
   struct {
     unsigned attempts;
     unsigned news;     /* how often the cache, asked before it, held another entry */
-    bool unprobed;     /* the cache is not asked before it */
     bool renewing;     /* it sends a refresh token */
     bool rotated;      /* of its answer only the new refresh token can be used */
     bool processed;    /* the server may have acted on it */

@@ -164,8 +164,8 @@ static bool is_set(lua_State *L, const char *name) {
 }
 
 /* engine:start(now | nil, monotonic | nil, options [, <token given>]) -> action
-   options: timeout and request_time, earlier (seconds), forced, lockless, unprobed, authorized,
-   refused (a string): see tc_engine_options */
+   options: timeout and request_time, earlier (seconds), forced, lockless, authorized, refused
+   (a string): see tc_engine_options */
 static int l_engine_start(lua_State *L) {
   lengine *self = check(L);
   tc_clocks clocks = read_clocks(L);
@@ -181,7 +181,6 @@ static int l_engine_start(lua_State *L) {
       .earlier = number_option(L, "earlier"),
       .forced = is_set(L, "forced"),
       .lockless = is_set(L, "lockless"),
-      .unprobed = is_set(L, "unprobed"),
       .authorized = is_set(L, "authorized"),
       .given = given.refresh_token.len > 0 ? &given : NULL,
   };

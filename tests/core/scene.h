@@ -17,8 +17,8 @@
 #define TIMEOUT 30.0 /* seconds of a run that says nothing else */
 #define PLAIN ((tc_engine_options){.forced = false})
 #define FORCED ((tc_engine_options){.forced = true})
-/* With a cache that has no lock and cannot show that it can save. */
-#define BARE ((tc_engine_options){.lockless = true, .unprobed = true})
+/* With a cache that has no lock. */
+#define BARE ((tc_engine_options){.lockless = true})
 
 static struct {
   tc_client client;

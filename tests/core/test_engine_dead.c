@@ -21,6 +21,7 @@ static void begin_spent(tc_client client) {
   tc_token_response dead = fixture_refusal(400, "invalid_grant");
   begin_as(client, BARE);
   STEP(LOAD, FOUND(cached));
+  STEP(PROBE, OK);
   STEP(REQUEST, ANSWERED(dead));
   CHECK(scene.engine.seconds == 0.5);
 }
@@ -144,6 +145,7 @@ static void test_without_a_lock_what_replaced_the_dead_token_is_renewed(void) {
   STEP(SLEEP, OK);
   STEP(LOAD, FOUND(stale));
   CHECK_NUM(scene.engine.error.number, 0);
+  STEP(PROBE, OK);
   RENEWS("r2");
   end();
 }
@@ -175,8 +177,9 @@ static void test_where_one_may_not_wait_the_cache_is_looked_at_once(void) {
 static void test_after_the_deadline_nobody_is_given_time(void) {
   tc_token cached = fixture_login("old", "r1", -5);
   tc_token_response dead = fixture_refusal(400, "invalid_grant");
-  begin_user((tc_engine_options){.lockless = true, .unprobed = true, .request_time = 40});
+  begin_user((tc_engine_options){.lockless = true, .request_time = 40});
   STEP(LOAD, FOUND(cached));
+  STEP(PROBE, OK);
   pass(45);
   STEP(REQUEST, ANSWERED(dead));
   STEP(LOAD, FOUND(cached));
@@ -212,6 +215,7 @@ static void test_a_server_in_trouble_is_not_believed(void) {
     tc_token_response dead = fixture_refusal(statuses[i], "invalid_grant");
     begin_user(BARE);
     STEP(LOAD, FOUND(expired));
+    STEP(PROBE, OK);
     STEP(REQUEST, ANSWERED(dead));
     while (scene.action == TC_ACTION_SLEEP) {
       STEP(SLEEP, OK);

@@ -35,8 +35,9 @@ static tc_token of_another_login(void) {
 static void test_a_given_token_of_another_login_that_is_dead(void) {
   tc_token cached = fixture_login("old", "r1", 3600), given = of_another_login();
   tc_token_response dead = fixture_refusal(400, "invalid_grant");
-  begin_user((tc_engine_options){.given = &given, .lockless = true, .unprobed = true});
+  begin_user((tc_engine_options){.given = &given, .lockless = true});
   STEP(LOAD, FOUND(cached));
+  STEP(PROBE, OK);
   RENEWS("given");
   CHECK_NUM(scene.engine.request.renewed, TC_FROM_GIVEN);
   STEP(REQUEST, ANSWERED(dead));
@@ -116,8 +117,9 @@ static void test_a_given_token_that_was_renewed_without_a_lock(void) {
   tc_token given = fixture_login("old", "r1", -1), renewed = fixture_login("newer", "r2", 3600),
            earlier = fixture_login("older", "r0", -2);
   tc_token_response dead = fixture_refusal(400, "invalid_grant");
-  begin_user((tc_engine_options){.given = &given, .lockless = true, .unprobed = true});
+  begin_user((tc_engine_options){.given = &given, .lockless = true});
   STEP(LOAD, FOUND(earlier));
+  STEP(PROBE, OK);
   RENEWS("r1");
   STEP(REQUEST, ANSWERED(dead));
   STEP(SLEEP, OK);

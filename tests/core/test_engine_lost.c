@@ -120,6 +120,7 @@ static void test_without_a_lock_it_is_sent_again_as_well(void) {
   tc_error broken = an_error(TC_ERR_NETWORK);
   begin_user(BARE);
   STEP(LOAD, FOUND(cached));
+  STEP(PROBE, OK);
   STEP(REQUEST, BROKE(broken));
   RENEWS("r1");
   STEP(REQUEST, BROKE(broken));

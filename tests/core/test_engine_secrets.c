@@ -16,6 +16,7 @@ static void begin_echo(void) {
   tc_token cached = fixture_login("old", "r3fresh/1", -5);
   begin_as(make_client(), BARE);
   STEP(LOAD, FOUND(cached));
+  STEP(PROBE, OK);
   IS_AT(REQUEST);
 }
 

@@ -101,11 +101,6 @@ static void test_a_lock_that_fails_sends_no_refresh_token(void) {
   RETURNS("old", TC_FROM_CACHE);
   CHECK_NUM(scene.engine.error.number, TC_ERR_CACHE);
   end();
-  begin_user((tc_engine_options){.unprobed = true});
-  STEP(LOAD, FOUND(expired));
-  STEP(LOCK, FAILED);
-  FAILS(TC_ERR_CACHE);
-  end();
   begin_user(FORCED);
   STEP(LOAD, FOUND(expiring));
   STEP(LOCK, FAILED);
@@ -179,19 +174,11 @@ static void test_a_refresh_token_that_stays_the_same_needs_neither(void) {
   end();
 }
 
-static void test_handlers_that_lack_something_go_on_as_ever(void) {
+static void test_a_handler_without_a_lock_goes_on_as_ever(void) {
   tc_token cached = fixture_login("old", "r1", -5);
-  begin_user((tc_engine_options){.lockless = true});
-  STEP(LOAD, FOUND(cached));
-  STEP(PROBE, OK);
-  RENEWS("r1");
-  end();
-  begin_user((tc_engine_options){.unprobed = true});
-  LOAD_LOCK_LOAD(FOUND(cached), FOUND(cached));
-  RENEWS("r1");
-  end();
   begin_user(BARE);
   STEP(LOAD, FOUND(cached));
+  STEP(PROBE, OK);
   RENEWS("r1");
   end();
 }
@@ -283,7 +270,7 @@ int main(void) {
   RUN(test_the_error_of_a_lock_ends_the_run);
   RUN(test_client_credentials_spend_nothing);
   RUN(test_a_refresh_token_that_stays_the_same_needs_neither);
-  RUN(test_handlers_that_lack_something_go_on_as_ever);
+  RUN(test_a_handler_without_a_lock_goes_on_as_ever);
   RUN(test_a_renewal_has_its_own_time_beyond_the_deadline);
   RUN(test_a_renewal_is_not_begun_after_the_deadline);
   RUN(test_what_spends_nothing_has_the_rest_of_the_time);

@@ -47,9 +47,9 @@ without.rules = {
     to = "if false then",
   }, {
     rule = "the store shows that it can save before the request",
-    module = "tokencache.driver",
-    from = "unprobed = not handler.can_save and not handler.refusal,",
-    to = "unprobed = true,",
+    module = "tokencache.driver.actions",
+    from = "elseif not handler.can_save then",
+    to = "else",
   }, {
     rule = "spent tokens are remembered",
     module = "tokencache.account.spent",

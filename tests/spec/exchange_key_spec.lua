@@ -153,6 +153,16 @@ describe("a login whose key a function tells", function()
     return "anna"
   end
 
+  --- From now on the store is one that cannot show whether it takes a new entry.
+  local function show_no_room()
+    local all = store
+    store = {}
+    for _, name in ipairs { "get", "set", "delete", "replace", "try_lock", "unlock" } do
+      store[name] = function(_, ...) return all[name](all, ...) end
+    end
+    flow = stage:user_flow { store = store }
+  end
+
   it("is saved under the lock of its account, which is taken after the request", function()
     local handle, seen
     local replace = store.replace
@@ -285,6 +295,44 @@ describe("a login whose key a function tells", function()
     assert.matches("access%-2", store:get("anna"))
     assert.equal(0, stage.io.process.owing)
     assert.is_table(store:try_lock("anna", 10))
+  end)
+
+  it("is saved before another call renews it, also where the store cannot show that it can", function()
+    show_no_room()
+    local handle, saved = store:try_lock("anna", 1000), nil
+    local give = stage.on.request
+    function stage.on.sleep()
+      function stage.on.sleep()
+        store:unlock(handle)
+      end
+      function stage.on.request(request)
+        saved = store:get("anna")
+        return give(request)
+      end
+      assert.equal("access-2", flow:account("anna"):get_access_token { check_cache = false })
+    end
+    assert.equal("access-1", assert(exchange(anna)).access_token)
+    assert.matches("access%-1", saved)
+    assert.matches("access%-2", store:get("anna"))
+  end)
+
+  it("is over once there is a later one, also for what was renewed of it", function()
+    show_no_room()
+    local replace = store.replace
+    function store.replace() return nil, "the disk is full" end
+    log.set_logger(false)
+    assert(exchange(anna))
+    stage.now = stage.now + 4000
+    local give = stage.on.request
+    local later = merged(logins.NEWER, { authorized_at = stage.now, refresh_token = "later" })
+    function stage.on.request(request)
+      store.replace = replace
+      assert(tokencache.cache.from_store(store, "anna"):save_token_to_cache(later))
+      return give(request)
+    end
+    flow:account("anna"):get_access_token()
+    assert.matches("newer", store:get("anna"))
+    assert.equal(0, stage.io.process.owing)
   end)
 
   it("says what the provider said where there is no token, and asks for no key", function()

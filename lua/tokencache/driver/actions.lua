@@ -231,10 +231,13 @@ function actions.sleep(run, seconds, is_dead)
 end
 
 --- A token that is owed is not spent before it is saved: that shows best that the cache can save.
+--- Of a handler that never shows it, no more than an attempt is asked.
 local function save_first(run)
   local owed = run.state.owed
   if payment.is_due(owed) and payment.attempt(run.state, owed, run.lock) then
     return "none" -- what is there now is to be read
+  elseif not run.handler.can_save then
+    return "ok"
   end
   run.cache_error = errors.new("cache", "the last token is not saved yet, so no other is asked for")
   return "failed"
@@ -354,9 +357,7 @@ function actions.request(run, url, body, timeout, deadline, origin)
   end
   local has_ended = run.lock:cover(transport, request)
   run.renews = origin and run.infos[origin]
-  if origin and run.unread and not flow.reuses then
-    return "failed", "cache", tostring(run.unread), true
-  elseif origin and has_ended then
+  if origin and has_ended then
     return "none" -- another may be sending that refresh token by now
   elseif origin and spent.has(run.state, run.renews.refresh_token) then
     -- another coroutine has sent it meanwhile

@@ -108,7 +108,6 @@ local function start(run)
     refused = options.refused,
     authorized = options.response ~= nil or options.login,
     lockless = not handler.try_lock,
-    unprobed = not handler.can_save and not handler.refusal,
   }, token_info.flat(options.given))
 end
 
