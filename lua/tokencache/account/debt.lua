@@ -139,13 +139,13 @@ function debt.note_mark(owed)
 end
 
 --- Whether it is a login that has just come, not what was renewed of it, and no other worker has
---- taken it over: whatever is there gives way. Clocks of machines differ by some seconds, so the times of logins are compared
---- only where it has been kept waiting.
+--- taken it over: whatever is there gives way. Clocks of machines differ by some seconds, so the
+--- times of logins are compared only where it has been kept waiting.
 ---@param owed tokencache.Debt
 ---@return boolean
 function debt.is_new_login(owed)
-  return owed.is_login and not owed.renewed and owed.tries == 0 and owed.account.flow.now() - owed.came_at <= LATE
-    and not shared.was_taken(owed)
+  return owed.is_login and not owed.renewed and owed.tries == 0
+    and owed.account.flow.now() - owed.came_at <= LATE and not shared.was_taken(owed)
 end
 
 --- Whether the debt still is the newest word of the account, beside what the store holds now. A

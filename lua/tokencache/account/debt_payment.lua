@@ -31,16 +31,17 @@ end
 
 --- Reads what the token is to be saved over, and looks whether it still counts beside that.
 ---@param overwrites? boolean  it counts, whatever is there
+---@param held? tokencache.Lock  what another worker owes in its place is taken over under it
 ---@return boolean? outcome  true: it is owed no longer; false: it cannot be told; nil: it counts
 ---@return table read         { info, err, entry }: what is there
-local function look(state, owed, overwrites)
+local function look(state, owed, overwrites, held)
   local info, err, entry = owed.account.handler:get_cached_token(true)
   local read, _ = { info = info, err = err, entry = entry }, nil
   overwrites = overwrites and not shared.was_taken(owed)
   if err == nil and overwrites then
     owed.read, owed.entry = info, entry
   elseif err == nil then
-    _, err = debt.resolve(owed.account, state, info, entry)
+    _, err = debt.resolve(owed.account, state, info, entry, held ~= nil)
   end
   if state.owed ~= owed then
     return true, read
@@ -102,7 +103,7 @@ function payment.attempt(state, owed, held, is_read)
   local must_look, outcome, read = not is_ready(owed, overwrites, is_read), nil, nil
   for _ = 1, LATECOMERS do
     if must_look then
-      outcome, read = look(state, owed, overwrites)
+      outcome, read = look(state, owed, overwrites, held)
     end
     if outcome ~= nil then
       return outcome, read

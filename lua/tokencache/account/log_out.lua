@@ -85,9 +85,10 @@ end
 --- Removes what was read, as long as that is not a later login's. A damaged entry is removed too:
 --- it comes beside the error. Where there is none, nobody knows what is there.
 ---@param out tokencache.LogOut
+---@param again? boolean     it was removed a moment ago
 ---@return boolean? removed  nil: it failed; false: a later login is there
 ---@return any err
-local function remove(out)
+local function remove(out, again)
   local handler = out.account.handler
   for i = 1, LATECOMERS do
     local info, err, entry = token_of(out.account, out.state)
@@ -96,7 +97,7 @@ local function remove(out)
     elseif err ~= nil and (entry == nil and handler.replace_cached_token
       or out.account.flow.io.monotonic() > out.deadline) then
       return nil, err
-    elseif entry == nil and err == nil and (i > 1 or has_entries(handler) or out.is_left) then
+    elseif entry == nil and err == nil and (again or i > 1 or has_entries(handler) or out.is_left) then
       return true -- nothing is there; and what comes after the caller's end is a later login
     end
     local ok
@@ -132,6 +133,10 @@ local function end_login(out, held)
     unmarked = leave_mark(account, state)
   end -- else nobody owes a token: who does keeps the lock
   local removed, err = remove(out)
+  if removed and not held and account.handler.set_mark then -- who read it amid that does not count
+    unmarked = leave_mark(account, state)
+    removed, err = remove(out, true)
+  end
   if not removed then -- what is owed belongs to the login that is still there
     return removed, err
   elseif state.owed == owed then -- else somebody has logged in meanwhile
