@@ -4,6 +4,7 @@
 
 LUA     ?= lua5.4
 CC      ?= cc
+PKG_CONFIG ?= pkg-config
 CFLAGS  ?= -O2 -g
 PREFIX  ?= /usr/local
 LUAS    := $(shell tools/luas.sh)
@@ -12,8 +13,8 @@ $(if $(filter $(LUA),$(LUAS)),,$(error LUA=$(LUA) is not one of $(LUAS)))
 
 LUA_VERSION := $(if $(filter luajit,$(LUA)),5.1,$(LUA:lua%=%))
 LUA_PC      := $(if $(filter luajit,$(LUA)),luajit,$(LUA))
-LUA_CFLAGS   = $(if $(LUA_INCDIR),-I$(LUA_INCDIR),$(shell pkg-config --cflags $(LUA_PC)))
-LUA_LIBS     = $(shell pkg-config --libs $(LUA_PC))
+LUA_CFLAGS   = $(if $(LUA_INCDIR),-I$(LUA_INCDIR),$(shell $(PKG_CONFIG) --cflags $(LUA_PC)))
+LUA_LIBS     = $(shell $(PKG_CONFIG) --libs $(LUA_PC))
 BUILD       := build/$(LUA)
 PLAIN       := $(dir $(BUILD))core# what has no Lua in it, for all Luas
 
@@ -24,9 +25,9 @@ TC_CFLAGS := -std=gnu11 -fPIC -fvisibility=hidden -Isrc $(WARNINGS) $(WERROR)
 DIRS        := $(filter-out /usr,$(CURL_DIR) $(HIREDIS_DIR) $(MEMCACHED_DIR) $(MICROHTTPD_DIR) $(OPENSSL_DIR) $(QRENCODE_DIR) $(ZLIB_DIR))
 PACKAGES    := libcurl libmicrohttpd libcrypto libssl hiredis libmemcached zlib libqrencode
 LIB_CFLAGS  := $(DIRS:%=-isystem %/include) $(patsubst -I%,-isystem %,$(filter-out -I/usr/include/%, \
-                 $(shell for package in $(PACKAGES); do pkg-config --cflags-only-I $$package; done 2>/dev/null)))
+                 $(shell for package in $(PACKAGES); do $(PKG_CONFIG) --cflags-only-I $$package; done 2>/dev/null)))
 LIB_LDFLAGS := $(foreach dir,$(DIRS),-L$(dir)/lib -Wl,-rpath,$(dir)/lib) \
-               $(shell for package in $(PACKAGES); do pkg-config --libs-only-L $$package; done 2>/dev/null)
+               $(shell for package in $(PACKAGES); do $(PKG_CONFIG) --libs-only-L $$package; done 2>/dev/null)
 TC_CFLAGS   += $(LIB_CFLAGS)
 
 # make V=1 shows whole commands
@@ -34,7 +35,10 @@ say = $(if $(V),,@printf '  %-5s %s\n' $(1) $@; )
 
 # A module stays mapped after lua_close: Lua 5.1 unloads it before the last finalizers have run,
 # libcurl's resolver threads may outlive the state, and some libcs go on calling fork handlers.
-STAYS := -Wl,-z,nodelete
+# macOS' linker has no word for that, and must be told that Lua's functions are the program's.
+, := ,
+GNU_LD := $(findstring GNU,$(shell $(CC) -Wl,--version 2>/dev/null))
+MODULE := -shared $(if $(GNU_LD),-Wl$(,)-z$(,)nodelete,-Wl$(,)-undefined$(,)dynamic_lookup)
 
 # One shared object per external library: only who uses a library needs it, and WITH_REDIS=0 and the
 # like build none for it.
@@ -50,7 +54,7 @@ has_header = $(shell echo '$(HASH)include <$(1)>' | $(CC) $(CPPFLAGS) $(LIB_CFLA
 MODULES += $(if $(call has_header,qrencode.h),$(call part,QRCODE,_qrcode))
 
 # likewise: without it there is no store.secret_service
-LIBSECRET := $(subst -I,-isystem ,$(shell pkg-config --cflags libsecret-1 2>/dev/null))
+LIBSECRET := $(subst -I,-isystem ,$(shell $(PKG_CONFIG) --cflags libsecret-1 2>/dev/null))
 MODULES += $(if $(LIBSECRET),$(call part,SECRET_SERVICE,_secret_service))
 
 CORE := $(wildcard src/core/*.c)
@@ -83,7 +87,7 @@ SOURCES__qrcode   := src/lua/lqrcode.c
 LIBS__qrcode      := -lqrencode
 
 SOURCES__secret_service := $(wildcard src/backend/secret_*.c) src/backend/process.c src/lua/lsecret_service.c
-LIBS__secret_service     = $(shell pkg-config --libs libsecret-1)
+LIBS__secret_service     = $(shell $(PKG_CONFIG) --libs libsecret-1)
 
 SOURCES__redis := $(wildcard src/backend/redis*.c) src/backend/stream.c src/backend/apart.c src/backend/dial.c src/backend/process.c src/backend/tls.c src/backend/sigpipe.c \
                   src/core/redact.c src/lua/lredis.c src/lua/lrepeated.c
@@ -102,7 +106,7 @@ all: $(MODULES:%=$(BUILD)/tokencache/%.so)
 define link_module
 $(BUILD)/tokencache/$(1).so: $$(call objects,$(1))
 	@mkdir -p $$(@D)
-	$$(call say,ld)$$(CC) $$(CFLAGS) -shared $$(LDFLAGS) $$(LIB_LDFLAGS) $$(STAYS) -o $$@ $$^ $$(LIBS_$(1)) $$(LIBS)
+	$$(call say,ld)$$(CC) $$(CFLAGS) $$(MODULE) $$(LDFLAGS) $$(LIB_LDFLAGS) -o $$@ $$^ $$(LIBS_$(1)) $$(LIBS)
 endef
 $(foreach name,$(MODULES),$(eval $(call link_module,$(name))))
 
@@ -121,7 +125,6 @@ $(BUILD)/src/lua/%.o: src/lua/%.c
 
 # --- everything below is for working on tokencache ---------------------------------------------
 
-, := ,
 # Plain C, for what has no Lua in it: BUILD=build/core
 CORE_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/core/test_*.c))
 PLAIN_C    := $(sort $(CORE) $(patsubst %,src/backend/%.c,process redirect_query sigpipe) \
@@ -132,13 +135,13 @@ plain: $(BUILD)/libtokencache.a
 core-tests: $(CORE_TESTS)
 
 $(BUILD)/libtokencache.a: $(PLAIN_C:%.c=$(PLAIN)/%.o)
-	@rm -f $@
+	@mkdir -p $(@D) && rm -f $@
 	$(call say,ar)$(AR) rcs $@ $^
 
 $(BUILD)/tests/%.o: tests/%.c
 	$(compile)
 $(BUILD)/tests/core/%: $(BUILD)/tests/core/%.o $(BUILD)/libtokencache.a
-	$(call say,ld)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(if $(filter _http,$(MODULES)),-Wl$(,)--as-needed -lcurl)
+	$(call say,ld)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(if $(filter _http,$(MODULES)),$(if $(GNU_LD),-Wl$(,)--as-needed) -lcurl)
 $(BUILD)/tests/core/test_no_memory: LDFLAGS += -Wl,--wrap=malloc
 
 # The allocation-failure run embeds Lua, one program for each.
@@ -149,7 +152,7 @@ alloc: all $(BUILD)/tests/alloc/alloc $(BUILD)/support/unix.so $(BUILD)/support/
 $(BUILD)/tests/support/%.o: TC_CFLAGS += $(LUA_CFLAGS)
 $(BUILD)/support/%.so: $(BUILD)/tests/support/%.o
 	@mkdir -p $(@D)
-	$(call say,ld)$(CC) $(CFLAGS) -shared $(LDFLAGS) -o $@ $^
+	$(call say,ld)$(CC) $(CFLAGS) $(MODULE) $(LDFLAGS) -o $@ $^
 
 # visible, or the modules would go on using libc's malloc
 $(BUILD)/tests/alloc/%.o: TC_CFLAGS += $(LUA_CFLAGS) -fvisibility=default
@@ -220,7 +223,7 @@ $(FLOORS): LIBS_memcached := -lmemcached
 
 build/bench/$(LUA)/call.so: bench/memory/call.c
 	@mkdir -p $(@D)
-	$(call say,ld)$(CC) $(TC_CFLAGS) $(CFLAGS) $(LUA_CFLAGS) -shared -o $@ $<
+	$(call say,ld)$(CC) $(TC_CFLAGS) $(CFLAGS) $(LUA_CFLAGS) $(MODULE) -o $@ $<
 
 .PHONY: bench
 bench:
