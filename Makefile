@@ -19,7 +19,7 @@ BUILD       := build/$(LUA)
 PLAIN       := $(dir $(BUILD))core# what has no Lua in it, for all Luas
 
 WARNINGS  := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes
-TC_CFLAGS := -std=gnu11 -fPIC -fvisibility=hidden -Isrc $(WARNINGS) $(WERROR)
+TC_CFLAGS := -std=gnu11 -fPIC -fvisibility=hidden -D_FILE_OFFSET_BITS=64 -Isrc $(WARNINGS) $(WERROR)
 
 # CURL_DIR=/opt/curl and the like name libraries that are elsewhere; pkg-config knows of the others.
 DIRS        := $(filter-out /usr,$(CURL_DIR) $(HIREDIS_DIR) $(MEMCACHED_DIR) $(MICROHTTPD_DIR) $(OPENSSL_DIR) $(QRENCODE_DIR) $(ZLIB_DIR))
@@ -164,7 +164,7 @@ SUB      := +@$(MAKE) -s
 
 ASAN     := PLAIN=build/asan-core CFLAGS='$(SANITIZE)'
 
-.PHONY: build-plain build-core build-core-musl build-asan-plain build-asan-core build-asan $(LUAS:%=build-%) build-all
+.PHONY: build-plain build-core build-ports build-asan-plain build-asan-core build-asan $(LUAS:%=build-%) build-all
 build-plain:
 	$(SUB) BUILD=build/core plain
 build-core: build-plain
@@ -180,12 +180,14 @@ build-asan: build-asan-plain
 $(LUAS:%=build-%): build-%: build-plain
 	$(SUB) LUA=$* alloc
 
-# where there is a musl-gcc, for which Debian has none of the libraries
-MUSL := $(shell command -v musl-gcc >/dev/null && echo build-core-musl)
-build-core-musl:
-	$(SUB) BUILD=build/core-musl PLAIN=build/musl-plain CC=musl-gcc $(PARTS:%=WITH_%=0) core-tests
+# What tools/ports.sh finds compilers for, which have none of the libraries.
+build-ports:
+	+@for port in $$(tools/ports.sh); do \
+	  tools/ports.sh $$port sh -c '$(MAKE) -s BUILD=build/core-$$1 PLAIN=build/$$1-plain CC="$$CC" \
+	    $(PARTS:%=WITH_%=0) core-tests' build $$port || exit; \
+	done
 
-build-all: $(MUSL) build-core build-asan-core build-asan build-fuzz $(LUAS:%=build-%)
+build-all: build-ports build-core build-asan-core build-asan build-fuzz $(LUAS:%=build-%)
 
 JOBS := $(shell nproc 2>/dev/null || echo 2)
 

@@ -16,7 +16,7 @@ export ASAN_OPTIONS=intercept_tls_get_addr=0
 luas=$(tools/luas.sh tested)
 every_suite="nginx lua5.4 asan $(echo "$luas" | grep -v '^lua5.4$') alloc-asan fuzz
   $(echo "$luas" | sed 's/^/alloc-/') simulate packaging asan-core core demo
-  $(command -v musl-gcc >/dev/null && echo core-musl)"
+  core-musl core-i386 core-arm64"
 
 known_leaks() {
   env LSAN_OPTIONS="suppressions=$PWD/tests/asan/leaks.txt:print_suppressions=0" "$@"
@@ -58,7 +58,8 @@ run() {
   printf '%s\n' $every_suite | grep -qx "$1" ||
     { echo "there is no suite $1; there are:" $every_suite && return 2; }
   case $1 in
-    core | asan-core | core-musl) tests/core/run.sh "build/$1/tests/core" ;;
+    core-*) tools/ports.sh "${1#core-}" tests/core/run.sh "build/$1/tests/core" ;;
+    core | asan-core) tests/core/run.sh "build/$1/tests/core" ;;
     lua* | nginx) busted --run="$1" ;;
     asan) asan lua5.4 "$(command -v busted)" --run=asan --ignore-lua ;;
     alloc-asan) alloc build/asan-lua5.4 ;;

@@ -1,13 +1,13 @@
 #!/bin/sh
-# Usage: tools/chroot.sh RELEASE [COMMAND...]
+# Usage: tools/chroot.sh RELEASE[:ARCHITECTURE] [COMMAND...]
 # Runs a command, .ci/run unless named, on the last commit in a chroot of that release of Debian, of
-# which it makes one with nothing but git and make where there is none. The chroot is kept in
+# which it makes one with nothing but git and make where there is none; bookworm:i386 is 32 bits. The chroot is kept in
 # CHROOTS, so the next run finds installed what this one needed. Takes root and debootstrap.
 cd "$(dirname "$0")/.." || exit 1
-release=${1:?usage: tools/chroot.sh RELEASE [COMMAND...]}
+release=${1:?usage: tools/chroot.sh RELEASE[:ARCHITECTURE] [COMMAND...]}
 shift
 [ $# -gt 0 ] || set -- .ci/run
-root=${CHROOTS:-/var/tmp/tokencache}/$release
+root=${CHROOTS:-/var/tmp/tokencache}/$(echo "$release" | tr : -)
 
 [ "$(id -u)" -eq 0 ] || { echo "tools/chroot.sh: only root can make a chroot" >&2; exit 1; }
 command -v debootstrap >/dev/null || {
@@ -16,7 +16,10 @@ command -v debootstrap >/dev/null || {
 }
 
 if [ ! -e "$root/made" ]; then
-  debootstrap --variant=minbase --include=git,make "$release" "$root" "${MIRROR:-}" || exit 1
+  architecture=${release#*:}
+  [ "$architecture" != "$release" ] || architecture=$(dpkg --print-architecture)
+  debootstrap --variant=minbase --include=git,make --arch="$architecture" "${release%:*}" "$root" \
+    "${MIRROR:-}" || exit 1
   touch "$root/made"
 fi
 rm -rf "$root/tokencache"
