@@ -1,8 +1,9 @@
 #!/bin/sh
 # Usage: tools/chroot.sh RELEASE[:ARCHITECTURE] [COMMAND...]
 # Runs a command, .ci/run unless named, on the last commit in a chroot of that release of Debian, of
-# which it makes one with nothing but git and make where there is none; bookworm:i386 is 32 bits. The chroot is kept in
-# CHROOTS, so the next run finds installed what this one needed. Takes root and debootstrap.
+# which it makes one with nothing but git and make where there is none; bookworm:i386 is one of 32
+# bits. The chroot is kept in CHROOTS, so the next run finds installed what this one needed. Takes
+# root and debootstrap.
 cd "$(dirname "$0")/.." || exit 1
 release=${1:?usage: tools/chroot.sh RELEASE[:ARCHITECTURE] [COMMAND...]}
 shift
@@ -16,8 +17,7 @@ command -v debootstrap >/dev/null || {
 }
 
 if [ ! -e "$root/made" ]; then
-  architecture=${release#*:}
-  [ "$architecture" != "$release" ] || architecture=$(dpkg --print-architecture)
+  architecture=$(echo "$release:$(dpkg --print-architecture)" | cut -d : -f 2)
   debootstrap --variant=minbase --include=git,make --arch="$architecture" "${release%:*}" "$root" \
     "${MIRROR:-}" || exit 1
   touch "$root/made"
