@@ -8,10 +8,12 @@ choose() {
   EMULATOR=
   case $1 in
     musl) CC=musl-gcc needs="musl-tools" ;;
-    i386) CC="gcc -m32" needs="gcc-multilib" ;;
+    i386)
+      CC="i686-linux-gnu-gcc -static" # its dynamic loader is not there
+      needs="gcc-i686-linux-gnu libc6-dev-i386-cross"
+      ;;
     arm64)
-      CC=aarch64-linux-gnu-gcc
-      EMULATOR="qemu-aarch64 -L /usr/aarch64-linux-gnu"
+      CC="aarch64-linux-gnu-gcc -static" EMULATOR=qemu-aarch64
       needs="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user"
       ;;
     *) echo "tools/ports.sh: there is no port $1" >&2 && exit 2 ;;
