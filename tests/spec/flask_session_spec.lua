@@ -237,7 +237,7 @@ describe("a session that its server has no room for #once", function()
       assert.same(logins.LOGIN, kept())
       _, flow, kept = begin(10)
       assert.equal("access-1", flow:get_access_token())
-      assert.is_nil(kept().room)
+      assert.is_nil(kept().tokencache_room)
       assert.equal("refresh-2", kept().refresh_token)
     end)
   end

@@ -100,6 +100,42 @@ describe("a session of Django's", function()
     assert.is_nil(cache:get_cached_token())
   end)
 
+  it("keeps nothing of the room that is tried for a longer token, whatever fails", function()
+    local vector
+    for _, each in ipairs(vectors) do
+      vector = vector or each.engine == "cached_db" and each or nil
+    end
+    local opts = options_of(vector)
+    local cache, database = opts.cache, opts.database
+    local function handler()
+      return tokencache.cache.django_session { request = {
+        session = assert(tokencache.session.django(opts)) } }
+    end
+    local row, copy = database:load(vector.cookie), cache:get(vector.cache_key)
+    local _, _, entry = handler():get_cached_token(true)
+    local set, save = cache.set, database.save
+    function cache.set() return nil, "the server is away" end
+    local can, err = handler():can_save(entry)
+    assert.is_nil(can)
+    assert.matches("the server is away", err.message, 1, true)
+    assert.equal(row, (database:load(vector.cookie)))
+    cache.set = set
+    function database.save(...)
+      function database.save() return nil, "the server is away" end
+      return save(...)
+    end
+    can, err = handler():can_save(entry)
+    assert.is_nil(can)
+    assert.matches("the server is away", err.message, 1, true)
+    assert.is_true(#(database:load(vector.cookie)) > #row + 900)
+    assert.equal(copy, cache:get(vector.cache_key))
+    database.save = save
+    local info, _, same = handler():get_cached_token(true)
+    assert.equal(entry, same)
+    assert.is_true(handler():replace_cached_token(entry, info))
+    assert.same(vector.session.token_info, assert(tokencache.session.django(opts)).token_info)
+  end)
+
   it("that has ended is not brought back, and an unknown key is not taken", function()
     local opts = options_of(vectors[1])
     local session = assert(tokencache.session.django(opts))

@@ -4,7 +4,6 @@
 local application = require "tokencache.session.application"
 local core = require "tokencache._core"
 local crypto = require "tokencache.crypto"
-local errors = require "tokencache.error"
 local files = require "tokencache.session.files"
 local kept = require "tokencache.session.kept"
 local object = require "tokencache.session.object"
@@ -116,21 +115,6 @@ local function cache_key(checked, engine, key)
     engine, key)
 end
 
---- What is written into the cache beside the database.
-local function saved_in_cache(checked, serializer, self)
-  return function(values, ttl)
-    local key = cache_key(checked, "cached_db", self.key)
-    if next(values) == nil then
-      return errors.done(checked.cache:delete(key))
-    end
-    local bytes, err = application.encode(DJANGO, serializer, values)
-    if not bytes then
-      return nil, err
-    end
-    return checked.cache:set(key, bytes, ttl)
-  end
-end
-
 local function open_kept(checked)
   local engine, key = checked.engine, checked.cookie
   local serializer = serializers[checked.serializer]
@@ -143,6 +127,7 @@ local function open_kept(checked)
   function self.encode(values)
     return application.write(DJANGO, checked, STORE_SALT, serializer, values)
   end
+  local function encode_in_cache(values) return application.encode(DJANGO, in_cache, values) end
   local prefix = ""
   if engine == "file" then
     self.place = files(checked.directory, function(sid) return checked.cookie_name .. sid end,
@@ -151,7 +136,7 @@ local function open_kept(checked)
     prefix = cache_key(checked, "cache", "")
     self.place = checked.cache
     function self.decode(bytes) return application.decode(DJANGO, in_cache, bytes) end
-    function self.encode(values) return application.encode(DJANGO, in_cache, values) end
+    self.encode = encode_in_cache
     self.key = key and prefix .. key
     self.new_key = function()
       local made, err = new_key()
@@ -159,7 +144,8 @@ local function open_kept(checked)
     end
   else
     self.place = rows(checked.database, checked.clock)
-    self.saved = engine == "cached_db" and saved_in_cache(checked, in_cache, self) or nil
+    self.copy = engine == "cached_db" and { place = checked.cache, encode = encode_in_cache,
+      prefix = cache_key(checked, "cached_db", "") } or nil
   end
   local state, err = kept.open(self, {
     set_cookie = function(own)

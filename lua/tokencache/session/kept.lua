@@ -15,6 +15,7 @@ local signing = require "tokencache.session.signing"
 local kept = {}
 
 local KEY = "token_info"
+local FILLING = "tokencache_room" -- in a token, while room is tried for a longer one
 local MOST_SECONDS = 2 -- to save what others change meanwhile
 local LOCK_LIFE = 10 -- seconds that a lock has after a look whether it is held
 local ROOM = 768 -- bytes, random, that a token may become longer by a kilobyte
@@ -27,8 +28,8 @@ local ROOM = 768 -- bytes, random, that a token may become longer by a kilobyte
 ---@field decode fun(bytes: string): table?, tokencache.Error?  nil without an error: it has expired
 ---@field encode fun(values: table, ttl: number): string?, tokencache.Error?
 ---@field ttl fun(values: table): number
----@field saved? fun(values: table, ttl?: number): any, any  called after each save, with an empty
----   table where the session was removed; nil, err: failed
+---@field copy? table   where what was saved is put, too: its `place`, `encode`, and the `prefix` of
+---   the session's key there
 ---@field exists? boolean         it was there once
 
 local function failure(self, err)
@@ -75,6 +76,24 @@ local function replace(self, old, new, ttl, handle)
   return true
 end
 
+local function write_copy(self, values, ttl)
+  local copy, key = self.copy, self.copy.prefix .. self.key
+  local ok, err
+  if next(values) == nil then
+    ok, err = errors.done(copy.place:delete(key))
+  else
+    local bytes, problem = copy.encode(values)
+    if not bytes then
+      return nil, problem
+    end
+    ok, err = copy.place:set(key, bytes, ttl)
+  end
+  if errors.has_failed(ok, err) then
+    return nil, failure(self, err)
+  end
+  return true
+end
+
 --- Writes a session whose bytes were `old`.
 local function write(self, old, values, handle)
   local bytes, ttl, err
@@ -93,12 +112,8 @@ local function write(self, old, values, handle)
     return nil, failure(self, err)
   elseif done then
     self.exists = bytes ~= nil
-    local ok
-    if self.saved then
-      ok, err = self.saved(values, ttl)
-    end
-    if errors.has_failed(ok, err) then
-      return nil, failure(self, err)
+    if self.copy then
+      return write_copy(self, values, ttl)
     end
   end
   return done
@@ -152,9 +167,12 @@ end
 ---@field private knows_lock boolean        the session's own store heeds them
 local Store = {}
 
+--- The entry that a session's token is.
 local function text_of(info)
   if info == nil or info == json.null then
     return nil
+  elseif type(info) == "table" then
+    info[FILLING] = nil -- a trial was not ended, or the application saw and kept it
   end
   return json.encode(info)
 end
@@ -244,14 +262,15 @@ end
 local function longer(text)
   local info, bytes = json.decode(text), crypto.random(ROOM)
   if type(info) == "table" and bytes then
-    info.room = core.base64url_encode(bytes)
+    info[FILLING] = core.base64url_encode(bytes)
   end
   return json.encode(info) or text
 end
 
---- Writes what a session with that token would be, under another key: a store that only sets may
---- drop what it has no room to replace, as memcached does.
-local function try_beside(session, old, more)
+--- Writes what a session with that token would be, under another key: what only sets may drop what
+--- it has no room to replace, as memcached does.
+---@param to table  the session itself, or its copy
+local function try_beside(session, to, old, more)
   local values, _, err = read(session)
   if not values then
     return nil, err
@@ -259,11 +278,11 @@ local function try_beside(session, old, more)
     return false
   end
   values[KEY] = more and json.decode(more)
-  local bytes, problem = session.encode(values, MOST_SECONDS)
+  local bytes, problem = to.encode(values, MOST_SECONDS)
   if not bytes then
     return nil, problem
   end
-  local place, key = session.place, session.key .. ":room"
+  local place, key = to.place, (to.prefix or "") .. session.key .. ":room"
   local ok, reason = place:set(key, bytes, MOST_SECONDS)
   if errors.has_failed(ok, reason) then
     return nil, failure(session, reason)
@@ -272,15 +291,22 @@ local function try_beside(session, old, more)
   return old
 end
 
---- Writes the session with a longer token, and then as it was.
+--- Writes the session with a longer token, and then as it was; its copy stays as it is.
 function Store:can_save(key, old, _, handle)
-  local more = old and longer(old)
-  if not self.session.place.replace then
-    return try_beside(self.session, old, more)
+  local session, more = self.session, old and longer(old)
+  if not session.place.replace then
+    return try_beside(session, session, old, more)
+  elseif session.copy then
+    local kept_beside, problem = try_beside(session, session.copy, old, more)
+    if problem or kept_beside == false then
+      return kept_beside, problem
+    end
+    local alone = setmetatable({ copy = false }, { __index = session })
+    self = setmetatable({ session = alone }, { __index = self })
   end
   local done, err = self:replace(key, old, more, nil, handle)
   if done and old then
-    done, err = self:replace(key, more, old, nil, handle)
+    done, err = self:replace(key, old, old, nil, handle)
   end
   return done and old, err
 end
