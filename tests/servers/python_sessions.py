@@ -21,6 +21,7 @@ sys.path.insert(0, sys.argv[1])
 import django
 import flask
 import flask_session
+import markupsafe  # noqa: F401
 import pylibmc
 import redis
 from django.conf import settings

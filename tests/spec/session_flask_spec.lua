@@ -216,7 +216,7 @@ describe("beside a running Flask #once", function()
       nested = { { a = { "\226\130\172" } } }, empty = {}, none = json.null, half = 0.5,
     }, python = {
       tuple = "(1, 'x', (2,))", bytes = "b'\\x00\\xff'", uuid = "uuid.UUID(int=5)",
-      markup = "flask.Markup('<b>')", tag = "{' t': [1]}", big = "2**62", list = "[]",
+      markup = "markupsafe.Markup('<b>')", tag = "{' t': [1]}", big = "2**62", list = "[]",
       date = "datetime.datetime(2026, 1, 2, tzinfo=datetime.timezone.utc)",
     } }
     local session = session_of(first)
