@@ -125,6 +125,8 @@ case $purpose in
     need python3-django-oauth-toolkit debians_python oauth2_provider
     need python3-flask debians_python flask
     need python3-flask-session debians_python flask_session
+    need "python3-msgspec|python3-flask-session" debians_python \
+      "flask_session; hasattr(flask_session, 'sessions') or __import__('msgspec')" # from 0.7 on
     need python3-redis debians_python redis
     need python3-msgpack debians_python msgpack
     need lua-sql-sqlite3 module 5.3 luasql.sqlite3

@@ -4,7 +4,7 @@
 
 The application of that configuration gets a request with that cookie. The request puts the token
 into its session by spotipy's handler, and the values beside it; the answer holds what the session
-has then, and the header Set-Cookie. "count" names a value that is raised by one, in as many requests
+has then, and the header Set-Cookie; Flask's has the `formats` that its Flask-Session writes. "count" names a value that is raised by one, in as many requests
 as "times" says. "serve" starts a web server over the application, which answers with its session's
 token; the answer holds its "port".
 """
@@ -118,7 +118,9 @@ def flask_application(config):
         response = client.post("/", json=given, headers=headers)
         if response.status_code != 200:
             return {"status": response.status_code}
-        return dict(response.get_json(), set_cookie=response.headers.get("Set-Cookie"))
+        formats = ["msgpack", "json"] if hasattr(flask_session, "defaults") else ["pickle"]
+        return dict(response.get_json(), set_cookie=response.headers.get("Set-Cookie"),
+                    formats=formats)
 
     return ask, application
 

@@ -119,10 +119,11 @@ describe("a session of Flask-Session's", function()
 end)
 
 describe("beside a running Flask-Session #once", function()
-  local python, memcached, redis
+  local python, memcached, redis, formats
 
   setup(function()
     python = python_sessions.start()
+    formats = python:ask({ app = { SECRET_KEY = SECRET } }).formats
     memcached, redis = memcached_server.start(), redis_server.start()
   end)
 
@@ -133,10 +134,11 @@ describe("beside a running Flask-Session #once", function()
   end)
 
   local function renew(settings, opts, token)
-    settings.SECRET_KEY, opts.secret_key = SECRET, SECRET
+    settings.SECRET_KEY, opts.secret_key, opts.cookie = SECRET, SECRET, nil
     local first = python:ask { app = settings, token = token or TOKEN,
       values = { nested = { { a = { "\226\130\172" } } }, empty = {}, none = json.null },
-      python = { tuple = "(1, 'x')", bytes = "b'\\x00\\xff'", set = "{1}" } }
+      python = opts.serializer == "pickle" and not settings.memcached -- there of protocol 0
+        and { tuple = "(1, 'x')", bytes = "b'\\x00\\xff'", set = "{1}" } or nil }
     opts.cookie = python_sessions.value(first.set_cookie)
     local session = assert(tokencache.session.flask(opts))
     assert.same(token or TOKEN, session.token_info)
@@ -161,34 +163,32 @@ describe("beside a running Flask-Session #once", function()
 
   for _, use_signer in ipairs { false, true } do
     it("each reads what the other has renewed: Redis, signer " .. tostring(use_signer), function()
-      renew({ SESSION_TYPE = "redis", redis = redis.port, SESSION_USE_SIGNER = use_signer },
-        { store = tokencache.store.redis { port = redis.port }, use_signer = use_signer })
+      for _, format in ipairs(formats) do
+        renew({ SESSION_TYPE = "redis", redis = redis.port, SESSION_USE_SIGNER = use_signer,
+          SESSION_SERIALIZATION_FORMAT = format }, { use_signer = use_signer, serializer = format,
+          store = tokencache.store.redis { port = redis.port } })
+      end
     end)
   end
 
   it("a token of 100,000 bytes passes", function()
     local long = { access_token = ("x"):rep(100000), expires_at = 1800000000 }
     renew({ SESSION_TYPE = "redis", redis = redis.port },
-      { store = tokencache.store.redis { port = redis.port } }, long)
+      { store = tokencache.store.redis { port = redis.port }, serializer = formats[1] }, long)
   end)
 
   it("each reads what the other has renewed: files", function()
     local directory = python.directory .. "/files"
-    renew({ SESSION_TYPE = "filesystem", SESSION_FILE_DIR = directory }, { directory = directory })
+    renew({ SESSION_TYPE = "filesystem", SESSION_FILE_DIR = directory },
+      { directory = directory, serializer = "pickle" })
   end)
 
   it("each reads what the other has renewed: memcached", function()
-    local settings = { SESSION_TYPE = "memcached", memcached = memcached.address,
-      SECRET_KEY = SECRET }
-    local first = python:ask { app = settings, token = TOKEN }
-    local opts = { secret_key = SECRET, cookie = python_sessions.value(first.set_cookie),
-      store = tokencache.store.memcached { servers = { memcached.address } } }
-    local session = assert(tokencache.session.flask(opts))
-    assert.same(TOKEN, session.token_info)
-    session.token_info = { access_token = "new" }
-    assert(session:save())
-    local second = python:ask { app = settings, cookie = first.set_cookie:match "^[^;]*" }
-    assert.same({ access_token = "new" }, second.token)
+    local store = tokencache.store.memcached { servers = { memcached.address } }
+    for _, format in ipairs(formats) do
+      renew({ SESSION_TYPE = "memcached", memcached = memcached.address,
+        SESSION_SERIALIZATION_FORMAT = format }, { store = store, serializer = format })
+    end
   end)
 end)
 
