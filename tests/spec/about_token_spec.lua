@@ -88,6 +88,12 @@ describe("a request about a token", function()
     assert.equal("token=t%2B1", stage.requests[2].body)
   end)
 
+  it("is done by any status of success, as Reddit's 204", function()
+    answer = { status = 204, headers = {}, body = "" }
+    assert.same({ true }, { flow:revoke "a-token" })
+    assert.equal("protocol", select(2, flow:introspect "a-token").kind)
+  end)
+
   it("fails with an error in words, which hold no token", function()
     for wanted, given in pairs {
       ["transient: the provider did not introspect the token: status 503"] = { status = 503 },

@@ -22,7 +22,7 @@ about_token.rules = {
 local function ask(flow, url, what, token, hint, deadline, held)
   local response, err = post(flow, url, { "token", token, hint and "token_type_hint", hint },
     deadline, held)
-  if response and response.status ~= 200 then
+  if response and response.status >= 300 then -- Reddit revokes with 204
     return nil, endpoint.refusal("the provider did not " .. what, response)
   end
   return response, err
