@@ -277,7 +277,7 @@ describe("presets that are called", function()
     end
     assert.equal("https://login.microsoftonline.com/9188040d-6c67-4c5b-b112-36a304b66dad/v2.0",
       preset.microsoft { tenant = "consumers" }.issuer)
-    assert.is_nil(preset.microsoft { tenant = "consumers" }.id_token_issuer)
+    assert.is_nil(preset.microsoft { tenant = "Consumers" }.id_token_issuer)
     assert.equal("https://shop.okta.com/oauth2/v1/token",
       preset.okta { domain = "shop.okta.com", server = false }.token_url)
     assert.equal("https://shop.okta.com",
@@ -298,6 +298,7 @@ describe("presets that are called", function()
       { preset.okta, { domain = "shop.okta.com", server = "a b" },
         "provider.okta: server must be the name" },
       { preset.microsoft, { tenant = "../x" }, "provider.microsoft: tenant must be an id" },
+      { preset.microsoft, { tenant = ".." }, "provider.microsoft: tenant must be an id" },
     }
     for _, case in ipairs(wrong) do
       local ok, message = pcall(case[1], case[2])

@@ -17,12 +17,12 @@ local HOST = "https://login.microsoftonline.com/"
 ---@type tokencache.Provider|fun(opts: { tenant?: string }): tokencache.Provider
 return preset.with_default("microsoft", { tenant = { "string", default = "common" } },
   function(checked)
-    local tenant = checked.tenant
+    local tenant = checked.tenant:lower()
     if not preset.is_segment(tenant) then
       return nil, "tenant must be an id, a domain, or common, organizations or consumers"
     end
     local base = HOST .. tenant
-    local id = tenant == "consumers" and CONSUMERS or tenant:lower()
+    local id = tenant == "consumers" and CONSUMERS or tenant
     return {
       name = "Microsoft",
       issuer = HOST .. id .. "/v2.0",

@@ -26,7 +26,7 @@ end
 ---@param text string
 ---@return boolean
 function preset.is_segment(text)
-  return text:find("^[%w._~-]+$") ~= nil
+  return text:find("^[%w._~-]+$") ~= nil and text:find "[^.]" ~= nil
 end
 
 local calls = setmetatable({}, { __mode = "k" }) -- by preset, how it is called
