@@ -5,6 +5,7 @@ local client_authentication = require "tokencache.flow.client_authentication"
 local core = require "tokencache._core"
 local document = require "tokencache.document"
 local errors = require "tokencache.error"
+local json = require "tokencache.json"
 
 local discovery = {}
 
@@ -317,7 +318,7 @@ local function read_keys(object)
   end
   local keys = {}
   for _, key in ipairs(object.keys) do
-    keys[#keys + 1] = type(key) == "table" and key or nil
+    keys[#keys + 1] = type(key) == "table" and json.without_nulls(key) or nil
   end
   return keys
 end

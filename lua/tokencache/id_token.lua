@@ -23,19 +23,10 @@ local KEYS = { RS256 = RSA, PS256 = RSA, ES256 = { kty = "EC", crv = "P-256", "x
 ---@field input string      what is signed
 ---@field signature string
 
---- A member that is null counts as absent.
 local function read_object(part)
   local text = core.base64url_decode(part)
   local object = text and json.decode(text)
-  if type(object) ~= "table" or object[1] ~= nil then
-    return nil
-  end
-  for name, value in pairs(object) do
-    if value == json.null then
-      object[name] = nil
-    end
-  end
-  return object
+  return type(object) == "table" and object[1] == nil and json.without_nulls(object) or nil
 end
 
 --- Takes an ID token apart and checks nothing in it.

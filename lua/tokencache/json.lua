@@ -28,6 +28,17 @@ return {
   ---@type fun(t?: table): table
   array = json.array,
 
+  --- Takes the members that are null out of an object, where they mean no more than absent ones.
+  ---@type fun(object: table): table  the same
+  without_nulls = function(object)
+    for name, value in pairs(object) do
+      if value == json.null then
+        object[name] = nil
+      end
+    end
+    return object
+  end,
+
   --- JSON's `null`; equal to lua-cjson's and to nginx's.
   ---@type lightuserdata
   null = json.null,

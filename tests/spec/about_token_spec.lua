@@ -1,5 +1,6 @@
 --- flow:introspect (RFC 7662) and flow:revoke (RFC 7009).
 
+local json = require "tokencache.json"
 local oidc_provider = require "support.oidc_provider"
 local stages = require "support.stage"
 local tokencache = require "tokencache"
@@ -77,7 +78,7 @@ describe("a request about a token", function()
   end)
 
   it("carries the token and the hint, and nothing that is the user's", function()
-    answer = stages.answer { active = true, scope = "read" }
+    answer = stages.answer { active = true, scope = "read", username = json.null }
     assert.same({ active = true, scope = "read" }, flow:introspect("t+1", { timeout = 3,
       token_type_hint = "access_token" }))
     local request = stage.requests[1]

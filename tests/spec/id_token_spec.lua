@@ -294,6 +294,14 @@ describe("an ID token", function()
     end)
   end
 
+  it("is believed where its key has nulls", function()
+    for _, key in ipairs(made.jwks.keys) do
+      key.alg, key.crv, key.issuer = null, key.crv or null, null
+      key.use = key.use == "enc" and key.use or null
+    end
+    assert(log_in(new_flow(), "as it should be", {}))
+  end)
+
   it("with any of its characters changed is refused #c", function()
     local flow, good = new_flow(), made.tokens["signed by PS256"]
     for i = 1, #good do

@@ -219,7 +219,7 @@ describe("OpenID Connect with a provider that errs", function()
     end)
 
     it("sends the token to the right place, and no other sub passes", function()
-      answers = { stages.answer { sub = "alice", email = "a@example.com" },
+      answers = { stages.answer { sub = "alice", email = "a@example.com", name = json.null },
         stages.answer { sub = "mallory" }, stages.answer { email = "a@example.com" } }
       assert.same({ sub = "alice", email = "a@example.com" }, flow:userinfo { timeout = 3 })
       local request = stage.requests[1]
@@ -231,6 +231,14 @@ describe("OpenID Connect with a provider that errs", function()
         assert.equal("protocol: " .. ISSUER .. "/me answered about another user than the login's "
           .. "(sub)", err.kind .. ": " .. err.message)
       end
+    end)
+
+    it("believes nothing where it cannot tell whose the login is", function()
+      stage.stored.id_token = "e30.e30"
+      answers = { stages.answer { sub = "mallory" } }
+      local info, err = flow:userinfo()
+      assert.is_nil(info)
+      assert.matches("the id_token in the cache is damaged", err.message, 1, true)
     end)
 
     it("renews a token that is refused once", function()

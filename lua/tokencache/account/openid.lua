@@ -137,11 +137,14 @@ local function read_userinfo(flow, url, info, response)
     return nil, errors.new("protocol", url .. " answered with something other than a JSON object; "
       .. "signed and encrypted answers are not supported")
   end
-  local claims = flow.openid and openid.claims(flow, info)
-  if claims and object.sub ~= claims.sub then
-    return nil, errors.new("protocol", url .. " answered about another user than the login's (sub)")
+  local claims, err
+  if flow.openid then
+    claims, err = openid.claims(flow, info)
   end
-  return object
+  if claims and object.sub ~= claims.sub then
+    err = errors.new("protocol", url .. " answered about another user than the login's (sub)")
+  end
+  return not err and json.without_nulls(object) or nil, err
 end
 
 --- A token that is bound to a key goes with a proof, and once more with the nonce that is wanted.

@@ -2,6 +2,7 @@
 
 local endpoint = require "tokencache.transport.endpoint"
 local errors = require "tokencache.error"
+local json = require "tokencache.json"
 local post = require "tokencache.flow.post"
 
 local about_token = {}
@@ -73,7 +74,7 @@ function about_token.introspect(flow, token, opts)
     return nil, errors.new("protocol", url .. " does not say whether the token is active (RFC 7662 "
       .. "§2.2); check introspection_url")
   end
-  return object
+  return json.without_nulls(object)
 end
 
 return about_token
