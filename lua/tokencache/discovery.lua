@@ -47,15 +47,13 @@ local function shown(text)
   return core.printable(text:sub(1, LONGEST_SHOWN))
 end
 
+--- A list with nothing in it says nothing (RFC 8414 §3.2).
 local function strings_of(list)
-  if type(list) ~= "table" then
-    return nil
-  end
   local strings = {}
-  for _, value in ipairs(list) do
+  for _, value in ipairs(type(list) == "table" and list or strings) do
     strings[#strings + 1] = type(value) == "string" and value or nil
   end
-  return strings
+  return strings[1] and strings
 end
 
 local function reader_of(issuer, other)

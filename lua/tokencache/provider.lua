@@ -155,8 +155,9 @@ local GRANTS = {
 function checks.grant_types(types)
   for name, sent in pairs(types) do
     if not GRANTS[name] or type(sent) ~= "string" or sent == "" then
-      return "must map grants (authorization_code, client_credentials, refresh_token) to the "
-        .. "provider's names for them; mend " .. tostring(name)
+      return "must map grants (authorization_code, client_credentials, refresh_token, "
+        .. "urn:ietf:params:oauth:grant-type:device_code) to the provider's names for them; mend "
+        .. tostring(name)
     end
   end
 end

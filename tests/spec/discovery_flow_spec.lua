@@ -52,6 +52,7 @@ describe("a flow", function()
 
   for _, case in ipairs {
     { "client_credentials", nil, {}, "basic" },
+    { "client_credentials", json.array {}, {}, "basic" },
     { "client_credentials", { BASIC, POST }, {}, "basic" },
     { "client_credentials", { JWT, POST }, {}, "post" },
     { "authorization_code", { POST }, {}, "post" },

@@ -241,7 +241,8 @@ describe("grants", function()
       { "refresh_token" } } do
       assert.error_matches(function() body_of { grant_types = wrong } end,
         "provider: grant_types must map grants (authorization_code, client_credentials, "
-          .. "refresh_token) to the provider's names for them; mend ", 1, true)
+          .. "refresh_token, urn:ietf:params:oauth:grant-type:device_code) to the provider's names "
+          .. "for them; mend ", 1, true)
     end
   end)
 end)
