@@ -259,6 +259,11 @@ describe("a login by another device", function()
       { stages.answer({ error = stages.CLIENT_SECRET }, 503), "transient", "answered %*+; try" },
       { stages.answer(merged(CODES, { device_code = json.null })), "protocol", "without" },
       { stages.answer(merged(CODES, { user_code = 5 })), "protocol", "without a device_code" },
+      { stages.answer(merged(CODES, { user_code = " " })), "protocol", "without a device_code" },
+      { stages.answer(merged(CODES, { verification_uri = "https://example.com/\226\128\174" })),
+        "protocol", "verification_uri that can be used" },
+      { stages.answer({ error = ("e"):rep(5000), error_description = ("d"):rep(5000) }, 400),
+        "config", "answered " .. ("e"):rep(200) .. " %- " .. ("d"):rep(200) .. "; check" },
       { stages.answer(merged(CODES, { verification_uri = "javascript:alert(1)" })), "protocol",
         "verification_uri that can be used" },
       { { status = 200, headers = {}, body = "[]" }, "protocol", "without a device_code" },
@@ -281,7 +286,7 @@ describe("a login by another device", function()
   it("takes Google's name of the address, and shows nothing that a terminal would obey", function()
     local stage = new_stage(GRANTED)
     stage.codes = merged(CODES, { verification_url = "https://example.com/g",
-      user_code = "A\27[2J", verification_uri_complete = "data:text/html,x" })
+      user_code = "A\27[2J", verification_uri_complete = "https://example.com/\27]0;x\7" })
     stage.codes.verification_uri = nil
     flow_of(stage):get_access_token()
     assert.equal("https://example.com/g", stage.shown[1].verification_uri)

@@ -75,11 +75,11 @@ describe("a login by another device, in a terminal", function()
 
   it("shows no picture where there is no terminal #once", function()
     local _, said = process.run(process.lua [[require "tokencache.login.show" {
-      user_code = "WDJB-MJHT", verification_uri = "https://example.com/device", expires_in = 100,
+      user_code = "WDJB-MJHT", verification_uri = "https://example.com/device", expires_in = 60,
       verification_uri_complete = "https://example.com/device?user_code=WDJB-MJHT" }]],
       { environment = { LC_ALL = "C.UTF-8" } })
     assert.matches("WDJB%-MJHT\n\nor open\n\n  https://example.com/device%?user_code=WDJB%-MJHT\n\n"
-      .. "The code is good for 2 minutes.\n$", said)
+      .. "The code is good for 1 minute.\n$", said)
   end)
 
   it("ends at Ctrl-C #once", function()

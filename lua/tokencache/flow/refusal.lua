@@ -4,6 +4,8 @@ local core = require "tokencache._core"
 local endpoint = require "tokencache.transport.endpoint"
 local errors = require "tokencache.error"
 
+local LONGEST_SHOWN = 200 -- bytes of a provider's words
+
 --- RFC 6749 §5.2
 local REMEDIES = {
   invalid_client = "check client_id, client_secret and token_endpoint_auth_method",
@@ -22,7 +24,8 @@ return function(url, response, sent, otherwise, remedies)
   local kind = (status == 429 or status >= 500) and "transient"
     or code == "access_denied" and "denied" or "config"
   local function shown(text)
-    return type(text) == "string" and text ~= "" and core.printable(core.hide(text, sent)) or nil
+    return type(text) == "string" and text ~= ""
+      and core.printable(core.hide(text, sent):sub(1, LONGEST_SHOWN)) or nil
   end
   local description = shown(object.error_description)
   return errors.new(kind, ("%s answered %s%s; %s"):format(url:match "^[^?]*",

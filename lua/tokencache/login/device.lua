@@ -36,13 +36,12 @@ local CTRL_C = 0.2 -- seconds; so often it is looked after
 local REMEDIES = { unauthorized_client = "allow the device grant in the client's registration" }
 
 local function text_of(value)
-  return type(value) == "string" and value ~= "" and core.printable(value) or nil
+  return type(value) == "string" and value:find "%S" and core.printable(value) or nil
 end
 
---- Only what a browser opens: programs put it into links.
+--- Only what a browser opens, as it is: programs put it into links.
 local function uri_of(value)
-  local text = text_of(value)
-  return text and text:find("^https?://%S+$") and text or nil
+  return type(value) == "string" and value:match "^https?://[!-~]+$" or nil
 end
 
 local function seconds_of(value, default)

@@ -48,9 +48,9 @@ end
 ---@param prompt tokencache.DevicePrompt
 return function(prompt)
   local complete = prompt.verification_uri_complete
-  local code = picture(complete)
+  local code, minutes = picture(complete), math.max(1, math.floor(prompt.expires_in / 60 + 0.5))
   io.stderr:write("To log in, open this address in a browser, on this or on another device:\n\n  ",
     prompt.verification_uri, "\n\nand enter the code\n\n  ", prompt.user_code, "\n\n",
     complete and "or open\n\n  " .. complete .. "\n\n" or "", code and code .. "\n" or "",
-    ("The code is good for %.0f minutes.\n"):format(math.max(1, prompt.expires_in / 60)))
+    ("The code is good for %.0f minute%s.\n"):format(minutes, minutes == 1 and "" or "s"))
 end
