@@ -145,6 +145,22 @@ describe("coroutines that share a flow", function()
     end
   end)
 
+  it("with a lock make one request between them where that fails, too", function()
+    local stage = stages.new { lock = true, token_info = EXPIRED }
+    stage.yields = true
+    stage.on.request = function() return stages.answer({ error = "invalid_client" }, 401) end
+    local kinds, turn = {}, 0
+    threads.interleave(many(stage:flow { timeout = 1000 }, 60, function(_, err)
+      kinds[#kinds + 1] = err.kind
+    end), function(count)
+      turn = turn % count + 1
+      return turn
+    end)
+    assert.equal(1, #stage.requests)
+    assert.equal(("config "):rep(60), table.concat(kinds, " ") .. " ")
+    assert.is_nil(stage.holder)
+  end)
+
   it("without a lock each get a token, and a fresh one stays", function()
     for seed = 1, 30 do
       local stage = stages.new { token_info = EXPIRED }
