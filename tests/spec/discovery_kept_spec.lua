@@ -2,6 +2,7 @@
 -- where it is kept. Provider, clock and store are played here; with a real one: discovery_spec.
 
 local discovery = require "tokencache.discovery"
+local errors = require "tokencache.error"
 local issuers = require "support.issuers"
 local json = require "tokencache.json"
 local log = require "tokencache.log"
@@ -81,6 +82,32 @@ describe("a provider's metadata", function()
     assert.equal(ISSUER .. "/new", provider.sent[#provider.sent])
     get(DAY - 1, 5)
   end)
+
+  for what, answer in pairs {
+    ["is gone"] = gone,
+    ["is a page"] = function() return { status = 200, headers = {}, body = "<html>" } end,
+    ["is that of another issuer"] = function()
+      return stages.answer { issuer = "https://other.example", token_endpoint = ISSUER .. "/other" }
+    end,
+    ["redirects"] = function() return { status = 302, headers = {}, body = "" } end,
+    ["is too large"] = function()
+      return nil, errors.new("protocol", "larger than 1048576 bytes")
+    end,
+    ["is too slow"] = function() return nil, errors.new("timeout", "no answer") end,
+  } do
+    it("serves on where what is in its place by now " .. what, function()
+      local provider = new_provider()
+      local stage = new_stage(provider)
+      local flow = stage:flow(options())
+      assert(flow:get_access_token())
+      provider.on = answer
+      at(DAY, stage)
+      assert(flow:get_access_token { check_cache = false })
+      assert.same({ ISSUER .. "/token", ISSUER .. "/token" }, provider.sent)
+      assert.matches("^warning what was known of the provider before goes on to serve: ",
+        stage.logged[1])
+    end)
+  end
 
   it("counts as old where the clock was put back", function()
     local provider = new_provider()
