@@ -2,8 +2,9 @@
 -- they share a dictionary, and all else that can be shared, and are of no concern to each other.
 
 local login_scene = require "support.login_scene"
+local loopback = require "support.loopback"
 
-local AWAY = "http://127.0.0.1:1"
+local AWAY = "http://127.0.0.1:" .. loopback.refusing_port()
 
 local SERVER = [[
   location /auth/ { content_by_lua_block { gateway:serve() } }

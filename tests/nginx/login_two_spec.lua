@@ -32,7 +32,7 @@ local OTHERS = [[
       store = tokencache.store.memory(),
     }
   end
-  lost = tokencache.nginx.login { issuer = "http://127.0.0.1:1", client_id = "a",
+  lost = tokencache.nginx.login { issuer = "http://127.0.0.1:$NOBODY", client_id = "a",
     public_url = "http://127.0.0.1:$PORT", path = "/lost/auth/", unauthorized = "401",
     store = tokencache.store.memory() }
   second, broken = new("second", "$PROVIDER/token"), new("broken", "http://127.0.0.1:$NOBODY/token")

@@ -3,6 +3,7 @@
 
 local keep_log = require "support.keep_log"
 local log = require "tokencache.log"
+local loopback = require "support.loopback"
 local new_table_store = require "support.table_store"
 local real_stores = require "support.real_stores"
 local stages = require "support.stage"
@@ -58,11 +59,12 @@ local unreadable = {
     return tokencache.cache.from_store(real.new.file(), "anna")
   end,
   Redis = function()
-    return tokencache.cache.from_store(tokencache.store.redis { port = 1 }, "anna")
+    return tokencache.cache.from_store(
+      tokencache.store.redis { port = loopback.refusing_port() }, "anna")
   end,
   memcached = function()
     return tokencache.cache.from_store(
-      tokencache.store.memcached { servers = { "127.0.0.1:1" } }, "anna")
+      tokencache.store.memcached { servers = { "127.0.0.1:" .. loopback.refusing_port() } }, "anna")
   end,
 }
 

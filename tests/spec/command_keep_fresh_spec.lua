@@ -1,6 +1,7 @@
 -- tokencache keep-fresh: renews ahead of time, and says when somebody must log in.
 
 local commands = require "support.command"
+local loopback = require "support.loopback"
 local process = require "support.process"
 
 describe("tokencache keep-fresh #once", function()
@@ -50,8 +51,9 @@ describe("tokencache keep-fresh #once", function()
     server:revoke(command:token("work").refresh_token)
     command:expire "work"
     local notes = command.home .. "/notes"
-    command:ask({ "add", "-q", "away", "--issuer", "http://127.0.0.1:1", "--client-id", "a",
-      "--grant", "client_credentials", "--client-secret-file", "-" }, { input = "secret" })
+    command:ask({ "add", "-q", "away", "--grant", "client_credentials", "--issuer",
+      "http://127.0.0.1:" .. loopback.refusing_port(), "--client-id", "a",
+      "--client-secret-file", "-" }, { input = "secret" })
     local child = start("--margin", "1s", "--verbose", "--on-login-needed",
       'echo "$TOKENCACHE_ACCOUNT" >>' .. notes)
     process.wait_until("a second look", function()

@@ -2,6 +2,7 @@
 
 local commands = require "support.command"
 local json = require "tokencache.json"
+local loopback = require "support.loopback"
 local process = require "support.process"
 
 describe("the command", function()
@@ -118,8 +119,9 @@ describe("the command", function()
       fails(7, { "login", "x", "--provider", "nobody" }))
     command:ask { "add", "out", "-q", "--issuer", server.url, "--client-id", "public" }
     assert.matches("^tokencache: out: .*run: tokencache login out\n$", fails(3, { "token", "out" }))
-    command:ask({ "add", "away", "-q", "--issuer", "http://127.0.0.1:1", "--client-id", "a",
-      "--grant", "client_credentials", "--client-secret-file", "-" }, { input = "secret\n" })
+    command:ask({ "add", "away", "-q", "--grant", "client_credentials", "--issuer",
+      "http://127.0.0.1:" .. loopback.refusing_port(), "--client-id", "a",
+      "--client-secret-file", "-" }, { input = "secret\n" })
     assert.matches("^tokencache: away: .*run: tokencache token away\n$",
       fails(5, { "token", "away" }))
     assert.equal("away\nout\nwork", command:ask { "list" })

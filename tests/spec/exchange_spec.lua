@@ -2,6 +2,7 @@
 -- exchange, or get_access_token with what came back. What is forged is in hostile_spec.
 
 local core = require "tokencache._core"
+local loopback = require "support.loopback"
 local oidc_provider = require "support.oidc_provider"
 local process = require "support.process"
 local query = require "support.query"
@@ -366,7 +367,7 @@ describe("both halves of a login", function()
 
     it("may be brought again where there was no connection", function()
       local provider = with_issuer(server.url)
-      provider.token_url = "http://127.0.0.1:1/token"
+      provider.token_url = "http://127.0.0.1:" .. loopback.refusing_port() .. "/token"
       local away = pkce { provider = provider }
       assert_away(away:exchange(response_url, pending))
       assert.equal(requests, server:token_requests())
