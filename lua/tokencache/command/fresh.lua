@@ -63,7 +63,7 @@ end
 function fresh.token(name, min_valid, refused)
   local settings, account = config.account(name), nil
   local function ask(which)
-    account = account or require "tokencache.command.account".open(name, settings)
+    account = account or require "tokencache.command.flows".open(name, settings)
     local info, err = account:get_token_info { refused = which }
     return info or say.fail_with(name, err)
   end

@@ -1,16 +1,17 @@
 --- Takes over logins of other programs: what is JSON and holds a refresh token, whoever has written
 --- it. What is encrypted comes by stdin, decrypted.
 
-local accounts = require "tokencache.command.account"
+local change = require "tokencache.command.change"
 local errors = require "tokencache.error"
+local flows = require "tokencache.command.flows"
 local json = require "tokencache.json"
 local say = require "tokencache.command.say"
-local setting = require "tokencache.command.settings"
+local storage = require "tokencache.command.storage"
 local timestamp = require "tokencache.util.timestamp"
 local token_info = require "tokencache.token_info"
 
 local function read(path)
-  local text, problem = accounts.read(path)
+  local text, problem = change.read(path)
   local object = text and json.decode(text)
   if type(object) ~= "table" then
     say.fail("usage", problem or path .. " is not a JSON object; of an encrypted file pass in what "
@@ -94,12 +95,12 @@ local function take(name, settings, object)
     if not info then
       say.fail("usage", problem)
     end
-    local ok, err = accounts.kept(name):save_token_to_cache(info)
+    local ok, err = storage.kept(name):save_token_to_cache(info)
     if errors.has_failed(ok, err) then
       say.fail_with(name, err)
     end
   elseif object.refresh_token then
-    local account = accounts.open(name, settings)
+    local account = flows.open(name, settings)
     local info, err = account:refresh_access_token(object.refresh_token)
     if not info then
       say.fail_with(name, err)
@@ -110,7 +111,7 @@ end
 return {
   import = function(arguments)
     local name, object = arguments.name, read(arguments.file)
-    local changes, secret = setting.of(arguments)
+    local changes, secret = change.of(arguments)
     check(arguments.file, object)
     local found, is_client = settings_in(arguments.file, object, changes)
     object = token_in(object)
@@ -118,7 +119,7 @@ return {
     if not has_login and not is_client then
       say.fail("usage", arguments.file .. " holds neither a token nor a client")
     end
-    setting.make(name, changes, secret == nil and found or secret, function(settings)
+    change.make(name, changes, secret == nil and found or secret, function(settings)
       take(name, settings, object)
     end)
     say.note(name, ": imported; ", has_login and "for a token run: tokencache token "

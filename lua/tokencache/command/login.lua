@@ -1,9 +1,9 @@
 --- Lets the user log in.
 
-local accounts = require "tokencache.command.account"
+local change = require "tokencache.command.change"
 local config = require "tokencache.command.config"
+local flows = require "tokencache.command.flows"
 local say = require "tokencache.command.say"
-local setting = require "tokencache.command.settings"
 
 local login = {}
 
@@ -41,7 +41,7 @@ local function log_in(name, settings, arguments)
   if #ways == 1 and ways[1] == "paste" then -- nobody listens, so no port is free or taken
     settings.redirect_uri = settings.redirect_uri or "http://127.0.0.1/callback"
   end
-  local info, err = accounts.open(name, settings, ways):get_token_info { login = true }
+  local info, err = flows.open(name, settings, ways):get_token_info { login = true }
   if not info then
     say.fail_with(name, err)
   end
@@ -49,7 +49,7 @@ end
 
 --- The same of a new account: whatever ends it leaves nothing behind.
 local function begin(name, changes, secret, arguments)
-  local ok, failure = pcall(setting.make, name, changes, secret, function(settings)
+  local ok, failure = pcall(change.make, name, changes, secret, function(settings)
     log_in(name, settings, arguments)
   end)
   if not ok then
@@ -63,7 +63,7 @@ end
 
 function login.login(arguments)
   local name = arguments.name
-  local changes, secret = setting.of(arguments)
+  local changes, secret = change.of(arguments)
   local settings = config.find(name)
   if settings then
     check_same(name, settings, changes, secret)

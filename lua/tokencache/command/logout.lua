@@ -1,13 +1,13 @@
 --- Ends a login.
 
-local accounts = require "tokencache.command.account"
 local config = require "tokencache.command.config"
+local flows = require "tokencache.command.flows"
 local say = require "tokencache.command.say"
 
 return {
   logout = function(arguments)
     local name = arguments.name
-    local ok, err = accounts.open(name, config.account(name)):log_out()
+    local ok, err = flows.open(name, config.account(name)):log_out()
     if not ok then
       say.fail_with(name, err, "tokencache logout " .. name)
     elseif err then

@@ -1,10 +1,11 @@
 --- Who is logged in, and for how long. Nothing is asked of a provider.
 
-local accounts = require "tokencache.command.account"
 local config = require "tokencache.command.config"
 local core = require "tokencache._core"
+local flows = require "tokencache.command.flows"
 local json = require "tokencache.json"
 local say = require "tokencache.command.say"
+local storage = require "tokencache.command.storage"
 local token_info = require "tokencache.token_info"
 
 local commands = {}
@@ -30,8 +31,8 @@ end
 ---@return table
 local function look(name)
   local settings = config.account(name)
-  local provider = accounts.provider_of(name, settings)
-  local info, err = accounts.kept(name):get_cached_token()
+  local provider = flows.provider_of(name, settings)
+  local info, err = storage.kept(name):get_cached_token()
   local state = {
     name = name, provider = provider.name or provider.issuer or provider.token_url,
     scope = settings.scope, settings = config.path(name), error = err and tostring(err),

@@ -1,8 +1,8 @@
 --- A token as other programs ask for it.
 
-local accounts = require "tokencache.command.account"
 local config = require "tokencache.command.config"
 local core = require "tokencache._core"
+local flows = require "tokencache.command.flows"
 local fresh = require "tokencache.command.fresh"
 local say = require "tokencache.command.say"
 
@@ -20,7 +20,7 @@ local function refuse(name, token)
   if not token then
     return
   end
-  local _, err = accounts.open(name, config.account(name)):get_token_info { refused = token }
+  local _, err = flows.open(name, config.account(name)):get_token_info { refused = token }
   if err then
     say.fail_with(name, err)
   end

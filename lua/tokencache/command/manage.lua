@@ -1,17 +1,18 @@
 --- Makes, changes and removes accounts.
 
-local accounts = require "tokencache.command.account"
+local change = require "tokencache.command.change"
 local config = require "tokencache.command.config"
+local flows = require "tokencache.command.flows"
 local say = require "tokencache.command.say"
-local setting = require "tokencache.command.settings"
+local storage = require "tokencache.command.storage"
 
 local commands = {}
 
 function commands.add(arguments)
   local name = arguments.name
-  local changes, secret = setting.of(arguments)
-  setting.make(name, changes, secret, function(settings)
-    accounts.provider_of(name, settings)
+  local changes, secret = change.of(arguments)
+  change.make(name, changes, secret, function(settings)
+    flows.provider_of(name, settings)
   end)
   say.note(name, ": added; ", changes.grant and "for a token run: tokencache token "
     or "log in: tokencache login ", name)
@@ -19,10 +20,10 @@ end
 
 function commands.set(arguments)
   local name = arguments.name
-  local changes, secret = setting.of(arguments)
-  local has_changed = setting.alone(name, function()
+  local changes, secret = change.of(arguments)
+  local has_changed = change.alone(name, function()
     config.account(name)
-    return setting.write(name, changes, secret)
+    return change.write(name, changes, secret)
   end)
   say.note(name, has_changed and ": changed" or ": nothing has changed")
 end
@@ -30,22 +31,22 @@ end
 --- Where no flow can be made of the settings, the token is forgotten all the same.
 ---@return any? err  why the provider does not know of it
 local function log_out(name, settings)
-  local opened, account = pcall(accounts.open, name, settings)
+  local opened, account = pcall(flows.open, name, settings)
   if opened then
     local ok, err = account:log_out()
     return ok and err or not ok and say.fail_with(name, err, "tokencache remove " .. name) or nil
   elseif type(account) ~= "table" or account.kind ~= "config" then
     error(account, 0)
   end
-  setting.forget_token(name)
+  storage.forget_token(name)
   return account
 end
 
 function commands.remove(arguments)
   local name = arguments.name
-  local err = setting.alone(name, function()
+  local err = change.alone(name, function()
     local err = log_out(name, config.account(name))
-    accounts.keep_secret(name, nil)
+    storage.keep_secret(name, nil)
     local removed, problem = os.remove(config.path(name))
     return removed and err or not removed and say.fail("config", problem) or nil
   end)

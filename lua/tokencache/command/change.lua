@@ -1,12 +1,11 @@
 --- What the command line says of an account, and how that is written down.
 
-local accounts = require "tokencache.command.account"
 local config = require "tokencache.command.config"
 local core = require "tokencache._core"
-local errors = require "tokencache.error"
 local say = require "tokencache.command.say"
+local storage = require "tokencache.command.storage"
 
-local setting = {}
+local change = {}
 
 local PATIENCE, STEP = 2, 0.05 -- seconds for another process to be done; between two looks
 
@@ -14,10 +13,34 @@ local PATIENCE, STEP = 2, 0.05 -- seconds for another process to be done; betwee
 --- belong.
 local OWNERS = { "provider", "issuer", "tenant", "host", "realm", "domain", "client_id", "grant" }
 
+--- What is in a file, or comes by stdin.
+---@param path string  "-": stdin
+---@return string?
+---@return string? problem
+function change.read(path)
+  local file, problem = io.stdin, nil
+  if path ~= "-" then
+    file, problem = io.open(path, "rb")
+  end
+  return file and file:read "*a", problem
+end
+
+--- Reads a client's secret.
+---@param path string
+---@return string
+local function read_secret(path)
+  local text, problem = change.read(path)
+  text = text and text:gsub("%s+$", "")
+  if not text or text == "" then
+    say.fail("usage", problem or path .. ": there is no secret in it")
+  end
+  return text
+end
+
 ---@param arguments table
 ---@return table<string, string> changes
 ---@return string|false|nil secret  of the client; false: it is to have none
-function setting.of(arguments)
+function change.of(arguments)
   local changes = {}
   for _, field in ipairs(config.fields) do
     changes[field[1]] = arguments[field[1]]
@@ -27,7 +50,7 @@ function setting.of(arguments)
   end
   local path = arguments.client_secret_file
   if path then
-    return changes, path ~= "" and accounts.read_secret(path)
+    return changes, path ~= "" and read_secret(path)
   end
   return changes
 end
@@ -63,8 +86,8 @@ end
 ---@param name string
 ---@param work fun(): any
 ---@return any  what the work returns
-function setting.alone(name, work)
-  accounts.make_directories()
+function change.alone(name, work)
+  storage.make_directories()
   local locks = require "tokencache.store.file" { directory = config.directory() }
   local ends, held = core.monotonic() + PATIENCE, nil
   repeat
@@ -84,24 +107,6 @@ function setting.alone(name, work)
   return ok and result or not ok and error(result, 0)
 end
 
----@return boolean
-local function has_token(name)
-  local info, err = accounts.kept(name):get_cached_token(true)
-  if err ~= nil then
-    say.fail_with(name, err)
-  end
-  return info ~= nil
-end
-
---- Forgets a token, and asks no provider.
----@param name string
-function setting.forget_token(name)
-  local ok, err = accounts.kept(name):remove_cached_token()
-  if errors.has_failed(ok, err) then
-    say.fail_with(name, err)
-  end
-end
-
 --- Provider and issuer stand for each other, and what a token belongs to stays while there is one.
 local function check(name, former, changes)
   for one, other in pairs { provider = "issuer", issuer = "provider" } do
@@ -110,7 +115,7 @@ local function check(name, former, changes)
     end
   end
   for _, field in ipairs(OWNERS) do
-    if changes[field] and changes[field] ~= (former[field] or "") and has_token(name) then
+    if changes[field] and changes[field] ~= (former[field] or "") and storage.has_token(name) then
       say.fail("usage", name .. ": its token is of another " .. field, "tokencache logout " .. name)
     end
   end
@@ -122,13 +127,13 @@ end
 ---@param changes table<string, string>
 ---@param secret? string|false
 ---@return boolean has_changed
-function setting.write(name, changes, secret)
+function change.write(name, changes, secret)
   local former, text = config.find(name)
   if former then
     check(name, former, changes)
   end
   if secret ~= nil then
-    accounts.keep_secret(name, secret or nil)
+    storage.keep_secret(name, secret or nil)
   end
   local has_changed = former == nil
   for field, value in pairs(changes) do
@@ -162,26 +167,26 @@ end
 ---@param changes table<string, string>
 ---@param secret? string|false
 ---@param work fun(settings: table)
-function setting.make(name, changes, secret, work)
-  setting.alone(name, function()
+function change.make(name, changes, secret, work)
+  change.alone(name, function()
     if config.find(name) then
       say.fail("usage", name .. " is there already", "tokencache status " .. name)
     end
-    setting.forget_token(name)
+    storage.forget_token(name)
     local ok, failure = pcall(function()
-      setting.write(name, changes, secret or false)
+      change.write(name, changes, secret or false)
       work(config.account(name))
     end)
     if not ok then
       core.process.hold_signals(true)
-      local looked, is_there = pcall(has_token, name)
+      local looked, is_there = pcall(storage.has_token, name)
       if not looked or not is_there then -- else somebody else has logged in meanwhile
         os.remove(config.path(name))
-        pcall(accounts.keep_secret, name, nil)
+        pcall(storage.keep_secret, name, nil)
       end
       error(failure, 0)
     end
   end)
 end
 
-return setting
+return change

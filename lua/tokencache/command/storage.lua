@@ -1,0 +1,152 @@
+--- Where the command keeps things: its directories, the store of the tokens, and the secrets of
+--- clients, which are beside the tokens.
+
+local config = require "tokencache.command.config"
+local core = require "tokencache._core"
+local errors = require "tokencache.error"
+local from_store = require "tokencache.cache.from_store"
+local say = require "tokencache.command.say"
+
+local storage = {}
+
+--- What a command prints, run by the shell.
+---@param name string     of the setting
+---@param command string  which may hold a password, so it is not shown
+---@param path string     of the file that the setting is in
+---@return string
+function storage.output_of(name, command, path)
+  core.process.hold_signals(false) -- or they would be blocked for the command too
+  local pipe = io.popen(command, "r")
+  local text = pipe:read("*a"):gsub("\r?\n$", "")
+  local ok, _, status = pipe:close()
+  if not ok or text == "" then
+    say.fail("config", name .. (ok and " printed nothing"
+      or " failed" .. (status and " with status " .. status or "")), config.edit(path))
+  end
+  return text
+end
+
+--- Makes both directories, for this user alone.
+function storage.make_directories()
+  for _, path in ipairs { config.directory() .. "/accounts", config.state_directory() } do
+    local there = io.open(path)
+    if there then
+      there:close()
+    else
+      os.execute("umask 077; exec mkdir -p " .. config.quoted(path)) -- it says what is wrong
+    end
+  end
+end
+
+--- What a constructor that has raised says.
+---@param raised any
+---@return string
+function storage.complaint(raised)
+  return (tostring(raised):match "^[^\n]*":gsub("^%S+:%d+: ", ""))
+end
+
+local store
+
+local makes = {}
+
+function makes.file()
+  return require "tokencache.store.file" { directory = config.state_directory() }
+end
+
+function makes.encrypted(common)
+  if not common.passphrase_command then
+    say.fail("config", config.common_path() .. ': the store "encrypted" needs passphrase_command',
+      config.edit(config.common_path()))
+  end
+  local secret = storage.output_of("passphrase_command", common.passphrase_command,
+    config.common_path())
+  return require "tokencache.store.encrypted"(makes.file(),
+    { keys = { command = secret }, use = "command" })
+end
+
+makes["secret-service"] = function(common)
+  return require "tokencache.store.secret_service" { collection = common.collection,
+    unlock = common.unlock }
+end
+
+--- Where tokens are kept.
+---@return tokencache.Store
+function storage.store()
+  if not store then
+    local common = config.common()
+    local make = makes[common.store]
+    if not make then
+      say.fail("config", config.common_path() .. ': store must be "file", "encrypted" or '
+        .. '"secret-service"', config.edit(config.common_path()))
+    end
+    local ok, made = pcall(make, common)
+    if not ok then
+      say.fail(made.kind or "config", made.message or storage.complaint(made), made.step)
+    end
+    store = made
+  end
+  return store
+end
+
+--- The handler of an account's token, which asks no provider.
+---@param name string
+---@return tokencache.CacheHandler
+function storage.kept(name)
+  return from_store(storage.store(), name)
+end
+
+--- No name of an account has a colon.
+local function secret_key(name)
+  return "client_secret:" .. name
+end
+
+---@param name string
+---@return string?
+function storage.secret_of(name, settings)
+  if settings.client_secret_command then
+    return storage.output_of("client_secret_command", settings.client_secret_command,
+      config.path(name))
+  end
+  local secret, err = storage.store():get(secret_key(name))
+  if err ~= nil then
+    say.fail_with(name, err)
+  end
+  return secret
+end
+
+--- Keeps a client's secret where the tokens are.
+---@param name string
+---@param secret? string  nil: forgets it
+function storage.keep_secret(name, secret)
+  local kept = storage.store()
+  local ok, err
+  if secret then
+    ok, err = kept:set(secret_key(name), secret)
+  else
+    ok, err = kept:delete(secret_key(name))
+  end
+  if not ok and err ~= nil then
+    say.fail_with(name, err)
+  end
+end
+
+---@param name string
+---@return boolean
+function storage.has_token(name)
+  local info, err = storage.kept(name):get_cached_token(true)
+  if err ~= nil then
+    say.fail_with(name, err)
+  end
+  return info ~= nil
+end
+
+--- Forgets a token, and asks no provider.
+---@param name string
+function storage.forget_token(name)
+  local ok, err = storage.kept(name):remove_cached_token()
+  if errors.has_failed(ok, err) then
+    say.fail_with(name, err)
+  end
+end
+
+return storage
