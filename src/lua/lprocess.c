@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lua/compat.h"
@@ -32,7 +33,8 @@ static const int ENDING[] = {SIGHUP, SIGINT, SIGTERM};
 enum { ENDINGS = sizeof ENDING / sizeof *ENDING };
 
 static lua_State *main_state;
-static volatile sig_atomic_t caught; /* the last of them; 0: none */
+static volatile sig_atomic_t caught; /* the first of them; 0: none */
+static struct timespec caught_at;
 
 static void interrupt(lua_State *L, lua_Debug *event) {
   (void)event;
@@ -40,20 +42,29 @@ static void interrupt(lua_State *L, lua_Debug *event) {
   luaL_error(L, "interrupted!");
 }
 
+/* To be asked once more ends the process at once, but timeout(1) and the like ask twice: the
+   process itself, and its group. */
 static void on_ending(int number) {
-  caught = number;
-  lua_sethook(main_state, interrupt, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  if (caught == 0) {
+    caught = number;
+    caught_at = now;
+    lua_sethook(main_state, interrupt, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
+  } else if (now.tv_sec > caught_at.tv_sec + 1) {
+    signal(number, SIG_DFL);
+    raise(number);
+  }
 }
 
 static void on_pipe(int number) {
   (void)number;
 }
 
-/* To be asked to end once more ends the process at once. What was ignored still is, and a program
-   that this process runs has the defaults. */
-static void catch_signal(int number, void (*handler)(int), int flags) {
+/* What was ignored still is, and a program that this process runs has the defaults. */
+static void catch_signal(int number, void (*handler)(int)) {
   struct sigaction former;
-  struct sigaction action = {.sa_handler = handler, .sa_flags = flags};
+  struct sigaction action = {.sa_handler = handler, .sa_flags = handler == on_pipe ? SA_RESTART : 0};
   sigemptyset(&action.sa_mask);
   if (sigaction(number, NULL, &former) == 0 && former.sa_handler != SIG_IGN) {
     sigaction(number, &action, NULL);
@@ -64,8 +75,8 @@ static void catch_signal(int number, void (*handler)(int), int flags) {
    to write where nobody reads fails */
 static int l_process_catch_signals(lua_State *L) {
   main_state = L;
-  for (size_t i = 0; i < ENDINGS; i++) catch_signal(ENDING[i], on_ending, (int)SA_RESETHAND);
-  catch_signal(SIGPIPE, on_pipe, SA_RESTART);
+  for (size_t i = 0; i < ENDINGS; i++) catch_signal(ENDING[i], on_ending);
+  catch_signal(SIGPIPE, on_pipe);
   return 0;
 }
 

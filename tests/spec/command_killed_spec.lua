@@ -82,6 +82,18 @@ describe("the command that is ended #once", function()
     assert.is_true(command:token("work").expires_at > os.time())
   end)
 
+  it("ends in order where it is asked to twice at once, as by timeout(1)", function()
+    local child = command:start { "login", "twice", "--issuer", server.url, "--client-id", "public",
+      "--scope", "openid", "--device" }
+    finally(function() child:stop() end)
+    process.wait_until("the code", function() return child:output():find "The code is good" end)
+    for _ = 1, 200 do
+      child:signal "TERM"
+    end
+    child:wait()
+    assert.equal("work", command:ask { "list" })
+  end)
+
   it("ends as by the signal that ended it", function()
     local all = command:words { "keep-fresh", "work" }
     for i, word in ipairs { "timeout", "-s", "TERM", "--preserve-status", "0.5" } do
