@@ -64,7 +64,8 @@ static void on_pipe(int number) {
 /* What was ignored still is, and a program that this process runs has the defaults. */
 static void catch_signal(int number, void (*handler)(int)) {
   struct sigaction former;
-  struct sigaction action = {.sa_handler = handler, .sa_flags = handler == on_pipe ? SA_RESTART : 0};
+  struct sigaction action = {.sa_handler = handler,
+                             .sa_flags = handler == on_pipe ? SA_RESTART : 0};
   sigemptyset(&action.sa_mask);
   if (sigaction(number, NULL, &former) == 0 && former.sa_handler != SIG_IGN) {
     sigaction(number, &action, NULL);
