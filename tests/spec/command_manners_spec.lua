@@ -48,7 +48,8 @@ describe("the command #once", function()
 
   it("keeps things where XDG says, unless the path is relative", function()
     local where = { XDG_CONFIG_HOME = command.home .. "/c", XDG_STATE_HOME = command.home .. "/s" }
-    command:ask({ "add", "-q", "one", "--provider", "github", "--client-secret-file", "-" },
+    command:ask({ "add", "-q", "one", "--provider", "github", "--client-id", "a",
+      "--client-secret-file", "-" },
       { environment = where, input = "secret" })
     assert.equal("one", command:ask({ "list" }, { environment = where }))
     assert.equal("secret",
@@ -119,7 +120,9 @@ describe("the command #once", function()
       ["client_di = 1"] = "unknown option client_di",
       ["client_id = os.getenv 'HOME'"] = "mine.lua:1: ",
       ["client_id ="] = "mine.lua:1: ",
-      ["\27Lua"] = "only text will do",
+      ["\27Lua"] = "mine.lua:1: ",
+      ["\nwhile true do end"] = "mine.lua:2: name = value expected",
+      ["client_id = ('x'):rep(1e9)"] = "mine.lua:1: ",
       ['store = "none"'] = "unknown option store",
     } do
       process.write_file(path, text)
@@ -141,7 +144,8 @@ describe("the command #once", function()
       ['store = "encrypted" passphrase_command = "exit 9"'] = "passphrase_command failed with "
         .. "status 9; run: ${EDITOR:-vi} " .. command.home .. "/.config/tokencache/config.lua\n",
       ['store = "encrypted" passphrase_command = "true"'] = "printed nothing",
-      ['store = "encrypted" passphrase_command = "echo short"'] = "16 bytes",
+      ['store = "encrypted" passphrase_command = "echo short"'] = "printed 5 bytes, and 16",
+      ['plaintext = "allow" allow_foreign = true store = "x"'] = "store must be ",
     } do
       process.write_file(path, text)
       local status, out, err = command:run { "token", "work" }

@@ -79,6 +79,76 @@ describe("tokencache set #once", function()
     assert.is_nil(command:token "bad")
   end)
 
+  it("removes what holds no settings, and what was never logged in", function()
+    process.write_file(command.accounts .. "/bad.lua", "while true do end")
+    process.write_file(command.accounts .. "/new.lua", 'provider = "google"')
+    for _, name in ipairs { "bad", "new" } do
+      assert.equal("", command:ask { "remove", "-q", name })
+      assert.is_nil(process.read_file(command.accounts .. "/" .. name .. ".lua"))
+    end
+    local status, _, err = command:run { "remove", "new" }
+    assert.equal("7tokencache: there is no account new; run: tokencache list\n", status .. err)
+  end)
+
+  it("shows what cannot be read beside the others", function()
+    finally(function()
+      command:ask { "remove", "-q", "bad" }
+      command:run { "remove", "-q", "new" }
+    end)
+    command:ask { "add", "-q", "new", "--issuer", server.url, "--client-id", "public" }
+    process.write_file(command.accounts .. "/bad.lua", "while true do end")
+    process.write_file(command.tokens .. "/new.token", "junk")
+    local status, out, err = command:run { "status" }
+    assert.equal(7, status, err)
+    assert.matches("bad\n  problem   " .. command.accounts .. "/bad.lua:1: name = value expected; "
+      .. "run: ${EDITOR:-vi} ", out, 1, true)
+    assert.matches("\n  problem   " .. command.tokens .. "/new.token: new: not JSON: ", out, 1,
+      true)
+    assert.matches("run: tokencache login new\n  login     not known\n", out, 1, true)
+    assert.matches("work\n  who       alice\n", out, 1, true)
+    status, out = command:run { "status", "--json" }
+    local states = json.decode(out)
+    assert.equal(7, status)
+    assert.same({ nil, nil, true }, { states[1].logged_in, states[2].logged_in,
+      states[3].logged_in })
+    assert.equal(8, (command:run { "status", "new" }))
+    status, out, err = command:run { "list" }
+    assert.equal("0bad\nnew\nwork\n", status .. out)
+    assert.matches("/bad.lua:1: name = value expected; run: ", err, 1, true)
+    status, out, err = command:run { "token", "new" }
+    assert.equal("8", status .. out)
+    assert.matches(command.tokens .. "/new.token: [^\n]*; run: tokencache login new\n", err)
+  end)
+
+  it("takes a table, and says what cannot be changed there", function()
+    local path = command.accounts .. "/new.lua"
+    process.write_file(path, ('return { issuer = %q, -- "\nclient_id = \'public\' }\n')
+      :format(server.url))
+    assert.equal(3, (command:run { "token", "new" }))
+    local status, _, err = command:run { "set", "new", "--scope", "a" }
+    assert.equal(7, status)
+    assert.matches("/new.lua: scope is not on a line of its own; change it there; run: ", err, 1,
+      true)
+    command:ask { "remove", "-q", "new" }
+  end)
+
+  it("takes no change that cannot work", function()
+    local text = process.read_file(command.accounts .. "/work.lua")
+    command:ask { "logout", "-q", "work" }
+    for message, change in pairs {
+      ["client_id is required"] = { "--client-id", "" }, ["issuer must be https"] = { "--issuer",
+        "http://a.example" }, ["there is no preset nobody"] = { "--provider", "nobody" },
+      ["client_secret is required"] = { "--grant", "client_credentials" },
+    } do
+      local status, _, err = command:run { "set", "work", change[1], change[2] }
+      assert.equal(7, status)
+      assert.matches("tokencache: work: " .. message, err, 1, true)
+    end
+    assert.equal(text, process.read_file(command.accounts .. "/work.lua"))
+    command:ask { "remove", "-q", "work" }
+    command:log_in(server, "work")
+  end)
+
   it("takes a client's secret away", function()
     command:ask({ "add", "-q", "new", "--issuer", server.url, "--client-id", "basic",
       "--client-secret-file", "-" }, { input = "secret" })
@@ -90,7 +160,7 @@ describe("tokencache set #once", function()
   it("loses no change of two at once", function()
     command:ask { "add", "-q", "new", "--issuer", server.url, "--client-id", "public" }
     local function set(option)
-      return ('"%s" "%s" set -q new %s x'):format(command:words({})[1], command:words({})[2],
+      return ('"%s" "%s" set -q new %s a:x'):format(command:words({})[1], command:words({})[2],
         option)
     end
     for _ = 1, 5 do
@@ -98,8 +168,8 @@ describe("tokencache set #once", function()
         .. set "--redirect-uri" .. "; wait" }, { environment = command.environment })
       assert.equal("0", status .. output)
       local text = process.read_file(command.accounts .. "/new.lua")
-      assert.matches('scope = "x"', text)
-      assert.matches('redirect_uri = "x"', text)
+      assert.matches('scope = "a:x"', text)
+      assert.matches('redirect_uri = "a:x"', text)
       command:ask { "set", "-q", "new", "--scope", "", "--redirect-uri", "" }
     end
     command:ask { "remove", "-q", "new" }

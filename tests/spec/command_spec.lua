@@ -108,15 +108,13 @@ describe("the command", function()
   end)
 
   it("says what to do, by kind of failure", function()
-    assert.matches("^tokencache: nobody: there is no such account; .*run: tokencache login nobody "
-      .. "%-%-provider %.%.%.\n$", fails(7, { "token", "nobody" }))
+    assert.equal("tokencache: there is no account nobody; run: tokencache list\n",
+      fails(7, { "token", "nobody" }))
+    assert.matches("no account nobody; run: tokencache login nobody %-%-provider %.%.%. ",
+      fails(7, { "login", "nobody" }))
     assert.matches("run: tokencache token %-%-help\n$", fails(2, { "token" }))
     assert.matches("run: tokencache %-%-help\n$", fails(2, { "tokn", "work" }))
     assert.matches("is no name of an account", fails(2, { "token", "../work" }))
-    assert.matches("neither provider nor issuer; run: tokencache login x %.%.%.\n$",
-      fails(7, { "login", "x", "--scope", "a" }))
-    assert.matches("has no nobody; there is atlassian, .*run: tokencache login x %.%.%.\n$",
-      fails(7, { "login", "x", "--provider", "nobody" }))
     command:ask { "add", "out", "-q", "--issuer", server.url, "--client-id", "public" }
     assert.matches("^tokencache: out: .*run: tokencache login out\n$", fails(3, { "token", "out" }))
     command:ask({ "add", "away", "-q", "--grant", "client_credentials", "--issuer",
@@ -125,6 +123,40 @@ describe("the command", function()
     assert.matches("^tokencache: away: .*run: tokencache token away\n$",
       fails(5, { "token", "away" }))
     assert.equal("away\nout\nwork", command:ask { "list" })
+  end)
+
+  it("makes no account of what cannot work, and sends and asks nothing #once", function()
+    local before, names = server:token_requests(), command:ask { "list" }
+    local function issuer(...)
+      return { "--issuer", server.url, "--client-id", "public", ... }
+    end
+    for message, settings in pairs {
+      ["neither provider nor issuer is given"] = { "--scope", "a" },
+      ["there is no preset nobody; there is atlassian, "] = { "--provider", "nobody" },
+      ["client_id is required: give --client-id"] = { "--provider", "google" },
+      ["issuer must be https, or http on a loopback address"] = { "--issuer", "http://a.example",
+        "--client-id", "a" },
+      ["token_url must be https"] = { "--provider", "gitlab", "--host", "http://a.example",
+        "--client-id", "a" },
+      ["host is required: give --host"] = { "--provider", "keycloak", "--client-id", "a" },
+      ["redirect_uri: not a URL"] = issuer("--redirect-uri", "a.example"),
+      ['grant may be "client_credentials"'] = issuer("--grant", "password"),
+      ["client_secret is required: give --client-secret-file"] = issuer("--grant",
+        "client_credentials"),
+    } do
+      for _, words in ipairs { { "add", "x" }, { "import", "-", "x" },
+        settings[5] ~= "--grant" and { "login", "x", "--paste" } or nil } do
+        local operand = words[1]
+        for _, word in ipairs(settings) do
+          words[#words + 1] = word
+        end
+        local err = fails(7, words, { input = '{"access_token":"a"}' })
+        assert.matches("tokencache: x: " .. message, err, 1, true)
+        assert.matches("; run: tokencache " .. operand .. " --help\n", err, 1, true)
+      end
+    end
+    assert.equal(names, command:ask { "list" })
+    assert.equal(before, server:token_requests())
   end)
 
   it("gets a program's own tokens, whose secret is beside them #once", function()

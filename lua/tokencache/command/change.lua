@@ -2,6 +2,9 @@
 
 local config = require "tokencache.command.config"
 local core = require "tokencache._core"
+local data = require "tokencache.command.data"
+local flows = require "tokencache.command.flows"
+local options = require "tokencache.util.options"
 local say = require "tokencache.command.say"
 local storage = require "tokencache.command.storage"
 
@@ -97,7 +100,7 @@ function change.alone(name, work)
     held = { locks:try_lock(name) }
   until held[1] ~= false or core.monotonic() > ends
   if held[1] == nil then
-    say.fail_with(name, held[2])
+    say.fail("config", tostring(held[2]))
   elseif not held[1] then
     say.fail("transient", name .. ": another tokencache makes or changes it", "tokencache status "
       .. name)
@@ -131,6 +134,12 @@ function change.write(name, changes, secret)
   local former, text = config.find(name)
   if former then
     check(name, former, changes)
+    local settings = options.merge(former, changes)
+    for field, value in pairs(settings) do
+      settings[field] = value ~= "" and value or nil
+    end
+    flows.check(name, settings, secret or settings.client_secret_command
+      or secret == nil and storage.kept_secret(name))
   end
   if secret ~= nil then
     storage.keep_secret(name, secret or nil)
@@ -145,29 +154,28 @@ function change.write(name, changes, secret)
   local path = config.path(name)
   local new = changed(text or "-- What tokencache knows of " .. name .. "; see docs/command.md. "
     .. "No secrets here.\n", changes)
-  local assigned, problem = config.evaluate(path, new)
+  local assigned = data(new)
   for field, value in pairs(changes) do
-    if not problem and (assigned[field] or "") ~= value then
-      problem = path .. ": " .. field .. " is not on a line of its own; change it there"
+    if not assigned or (assigned[field] or "") ~= value then
+      say.fail("config", path .. ": " .. field .. " is not on a line of its own; change it there",
+        config.edit(path))
     end
-  end
-  if problem then
-    say.fail("config", problem, config.edit(path))
   end
   local ok, err = core.file.write(core.file.target(path) or path, new)
   if not ok then
-    say.fail_with(name, err)
+    say.fail("config", tostring(err))
   end
   return true
 end
 
 --- Makes an account and does the work. If that fails, there is no account. What was left behind of
 --- an account of that name belongs to nobody.
----@param name string
+---@param arguments table  of the command line
 ---@param changes table<string, string>
 ---@param secret? string|false
 ---@param work fun(settings: table)
-function change.make(name, changes, secret, work)
+function change.make(arguments, changes, secret, work)
+  local name = arguments.name
   change.alone(name, function()
     if config.find(name) then
       say.fail("usage", name .. " is there already", "tokencache status " .. name)
@@ -177,15 +185,21 @@ function change.make(name, changes, secret, work)
       change.write(name, changes, secret or false)
       work(config.account(name))
     end)
-    if not ok then
-      core.process.hold_signals(true)
-      local looked, is_there = pcall(storage.has_token, name)
-      if not looked or not is_there then -- else somebody else has logged in meanwhile
-        os.remove(config.path(name))
-        pcall(storage.keep_secret, name, nil)
-      end
-      error(failure, 0)
+    if ok then
+      return
     end
+    core.process.hold_signals(true)
+    local looked, is_there = pcall(storage.has_token, name)
+    if not looked or not is_there then -- else somebody else has logged in meanwhile
+      os.remove(config.path(name))
+      pcall(storage.keep_secret, name, nil)
+    end
+    if type(failure) == "table" and (failure.step or ""):find "^tokencache " then
+      local is_mistake = failure.kind == "config" or failure.kind == "usage"
+      failure.step = is_mistake and "tokencache " .. arguments.operand .. " --help"
+        or say.typed -- there is no such account any more
+    end
+    error(failure, 0)
   end)
 end
 

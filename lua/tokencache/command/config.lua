@@ -1,7 +1,8 @@
---- Where things are, and what the user has chosen: for each account a file of Lua assignments,
---- which people edit and `tokencache set` changes line by line. It holds no secrets.
+--- Where things are, and what the user has chosen: for each account a file of assignments as Lua
+--- has them, which people edit and `tokencache set` changes line by line. It holds no secrets.
 
 local core = require "tokencache._core"
+local data = require "tokencache.command.data"
 local options = require "tokencache.util.options"
 local say = require "tokencache.command.say"
 
@@ -40,6 +41,8 @@ local common_rules = {
   passphrase_command = { "string" },
   collection = { "string" },
   unlock = { "boolean" },
+  plaintext = { "string" },
+  allow_foreign = { "boolean" },
 }
 
 --- A directory of the XDG Base Directory Specification; a relative path there is to be ignored.
@@ -65,6 +68,12 @@ function config.state_directory()
   return base("XDG_STATE_HOME", "/.local/state")
 end
 
+---@param name string  of an account
+---@return string path  of its token, where those are files
+function config.token_path(name)
+  return config.state_directory() .. "/" .. require "tokencache.store.file_name".of(name)
+end
+
 local function is_name(text)
   return text:find("^[%w_][%w_.@+-]*$") and #text <= LONGEST_NAME
 end
@@ -79,41 +88,11 @@ function config.path(name)
   return config.directory() .. "/accounts/" .. name .. ".lua"
 end
 
---- A word of the shell.
----@param word string
----@return string
-function config.quoted(word)
-  return word:find("^[%w_./:@%%+=-]+$") and word or "'" .. word:gsub("'", "'\\''") .. "'"
-end
-
---- Runs a file of assignments in an environment that has nothing else.
----@param path string
----@param text string
----@return table? assigned
----@return string? problem
-function config.evaluate(path, text)
-  local assigned = {}
-  local chunk, problem
-  if text:sub(1, 1) == "\27" then
-    return nil, path .. " is compiled; only text will do"
-  elseif _VERSION == "Lua 5.1" then
-    chunk, problem = loadstring(text, "@" .. path) -- luacheck: ignore 113
-    chunk = chunk and setfenv(chunk, assigned) -- luacheck: ignore 113
-  else
-    chunk, problem = load(text, "@" .. path, "t", assigned)
-  end
-  if not chunk then
-    return nil, problem
-  end
-  local ok, why = pcall(chunk)
-  return ok and assigned or nil, not ok and tostring(why) or nil
-end
-
 --- The command that lets a person mend a file.
 ---@param path string
 ---@return string
 function config.edit(path)
-  return "${EDITOR:-vi} " .. config.quoted(path)
+  return "${EDITOR:-vi} " .. say.quoted(path)
 end
 
 --- What is read is checked: a typo must not be silence. Files of others are refused, for they may
@@ -121,20 +100,20 @@ end
 local function read(path, rules)
   local text, err, doubt = core.file.read(path)
   if err then
-    say.fail("config", tostring(err), "ls -l " .. config.quoted(path))
+    say.fail("config", tostring(err), "ls -l " .. say.quoted(path))
   elseif doubt then
     say.note(path, ": ", doubt)
   end
-  local assigned, checked, problem
-  if text then
-    assigned, problem = config.evaluate(path, text)
+  if not text then
+    return nil
   end
+  local checked, problem = nil, nil
+  local assigned, place = data(text)
   if assigned then
     checked, problem = options.read(assigned, rules)
-    problem = problem and path .. ": " .. problem
   end
-  if problem then
-    say.fail("config", problem, config.edit(path))
+  if not checked then
+    say.fail("config", path .. ":" .. (place or " " .. problem), config.edit(path))
   end
   return checked, text
 end
@@ -145,7 +124,15 @@ function config.common_path()
   return config.directory() .. "/config.lua"
 end
 
----@return { store: string, passphrase_command?: string, collection?: string, unlock?: boolean }
+---@class tokencache.CommonSettings   beside the store, its options as the library has them
+---@field store "file"|"encrypted"|"secret-service"
+---@field passphrase_command? string  of "encrypted"
+---@field plaintext? "allow"
+---@field allow_foreign? boolean      of "file" and "encrypted"
+---@field collection? string          of "secret-service"
+---@field unlock? boolean
+
+---@return tokencache.CommonSettings
 function config.common()
   return read(config.common_path(), common_rules) or { store = "file" }
 end
@@ -157,16 +144,19 @@ function config.find(name)
   return read(config.path(name), account_rules)
 end
 
---- The same; there must be one.
+---@param name string
+---@return boolean  there is a file of it, whatever is in it
+function config.is_there(name)
+  local found = core.file.list(config.directory() .. "/accounts") or ""
+  return ("/" .. found):find("/" .. name .. ".lua/", 1, true) ~= nil
+end
+
+--- The same as find; there must be one.
 ---@param name string
 ---@return table settings
 function config.account(name)
-  local settings = config.find(name)
-  if not settings then
-    say.fail("config", name .. ": there is no such account; tokencache list shows those that there "
-      .. "are", "tokencache login " .. name .. " --provider ...")
-  end
-  return settings
+  return config.find(name)
+    or say.fail("config", "there is no account " .. name, "tokencache list")
 end
 
 --- The names of all accounts, sorted.

@@ -5,6 +5,25 @@ local storage = require "tokencache.command.storage"
 
 local flows = {}
 
+--- What the library says of options, said of settings: what it says comes first, then what helps.
+local IN_WORDS = {
+  { "^%l+%.[%w_]+: ", "" }, { "^provider: ", "" },
+  { "^tokencache%.provider has no ", "there is no preset " },
+  { "; or allow_insecure_http.*$", "" },
+  { "^(%l+) is required$", "%0: give --%1" },
+  { ": pass client_secret=$", ": give --client-secret-file or --client-secret-command" },
+  { ": pass ([%w_]+)=$", function(option) return ": give --" .. option:gsub("_", "-") end },
+}
+
+---@param raised any  by a constructor
+local function fail(name, raised)
+  local text = storage.complaint(raised)
+  for _, words in ipairs(IN_WORDS) do
+    text = text:gsub(words[1], words[2])
+  end
+  say.fail("config", name .. ": " .. text, "tokencache set " .. name .. " --help")
+end
+
 local PARTS = { "tenant", "host", "realm", "domain", "server" }
 
 ---@return tokencache.Provider
@@ -12,8 +31,7 @@ function flows.provider_of(name, settings)
   local given = settings.provider
   if type(given) ~= "string" then
     if not given and not settings.issuer then
-      say.fail("config", name .. " has neither provider nor issuer",
-        "tokencache set " .. name .. " --provider ...")
+      fail(name, "neither provider nor issuer is given")
     end
     given = given or {}
     given.issuer = settings.issuer or given.issuer
@@ -21,8 +39,7 @@ function flows.provider_of(name, settings)
   end
   local ok, preset = pcall(function() return require("tokencache").provider[given] end)
   if not ok then
-    say.fail("config", name .. ": " .. storage.complaint(preset),
-      "tokencache set " .. name .. " --provider ...")
+    fail(name, preset)
   end
   local parts = {}
   for _, part in ipairs(PARTS) do
@@ -31,8 +48,7 @@ function flows.provider_of(name, settings)
   if next(parts) or type(preset) == "function" then
     ok, preset = pcall(preset, parts)
     if not ok then
-      say.fail("config", name .. ": " .. storage.complaint(preset),
-        "tokencache set " .. name .. " --help")
+      fail(name, preset)
     end
   end
   return preset
@@ -56,15 +72,8 @@ local function flow_of(name, settings, provider, secret)
   return secret and "authorization_code" or "pkce"
 end
 
---- The account, ready for everything.
----@param name string
----@param settings table
----@param ways? string[]  of logging in; nil: nobody is asked to
----@return tokencache.Account
-function flows.open(name, settings, ways)
-  local kept = storage.store()
-  storage.make_directories()
-  local secret = storage.secret_of(name, settings)
+---@return tokencache.Flow
+local function new_flow(name, settings, secret, kept, ways)
   local provider = flows.provider_of(name, settings)
   local flow = flow_of(name, settings, provider, secret)
   local given = {
@@ -87,10 +96,28 @@ function flows.open(name, settings, ways)
   end
   local ok, made = pcall(require("tokencache").flow[flow], given)
   if not ok then
-    say.fail("config", name .. ": " .. storage.complaint(made),
-      "tokencache set " .. name .. " --help")
+    fail(name, made)
   end
-  return made:account(name)
+  return made
+end
+
+--- Fails where no flow can be made of the settings. Nothing is kept, sent or asked.
+---@param name string
+---@param settings table
+---@param has_secret any  the client has one
+function flows.check(name, settings, has_secret)
+  new_flow(name, settings, has_secret and "-" or nil, require "tokencache.store.memory"())
+end
+
+--- The account, ready for everything.
+---@param name string
+---@param settings table
+---@param ways? string[]  of logging in; nil: nobody is asked to
+---@return tokencache.Account
+function flows.open(name, settings, ways)
+  local kept = storage.store()
+  storage.make_directories()
+  return new_flow(name, settings, storage.secret_of(name, settings), kept, ways):account(name)
 end
 
 return flows

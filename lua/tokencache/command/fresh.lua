@@ -14,8 +14,7 @@ local LEEWAY = 60 -- seconds, as of every flow
 --- Reads a token as the store would; nil: it is for the store to say what is there.
 ---@return tokencache.TokenInfo?
 local function read(name)
-  local path = config.state_directory() .. "/" .. require "tokencache.store.file_name".of(name)
-  local bytes, _, doubt = core.file.read(path)
+  local bytes, _, doubt = core.file.read(config.token_path(name))
   local info = bytes and not doubt and json.decode(bytes)
   return info and token_info.normalise(info, json.null) or nil
 end
@@ -65,7 +64,7 @@ function fresh.token(name, min_valid, refused)
   local function ask(which)
     account = account or require "tokencache.command.flows".open(name, settings)
     local info, err = account:get_token_info { refused = which }
-    return info or say.fail_with(name, err)
+    return info or require "tokencache.command.storage".fail_with_entry(name, err)
   end
   local info = not refused and look(name, settings) or ask(refused)
   if min_valid and left(info) < fresh.needed(info, min_valid) then

@@ -88,8 +88,9 @@ end
 
 --- Puts the login into the account. One without an access token gets that first: the provider shows
 --- whether it still is one.
-local function take(name, settings, object)
+local function take(name, settings, object, has_secret)
   object.client_id = settings.client_id
+  flows.check(name, settings, has_secret)
   if object.access_token then
     local info, problem = token_info.normalise(object, json.null)
     if not info then
@@ -119,8 +120,11 @@ return {
     if not has_login and not is_client then
       say.fail("usage", arguments.file .. " holds neither a token nor a client")
     end
-    change.make(name, changes, secret == nil and found or secret, function(settings)
-      take(name, settings, object)
+    if secret == nil then
+      secret = found
+    end
+    change.make(arguments, changes, secret, function(settings)
+      take(name, settings, object, secret or settings.client_secret_command)
     end)
     say.note(name, ": imported; ", has_login and "for a token run: tokencache token "
       or "log in: tokencache login ", name)

@@ -60,6 +60,7 @@ end
 function command.main(arguments)
   core.process.fill_standard()
   core.process.catch_signals()
+  say.note_typed(arguments)
   local ok, status = pcall(function()
     local status = run(arguments)
     core.process.hold_signals(false)

@@ -4,6 +4,7 @@ local change = require "tokencache.command.change"
 local config = require "tokencache.command.config"
 local flows = require "tokencache.command.flows"
 local say = require "tokencache.command.say"
+local storage = require "tokencache.command.storage"
 
 local login = {}
 
@@ -41,23 +42,11 @@ local function log_in(name, settings, arguments)
   if #ways == 1 and ways[1] == "paste" then -- nobody listens, so no port is free or taken
     settings.redirect_uri = settings.redirect_uri or "http://127.0.0.1/callback"
   end
-  local info, err = flows.open(name, settings, ways):get_token_info { login = true }
+  local account = flows.open(name, settings, ways)
+  storage.check_room(name)
+  local info, err = account:get_token_info { login = true }
   if not info then
-    say.fail_with(name, err)
-  end
-end
-
---- The same of a new account: whatever ends it leaves nothing behind.
-local function begin(name, changes, secret, arguments)
-  local ok, failure = pcall(change.make, name, changes, secret, function(settings)
-    log_in(name, settings, arguments)
-  end)
-  if not ok then
-    local step = type(failure) == "table" and failure.step or ""
-    if step:find "^tokencache " then -- there is no such account any more
-      failure.step = "tokencache login " .. name .. " ..."
-    end
-    error(failure, 0)
+    say.fail_with(name, err, err.kind ~= "config" and err.kind ~= "cache" and say.typed or nil)
   end
 end
 
@@ -69,9 +58,12 @@ function login.login(arguments)
     check_same(name, settings, changes, secret)
     log_in(name, settings, arguments)
   elseif next(changes) then
-    begin(name, changes, secret, arguments)
+    change.make(arguments, changes, secret, function(made)
+      log_in(name, made, arguments)
+    end)
   else
-    config.account(name)
+    say.fail("config", "there is no account " .. name, "tokencache login " .. name
+      .. " --provider ... --client-id ...")
   end
   say.note(name, ": logged in; for a token run: tokencache token ", name)
 end

@@ -2,6 +2,7 @@
 
 local change = require "tokencache.command.change"
 local config = require "tokencache.command.config"
+local core = require "tokencache._core"
 local flows = require "tokencache.command.flows"
 local say = require "tokencache.command.say"
 local storage = require "tokencache.command.storage"
@@ -11,8 +12,9 @@ local commands = {}
 function commands.add(arguments)
   local name = arguments.name
   local changes, secret = change.of(arguments)
-  change.make(name, changes, secret, function(settings)
-    flows.provider_of(name, settings)
+  change.make(arguments, changes, secret, function(settings)
+    flows.check(name, settings, secret or settings.client_secret_command)
+    storage.check_room(name)
   end)
   say.note(name, ": added; ", changes.grant and "for a token run: tokencache token "
     or "log in: tokencache login ", name)
@@ -28,30 +30,40 @@ function commands.set(arguments)
   say.note(name, has_changed and ": changed" or ": nothing has changed")
 end
 
---- Where no flow can be made of the settings, the token is forgotten all the same.
----@return any? err  why the provider does not know of it
-local function log_out(name, settings)
-  local opened, account = pcall(flows.open, name, settings)
+--- Ends the login, if there is one. Where no flow can be made of the settings, it is forgotten here
+--- all the same.
+---@return tokencache.CommandFailure|tokencache.Error|nil  why the provider does not know of it
+local function log_out(name)
+  local opened, account = pcall(function() return flows.open(name, config.account(name)) end)
   if opened then
     local ok, err = account:log_out()
     return ok and err or not ok and say.fail_with(name, err, "tokencache remove " .. name) or nil
   elseif type(account) ~= "table" or account.kind ~= "config" then
     error(account, 0)
   end
+  local looked, had_token = pcall(storage.has_token, name)
   storage.forget_token(name)
-  return account
+  return (had_token or not looked) and account or nil
 end
 
 function commands.remove(arguments)
   local name = arguments.name
+  local path = config.path(name)
   local err = change.alone(name, function()
-    local err = log_out(name, config.account(name))
+    if not config.is_there(name) then
+      config.account(name)
+    end
+    local ok, problem = core.file.can_replace(path .. "~", 0) -- in its directory
+    if not ok then
+      say.fail("config", tostring(problem))
+    end
+    local err = log_out(name)
     storage.keep_secret(name, nil)
-    local removed, problem = os.remove(config.path(name))
-    return removed and err or not removed and say.fail("config", problem) or nil
+    ok, problem = os.remove(path)
+    return ok and err or not ok and say.fail("config", problem) or nil
   end)
   if err then
-    say.line(name, ": removed here, but: ", err.message or tostring(err))
+    say.line(name, ": removed here, but: ", err.message)
     return say.statuses[err.kind]
   end
   say.note(name, ": removed")

@@ -14,6 +14,23 @@ say.statuses = {
 
 local level = "normal"
 
+--- The command that is being run, to be run again.
+say.typed = "tokencache"
+
+---@param arguments string[]  of the command line
+function say.note_typed(arguments)
+  for _, word in ipairs(arguments) do
+    say.typed = say.typed .. " " .. say.quoted(word)
+  end
+end
+
+--- A word of the shell.
+---@param word string
+---@return string
+function say.quoted(word)
+  return word:find("^[%w_./:@%%+=-]+$") and word or "'" .. word:gsub("'", "'\\''") .. "'"
+end
+
 --- A line on stderr.
 ---@param ... string
 function say.line(...)
@@ -80,16 +97,25 @@ local steps = {
   transient = "tokencache token %s",
   timeout = "tokencache token %s",
   protocol = "tokencache --verbose token %s",
-  config = "tokencache status %s",
+  config = "tokencache set %s --help",
   cache = "tokencache status %s",
 }
+
+--- An error of the library; of some it names the account itself.
+---@param name string
+---@param err any
+---@return string
+function say.text_of(name, err)
+  local text = tostring(err)
+  return text:sub(1, #name + 2) == name .. ": " and text or name .. ": " .. text
+end
 
 ---@param name string  of the account
 ---@param err any      of the library
 ---@param step? string
 function say.fail_with(name, err, step)
   local kind = type(err) == "table" and err.kind or "internal"
-  say.fail(kind, name .. ": " .. tostring(err), step or (steps[kind] or "%s"):format(name))
+  say.fail(kind, say.text_of(name, err), step or (steps[kind] or "%s"):format(name))
 end
 
 --- Whether what is printed is seen by a person who wants colours (https://no-color.org).

@@ -10,8 +10,22 @@ local token_info = require "tokencache.token_info"
 
 local commands = {}
 
+--- Says what to do where there is no account yet, to a person.
+local function greet(names)
+  if #names == 0 and core.process.is_terminal(1) then
+    say.note("there are no accounts yet; run: tokencache login --help")
+  end
+end
+
 function commands.list()
   local names = config.names()
+  greet(names)
+  for _, name in ipairs(names) do
+    local ok, failure = pcall(config.find, name)
+    if not ok then
+      say.failure(failure)
+    end
+  end
   say.result(table.concat(names, "\n"), #names > 0 and "\n" or "")
 end
 
@@ -27,28 +41,57 @@ local function who(info)
   end
 end
 
---- Everything that there is to say of an account, as it is printed by --json.
----@return table
-local function look(name)
-  local settings = config.account(name)
-  local provider = flows.provider_of(name, settings)
-  local info, err = storage.kept(name):get_cached_token()
-  local state = {
-    name = name, provider = provider.name or provider.issuer or provider.token_url,
-    scope = settings.scope, settings = config.path(name), error = err and tostring(err),
-    logged_in = false,
-  }
-  if not info then
-    return state
+--- Scopes, sorted, as one text.
+local function in_order(scope)
+  local words = {}
+  for word in (type(scope) == "table" and table.concat(scope, " ") or scope or ""):gmatch "%S+" do
+    words[#words + 1] = word
   end
+  table.sort(words)
+  return table.concat(words, " ")
+end
+
+--- What is known of the token and of the login, added to the state.
+local function add_token(state, info, provider)
   local now = core.now()
   local login_end = token_info.login_end(info, provider.refresh_token_lifetime)
   local left = token_info.left(info, now)
-  state.who, state.scope = who(info), info.scope or settings.scope
+  state.who, state.scope = who(info), info.scope or state.asked
   state.expires_in = left and math.max(0, math.floor(left))
   state.login_due_in = login_end and math.floor(login_end - now)
   state.logged_in = (left == nil or left > 0 or token_info.has_refresh_token(info))
     and (login_end == nil or login_end > now)
+end
+
+--- Everything that there is to say of an account, as it is printed by --json. Whether somebody is
+--- logged in is left out where the token cannot be read.
+---@param state table
+local function fill(state)
+  local name = state.name
+  local settings = config.account(name)
+  local provider = flows.provider_of(name, settings)
+  state.provider = provider.name or provider.issuer or provider.token_url
+  state.asked, state.has_user = settings.scope and in_order(settings.scope), not settings.grant
+  state.scope = state.asked
+  local info, err = storage.kept(name):get_cached_token()
+  if err then
+    storage.fail_with_entry(name, err)
+  end
+  state.logged_in = false
+  if info then
+    add_token(state, info, provider)
+  end
+end
+
+--- Of an account that cannot be read it tells why.
+local function look(name)
+  local state = { name = name, settings = config.path(name) }
+  local ok, failure = pcall(fill, state)
+  if not ok and (type(failure) ~= "table" or not failure.kind) then
+    error(failure, 0)
+  elseif not ok then
+    state.error, state.step, state.kind = failure.message, failure.step, failure.kind
+  end
   return state
 end
 
@@ -63,22 +106,32 @@ local function in_words(seconds)
   end
 end
 
-local function lines_of(state)
-  local token, due = "none", "needed; run: tokencache login " .. state.name
-  if state.error then
-    token = state.error
-  elseif state.logged_in and not state.expires_in then
-    token = "does not end, as far as is known"
+local function token_in_words(state)
+  if state.logged_in == nil then
+    return nil
   elseif state.expires_in then
-    token = state.expires_in > 0 and in_words(state.expires_in) .. " left"
+    return state.expires_in > 0 and in_words(state.expires_in) .. " left"
       or "over; the next call renews it"
   end
-  if state.logged_in then
-    due = state.login_due_in and "due in " .. in_words(state.login_due_in) or "no end is known"
+  return state.logged_in and "does not end, as far as is known" or "none"
+end
+
+local function login_in_words(state)
+  if state.logged_in == nil then
+    return "not known"
+  elseif not state.logged_in then
+    return state.has_user and "needed; run: tokencache login " .. state.name or nil
   end
+  return state.login_due_in and "due in " .. in_words(state.login_due_in) or "no end is known"
+end
+
+local function lines_of(state)
   return {
     { "who", state.who }, { "provider", state.provider }, { "scopes", state.scope },
-    { "token", token }, { "login", due }, { "settings", state.settings },
+    { "asked", in_order(state.scope) ~= state.asked and state.asked or nil },
+    { "problem", state.error and state.error .. (state.step and "; run: " .. state.step or "") },
+    { "token", token_in_words(state) }, { "login", login_in_words(state) },
+    { "settings", state.settings },
   }
 end
 
@@ -88,20 +141,39 @@ local function show(state, in_colour)
   end
   say.result(colour(state.logged_in and "1;32" or "1;31", state.name), "\n")
   for _, line in ipairs(lines_of(state)) do
-    local value = type(line[2]) == "table" and table.concat(line[2], " ") or line[2]
-    if value then
-      say.result(("  %-9s "):format(line[1]), core.printable(value), "\n")
+    if line[2] then
+      say.result(("  %-9s "):format(line[1]), core.printable(line[2]), "\n")
     end
   end
 end
 
+--- The status of what --json leaves out too.
+local function status_of(state)
+  if state.kind then
+    return say.statuses[state.kind]
+  end
+  return not state.logged_in and state.has_user and say.statuses.reauthorize or 0
+end
+
 function commands.status(arguments)
   local names = arguments.name and { arguments.name } or config.names()
-  local states = json.array {}
+  if arguments.name and not config.is_there(arguments.name) then
+    config.account(arguments.name)
+  elseif #names > 0 then
+    storage.store() -- where that cannot be had nothing can be told
+  end
+  greet(names)
+  local states, status = json.array {}, 0
   for i, name in ipairs(names) do
     states[i] = look(name)
+    if arguments.name or states[i].kind then
+      status = status ~= 0 and status or status_of(states[i])
+    end
   end
   if arguments.json then
+    for _, state in ipairs(states) do
+      state.has_user, state.kind, state.step = nil, nil, nil
+    end
     say.result(json.encode(arguments.name and states[1] or states), "\n")
   else
     local in_colour = say.in_colour(1)
@@ -109,9 +181,7 @@ function commands.status(arguments)
       show(state, in_colour)
     end
   end
-  local state = arguments.name and states[1]
-  return state and (state.error and say.statuses.cache
-    or not state.logged_in and state.settings.grant == nil and say.statuses.reauthorize) or 0
+  return status
 end
 
 return commands

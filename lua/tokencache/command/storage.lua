@@ -33,7 +33,7 @@ function storage.make_directories()
     if there then
       there:close()
     else
-      os.execute("umask 077; exec mkdir -p " .. config.quoted(path)) -- it says what is wrong
+      os.execute("umask 077; exec mkdir -p " .. say.quoted(path)) -- it says what is wrong
     end
   end
 end
@@ -47,10 +47,14 @@ end
 
 local store
 
+local SHORTEST = 16  -- bytes of a secret
+local A_TOKEN = 4096 -- bytes
+
 local makes = {}
 
-function makes.file()
-  return require "tokencache.store.file" { directory = config.state_directory() }
+function makes.file(common)
+  return require "tokencache.store.file" { directory = config.state_directory(),
+    allow_foreign = common.allow_foreign }
 end
 
 function makes.encrypted(common)
@@ -60,8 +64,13 @@ function makes.encrypted(common)
   end
   local secret = storage.output_of("passphrase_command", common.passphrase_command,
     config.common_path())
-  return require "tokencache.store.encrypted"(makes.file(),
-    { keys = { command = secret }, use = "command" })
+  if #secret < SHORTEST then
+    say.fail("config", "passphrase_command printed " .. #secret .. " bytes, and " .. SHORTEST
+      .. " are the least; better are 32 random ones (openssl rand -base64 32)",
+      config.edit(config.common_path()))
+  end
+  return require "tokencache.store.encrypted"(makes.file(common),
+    { keys = { command = secret }, use = "command", plaintext = common.plaintext })
 end
 
 makes["secret-service"] = function(common)
@@ -88,6 +97,19 @@ function storage.store()
   return store
 end
 
+--- Ends the command where an account's entry could not be read. A damaged one is named by its file,
+--- if it has one; a login overwrites it.
+---@param name string
+---@param err any  of the library
+function storage.fail_with_entry(name, err)
+  local text, damaged = say.text_of(name, err):gsub("; mend or remove it$", "")
+  if damaged == 0 then
+    say.fail_with(name, err)
+  end
+  local place = config.common().store ~= "secret-service" and config.token_path(name) .. ": " or ""
+  say.fail("cache", place .. text, "tokencache login " .. name)
+end
+
 --- The handler of an account's token, which asks no provider.
 ---@param name string
 ---@return tokencache.CacheHandler
@@ -100,6 +122,20 @@ local function secret_key(name)
   return "client_secret:" .. name
 end
 
+--- Nobody is to log in, and no account is made, for what cannot be kept: writes as much as a token
+--- may take, and deletes it.
+---@param name string
+function storage.check_room(name)
+  local kept, key = storage.store(), "room:" .. name
+  local ok, err = kept:set(key, ("-"):rep(A_TOKEN))
+  if not errors.has_failed(ok, err) then
+    ok, err = kept:delete(key)
+  end
+  if errors.has_failed(ok, err) then
+    say.fail_with(name, err)
+  end
+end
+
 ---@param name string
 ---@return string?
 function storage.secret_of(name, settings)
@@ -107,6 +143,13 @@ function storage.secret_of(name, settings)
     return storage.output_of("client_secret_command", settings.client_secret_command,
       config.path(name))
   end
+  return storage.kept_secret(name)
+end
+
+--- The client's secret that is beside the tokens.
+---@param name string
+---@return string?
+function storage.kept_secret(name)
   local secret, err = storage.store():get(secret_key(name))
   if err ~= nil then
     say.fail_with(name, err)
