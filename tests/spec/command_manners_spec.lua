@@ -154,6 +154,45 @@ describe("the command #once", function()
     end
   end)
 
+  --- Takes the right to write in a directory away, for the length of a test.
+  local function lock(directory)
+    assert.equal(0, (process.run { "chmod", "500", directory }))
+    command.is_unprivileged = true
+    finally(function()
+      command.is_unprivileged = nil
+      process.run { "chmod", "700", directory }
+    end)
+  end
+
+  it("asks nobody to log in, and makes no account, where that cannot be kept", function()
+    lock(command.tokens)
+    for _, words in ipairs { { "login", "work", "--paste" }, { "login", "new", "--paste" },
+      { "add", "new" } } do
+      if words[2] == "new" then
+        for _, word in ipairs { "--issuer", server.url, "--client-id", "public" } do
+          words[#words + 1] = word
+        end
+      end
+      local status, out, err = command:run(words)
+      assert.equal("8", status .. out)
+      assert.matches("^tokencache: %l+: " .. command.tokens .. "/[^\n]*: permission denied in its "
+        .. "directory; [^\n]*\n$", err)
+    end
+    assert.equal("work", command:ask { "list" })
+  end)
+
+  it("removes and changes nothing where its settings cannot be written", function()
+    local token = command:ask { "token", "work" }
+    lock(command.accounts)
+    for _, words in ipairs { { "remove", "work" }, { "set", "work", "--scope", "openid" } } do
+      local status, out, err = command:run(words)
+      assert.equal("7", status .. out)
+      assert.matches("permission denied in its directory; [^\n]*\n$", err)
+    end
+    assert.equal("alice", server:owner(token))
+    assert.equal(token, command:ask { "token", "work" })
+  end)
+
   it("seals tokens and secrets under what a command prints", function()
     local other = commands.new()
     finally(function() other:remove() end)

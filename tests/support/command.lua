@@ -12,12 +12,15 @@
 ---     command:token("work")          -- what is kept of the login
 ---     command:leave("work", 3000)    -- seconds that its token lasts
 ---     command:install()              -- for others: `tokencache` in the directory command.bin
+---     command.is_unprivileged = true -- permissions bind it, also where the tests are root's
 ---     command:remove()
 
 local json = require "tokencache.json"
 local merged = require "support.merged"
 local oidc_provider = require "support.oidc_provider"
 local process = require "support.process"
+
+local unpack = table.unpack or unpack -- luacheck: ignore 113 143
 
 local commands = {}
 
@@ -55,6 +58,9 @@ end
 ---@return string[]
 function Command:words(words)
   local all = { self.lua, os.getenv "PWD" .. "/bin/tokencache" }
+  if self.is_unprivileged and process.is_root() then
+    all = { "setpriv", "--inh-caps=-all", "--bounding-set=-all", unpack(all) }
+  end
   for _, word in ipairs(words) do
     all[#all + 1] = word
   end
