@@ -258,9 +258,6 @@ end
 ---                              returned, renewed if need be, once for all who say so; or an error
 ---@field login? boolean         true: the user is asked to log in, whatever the cache holds
 ---@field timeout? number        seconds for the whole call
----@field response_url? string   where the browser was sent to after the last get_authorize_url();
----                              whoever logged in there counts, not who is in the cache
----@field code? string           the same, by the code in it alone
 
 --- An access token that is good for at least `leeway` seconds: from the cache, or newly got.
 ---

@@ -6,9 +6,12 @@ local session_handler = require "tokencache.cache.session"
 local WHERE = "cache.django_session"
 local RULES = { request = { "object", required = true }, lock = { "object" } }
 
+---@class tokencache.DjangoHandlerOptions
+---@field request table|userdata  whose field `session` holds the session
+---@field lock? tokencache.Store  for requests of one browser at the same time
+
 --- Makes a handler for `request.session["token_info"]`; the session is looked up at each call.
----@param opts { request: table|userdata, lock?: tokencache.Store }  lock: for requests of one
----   browser at the same time
+---@param opts tokencache.DjangoHandlerOptions
 ---@return tokencache.SessionHandler|tokencache.LockedSession
 return function(opts)
   local checked = options.check(WHERE, opts, RULES)

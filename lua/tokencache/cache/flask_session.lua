@@ -6,9 +6,13 @@ local session_handler = require "tokencache.cache.session"
 local WHERE = "cache.flask_session"
 local RULES = { session = { "object", required = true }, lock = { "object" } }
 
+---@class tokencache.SessionHandlerOptions
+---@field session table|userdata  of this request; for cache.resty_session an open one, as
+---                              `require("resty.session").start` makes it
+---@field lock? tokencache.Store  for requests of one browser at the same time
+
 --- Makes a handler for `session["token_info"]`.
----@param opts { session: table|userdata, lock?: tokencache.Store }  lock: for requests of one
----   browser at the same time
+---@param opts tokencache.SessionHandlerOptions
 ---@return tokencache.SessionHandler|tokencache.LockedSession
 return function(opts)
   local checked = options.check(WHERE, opts, RULES)

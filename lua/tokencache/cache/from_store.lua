@@ -350,12 +350,15 @@ local RULES = {
   clock = { "callable" },
 }
 
+---@class tokencache.FromStoreOptions
+---@field ttl? number           seconds to keep any entry, instead of as long as it is of use
+---@field clock? fun(): number  returns Unix seconds
+
 --- Makes a cache handler that keeps its token at `key` of `store`. Handlers are cheap: a program
 --- may make one for each user, and at each request.
 ---@param store tokencache.Store
 ---@param key string|string[]  a list is joined so that parts which users supply cannot collide
----@param opts? { ttl?: number, clock?: fun(): number }  ttl: seconds to keep any entry, instead of
----   as long as it is of use; clock: returns Unix seconds
+---@param opts? tokencache.FromStoreOptions
 ---@return tokencache.StoreHandler
 local function from_store(store, key, opts)
   local problem = check_store(store)

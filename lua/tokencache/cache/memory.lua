@@ -5,7 +5,11 @@ local options = require "tokencache.util.options"
 
 local rules = { token_info = { "table" } }
 
----@param opts? { token_info?: tokencache.TokenInfo }
+---@class tokencache.MemoryOptions
+---@field token_info? tokencache.TokenInfo  to begin with
+
+---@param opts? tokencache.MemoryOptions
+---@return tokencache.Handler
 return function(opts)
   return core.new_memory(options.check("cache.memory", opts, rules).token_info)
 end

@@ -57,8 +57,7 @@ end
 local RULES = { session = { "object", required = true }, lock = { "object" } }
 
 --- Makes a handler for the session's "token_info".
----@param opts { session: table|userdata, lock?: tokencache.Store }  session: open, as
----   `require("resty.session").start` makes it; lock: for requests of one browser at the same time
+---@param opts tokencache.SessionHandlerOptions
 ---@return tokencache.StoreHandler|tokencache.LockedSession
 return function(opts)
   local checked = options.check(WHERE, opts, RULES)

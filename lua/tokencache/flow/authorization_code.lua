@@ -7,7 +7,6 @@ local user = require "tokencache.flow.user"
 ---@class tokencache.AuthorizationCodeOptions: tokencache.UserFlowOptions
 ---@field pkce? boolean  a proof key too (RFC 9700 §2.1.1); default false
 
----@type fun(opts: tokencache.AuthorizationCodeOptions): tokencache.UserFlow
 return base.define {
   name = "authorization_code",
   rules = options.merge(user.rules, { pkce = { "boolean" } }),

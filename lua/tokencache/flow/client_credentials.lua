@@ -3,7 +3,6 @@
 local base = require "tokencache.flow.base"
 local config = require "tokencache.flow.config"
 
----@type fun(opts: tokencache.FlowOptions): tokencache.Flow
 return base.define {
   name = "client_credentials",
   rules = config.rules,

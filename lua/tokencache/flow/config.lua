@@ -12,13 +12,10 @@ local quirks = require "tokencache.quirks"
 
 local config = {}
 
----@class tokencache.FlowOptions
----@field provider tokencache.Provider
+---@class tokencache.ClientOptions
 ---@field client_id? string        default: the provider's environment variable, if it has one
 ---@field client_secret? tokencache.Secret  likewise
 ---@field scope? string|string[]   separated by spaces or commas
----@field cache? table             a cache handler, for one account; default: the file `.cache`
----@field store? tokencache.Store  a store, for many accounts: instead of cache
 ---@field token_endpoint_auth_method? tokencache.AuthMethodName
 ---@field client_key? tokencache.Secret  signs what the client proves itself with, or goes with its
 ---                                certificate: PEM or a JWK
@@ -41,6 +38,11 @@ local config = {}
 ---@field http? tokencache.Transport  your own transport
 ---@field clock? fun(): number     returns Unix seconds
 ---@field io? tokencache.Io        how actions are carried out
+
+---@class tokencache.FlowOptions: tokencache.ClientOptions
+---@field provider tokencache.Provider
+---@field cache? tokencache.Handler  for one account; default: the file `.cache`
+---@field store? tokencache.Store  for many accounts: instead of cache
 
 --- Options of every flow; a flow adds its own.
 config.rules = options.merge(client_authentication.rules, {

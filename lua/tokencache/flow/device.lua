@@ -78,6 +78,7 @@ local function poll(account, pending)
 end
 
 ---@class tokencache.DeviceAccount: tokencache.UserAccount
+---@field exchange nil  there is `poll`
 local DeviceAccount = options.merge(UserAccount, {})
 DeviceAccount.exchange = nil
 
@@ -103,7 +104,8 @@ function DeviceAccount:poll(pending)
   return info, err
 end
 
----@class tokencache.DeviceFlow: tokencache.Flow
+---@class tokencache.DeviceFlow: tokencache.Flow, tokencache.DeviceAccount
+---@field account fun(self, key: string|string[]|tokencache.Handler): tokencache.DeviceAccount
 local DeviceFlow = {}
 
 local begin_rules = { timeout = { "number>0" } }
@@ -154,7 +156,6 @@ function DeviceFlow:poll(pending, key)
   return require "tokencache.account.finish_login"(self, response, key, "poll")
 end
 
----@type fun(opts: tokencache.LoginOptions): tokencache.DeviceFlow
 return base.define {
   name = "device",
   rules = user.login_rules,

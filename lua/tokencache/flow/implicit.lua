@@ -7,7 +7,6 @@ local user = require "tokencache.flow.user"
 
 local complete = user.complete { response_type = "token" }
 
----@type fun(opts: tokencache.UserFlowOptions): tokencache.UserFlow
 return base.define {
   name = "implicit",
   rules = user.rules,

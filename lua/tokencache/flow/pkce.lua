@@ -4,7 +4,6 @@
 local base = require "tokencache.flow.base"
 local user = require "tokencache.flow.user"
 
----@type fun(opts: tokencache.UserFlowOptions): tokencache.UserFlow
 return base.define {
   name = "pkce",
   grant_type = "authorization_code",

@@ -11,7 +11,7 @@ local log = require "tokencache.log"
 local options = require "tokencache.util.options"
 local redirect_uri = require "tokencache.flow.redirect_uri"
 
----@class tokencache.UserFlow: tokencache.Flow
+---@class tokencache.UserFlow: tokencache.Flow, tokencache.UserAccount
 ---@field redirect_uri string     the first, where there are several
 ---@field redirects tokencache.RedirectUri[]
 ---@field any_port boolean        a login may be sent back to another one than `redirect_uri`
@@ -19,7 +19,16 @@ local redirect_uri = require "tokencache.flow.redirect_uri"
 ---                               as is usual for the response_type
 ---@field response_type "code"|"token"
 ---@field pkce boolean
+---@field account fun(self, key: string|string[]|tokencache.Handler): tokencache.UserAccount
+---@field get_access_token fun(self, opts?: tokencache.UserCallOptions): string?, tokencache.Error?
+---@field get_token_info fun(self,
+---   opts?: tokencache.UserCallOptions): tokencache.TokenInfo?, tokencache.Error?
 local UserFlow = {}
+
+---@class tokencache.UserCallOptions: tokencache.CallOptions
+---@field response_url? string   where the browser was sent to after the last get_authorize_url();
+---                              whoever logged in there counts, not who is in the cache
+---@field code? string           the same, by the code in it alone
 
 UserFlow.call_rules = options.merge(config.call_rules, {
   code = { "string" },
@@ -29,12 +38,15 @@ UserFlow.call_rules = options.merge(config.call_rules, {
 local user = {}
 
 ---@class tokencache.LoginOptions: tokencache.FlowOptions
+---@field authorize? false|fun(url: string, redirect_uri: string): string?, any  lets the user log
+---                                in and returns the response URL, or nil and why not; false: the
+---                                user is never asked. Of flow.device only false
 ---@field show? fun(prompt: tokencache.DevicePrompt): any, any  shows the code of a login by another
 ---                                device, and may return nil and why there is to be none; default:
 ---                                to stderr
 ---@field login_timeout? number    seconds to wait for the user; default: 300 for a browser, and for
 ---                                another device as long as its code is good
----@field authorize_params? table<string, string>  sent with each authorization request
+---@field authorize_params? table<string, string|string[]>  sent with each authorization request
 ---@field pending_key? string      16 bytes or more: seals what the first half of a login returns
 ---@field on_invalid_grant? "discard"|"keep"  what becomes of a dead token; default "discard"
 
@@ -54,9 +66,6 @@ user.login_rules = options.merge(config.rules, {
 ---@field login? string[]          ways to log in, in the order in which they are tried, of
 ---                                "browser", "device" and "paste"; this is the default
 ---@field open_browser? boolean    false: the same as login = { "paste" }
----@field authorize? false|fun(url: string, redirect_uri: string): string?, any  lets the user log
----                                in and returns the response URL, or nil and why not; false: the
----                                user is never asked
 ---@field max_age? number          OpenID Connect: seconds ago that the user may have logged in
 ---@field acr_values? string|string[]  OpenID Connect: how the user should log in; whether he did so
 ---                                is in the claim acr

@@ -264,6 +264,7 @@ function Upstream:attach_again(key)
 end
 
 ---@class tokencache.UpstreamOptions: tokencache.FlowOptions
+---@field provider? tokencache.Provider
 ---@field issuer? string        in place of provider: it is found by its metadata
 ---@field flow? tokencache.Flow  a flow of yours, in place of all these but variable
 ---@field variable? string      of nginx: it gets the header Authorization in place of the request,

@@ -186,9 +186,8 @@ local function open(checked)
   return open_kept(checked)
 end
 
----@class tokencache.DjangoSessionOptions
+---@class tokencache.DjangoSessionOptions: tokencache.SessionCookieOptions
 ---@field secret_key string|string[]  SECRET_KEY, then SECRET_KEY_FALLBACKS
----@field cookie? string          the cookie's value; nil or "": a new session
 ---@field engine? string          "db" (default), "cached_db", "cache", "file", "signed_cookies"
 ---@field serializer? string      "json" (default) or "pickle"
 ---@field database? tokencache.SessionDatabase
@@ -200,7 +199,6 @@ end
 ---@field allow_foreign? boolean  the files may be another user's
 ---@field max_age? number         SESSION_COOKIE_AGE; default two weeks
 ---@field cookie_name? string     default "sessionid"
----@field path? string            of the cookie, as are domain, secure, http_only and same_site
 
 ---@type fun(opts: tokencache.DjangoSessionOptions): tokencache.Session?, tokencache.Error?
 return application.constructor(WHERE, RULES, problem_of, open)

@@ -186,13 +186,11 @@ local function open(checked)
   return application.in_cookie(FLASK, checked, checked.salt, tagged_json)
 end
 
----@class tokencache.FlaskSessionOptions
+---@class tokencache.FlaskSessionOptions: tokencache.SessionCookieOptions
 ---@field secret_key string|string[]  the application's; of several the first signs
----@field cookie? string       the cookie's value; nil or "": a new session
 ---@field cookie_name? string  default "session"
 ---@field salt? string         default "cookie-session"
 ---@field max_age? number      PERMANENT_SESSION_LIFETIME in seconds; default 31 days
----@field path? string         of the cookie, as are domain, secure, http_only and same_site
 ---@field store? tokencache.Store  of Flask-Session: store.redis or store.memcached
 ---@field directory? string    of Flask-Session's files, SESSION_FILE_DIR
 ---@field allow_foreign? boolean   the files may be another user's

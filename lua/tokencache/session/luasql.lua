@@ -7,9 +7,12 @@ local WHERE = "session.luasql"
 local RULES = { connection = { "object", required = true },
   table = { "string", default = "django_session" } }
 
+---@class tokencache.LuaSqlOptions
+---@field connection any  of luasql.sqlite3 or luasql.postgres, which commits by itself
+---@field table? string   default "django_session"
+
 --- PostgreSQL keeps dates with a zone, SQLite as text: in UTC, where the application has USE_TZ.
----@param opts { connection: any, table?: string }  connection: of luasql.sqlite3 or
----   luasql.postgres, which commits by itself
+---@param opts tokencache.LuaSqlOptions
 ---@return tokencache.SessionDatabase
 return function(opts)
   local checked = options.check(WHERE, opts, RULES)

@@ -8,7 +8,11 @@ local WHERE = "session.pgmoon"
 local RULES = { client = { "table", required = true, hint = "the options of pgmoon.new" },
   table = { "string", default = "django_session" } }
 
----@param opts { client: table, table?: string }  client: host, port, database, user, password, ...
+---@class tokencache.PgmoonOptions
+---@field client table   the options of pgmoon.new: host, port, database, user, password, ...
+---@field table? string  default "django_session"
+
+---@param opts tokencache.PgmoonOptions
 ---@return tokencache.SessionDatabase
 return function(opts)
   local checked = options.check(WHERE, opts, RULES)

@@ -17,6 +17,16 @@ end
 
 local set_cookie = {}
 
+---@class tokencache.SessionCookieOptions
+---@field cookie? string       the cookie's value; nil or "": a new session
+---@field cookie_name? string  default: as the framework's
+---@field path? string         of the cookie, as are those that follow; default "/"
+---@field domain? string
+---@field secure? boolean
+---@field http_only? boolean   default true
+---@field same_site? string
+---@field clock? fun(): number  returns Unix seconds
+
 --- The options of a session that are about its cookie.
 set_cookie.RULES = {
   cookie = { "string" },

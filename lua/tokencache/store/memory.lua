@@ -106,8 +106,11 @@ local RULES = {
   max_entries = { "number>0" },
 }
 
----@param opts? { max_entries?: integer }  as many are kept, the least recently used goes first;
----   default: no limit
+---@class tokencache.MemoryStoreOptions
+---@field max_entries? integer  as many are kept, the least recently used goes first; default: no
+---                            limit
+
+---@param opts? tokencache.MemoryStoreOptions
 ---@return tokencache.MemoryStore
 return function(opts)
   local limit = options.check("store.memory", opts, RULES).max_entries

@@ -13,11 +13,13 @@ local server_options = require "tokencache.store.server_options"
 ---@field db? integer       number of the database; default 0
 ---@field tls? boolean      speak TLS; the server's certificate is always verified
 ---@field ca_file? string   PEM file of trusted authorities; default: the system's
----@field cert_file? string, key_file? string  PEM files, where the server wants a certificate
+---@field cert_file? string  PEM file, where the server wants a certificate; as is
+---@field key_file? string   the key of that
 ---@field cluster? string[]  "host:port" of some nodes, instead of host and port
 ---@field sentinels? string[]  "host:port" of each, instead of host and port
 ---@field master? string       the sentinels' name of the servers
----@field sentinel_username? string, sentinel_password? string  where sentinels ask for them
+---@field sentinel_username? string  where sentinels ask for it; as is
+---@field sentinel_password? string
 ---@field sentinel_tls? boolean  speak TLS to the sentinels; default: as `tls`
 ---@field replicas? integer  that must have what is written before it counts; default 0
 ---@field connect_timeout? number  seconds for connecting, logging in included; default 5

@@ -301,10 +301,13 @@ local function identity_of(dict)
   return dict
 end
 
+---@class tokencache.SharedDictOptions
+---@field evict? boolean  true: where memory runs out, the tokens not used for longest make room,
+---                      which suits a front of tokens that are kept elsewhere too; false, the
+---                      default: a save fails then
+
 ---@param dict table  ngx.shared.NAME
----@param opts? { evict?: boolean }  true: where memory runs out, the tokens not used for longest
----   make room, which suits a front of tokens that are kept elsewhere too; false, the default: a
----   save fails then
+---@param opts? tokencache.SharedDictOptions
 ---@return tokencache.SharedDictStore
 return function(dict, opts)
   check_dict(dict)

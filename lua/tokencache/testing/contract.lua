@@ -319,12 +319,15 @@ local function handler_maker(make_handler)
   return new, clean_up
 end
 
+---@class tokencache.ContractOptions
+---@field reopen? fun(name: string): table|userdata  makes a second handler on the same storage as
+---                      the one made under that name; give it where storage is shared
+
 --- Declares the suite; call it in a busted spec, inside or outside of a `describe`.
 ---@param make_handler fun(name: string): table|userdata  makes an empty handler. The name is new at
 ---   each call; handlers of different names must not share an entry. It may hold letters, digits
 ---   and dashes.
----@param opts? { reopen?: fun(name: string): table|userdata }  reopen: makes a second handler on
----   the same storage as the one made under that name; give it where storage is shared
+---@param opts? tokencache.ContractOptions
 return function(make_handler, opts)
   local busted = package.loaded.busted
   if type(busted) ~= "table" or not busted.describe then

@@ -9,7 +9,7 @@ local user = require "tokencache.flow.user"
 
 local gateway_options = {}
 
----@class tokencache.LoginGatewayOptions: tokencache.LoginOptions
+---@class tokencache.LoginGatewayOptions: tokencache.ClientOptions
 ---@field issuer? string          the provider, found by its metadata; or
 ---@field provider? tokencache.Provider  a preset, or a table of its endpoints
 ---@field public_url string       where browsers find this server: "https://app.example.com"
@@ -39,6 +39,9 @@ local gateway_options = {}
 ---@field after_logout? string    a path, or a URL: where that leads; default: a page of ours
 ---@field page? fun(status: integer, message: string, more: string): string  the HTML of what a
 ---                               browser is told, in place of ours; message and more are HTML
+---@field authorize_params? table<string, string|string[]>  sent with each authorization request
+---@field max_age? number         seconds ago that the user may have logged in at the provider
+---@field acr_values? string|string[]  how the user should log in
 ---@field timeout? number         seconds that a request may wait for the provider; default 10
 
 --- What of a flow's options is the gateway's own matter.
