@@ -74,6 +74,9 @@ tokencache.session = lazy("tokencache.session", {
 ---@field pkce fun(opts: tokencache.UserFlowOptions): tokencache.UserFlow
 ---@field device fun(opts: tokencache.LoginOptions): tokencache.DeviceFlow
 ---@field implicit fun(opts: tokencache.UserFlowOptions): tokencache.UserFlow
+---@field jwt_bearer fun(opts: tokencache.JwtBearerOptions): tokencache.Flow
+---@field token_exchange fun(opts: tokencache.TokenExchangeOptions): tokencache.TokenExchangeFlow
+---@field grant fun(opts: tokencache.GrantOptions): tokencache.Flow
 tokencache.flow = lazy("tokencache.flow", {
   client_credentials = "tokencache.flow.client_credentials",
   authorization_code = "tokencache.flow.authorization_code",

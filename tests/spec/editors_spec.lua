@@ -2,6 +2,7 @@
 -- is in the annotations, and nothing that they do not take.
 
 local annotations = require "support.annotations"
+local options = require "tokencache.util.options"
 local table_store = require "support.table_store"
 local tokencache = require "tokencache"
 
@@ -20,6 +21,10 @@ local FIRST = {
 --- Taken in place of all others.
 local ALONE = { ["cache.redis"] = { client = true }, ["cache.memcached"] = { client = true },
   ["nginx.upstream"] = { flow = true } }
+
+--- What a flow wants beside what all have.
+local OWN = { jwt_bearer = { assertion = "signed" }, token_exchange = { subject_token = "theirs" },
+  grant = { grant = "urn:example" } }
 
 local REDIRECTS = { authorization_code = true, implicit = true, pkce = true }
 
@@ -94,9 +99,10 @@ describe("of the methods of #once", function()
   local PROVIDER = { issuer = "https://login.example.com" }
 
   local function new(name)
-    return tokencache.flow[name] { provider = PROVIDER, client_id = "client",
-      client_secret = "secret", cache = tokencache.cache.memory(),
+    local opts = { provider = PROVIDER, client_id = "client", client_secret = "secret",
+      cache = tokencache.cache.memory(),
       redirect_uri = REDIRECTS[name] and "http://127.0.0.1/callback" or nil }
+    return tokencache.flow[name](options.merge(opts, OWN[name] or {}))
   end
 
   --- Which there are by the annotations, with the type of what they take last; false: no options.

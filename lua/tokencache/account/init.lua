@@ -339,6 +339,8 @@ function Account:validate_token(info)
   end
 end
 
+local PROOF_RULES = { nonce = { "string" } }
+
 local dpop, log_out -- loaded when first used
 
 --- Proves for one request to the API that its sender holds the key to which the token is bound
@@ -350,7 +352,8 @@ local dpop, log_out -- loaded when first used
 ---@return string|tokencache.Error access_token  the one that it is for
 function Account:dpop_proof(method, url, opts)
   local account = Account.called_on(self, "dpop_proof")
-  local problem = not account.flow.dpop
+  local checked, problem = options.read(opts, PROOF_RULES)
+  problem = problem or not account.flow.dpop
     and "this flow binds no tokens to a key; give it dpop = true"
     or (type(method) ~= "string" or type(url) ~= "string") and "method and url must be strings"
   if problem then
@@ -362,7 +365,7 @@ function Account:dpop_proof(method, url, opts)
     return nil, err
   end
   dpop = dpop or require "tokencache.dpop"
-  dpop.note(account.flow, url, opts and opts.nonce)
+  dpop.note(account.flow, url, checked.nonce)
   local proof
   proof, err = dpop.proof(account.flow, info.dpop_key, method, url, info.access_token)
   return proof, proof and info.access_token or err

@@ -44,20 +44,19 @@ local function key_of(self, subject_token, actor_token)
   return digest and { "exchange", core.base64url_encode(digest) }, err
 end
 
+local SUBJECT_RULES = { actor_token = { "string" } }
+
 --- The account of whoever a token is of. Its key is a digest, which does not lead back to that.
 ---@param subject_token string
 ---@param opts? { actor_token?: string }
 ---@return tokencache.Account?
 ---@return tokencache.Error?
 function TokenExchangeFlow:subject(subject_token, opts)
-  local problem = config.misused(self)
+  local checked, misuse = options.read(opts, SUBJECT_RULES)
+  local problem = config.misused(self) or misuse
     or not self.store and "this flow has one cache, and so one subject; give it store="
     or (type(subject_token) ~= "string" or subject_token == "")
     and "subject_token must be a string that is not empty"
-  local checked
-  if not problem then
-    checked, problem = options.read(opts, { actor_token = { "string" } })
-  end
   if problem then
     error("subject: " .. problem, 2)
   end

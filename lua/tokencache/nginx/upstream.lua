@@ -263,8 +263,10 @@ function Upstream:attach_again(key)
   ngx.header["WWW-Authenticate"] = nil -- nginx adds that of the first answer to the second
 end
 
----@class tokencache.UpstreamOptions: tokencache.FlowOptions
+---@class tokencache.UpstreamOptions: tokencache.ClientOptions
 ---@field provider? tokencache.Provider
+---@field cache? tokencache.Handler
+---@field store? tokencache.Store
 ---@field issuer? string        in place of provider: it is found by its metadata
 ---@field flow? tokencache.Flow  a flow of yours, in place of all these but variable
 ---@field variable? string      of nginx: it gets the header Authorization in place of the request,
