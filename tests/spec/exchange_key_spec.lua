@@ -297,7 +297,7 @@ describe("a login whose key a function tells", function()
     assert.is_table(store:try_lock("anna", 10))
   end)
 
-  it("is saved before another call renews it, also where the store cannot show that it can", function()
+  it("is saved before another call renews it, where the store cannot show that it can", function()
     show_no_room()
     local handle, saved = store:try_lock("anna", 1000), nil
     local give = stage.on.request

@@ -97,7 +97,8 @@ local function remove(out, again)
     elseif err ~= nil and (entry == nil and handler.replace_cached_token
       or out.account.flow.io.monotonic() > out.deadline) then
       return nil, err
-    elseif entry == nil and err == nil and (again or i > 1 or has_entries(handler) or out.is_left) then
+    elseif entry == nil and err == nil
+      and (again or i > 1 or has_entries(handler) or out.is_left) then
       return true -- nothing is there; and what comes after the caller's end is a later login
     end
     local ok
