@@ -229,7 +229,9 @@ describe("a session of tokencache.nginx.login", function()
     end)
     local path = browser:go_to_provider()
     process.run { "rm", "-r", directory }
+    local revocations = scene.provider:counts().revocations
     assert.equal(503, browser:get(path).status)
+    assert.equal(revocations + 2, scene.provider:counts().revocations)
     assert.is_nil(browser.cookies.tokencache)
     assert.matches("cache: the session could not be kept: [^\n]*/sessions", gateway.server:log())
   end)

@@ -4,7 +4,7 @@
 // Writes its URL, a line, to the file named by READY_FILE. /test/... is for the specs:
 //   GET  /test/token_requests         how many requests its token endpoint has had
 //   GET  /test/counts                 JSON: the same by grant_type, "authorize": logins begun,
-//                                   "metadata" and "keys"
+//                                   "metadata", "keys" and "revocations"
 //   POST /test/login?user=&deny=&browser=
 //                                     body: an authorization URL; where its pages send the browser.
 //                                     Or a device's verification_uri_complete; what they end with.
@@ -148,7 +148,7 @@ let unanswered; // while it is silent: requests
 const renewals = []; // lines
 const issued = new Map(); // by access token, which introspection tells no more of once it has ended
 const expiredDevices = new Set(); // user codes
-const counts = { authorize: 0, metadata: 0, keys: 0 };
+const counts = { authorize: 0, metadata: 0, keys: 0, revocations: 0 };
 const browsers = {}; // by name: their cookies
 
 function count(ctx) {
@@ -289,6 +289,7 @@ function respond(request, response) {
     if (pathname === '/auth') counts.authorize += 1;
     if (pathname.startsWith('/.well-known/')) counts.metadata += 1;
     if (pathname === '/jwks') counts.keys += 1;
+    if (pathname === '/token/revocation') counts.revocations += 1;
     if (pathname === '/jwks' && keysAway > 0) {
       keysAway -= 1;
       response.writeHead(503).end();

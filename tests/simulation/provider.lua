@@ -99,8 +99,8 @@ end
 --- What the provider does when the request has arrived.
 local function process(self, request)
   local body, random, faults = request.body, self.world.random, self.world.faults
-  if request.is_revocation then
-    local token = self.refresh[field(body, "token")]
+  if request.revoked then
+    local token = self.refresh[request.revoked]
     if token then
       token.family.is_alive = false
       table.insert(token.family.excuses, "the user has logged out")
@@ -147,9 +147,9 @@ local function send(self, given, fate, has_heartbeats)
   local request = { url = given.url, body = given.body,
     refresh = field(given.body, "refresh_token"), task = task, process = task.process,
     at = world.now, looked_at = task.looked_at or world.now, timeout = timeout, fate = fate,
-    is_revocation = given.url:find("revoke", 1, true) ~= nil, heartbeat = given.heartbeat,
+    revoked = field(given.body, "token"), heartbeat = given.heartbeat,
     heartbeat_interval = has_heartbeats and given.heartbeat_interval }
-  world:note("request", request.refresh or request.body:match("code%-%d+") or "revocation")
+  world:note("request", request.refresh or request.body:match("code%-%d+") or request.revoked)
   world.truth:on_send(request)
   local seconds = travel_time(self, request)
   local there = seconds * world.random:number()

@@ -248,7 +248,21 @@ local function check_lock(self, process, account, call)
   end
 end
 
+--- A login that cannot be removed still works: who logs out ends it here before the provider does.
+local function check_revocation(self, request)
+  local world, call = self.world, request.task.call
+  local token = world.provider.refresh[request.revoked]
+  local is_there = token and world.store:refresh_token_at(token.family.account) == token.id
+  if is_there and not (self.restored_at and self.restored_at >= call.started)
+    and not token.family.has_escaped then
+    world:fail("a login is revoked that is still in the store")
+  end
+end
+
 function Truth:on_send(request)
+  if request.revoked then
+    return check_revocation(self, request)
+  end
   local world, process, call = self.world, request.process, request.task.call
   local token = request.refresh and world.provider.refresh[request.refresh]
   if not token then
@@ -321,7 +335,7 @@ function Truth:on_lost(request)
     token.troubles = (token.troubles or 0) + 1
   end
   local call = request.task.call
-  if call and not request.is_revocation then
+  if call and not request.revoked then
     call.answered_at = self.world.now
   end
 end
@@ -343,7 +357,7 @@ end
 function Truth:on_answer(request)
   local world, process = self.world, request.process
   local provider, call = world.provider, request.task.call
-  if call and not request.is_revocation then
+  if call and not request.revoked then
     call.answered_at = world.now
     call.offset = math.min(call.offset, process.clock.offset)
   end

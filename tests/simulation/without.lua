@@ -66,6 +66,12 @@ without.rules = {
     from = "if not handler.set_mark then",
     to = "if handler then",
   }, {
+    rule = "a login that is not removed here is not revoked",
+    module = "tokencache.account.log_out",
+    from = "  local removed, err = end_here(out, held)\n",
+    to = "  if out.revokes and out.before then\n    out.ended = out.before\n    end_there(out)\n"
+      .. "  end\n  local removed, err = end_here(out, held)\n",
+  }, {
     rule = "the workers of an nginx tell each other what they owe",
     module = "tokencache.account.shared",
     from = "function shared.put_debt(owed)\n",

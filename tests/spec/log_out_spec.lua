@@ -64,7 +64,7 @@ local function over_switch(new_store, switch)
       return save(_, key, ...)
     end
     return setmetatable({ get = get, set = set, replace = saves_by "replace",
-      identity = identity }, { __index = store })
+      delete = saves_by "delete", identity = identity }, { __index = store })
   end
 end
 
@@ -182,6 +182,23 @@ for _, backend in ipairs(backends) do
       assert.is_nil(here:handler():get_mark())
       assert.same({ true }, { here:account():remove() })
       assert.matches("^out %d", here:handler():get_mark())
+    end)
+
+    it("a login that cannot be removed is not revoked, and serves until it is", function()
+      local info = here:log_in()
+      log.set_logger(false)
+      switch.on = true
+      local ok, err = here:account():log_out()
+      switch.on = false
+      assert.is_nil(ok)
+      assert.equal("cache", err.kind)
+      assert.matches("could not be removed, so it was not revoked either: .*may not write",
+        tostring(err))
+      assert.is_true(server:introspect(info.access_token).active)
+      assert.equal(info.access_token, here:account():get_access_token())
+      assert.same({ true }, { here:account():log_out() })
+      assert.is_false(server:introspect(info.access_token).active)
+      expect_logged_out(here)
     end)
 
     it("what this process owes is dropped by its own log out", function()

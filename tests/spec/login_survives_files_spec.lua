@@ -85,6 +85,11 @@ for _, way in ipairs(ways) do
       return ("trial:log_in() trial:foresees(doing %q, doing %q)"):format(fault.fail, fault.mend)
     end
 
+    local function is_logged_out_whole(fault)
+      return ("trial:log_in() trial:is_logged_out_whole(doing %q, doing %q)")
+        :format(fault.fail, fault.mend)
+    end
+
     for _, fault in ipairs(UNPRIVILEGED) do
       it("survives " .. fault.name .. " after the request was sent", function()
         expect_success(process.unprivileged(script(way, survives(fault))))
@@ -92,6 +97,10 @@ for _, way in ipairs(ways) do
 
       it("is not spent at " .. fault.name, function()
         expect_success(process.unprivileged(script(way, foresees(fault))))
+      end)
+
+      it("is logged out whole, or not at all, at " .. fault.name, function()
+        expect_success(process.unprivileged(script(way, is_logged_out_whole(fault))))
       end)
     end
 
@@ -106,6 +115,11 @@ for _, way in ipairs(ways) do
       it("is not spent at " .. fault.name, function()
         if not mounts.are_possible() then return pending(mounts.RIGHT) end
         expect_success(mounts.own(TMPFS .. dir.path, script(way, foresees(fault))))
+      end)
+
+      it("is logged out whole, or not at all, at " .. fault.name, function()
+        if not mounts.are_possible() then return pending(mounts.RIGHT) end
+        expect_success(mounts.own(TMPFS .. dir.path, script(way, is_logged_out_whole(fault))))
       end)
     end
 

@@ -108,6 +108,12 @@ for _, backend in ipairs(backends) do
         it("is not spent at one " .. fault.name, function()
           trial:foresees(fault.fail, fault.mend, fault.is_unreadable)
         end)
+
+        if settings(backend.store).store then
+          it("is logged out whole, or not at all, at one " .. fault.name, function()
+            trial:is_logged_out_whole(fault.fail, fault.mend)
+          end)
+        end
       end
     end)
   end

@@ -105,6 +105,28 @@ function Trial:expire()
   self.now = self.now + 4000
 end
 
+--- A log out while the store fails ends the login here and at the provider, or at neither.
+---@param fail fun()
+---@param mend fun()
+function Trial:is_logged_out_whole(fail, mend)
+  local info = self:saved()
+  log.set_logger(false)
+  fail()
+  local ok, err = self:account():log_out()
+  local is_active = self.server:introspect(info.access_token).active
+  mend()
+  assert.equal(not ok, is_active, tostring(err))
+  assert.equal(is_active, self:saved() ~= nil)
+  if not ok then
+    assert.equal("cache", err.kind)
+    assert.matches("could not be removed, so it was not revoked either: .", tostring(err))
+  end
+  assert.same({ true }, { self:account():log_out() })
+  assert.is_nil(self:saved())
+  assert.is_false(self.server:introspect(info.access_token).active)
+  log.set_logger(nil)
+end
+
 --- Renewals, each by a flow of its own, that are saved and that the server takes for good.
 ---@param count integer
 function Trial:renews(count)

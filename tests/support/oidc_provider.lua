@@ -113,7 +113,7 @@ function OidcProvider:token_requests()
   return tonumber(self:control("token_requests"))
 end
 
----@return { authorize: integer, metadata: integer, keys: integer,
+---@return { authorize: integer, metadata: integer, keys: integer, revocations: integer,
 ---   authorization_code?: integer, refresh_token?: integer }
 function OidcProvider:counts()
   return assert(json.decode(self:control("counts")))

@@ -395,8 +395,8 @@ function Account:remove(opts)
   return ok, err
 end
 
---- Revokes the login at the provider, where that has a revocation_url (RFC 7009), the refresh token
---- first, then the access token; and removes it here.
+--- Removes the login here; then revokes it at the provider, where that has a revocation_url
+--- (RFC 7009), the refresh token first, then the access token.
 ---@param opts? { timeout?: number }  seconds for the whole call
 ---@return true?
 ---@return tokencache.Error?  beside true: it is removed here, but the provider could not be told,

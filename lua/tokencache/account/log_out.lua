@@ -58,6 +58,7 @@ end
 ---@field before? tokencache.TokenInfo  what was there when it began
 ---@field unread any        why that cannot be told; nil: it can
 ---@field revokes boolean
+---@field ended? tokencache.TokenInfo  what was removed
 ---@field is_left? boolean  its caller has been told that its time is over
 
 --- Whether somebody has logged in since the log out began, which may be long ago: it goes on when
@@ -82,8 +83,8 @@ local function has_entries(handler)
   return handler.account_id and handler.replace_cached_token and not handler.may_be_stale
 end
 
---- Removes what was read, as long as that is not a later login's. A damaged entry is removed too:
---- it comes beside the error. Where there is none, nobody knows what is there.
+--- Removes what was read, as long as that is not a later login's, and notes it. A damaged entry is
+--- removed too: it comes beside the error. Where there is none, nobody knows what is there.
 ---@param out tokencache.LogOut
 ---@param again? boolean     it was removed a moment ago
 ---@return boolean? removed  nil: it failed; false: a later login is there
@@ -94,7 +95,10 @@ local function remove(out, again)
     local info, err, entry = token_of(out.account, out.state)
     if is_later(out, info) then
       return false
-    elseif err ~= nil and (entry == nil and handler.replace_cached_token
+    elseif i == 1 and not again or entry ~= nil then
+      out.ended = info
+    end
+    if err ~= nil and (entry == nil and handler.replace_cached_token
       or out.account.flow.io.monotonic() > out.deadline) then
       return nil, err
     elseif entry == nil and err == nil
@@ -112,23 +116,13 @@ local function remove(out, again)
   return nil, "its entry keeps changing"
 end
 
---- Ends the login at the provider, where that is wanted, and here.
+--- Ends the login here.
 ---@param out tokencache.LogOut
 ---@param held? tokencache.Lock
 ---@return boolean? removed  as for remove
----@return any err  beside true: the provider, or who owes a token, could not be told
-local function end_login(out, held)
+---@return any err  beside true: who owes a token could not be told
+local function end_here(out, held)
   local account, state = out.account, out.state
-  local refused
-  if out.revokes then
-    local info
-    info, refused = token_of(account, state)
-    if is_later(out, info) then
-      return false
-    elseif info then
-      refused = revocation(account.flow, info, out.deadline - account.flow.io.monotonic(), held)
-    end
-  end
   local owed, unmarked = state.owed, nil
   if out.before or out.unread or state.unmarked or not held then
     unmarked = leave_mark(account, state)
@@ -145,11 +139,32 @@ local function end_login(out, held)
     shared.drop_debt(state.id)
   end
   spent.forget(state)
+  return true, unmarked
+end
+
+--- Ends at the provider what is removed here. In this order a login that cannot be removed still
+--- works, and nobody is served a token that is revoked.
+---@param out tokencache.LogOut
+---@param unmarked? tokencache.Error
+---@return tokencache.Error?
+local function end_there(out, unmarked)
+  local flow = out.account.flow
+  local refused = revocation(flow, out.ended, out.deadline - flow.io.monotonic())
   if refused and unmarked then
-    unmarked = errors.new("cache", unmarked.message .. "; nor could it be revoked: "
+    return errors.new("cache", unmarked.message .. "; nor could it be revoked: "
       .. tostring(refused))
   end
-  return true, unmarked or refused
+  return unmarked or refused
+end
+
+--- Why the login could not be removed.
+local function failure_of(out, err)
+  err = errors.wrap("cache", err)
+  if out.revokes then
+    return errors.new(err.kind, "the login could not be removed, so it was not revoked either: "
+      .. tostring(err), { code = err.code })
+  end
+  return err
 end
 
 ---@param out tokencache.LogOut
@@ -163,12 +178,16 @@ local function carry_out(out)
   if failure then
     log.warning("the cache's lock failed, going on without it: ", failure)
   end
-  local removed, err = end_login(out, held)
+  local removed, err = end_here(out, held)
   payment.return_lock(state, held)
   debt_timers.keep(state)
   if removed == nil then
-    return nil, errors.wrap("cache", err)
-  elseif removed and observer.on then
+    state.latest = state.latest or out.ended -- if it is gone all the same, the next log out knows
+    return nil, failure_of(out, err)
+  elseif out.revokes and out.ended then
+    err = end_there(out, err)
+  end
+  if removed and observer.on then
     observer.emit("log_out", account)
   end
   return true, err

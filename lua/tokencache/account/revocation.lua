@@ -7,10 +7,9 @@ local token_info = require "tokencache.token_info"
 ---@param flow tokencache.Flow
 ---@param info tokencache.TokenInfo
 ---@param seconds number  for all of it
----@param held? tokencache.Lock  it lasts meanwhile
 ---@return tokencache.Error?  the first that went wrong; nil also where the provider cannot revoke
 ---@return boolean? is_revoked
-return function(flow, info, seconds, held)
+return function(flow, info, seconds)
   local deadline = flow.io.monotonic() + seconds
   local url, err = flow:_endpoint("revocation_url", deadline)
   if not url then
@@ -18,12 +17,10 @@ return function(flow, info, seconds, held)
   end
   local revoked = true
   if token_info.has_refresh_token(info) then
-    revoked, err = about_token.revoke_at(flow, url, info.refresh_token, "refresh_token", deadline,
-      held)
+    revoked, err = about_token.revoke_at(flow, url, info.refresh_token, "refresh_token", deadline)
   end
   if revoked then
-    revoked, err = about_token.revoke_at(flow, url, info.access_token, "access_token", deadline,
-      held)
+    revoked, err = about_token.revoke_at(flow, url, info.access_token, "access_token", deadline)
   end
   return err, revoked
 end

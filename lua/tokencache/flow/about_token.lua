@@ -17,12 +17,11 @@ about_token.rules = {
 }
 
 ---@param what string  for messages: "revoke the token"
----@param held? tokencache.Lock  it lasts meanwhile
 ---@return tokencache.HttpResponse?
 ---@return tokencache.Error?
-local function ask(flow, url, what, token, hint, deadline, held)
+local function ask(flow, url, what, token, hint, deadline)
   local response, err = post(flow, url, { "token", token, hint and "token_type_hint", hint },
-    deadline, held)
+    deadline)
   if response and response.status >= 300 then -- Reddit revokes with 204
     return nil, endpoint.refusal("the provider did not " .. what, response)
   end
@@ -34,12 +33,11 @@ end
 ---@param token string
 ---@param hint? string     token_type_hint
 ---@param deadline number  monotonic seconds
----@param held? tokencache.Lock
 ---@return true?
 ---@return tokencache.Error?
-function about_token.revoke_at(flow, url, token, hint, deadline, held)
+function about_token.revoke_at(flow, url, token, hint, deadline)
   return errors.done(ask(flow, url, "revoke the " .. (hint or "token"):gsub("_", " "), token, hint,
-    deadline, held))
+    deadline))
 end
 
 ---@param flow tokencache.Flow

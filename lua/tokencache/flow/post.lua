@@ -9,7 +9,7 @@ local errors = require "tokencache.error"
 ---@return tokencache.Error?
 ---@return string? sent
 ---@return boolean? is_outdated  the client has something newer to prove itself with
-local function send(flow, url, body, deadline, held, is_token_request, key)
+local function send(flow, url, body, deadline, is_token_request, key)
   local timeout = deadline - flow.io.monotonic()
   if timeout <= 0 then
     return nil, errors.new("timeout", "there was no time left to ask " .. url), body
@@ -18,9 +18,6 @@ local function send(flow, url, body, deadline, held, is_token_request, key)
     is_token_request, key)
   if not request then
     return nil, sent, body
-  end
-  if held then
-    held:cover(flow.transport, request)
   end
   local response, err = endpoint.send(flow.transport, request)
   if flow.issuer then
@@ -37,18 +34,16 @@ end
 ---@param url string
 ---@param params string[]   { name, value, ... }
 ---@param deadline number   monotonic seconds
----@param held? tokencache.Lock  it lasts meanwhile
 ---@param is_token_request? boolean  it goes to the token endpoint
 ---@param key? table         that the token is to be bound to, see tokencache.dpop
 ---@return tokencache.HttpResponse?
 ---@return tokencache.Error?
 ---@return string sent  what no message may repeat, see core.hide
-return function(flow, url, params, deadline, held, is_token_request, key)
+return function(flow, url, params, deadline, is_token_request, key)
   local body = flow.client:form(params, is_token_request)
-  local response, err, sent, is_outdated = send(flow, url, body, deadline, held, is_token_request,
-    key)
+  local response, err, sent, is_outdated = send(flow, url, body, deadline, is_token_request, key)
   if is_outdated then
-    response, err, sent = send(flow, url, body, deadline, held, is_token_request, key)
+    response, err, sent = send(flow, url, body, deadline, is_token_request, key)
   end
   return response, err, sent
 end

@@ -180,8 +180,7 @@ function device.ask(flow, login)
   end
   local grant = flow.grant_types[device.GRANT] or device.GRANT
   response, err, sent = post(flow, url,
-    { "grant_type", grant, "device_code", login.device_code }, now + flow.request_time, nil, true,
-    key)
+    { "grant_type", grant, "device_code", login.device_code }, now + flow.request_time, true, key)
   if not response then
     return nil, after_failure(flow, login, err)
   end

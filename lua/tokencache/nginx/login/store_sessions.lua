@@ -8,6 +8,7 @@ local errors = require "tokencache.error"
 local ngx = require("tokencache.environment").nginx
 local observer = require "tokencache.observer"
 local random = require("tokencache.io").random
+local revocation = require "tokencache.account.revocation"
 
 local RANDOM_BYTES = 32
 local ID_PATTERN = "^" .. ("[%w_-]"):rep(43) .. "$" -- as many in base64url
@@ -95,7 +96,9 @@ function Sessions:log_in(response_url, pending, admit)
     local account = self.flow:account(key)
     local known = account.process:known(account.id)
     problem = known and known.owed and known.owed.problem or problem or "the store has lost it"
-    account:log_out()
+    if not account:log_out() then
+      revocation(self.flow, info, self.flow.timeout)
+    end
     return nil, errors.new("cache", "the session could not be kept: " .. tostring(problem))
   end
   self:note_use(id)
