@@ -4,6 +4,7 @@
 local core = require "tokencache._core"
 local crypto = require "tokencache.crypto"
 local errors = require "tokencache.error"
+local json = require "tokencache.json"
 local pushed = require "tokencache.flow.pushed_authorization"
 local sealed = require "tokencache.sealed"
 
@@ -14,6 +15,7 @@ local authorization = {}
 ---@field state string
 ---@field code_verifier? string
 ---@field nonce? string    of OpenID Connect (Core §3.1.2.1)
+---@field dpop_key? table  that the tokens will be bound to
 ---@field redirect_uri string
 ---@field created? number  Unix seconds, where it was read from a pending login
 
@@ -26,7 +28,7 @@ local INSTEAD = "which would take the place of the others (RFC 9101)"
 --- Parameters that authorize_params must not set, and why.
 authorization.reserved = {
   client_id = true, response_type = true, redirect_uri = true, scope = true, state = true,
-  code_challenge = true, code_challenge_method = true, nonce = true,
+  code_challenge = true, code_challenge_method = true, nonce = true, dpop_jkt = true,
   show_dialog = OPTION, max_age = OPTION, acr_values = OPTION,
   request = INSTEAD, request_uri = INSTEAD,
 }
@@ -64,7 +66,7 @@ function authorization.new_state(flow)
   return authorization.random_text(flow)
 end
 
-local function params_of(flow, redirect_uri, state, code_challenge, nonce)
+local function params_of(flow, redirect_uri, state, code_challenge, nonce, dpop_jkt)
   local params = { "client_id", flow.client_id, "response_type", flow.response_type,
     "redirect_uri", redirect_uri }
   local function add(name, value)
@@ -86,6 +88,9 @@ local function params_of(flow, redirect_uri, state, code_challenge, nonce)
   if nonce then
     add("nonce", nonce)
   end
+  if dpop_jkt then
+    add("dpop_jkt", dpop_jkt)
+  end
   if flow.max_age then
     add("max_age", ("%d"):format(flow.max_age))
   end
@@ -96,6 +101,18 @@ local function params_of(flow, redirect_uri, state, code_challenge, nonce)
     add(flow.authorize_params[i], flow.authorize_params[i + 1])
   end
   return params
+end
+
+--- The key that the tokens are to be bound to, and its digest: the provider takes the code from
+--- nobody who has another key.
+local function new_key()
+  local dpop = require "tokencache.dpop"
+  local key, err = dpop.new_key()
+  local print
+  if key then
+    print, err = dpop.thumbprint(key)
+  end
+  return print and key, err, print
 end
 
 ---@param url string    of an endpoint
@@ -111,7 +128,7 @@ end
 ---@return tokencache.Authorization?
 ---@return tokencache.Error?
 function authorization.new(flow, redirect_uri, state)
-  local code_verifier, code_challenge, nonce
+  local code_verifier, code_challenge, nonce, dpop_key, dpop_jkt
   local url, err = flow:_endpoint("authorize_url")
   if not url then
     return nil, err
@@ -128,7 +145,11 @@ function authorization.new(flow, redirect_uri, state)
   if not err and flow.openid then
     nonce, err = authorization.random_text(flow)
   end
-  local params = not err and params_of(flow, redirect_uri, state, code_challenge, nonce)
+  if not err and flow.dpop then
+    dpop_key, err, dpop_jkt = new_key()
+  end
+  local params = not err
+    and params_of(flow, redirect_uri, state, code_challenge, nonce, dpop_jkt)
   if params then
     params, err = pushed.instead(flow, params)
   end
@@ -140,6 +161,7 @@ function authorization.new(flow, redirect_uri, state)
     state = state,
     code_verifier = code_verifier,
     nonce = nonce,
+    dpop_key = dpop_key,
     redirect_uri = redirect_uri,
   }
 end
@@ -176,7 +198,7 @@ function authorization.complete(flow, auth, response)
   end
   response.redirect_uri = auth.redirect_uri
   response.code_verifier = auth.code_verifier
-  response.nonce = auth.nonce
+  response.nonce, response.dpop_key = auth.nonce, auth.dpop_key
   return response
 end
 
@@ -193,6 +215,7 @@ function authorization.to_pending(flow, auth)
     client_id = flow.client_id,
     redirect_uri = auth.redirect_uri,
     nonce = auth.nonce,
+    dpop_key = auth.dpop_key and json.encode(auth.dpop_key),
     created = flow.now(),
   }
   return authorization.seal(flow, text)
@@ -255,6 +278,7 @@ function authorization.from_pending(flow, pending)
     state = fields.state,
     code_verifier = fields.code_verifier ~= "" and fields.code_verifier or nil,
     nonce = fields.nonce ~= "" and fields.nonce or nil,
+    dpop_key = json.decode(fields.dpop_key or "") or nil,
     redirect_uri = fields.redirect_uri,
     created = fields.created,
   }

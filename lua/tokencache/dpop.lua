@@ -38,6 +38,16 @@ function dpop.new_key()
     d = core.base64url_encode(d) }
 end
 
+--- The digest of a key (RFC 7638), by which an authorization request names it (RFC 9449 §10).
+---@param jwk table  of new_key
+---@return string?
+---@return tokencache.Error?
+function dpop.thumbprint(jwk)
+  local digest, err = crypto.sha256(('{"crv":"P-256","kty":"EC","x":"%s","y":"%s"}')
+    :format(jwk.x, jwk.y))
+  return digest and core.base64url_encode(digest), err
+end
+
 ---@return table?
 ---@return tokencache.Error?
 local function read_key(jwk)

@@ -13,7 +13,8 @@
   X(issuer)                                                                                        \
   X(client_id)                                                                                     \
   X(redirect_uri)                                                                                  \
-  X(nonce)
+  X(nonce)                                                                                         \
+  X(dpop_key)
 
 typedef struct tc_pending {
 #define X(member) tc_buf member;

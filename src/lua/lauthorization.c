@@ -66,8 +66,8 @@ static void get_field(lua_State *L, const char *name, tc_buf *field) {
   lua_pop(L, 1);
 }
 
-/* write_pending{ state=, code_verifier=, issuer=, client_id=, redirect_uri=, nonce=, created= }
-   -> text */
+/* write_pending{ state=, code_verifier=, issuer=, client_id=, redirect_uri=, nonce=, dpop_key=,
+   created= } -> text */
 static int l_pending_write(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   tc_pending *pending = tc_lua_new_object(L, sizeof *pending, PENDING, NULL, l_pending_free);

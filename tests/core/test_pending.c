@@ -5,7 +5,7 @@
 
 static const char *const written =
     "1.created=1760000000&state=s%26t&code_verifier=v&issuer=https%3A%2F%2Fi&client_id=an+id"
-    "&redirect_uri=http%3A%2F%2F127.0.0.1%3A80%2Fcb&nonce=n";
+    "&redirect_uri=http%3A%2F%2F127.0.0.1%3A80%2Fcb&nonce=n&dpop_key=k";
 
 static tc_pending example(void) {
   tc_pending pending = {.created = CREATED};
@@ -15,6 +15,7 @@ static tc_pending example(void) {
   tc_buf_add_text(&pending.client_id, "an id");
   tc_buf_add_text(&pending.redirect_uri, "http://127.0.0.1:80/cb");
   tc_buf_add_text(&pending.nonce, "n");
+  tc_buf_add_text(&pending.dpop_key, "k");
   return pending;
 }
 
@@ -55,9 +56,10 @@ static void test_it_reads_back_the_same(void) {
   tc_pending_free(&want);
 }
 
-static void test_what_was_written_before_there_were_nonces_is_read(void) {
+static void test_what_was_written_before_there_were_nonces_and_keys_is_read(void) {
   tc_pending got;
-  CHECK_NUM(read_text(&got, (tc_str){written, strlen(written) - strlen("&nonce=n")}), 0);
+  CHECK_NUM(read_text(&got, (tc_str){written, strlen(written) - strlen("&nonce=n&dpop_key=k")}),
+            0);
   CHECK_STR(tc_buf_str(&got.state), TC_STR("s&t"));
   CHECK_NUM(got.nonce.len, 0);
   tc_pending_free(&got);
@@ -127,7 +129,7 @@ static void test_it_is_good_for_its_client_and_redirect_uri(void) {
 int main(void) {
   RUN(test_it_is_written_as_text);
   RUN(test_it_reads_back_the_same);
-  RUN(test_what_was_written_before_there_were_nonces_is_read);
+  RUN(test_what_was_written_before_there_were_nonces_and_keys_is_read);
   RUN(test_a_field_that_found_no_memory_is_noticed);
   RUN(test_what_was_not_written_so_is_refused);
   RUN(test_it_is_good_for_ten_minutes);

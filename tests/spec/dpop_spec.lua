@@ -4,6 +4,7 @@ local crypto = require "tokencache.crypto"
 local core = require "tokencache._core"
 local id_token = require "tokencache.id_token"
 local jose_keys = require "support.jose_keys"
+local json = require "tokencache.json"
 local merged = require "support.merged"
 local oidc_provider = require "support.oidc_provider"
 local process = require "tokencache.account.process"
@@ -51,9 +52,9 @@ describe("a token that is bound to a key #once", function()
       options or {}))
   end
 
-  local function person()
-    return flow_of("pkce", "bound", { redirect_uri = REDIRECT, scope = "openid read",
-      authorize = false })
+  local function person(options)
+    return flow_of("pkce", "bound", merged({ redirect_uri = REDIRECT, scope = "openid read",
+      authorize = false }, options or {}))
   end
 
   local function log_in(flow)
@@ -94,6 +95,28 @@ describe("a token that is bound to a key #once", function()
     assert.same(info.dpop_key, assert(other:refresh_access_token()).dpop_key)
     assert.not_equal(info.dpop_key.x, log_in(person()).dpop_key.x) -- another login, another key
   end)
+
+  for _, is_pushed in ipairs { false, true } do
+    it("is promised to its key before the login" .. (is_pushed and ", in a pushed request" or ""),
+      function()
+        server:control("require_par", { on = is_pushed and 1 or 0 }, "")
+        finally(function() server:control("require_par", { on = 0 }, "") end)
+        process.own.documents = nil
+        local provider = { issuer = server.url }
+        local flow = person { provider = provider }
+        local url, pending = flow:get_authorize_url()
+        local jkt = (is_pushed and requests[#requests].body or url):match "dpop_jkt=([%w_-]+)"
+        assert.equal(43, #jkt)
+        assert.equal(not is_pushed, url:find("dpop_jkt", 1, true) ~= nil)
+        local answer = server:login(url)
+        local _, err = person({ provider = provider }):exchange(answer,
+          (pending:gsub("&dpop_key=[^&]+", "&dpop_key="))) -- by another key
+        assert.equal("invalid_grant", err.code)
+        url, pending = flow:get_authorize_url()
+        local info = assert(person({ provider = provider }):exchange(server:login(url), pending))
+        assert.matches(core.form_encode { "dpop_key", json.encode(info.dpop_key) }, pending, 1, true)
+      end)
+  end
 
   it("goes with the nonce that the server wants, at once", function()
     server:control("dpop_nonce", { on = 1 }, "")

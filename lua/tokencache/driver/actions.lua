@@ -277,7 +277,7 @@ function actions.authorize(run)
     run.login_error = err.kind == "reauthorize" and run.cache_error or err
     return "failed", run.login_error.kind, run.login_error.message
   end
-  run.logged_in, run.nonce = true, response.nonce
+  run.logged_in, run.nonce, run.dpop_key = true, response.nonce, response.dpop_key
   if response.status then
     run.object = response.object
     local openid = openid_of(run.flow)

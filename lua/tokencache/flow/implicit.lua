@@ -3,13 +3,20 @@
 
 local base = require "tokencache.flow.base"
 local log = require "tokencache.log"
+local options = require "tokencache.util.options"
 local user = require "tokencache.flow.user"
 
 local complete = user.complete { response_type = "token" }
 
+---@class tokencache.ImplicitOptions: tokencache.UserFlowOptions
+---@field dpop nil  there is no token request, which would show the key
+
+local rules = options.merge(user.rules, {})
+rules.dpop = nil
+
 return base.define {
   name = "implicit",
-  rules = user.rules,
+  rules = rules,
   methods = user.methods,
   account_methods = user.account_methods,
   auth_method = "none",
