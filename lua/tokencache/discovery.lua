@@ -18,6 +18,7 @@ local KEYS_PAUSE = 10 -- seconds
 ---@field of_tls table<string, string>  where who shows a certificate finds them (RFC 8705 §5)
 ---@field authorization_response_iss_parameter_supported boolean
 ---@field require_pushed_authorization_requests boolean
+---@field tls_client_certificate_bound_access_tokens boolean
 ---@field token_endpoint_auth_methods_supported? string[]
 ---@field code_challenge_methods_supported? string[]
 ---@field grant_types_supported? string[]
@@ -65,7 +66,9 @@ local function reader_of(issuer, other)
     end
     local metadata = { issuer = issuer, of_tls = {}, authorization_response_iss_parameter_supported
       = object.authorization_response_iss_parameter_supported == true,
-      require_pushed_authorization_requests = object.require_pushed_authorization_requests == true }
+      require_pushed_authorization_requests = object.require_pushed_authorization_requests == true,
+      tls_client_certificate_bound_access_tokens
+        = object.tls_client_certificate_bound_access_tokens == true }
     local aliases = object.mtls_endpoint_aliases
     aliases = type(aliases) == "table" and aliases or {}
     for name, theirs in pairs(ENDPOINTS) do

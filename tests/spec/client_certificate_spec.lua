@@ -54,6 +54,7 @@ describe("a certificate #once", function()
       openssl dgst -sha256 -binary | openssl base64 | tr +/ -_ | tr -d =]]
     assert.is_true(seen.active)
     assert.same({ ["x5t#S256"] = print }, seen.cnf)
+    assert.same(seen.cnf, flow:get_token_info().cnf)
     assert.equal(url .. "/token", flow:_endpoint "token_url")
     assert.is_true(flow:revoke(token))
   end)
@@ -80,6 +81,12 @@ describe("a certificate #once", function()
     assert.equal("config", err.kind)
     assert.matches("check client_certificate, and that client_key is the key of it", err.message, 1,
       true)
+  end)
+
+  it("that is none is a config error", function()
+    local _, err = flow_of("one", "one.key", "one.key"):get_access_token()
+    assert.equal("config: " .. dir:file "one.key" .. " holds no certificate in PEM",
+      err.kind .. ": " .. err.message)
   end)
 
   it("of its own is known by its key, and may be changed at any time", function()

@@ -114,7 +114,8 @@ describe("a token that is bound to a key #once", function()
         assert.equal("invalid_grant", err.code)
         url, pending = flow:get_authorize_url()
         local info = assert(person({ provider = provider }):exchange(server:login(url), pending))
-        assert.matches(core.form_encode { "dpop_key", json.encode(info.dpop_key) }, pending, 1, true)
+        assert.is_truthy(pending:find(core.form_encode { "dpop_key", json.encode(info.dpop_key) },
+          1, true))
       end)
   end
 

@@ -329,8 +329,12 @@ local function new_request(run, url, body, timeout, deadline, origin)
 end
 
 --- Adds to an answer what only this side knows.
-local function complete_answer(run, response)
+local function complete_answer(run, request, response)
   local flow, object = run.flow, run.object
+  local certificate, metadata = request.certificate, flow.equipped_with
+  if certificate and metadata and metadata.tls_client_certificate_bound_access_tokens then
+    object.cnf = object.cnf or { ["x5t#S256"] = certificate.thumbprint } -- RFC 8705 §3.1
+  end
   object.dpop_key = run.dpop_key or object.dpop_key
   if flow.grant_params then
     object.refresh_token = nil -- the grant itself is what renews
@@ -378,7 +382,7 @@ function actions.request(run, url, body, timeout, deadline, origin)
   local answer, is_dead, failure = quirks.read(flow, response, origin ~= nil)
   run.object = answer.object
   if run.object then
-    complete_answer(run, response)
+    complete_answer(run, request, response)
   end
   err = openid and openid.check_answer(run)
   if err then

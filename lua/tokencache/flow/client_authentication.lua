@@ -174,16 +174,17 @@ end
 
 --- RFC 7515 §4.1.8: the digest of the certificate, by which Entra knows a key.
 ---@return string?
----@return string? problem
-local function thumbprint_of(pem)
+---@return tokencache.Error?
+local function thumbprint_of(making, pem)
   local body = pem:match "%-%-%-%-%-BEGIN CERTIFICATE%-%-%-%-%-(.-)%-%-%-%-%-END"
   local der = body and core.base64url_decode((body:gsub("[%s=]", ""):gsub("+", "-")
     :gsub("/", "_")))
   local digest, err = crypto.sha256(der or "")
   if not der then
-    return nil, "holds no certificate in PEM"
+    return nil, errors.new("config", name_of(making, "client_certificate")
+      .. " holds no certificate in PEM")
   end
-  return digest and core.base64url_encode(digest), err and err.message
+  return digest and core.base64url_encode(digest), err
 end
 
 ---@return tokencache.SigningKey?
@@ -205,15 +206,12 @@ local function header_of(making)
   local header = { typ = "JWT", kid = making.options.client_key_id }
   if making.options.client_certificate then
     local pem, err = text_of(making, "client_certificate")
-    local print, problem
     if pem then
-      print, problem = thumbprint_of(pem)
+      header["x5t#S256"], err = thumbprint_of(making, pem)
     end
-    if not print then
-      return nil, err or errors.new("config", name_of(making, "client_certificate") .. " "
-        .. problem)
+    if err then
+      return nil, err
     end
-    header["x5t#S256"] = print
   end
   return header
 end
@@ -287,13 +285,16 @@ function methods.tls_client_auth(making)
     return errors.new("config", "the transport given as http= shows no client certificates, which "
       .. making.flow.method .. " needs")
   end
-  local ok
+  local ok, print
   ok, err = assertion.signature().check(key)
-  if not ok then
+  if ok then
+    print, err = thumbprint_of(making, certificate)
+  end
+  if not print then
     return err
   end
   making.request.certificate = { certificate = certificate, key = key.text,
-    passphrase = key.passphrase }
+    passphrase = key.passphrase, thumbprint = print }
   methods.none(making)
 end
 
