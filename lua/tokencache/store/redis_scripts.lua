@@ -27,7 +27,8 @@ redis.pcall("SET", KEYS[1], ARGV[1] .. ARGV[3], "PX", ARGV[2])
 return redis.call("PEXPIRE", KEYS[1], ARGV[2])]]
 
 --- An error inside a script is returned as the command alone would have it, its code first. Redis 5
---- and 6 put the script's name and line before it; Redis 7.0 calls a lack of rights ERR.
+--- and 6 put the script's name and line before it; from Redis 7 on a lack of rights is ERR, in one
+--- of two wordings.
 local ERRORS = [[
 local function has_failed(reply)
   return type(reply) == "table" and reply.err ~= nil
@@ -35,6 +36,7 @@ end
 local function failure(reply)
   local text = string.gsub(reply.err, "^@user_script: *%d+: *%-?", "")
   text = string.gsub(text, "^ERR (The user executing)", "NOPERM %1")
+  text = string.gsub(text, "^ERR (ACL failure in script)", "NOPERM %1")
   return { err = text }
 end
 ]]
