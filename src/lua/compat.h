@@ -52,4 +52,7 @@ static inline int tc_compat_absindex(lua_State *L, int index) {
 /* 5.1 keeps a table beside each userdata as its environment. */
 #define lua_getuservalue(L, index) lua_getfenv(L, index)
 #define lua_setuservalue(L, index) lua_setfenv(L, index)
+#else
+/* From 5.3 on it is a lua_Unsigned, which may be wider than what it counts. */
+#define lua_rawlen(L, index) ((size_t)lua_rawlen(L, index))
 #endif
