@@ -90,7 +90,7 @@ SOURCES__secret_service := $(wildcard src/backend/secret_*.c) src/backend/proces
 LIBS__secret_service     = $(shell $(PKG_CONFIG) --libs libsecret-1)
 
 SOURCES__redis := $(wildcard src/backend/redis*.c) src/backend/stream.c src/backend/apart.c src/backend/dial.c src/backend/process.c src/backend/tls.c src/backend/sigpipe.c \
-                  src/core/redact.c src/lua/lredis.c src/lua/lrepeated.c
+                  src/core/redact.c src/lua/lint64.c src/lua/lredis.c src/lua/lrepeated.c
 LIBS__redis    := -lhiredis -lssl -lcrypto -pthread
 
 SOURCES__memcached := $(wildcard src/backend/memcached*.c) src/backend/apart.c src/backend/process.c \

@@ -4,6 +4,7 @@
 #include "lua/lbuf.h"
 #include "lua/lclass.h"
 #include "lua/lerror.h"
+#include "lua/lint64.h"
 #include "lua/lrepeated.h"
 
 #define CLIENT "tokencache.redis"
@@ -53,7 +54,7 @@ static void push_reply(lua_State *L, const tc_redis_reply *reply) {
   if (reply->type == TC_REDIS_STRING) {
     lua_pushlstring(L, reply->text.data, reply->text.len);
   } else if (reply->type == TC_REDIS_INTEGER) {
-    lua_pushinteger(L, (lua_Integer)reply->integer);
+    tc_lua_push_int64(L, reply->integer);
   } else {
     lua_pushboolean(L, 0);
   }

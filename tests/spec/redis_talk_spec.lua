@@ -87,6 +87,12 @@ describe("a reply of Redis", function()
     end
   end)
 
+  it("may be an integer beyond 32 bits, and beyond what a double counts", function()
+    for _, digits in ipairs { "4294967297", "9007199254740993", "-9223372036854775808" } do
+      assert.equal(digits, tostring(reply_to(":" .. digits .. "\r\n", 99)))
+    end
+  end)
+
   it("is the only one that is waited for", function()
     local talk = sent({}, "GET", "k")
     for _ = 1, 3 do
