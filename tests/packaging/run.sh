@@ -3,9 +3,10 @@
 # needs no more libraries than it should.
 cd "$(dirname "$0")/../.." || exit 1
 here=$PWD
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+work=$(mktemp -d) server=
+trap '[ -z "$server" ] || kill "$server"; rm -rf "$work"' EXIT
 . tools/tap.sh
+export CFLAGS=-O0 # nobody waits for what is built here
 
 version_of() { [ "$1" = luajit ] && echo 5.1 || echo "${1#lua}"; }
 
@@ -13,18 +14,27 @@ install_with_make() {
   make --no-print-directory -C "$work/source" -j2 install LUA="$1" DESTDIR="$work/$1" PREFIX=/opt
 }
 
-luarocks_here() {
-  cd "$1" && shift && LUAROCKS_CONFIG="$work/luarocks.lua" luarocks "$@"
+luarocks_in() {
+  (cd "$1" && shift && LUAROCKS_CONFIG="$work/$lua.luarocks" &&
+    export LUAROCKS_CONFIG && luarocks --tree "$work/rocks" "$@")
 }
-# from the checkout, or from the archive of a release
-install_with_luarocks() {
-  if [ "$1" = 5.1 ]; then
-    (luarocks_here "$work/source" --lua-version 5.1 --tree "$work/rocks-5.1" \
-      make rockspec/tokencache-scm-1.rockspec)
-  else
-    (luarocks_here "$released" --lua-version "$1" --tree "$work/rocks-$1" \
-      install tokencache-9.8.7-1.rockspec)
-  fi
+# install FROM: by luarocks for $lua, into a tree of its own
+install() {
+  case $1 in
+    checkout) luarocks_in "$work/source" make rockspec/tokencache-scm-1.rockspec ;;
+    archive) luarocks_in "$released" install tokencache-9.8.7-1.rockspec ;;
+    server) luarocks_in / install --server "http://127.0.0.1:$port" tokencache ;;
+  esac
+}
+
+# A folder that is served; $port is where.
+serve() {
+  python3 -u -m http.server --bind 127.0.0.1 --directory "$1" 0 >"$work/serving" 2>&1 &
+  server=$!
+  until port=$(sed -n 's/.* port \([0-9]*\) .*/\1/p' "$work/serving") && [ -n "$port" ]; do
+    kill -0 "$server" || return
+    sleep 0.05
+  done
 }
 
 # A repository of its own, in which a version is released.
@@ -118,11 +128,20 @@ needs_only_libc() {
     ldd "$1/tokencache/_memcached.so" | grep -q libmemcached
 }
 
-# no server
-cat >"$work/luarocks.lua" <<END
+# What luarocks is told for each Lua; of servers it knows none.
+for lua in lua5.1 lua5.4 luajit; do
+  cat >"$work/$lua.luarocks" <<END
 rocks_servers = {}
 rocks_provided = { argparse = "0.7.1-1" } -- by Debian
+lua_version = "$(version_of "$lua")"
+lua_interpreter = "$lua"
+variables = {
+  CFLAGS = "$CFLAGS -fPIC",
+  LUA_BINDIR = "$(dirname "$(command -v "$lua")")",
+  LUA_INCDIR = "$(pkg-config --cflags-only-I "$lua" | sed 's/^-I//; s/ .*//')",
+}
 END
+done
 
 mkdir "$work/source"
 git ls-files --cached --others --exclude-standard -z |
@@ -167,16 +186,26 @@ check "release.sh makes an archive" "$repository/tools/release.sh" 9.8.7
 check "whose rockspec lints" luarocks lint "$released/tokencache-9.8.7-1.rockspec"
 check "as that of the checkout does" luarocks lint rockspec/tokencache-scm-1.rockspec
 
-for version in 5.4 5.1; do
-  tree=$work/rocks-$version
-  check "luarocks make for Lua $version" install_with_luarocks "$version"
-  check "Lua $version: the rock has every module" every_module "$tree" "$version"
-  check "Lua $version: the rock works" use "lua$version" "$tree"
-  check "Lua $version: its command works" command_works "$tree"
-  for module in _http _redis _memcached; do
-    rm -f "$tree/lib/lua/$version/tokencache/$module.so"
-  done
-  check "Lua $version: and without the libraries' modules" use "lua$version" "$tree"
-done
+
+# rock LUA FROM: installed from there, it works from an empty directory
+rock() {
+  lua=$1 version=$(version_of "$1")
+  rm -rf "$work/rocks"
+  check "$1: luarocks installs it from $2" install "$2"
+  check "$1: the rock has every module" every_module "$work/rocks" "$version"
+  check "$1: it works" use "$1" "$work/rocks"
+  check "$1: its command works" command_works "$work/rocks"
+}
+rock lua5.4 archive
+rock lua5.1 checkout
+serve "$released"
+check "a release is made for a server" \
+  env URL="http://127.0.0.1:$port" "$repository/tools/release.sh" 9.8.7
+check "which has a manifest" luarocks-admin make_manifest "$released"
+rock luajit server
+rock lua5.4 server
+rock lua5.1 server
+rm -f "$work/rocks/lib/lua/5.1/tokencache"/_http.so "$work/rocks/lib/lua/5.1/tokencache"/_[rm]e*.so
+check "lua5.1: it works without the libraries' modules" use lua5.1 "$work/rocks"
 
 finish
