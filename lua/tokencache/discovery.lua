@@ -101,6 +101,8 @@ function discovery.problem_of_issuer(issuer, may_be_plain)
   local problem = core.problem_of_endpoint("provider: issuer", issuer, may_be_plain)
   if not problem and core.parse_url(issuer).query then
     problem = "provider: issuer must not have a query"
+  elseif not problem and issuer:find("/.well-known/", 1, true) then
+    problem = "provider: issuer is the address of a document; give what that names as its issuer"
   end
   return problem
 end

@@ -205,6 +205,8 @@ describe("an issuer", function()
     ["login.example"] = "provider: issuer: ",
     ["https://login.example/?tenant=1"] = "provider: issuer must not have a query",
     ["https://login.example/#a"] = "a fragment",
+    ["https://login.example/.well-known/openid-configuration"] = "provider: issuer is the address "
+      .. "of a document; give what that names as its issuer",
   } do
     it("is refused when the flow is made: " .. issuer, function()
       local made, err = pcall(tokencache.flow.client_credentials, { provider = { issuer = issuer },
