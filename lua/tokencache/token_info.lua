@@ -46,6 +46,14 @@ local function to_number(value)
   end
 end
 
+local LONGEST = 3155760000 -- seconds: a century. Java's greatest number, added to now, is negative
+
+--- How long something lives.
+local function lifetime_of(value)
+  local seconds = to_number(value)
+  return seconds and math.min(seconds, LONGEST)
+end
+
 --- Where others keep a token's end; the first that can be read counts.
 local ENDS = { "expires_on", "expiry", "expiry_date" }
 local NONE = {}
@@ -59,7 +67,7 @@ local function end_elsewhere(info)
       return seconds
     end
   end
-  local lifetime, created_at = to_number(info.expires_in), timestamp.read(info.created_at)
+  local lifetime, created_at = lifetime_of(info.expires_in), timestamp.read(info.created_at)
   return lifetime and created_at and created_at + lifetime or nil
 end
 
@@ -100,7 +108,8 @@ end
 ---@param now number
 ---@return number|false|nil  Unix seconds; false: it has none; nil: nothing is said
 function token_info.refresh_token_end(answer, now)
-  local seconds = to_number(answer.refresh_token_expires_in) or to_number(answer.refresh_expires_in)
+  local seconds = lifetime_of(answer.refresh_token_expires_in)
+    or lifetime_of(answer.refresh_expires_in)
   if seconds and seconds >= 0 then
     return seconds > 0 and floor(now) + seconds -- zero is none: Keycloak's offline tokens
   end

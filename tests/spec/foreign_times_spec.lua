@@ -89,6 +89,8 @@ describe("an end written by another program", function()
       write { expires_in = 3600, created_at = case[1].created_at }
       assert.equal(case[2], file_flow():get_access_token())
     end
+    write { expires_in = json.decode "9223372036854775807", created_at = NOW - 10 }
+    assert.equal("theirs", file_flow():get_access_token())
     stage.stored = { access_token = "theirs", refresh_token = "r", expires_in = 3600 }
     assert.equal("access-4", stage:user_flow():get_access_token())
   end)

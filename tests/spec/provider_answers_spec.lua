@@ -299,6 +299,13 @@ describe("the end of a refresh token", function()
     end)
   end
 
+  it("is that of a century where it is said to be never, by a number that is too large", function()
+    for _, never in ipairs { "9223372036854775807", "1e300" } do
+      assert.equal(3155760000,
+        due { refresh_token = "next", refresh_expires_in = json.decode(never) })
+    end
+  end)
+
   it("stays where the refresh token does, and is not that of the next one", function()
     local before = { refresh_token_expires_at = 5000 }
     assert.equal(4000, due({}, before))
