@@ -162,15 +162,15 @@ end
 ---@return string?
 function id_token.problem_of_times(claims, expected)
   local now, auth_time = expected.now, claims.auth_time
-  if not is_number(claims.exp) or claims.exp + TOLERANCE <= now then
+  if not is_number(claims.exp) or claims.exp <= now - TOLERANCE then -- no sum may overflow
     return "it has expired"
-  elseif not is_number(claims.iat) or claims.iat - TOLERANCE > now then
+  elseif not is_number(claims.iat) or claims.iat > now + TOLERANCE then
     return "it was issued in the future (iat)"
-  elseif claims.nbf ~= nil and not (is_number(claims.nbf) and claims.nbf - TOLERANCE <= now) then
+  elseif claims.nbf ~= nil and not (is_number(claims.nbf) and claims.nbf <= now + TOLERANCE) then
     return "it is not valid yet (nbf)"
   elseif expected.max_age and not is_number(auth_time) then
     return "it does not say when the user has logged in (auth_time), which max_age asks for"
-  elseif expected.max_age and now - auth_time > expected.max_age + TOLERANCE then
+  elseif expected.max_age and auth_time < now - expected.max_age - TOLERANCE then
     return "the user has logged in longer ago than max_age allows (auth_time)"
   end
 end

@@ -207,10 +207,16 @@ describe("a login by another device", function()
       assert_fails("timeout", "expired_token", flow_of(stage):get_access_token())
       assert.equal(1100, stage.now)
     end
-    local stage = new_stage()
-    stage.codes = merged(CODES, { interval = 1e300 })
-    assert_fails("timeout", "expired_token", flow_of(stage):get_access_token())
-    assert.same({}, stage.asked)
+    for _, never in ipairs { "1e300", "9223372036854775807" } do
+      local stage = new_stage()
+      stage.codes = merged(CODES, { interval = tonumber(never) })
+      assert_fails("timeout", "expired_token", flow_of(stage):get_access_token())
+      assert.same({}, stage.asked)
+      stage = new_stage(refused "slow_down", GRANTED)
+      stage.codes = merged(CODES, { expires_in = tonumber(never) })
+      assert.equal("access-1", flow_of(stage):get_access_token())
+      assert.same({ 5, 15 }, stage.asked)
+    end
   end)
 
   it("has an end that the program sets", function()

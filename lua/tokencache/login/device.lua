@@ -30,6 +30,7 @@ device.GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 
 local INTERVAL, SLOWER = 5, 5 -- seconds; RFC 8628 §3.2, §3.5
 local LIFETIME = 600 -- seconds of a code whose answer does not tell
+local LONGEST = 86400 -- seconds that any of that counts
 local LONGEST_PAUSE = 60 -- seconds, while the provider cannot be reached
 local CTRL_C = 0.2 -- seconds; so often it is looked after
 
@@ -46,7 +47,7 @@ end
 
 local function seconds_of(value, default)
   local seconds = tonumber(value)
-  return seconds and seconds > 0 and seconds < math.huge and seconds or default
+  return seconds and seconds > 0 and math.min(seconds, LONGEST) or default
 end
 
 --- RFC 8628 §3.2; Google says verification_url.
