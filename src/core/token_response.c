@@ -28,7 +28,7 @@ static const oauth_error oauth_errors[] = {
     {"login_required", TC_ERR_REAUTHORIZE, "the user must log in again"},
     {"account_selection_required", TC_ERR_REAUTHORIZE, "the user must log in again"},
     {"consent_required", TC_ERR_REAUTHORIZE, "the user must log in again"},
-    {"access_denied", TC_ERR_DENIED, "check what the provider allows this client and this user"},
+    {"access_denied", TC_ERR_DENIED, "the user refused, or the provider does not allow it"},
     {"expired_token", TC_ERR_TIMEOUT,
      "the user took too long; start the login again"}, /* RFC 8628 */
     {"server_error", TC_ERR_UNAVAILABLE, "try again later"},

@@ -9,7 +9,7 @@ describe("of the command #once,", function()
   setup(function()
     command = commands.new()
     help[1] = command:ask { "--help" }
-    for name in help[1]:match("Commands:\n(.*)$"):gmatch "\n?   (%S+)  " do
+    for name in help[1]:match("Commands:\n(.-)\n\n"):gmatch "\n?   (%S+)  " do
       help[name] = command:ask { name, "--help" }
     end
   end)
@@ -20,7 +20,8 @@ describe("of the command #once,", function()
 
   --- The option, or the command, and what --help says of it.
   local function each_option(text)
-    return text:match "Options:\n(.*)$":gsub("\n    +", " "):gmatch "   ([-][^\n]-)  +([^\n]+)"
+    local block = text:match "Options:\n(.-)\n\n" or text:match "Options:\n(.*)$"
+    return block:gsub("\n    +", " "):gmatch "   ([-][^\n]-)  +([^\n]+)"
   end
 
   it("the manual page has what --help has", function()
@@ -36,20 +37,38 @@ describe("of the command #once,", function()
       local count = 0
       for option, description in each_option(text) do
         count = count + 1
-        local at = section:find(option .. " " .. description:gsub(" %(default.*", ""), 1, true)
+        local at = section:find(option .. " " .. description, 1, true)
         assert.is_truthy(at, option .. " of " .. name)
       end
       assert.is_true(count > 0)
     end
   end)
 
-  it("the manual page has every exit status", function()
-    local page = command:ask { "man" }
-    for kind, status in pairs(require("tokencache.command.say").statuses) do
-      assert.matches("\n.TP\n.B " .. status .. "\n%w", page, nil, nil, kind)
-      local documented = process.read_file "docs/command.md"
-      assert.matches("\n| " .. status .. " | ", documented)
+  it("--help, the manual page and the documentation have every exit status", function()
+    local page = command:ask { "man" }:gsub("\\(.)", "%1")
+    local documented = process.read_file "docs/command.md"
+    for _, exit in ipairs(require("tokencache.command.say").exits) do
+      assert.matches(("\n.TP\n.B %d\n%s\n"):format(exit[1], exit[3]), page, 1, true)
+      assert.matches(("\n  %-3d %s\n"):format(exit[1], exit[3]), help[1] .. "\n", 1, true)
+      assert.matches(("\n| %d | "):format(exit[1]), documented, 1, true)
     end
+  end)
+
+  it("the examples of --help are in the manual page too", function()
+    local example = help.login:match "Examples:\n(.*)$"
+    assert.is_truthy(command:ask { "man" }:gsub("\\%-", "-"):gsub("\\e", "\\")
+      :find(example, 1, true))
+  end)
+
+  it("every preset is named", function()
+    local _, names = pcall(function() return require("tokencache").provider.nobody end)
+    assert.is_truthy(help.login:gsub("%s+", " "):find(names:match "there is (.*)$", 1, true))
+  end)
+
+  it("help is another word for --help", function()
+    assert.equal(help[1], command:ask { "help" })
+    assert.equal(help.token, command:ask { "help", "token" })
+    assert.equal(2, (command:run { "help", "nothing" }))
   end)
 
   it("bash completes commands and options", function()

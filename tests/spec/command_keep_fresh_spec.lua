@@ -57,7 +57,7 @@ describe("tokencache keep-fresh #once", function()
     local child = start("--margin", "1s", "--verbose", "--on-login-needed",
       'echo "$TOKENCACHE_ACCOUNT" >>' .. notes)
     process.wait_until("a second look", function()
-      return child:output():find "failure, kind=reauthorize.*failure, kind=reauthorize"
+      return child:output():find "failed, kind=reauthorize.*failed, kind=reauthorize"
     end)
     assert.equal("work\n", process.read_file(notes))
     for _, line in ipairs { "work: [^\n]*; run: tokencache login work\n",

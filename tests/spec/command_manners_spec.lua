@@ -65,7 +65,7 @@ describe("the command #once", function()
     local before = command:token "work"
     local status, out, err = command:run { "token", "work", "--verbose" }
     assert.equal(0, status)
-    assert.matches("\ntokencache: work: refresh, left=%S+, seconds=%S+\n", err)
+    assert.matches("\ntokencache: work: renewed, left=%S+, seconds=%S+\n", err)
     for _, secret in ipairs { out:gsub("\n", ""), before.access_token, before.refresh_token } do
       assert.is_nil(err:find(secret, 1, true))
     end

@@ -10,7 +10,8 @@ local config = {}
 
 --- The settings of an account that have an option of the command line, in their order.
 config.fields = {
-  { "provider", "PRESET", "a provider by its name: google, microsoft, github, ..." },
+  { "provider", "PRESET", "a provider by its name: atlassian, auth0, discord, dropbox, github, "
+    .. "gitlab, google, keycloak, microsoft, okta, reddit, slack, spotify, strava, twitch, zoom" },
   { "issuer", "URL", "any other provider that publishes its metadata" },
   { "tenant", "ID", "of microsoft" },
   { "host", "HOST", "of gitlab and keycloak" },
@@ -20,8 +21,10 @@ config.fields = {
   { "client_secret_command", "COMMAND", "prints the client's secret; without it, see "
     .. "--client-secret-file" },
   { "scope", "SCOPES", "separated by blanks" },
-  { "redirect_uri", "URI", "as registered; default: http://127.0.0.1, any port" },
-  { "grant", "GRANT", '"client_credentials": the program acts for itself, and nobody logs in' },
+  { "redirect_uri", "URI", "as registered; default: http://127.0.0.1:0/callback, where 0 is any "
+    .. "free port; of microsoft http://localhost:0, of spotify http://127.0.0.1:8888/callback" },
+  { "grant", "GRANT", '"client_credentials": the program acts for itself, and nobody logs in; '
+    .. "default: somebody does" },
 }
 
 local LONGEST_NAME = 100

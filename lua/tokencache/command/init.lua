@@ -15,6 +15,9 @@ local function read_token(arguments)
 end
 
 local function read(arguments)
+  if arguments[1] == "help" then
+    arguments = { arguments[2] or "--help", arguments[2] and "--help" }
+  end
   local found, parser = pcall(require, "tokencache.command.parser")
   if found then
     found = pcall(require, "argparse")

@@ -8,29 +8,6 @@ local function escaped(text)
   return (text:gsub("[\\-]", { ["\\"] = "\\e", ["-"] = "\\-" }):gsub("^[.']", "\\&%0"))
 end
 
-local function sorted_statuses()
-  local list = {}
-  for kind, status in pairs(say.statuses) do
-    list[#list + 1] = { status, kind }
-  end
-  table.sort(list, function(a, b) return a[1] < b[1] end)
-  return list
-end
-
-local STATUSES = {
-  internal = "something else",
-  usage = "the command line was wrong",
-  reauthorize = "somebody must log in: run tokencache login NAME",
-  denied = "the provider or the user said no",
-  transient = "try later: network, or the provider is away",
-  timeout = "the time was over",
-  config = "the settings, or the registration at the provider, must change",
-  cache = "the tokens' store failed; the login is intact",
-  protocol = "the provider answered what makes no sense",
-  state = "an answer that belongs to another login",
-  interrupted = "Ctrl-C",
-}
-
 local FILES = {
   { "~/.config/tokencache/accounts/NAME.lua", "an account: Lua assignments, one a line" },
   { "~/.config/tokencache/config.lua", 'store = "file", "encrypted" or "secret-service"; '
@@ -44,6 +21,11 @@ local ENVIRONMENT = {
   { "NO_COLOR", "set: no colours" },
 }
 
+--- Lines as they are.
+local function add_example(out, text)
+  out[#out + 1] = ".PP\n.nf\n" .. escaped(text):gsub("\n([.'])", "\n\\&%1") .. "\n.fi"
+end
+
 local function add_items(out, items)
   for _, item in ipairs(items) do
     out[#out + 1] = ".TP\n.B " .. escaped(item[1]) .. "\n" .. escaped(item[2])
@@ -53,13 +35,14 @@ end
 --- What the parser has of a command, as --help shows it.
 local function add_options(out, command)
   for _, argument in ipairs(command._arguments) do
-    local choices = argument._choices and ": " .. table.concat(argument._choices, ", ") or ""
-    add_items(out, { { argument._argname, (argument._description or "") .. choices } })
+    local name = argument._choices and table.concat(argument._choices, ", ") or argument._argname
+    add_items(out, { { name, argument._description or "" } })
   end
   for _, option in ipairs(command._options) do
     local name = table.concat(option._aliases, ", ")
     add_items(out, { { name .. (option._argname and " " .. option._argname or ""),
-      option._description or "" } })
+      (option._description or "")
+        .. (option._default and " (default: " .. option._default .. ")" or "") } })
   end
 end
 
@@ -78,13 +61,14 @@ local function page()
     local usage = command:get_usage():gsub("^Usage: ", ""):gsub("%s+", " ")
     out[#out + 1] = ".SS " .. escaped(usage) .. "\n" .. escaped(command._description)
     add_options(out, command)
+    if command._epilog then
+      add_example(out, command._epilog)
+    end
   end
   out[#out + 1] = ".SH EXIT STATUS"
-  local statuses = { { "0", "it went well" } }
-  for _, status in ipairs(sorted_statuses()) do
-    statuses[#statuses + 1] = { tostring(status[1]), STATUSES[status[2]] }
+  for _, exit in ipairs(say.exits) do
+    add_items(out, { { tostring(exit[1]), exit[3] } })
   end
-  add_items(out, statuses)
   out[#out + 1] = ".SH FILES"
   add_items(out, FILES)
   out[#out + 1] = ".SH ENVIRONMENT"

@@ -64,6 +64,12 @@ function add.login(command)
     command:flag("--browser", "by the browser of this machine"),
     command:flag("--device", "by a code that is entered on another device"),
     command:flag("--paste", "by pasting the address that a browser ends at"))
+  command:epilog [[
+Examples:
+  tokencache login gmail --provider google --scope https://mail.google.com/ \
+    --client-id 123.apps.googleusercontent.com --client-secret-file secret.txt
+  tokencache login work --issuer https://id.example.com --client-id abc --device
+  tokencache login work]]
 end
 
 function add.token(command)
@@ -128,7 +134,8 @@ local function add_helper(command, default, ...)
   command:option("--username", "that goes with the token"):argname("<name>"):default(default)
   command:option("--host", "the only host that gets the token, with its port if any")
     :argname("<host>")
-  command:argument("operation"):argname("OPERATION"):choices { "get", "store", "erase", ... }
+  command:argument("operation", "get prints the token; erase: it was refused, and another is got")
+    :argname("OPERATION"):choices { "get", "store", "erase", ... }
 end
 
 add["git-credential"] = function(command)
@@ -175,6 +182,15 @@ local COMMANDS = {
   { "man", "Print the manual page.", "man" },
 }
 
+local function epilog()
+  local lines = { "tokencache help COMMAND is the same as tokencache COMMAND --help.", "",
+    "Exit status:" }
+  for _, exit in ipairs(say.exits) do
+    lines[#lines + 1] = ("  %-3d %s"):format(exit[1], exit[3])
+  end
+  return table.concat(lines, "\n")
+end
+
 local parser = {}
 
 ---@type table<string, string>  by command: the module
@@ -191,11 +207,13 @@ function parser.new(only)
     .. "they are fresh, renewed when they are not."))
   root:command_target "operand"
   root:require_command(true)
+  root:help_max_width(80)
   root:flag("-q --quiet", "say nothing but errors")
   root:flag("-v --verbose", "say more; never a secret")
   root:flag("--version", "print the version"):action(function()
     tell("tokencache " .. require("tokencache")._VERSION)
   end)
+  root:epilog(epilog())
   for _, command in ipairs(COMMANDS) do
     if not only or only == command[1] then
       add[command[1]](with_help(root:command(command[1], command[2])))

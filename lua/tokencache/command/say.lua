@@ -6,11 +6,28 @@ local owed = require "tokencache.command.owed"
 
 local say = {}
 
---- Exit statuses by the kind of the error; docs/command.md and the man page tell them too.
-say.statuses = {
-  internal = 1, usage = 2, reauthorize = 3, denied = 4, transient = 5, timeout = 6, config = 7,
-  cache = 8, protocol = 9, state = 10, interrupted = 130,
+--- Exit statuses: of what kind of error each is, and what it means; docs/command.md tells them too.
+say.exits = {
+  { 0, nil, "it went well" },
+  { 1, "internal", "something else" },
+  { 2, "usage", "the command line was wrong" },
+  { 3, "reauthorize", "somebody must log in: run tokencache login NAME" },
+  { 4, "denied", "the provider or the user said no" },
+  { 5, "transient", "try later: network, or the provider is away" },
+  { 6, "timeout", "the time was over" },
+  { 7, "config", "the settings, or the registration at the provider, must change" },
+  { 8, "cache", "the tokens' store failed; the login is intact" },
+  { 9, "protocol", "the provider answered what makes no sense" },
+  { 10, "state", "an answer that belongs to another login" },
+  { 130, "interrupted", "Ctrl-C" },
 }
+
+---@type table<string, integer>  by kind
+say.statuses = {}
+for _, exit in ipairs(say.exits) do
+  say.statuses[exit[2] or 0] = exit[1]
+end
+say.statuses[0] = nil
 
 local level = "normal"
 
@@ -45,9 +62,16 @@ function say.note(...)
   end
 end
 
---- An event of the library's, as a line: "refresh, left=3600, seconds=0.1".
+--- Events of the library's, in words.
+local EVENTS = {
+  hit = "the kept token serves", miss = "no kept token serves", refresh = "renewed",
+  refused = "another token is wanted", wait = "waited for another process", save = "saved",
+  owed = "not saved yet", failure = "failed", login = "logged in", log_out = "logged out",
+}
+
+--- An event as a line: "renewed, left=3600, seconds=0.1".
 local function tell(event)
-  local parts = { event.event }
+  local parts = { EVENTS[event.event] or event.event }
   for _, field in ipairs { "kind", "left", "seconds", "count" } do
     local value = event[field]
     parts[#parts + 1] = value and field .. "="

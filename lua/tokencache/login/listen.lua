@@ -36,14 +36,14 @@ local function open_browser(url, start)
   local browser = require("tokencache._browser").open(start)
   say(browser and "Use the browser that opens now to log in. If none does, open" or "Open",
     " this address in a browser and log in:\n\n  ", url, "\n\n",
-    "It must be a browser of this machine; with open_browser = false any will do.\n")
+    "It must be a browser of this machine; with open_browser = false (--paste) any will do.\n")
   return browser
 end
 
 local function warn_of(stranger)
   say("Another user of this machine", stranger >= 0 and (" (uid %d)"):format(stranger) or "",
     " has tried to take part in this login, and was turned away. If it was you, start again with ",
-    "open_browser = false, and paste the address.\n")
+    "open_browser = false (--paste), and paste the address.\n")
 end
 
 --- Waits for the callback; the browser may turn out not to work meanwhile.
@@ -135,7 +135,8 @@ return function(flow, turn)
   local module
   local state, err = authorization.new_state(flow)
   if state then
-    module, err = library("tokencache._redirect", "libmicrohttpd", "give open_browser = false")
+    module, err = library("tokencache._redirect", "libmicrohttpd",
+      "give open_browser = false (--paste)")
   end
   if not module then
     return nil, err

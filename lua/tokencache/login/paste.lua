@@ -26,7 +26,7 @@ local function bare_code(text)
   local code = text:gsub("%%(%x%x)", function(hex)
     return string.char(tonumber(hex, 16))
   end)
-  return not text:find("[&?#]") and not text:find("://", 1, true) and not text:find("=+[^=]")
+  return not text:find("[&?#%s]") and not text:find("://", 1, true) and not text:find("=+[^=]")
     and not code:find("[%c%%]") and code or nil
 end
 
@@ -55,6 +55,9 @@ return function(flow)
     reason(flow), "\n\nThen paste the address that you were sent to: ")
   repeat until not core.is_keyboard_quiet(POLL)
   local text = io.stdin:read("*l")
+  if not text then
+    io.stderr:write("\n")
+  end
   if not text or not text:find("%S") then
     return nil, errors.new("denied", "the login was given up: no answer was pasted",
       { code = "no_answer" })
