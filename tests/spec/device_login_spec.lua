@@ -133,7 +133,7 @@ describe("a login by another device at a real server", function()
     }
     assert(flow:get_access_token())
     assert.equal(3, refused) -- after 5, 15 and 35 seconds
-    assert.equal(75, came_back)
+    assert.near(75, came_back, 0.001) -- a sum of waits
   end)
 
   it("may be denied, or come too late", function()
