@@ -211,6 +211,18 @@ demo:
 	$(SUB) -j$(JOBS) LUA=lua5.4 all
 	@tools/demo.sh
 
+# An authorization server to try it with, at PORT=9000, until Ctrl-C.
+.PHONY: provider
+provider:
+	@tools/dependencies.sh provider
+	@tools/provider.sh
+
+# The manual as a site, in build/site.
+.PHONY: docs
+docs:
+	@tools/dependencies.sh docs
+	@tools/site.sh
+
 # What tokencache is compared with. FIGURES="memory file" measures some of them.
 FLOORS := $(patsubst bench/%.c,build/bench/%,$(filter-out %/call.c,$(wildcard bench/*/*.c)))
 
@@ -371,8 +383,10 @@ help:
 	@echo '                       $(PARTS)'
 	@echo 'make uninstall         remove them from there'
 	@echo 'make demo              fetch a token, cache it, renew it; log in'
+	@echo 'make provider          run an authorization server to try it with, at PORT=9000'
 	@echo 'make test              all suites; SUITES="core lua5.4" for some'
 	@echo 'make check             formatting, linters, warnings, rules of the house'
+	@echo 'make docs              the manual as a site, in build/site'
 	@echo 'make simulate          SCHEDULES=20000 of virtual processes; SCHEDULES=1 SEED=n replays one'
 	@echo 'make bench             medians and ratios; FIGURES="memory save" for some'
 	@echo 'make fuzz              FUZZ_SECONDS=600 for each fuzz target'

@@ -116,6 +116,37 @@ function report.value(what, unit, ours, most)
     ("at most %g%s: %s"):format(most, unit.name, verdict(figures, most * unit.size)))
 end
 
+--- What is counted and not timed.
+---@param what string
+---@param ours number
+---@param name string
+---@param theirs number
+function report.count(what, ours, name, theirs)
+  print_line(what, ("%d"):format(ours), ("%s: %d"):format(name, theirs), "", "")
+end
+
+local FIGURES_FILE = "build/bench/figures.tsv"
+local drawn = {} -- pictures that this run has begun
+
+--- Notes a line of what a picture shows; `make docs` draws what docs/figures.tsv holds.
+---@param picture string
+---@param ... string|number
+function report.draw(picture, ...)
+  local lines = {}
+  local file = io.open(FIGURES_FILE)
+  for line in file and file:lines() or function() end do
+    lines[#lines + 1] = (drawn[picture] or line:match "^[^\t]+" ~= picture) and line or nil
+  end
+  if file then
+    file:close()
+  end
+  drawn[picture] = true
+  lines[#lines + 1] = table.concat({ picture, ... }, "\t")
+  file = assert(io.open(FIGURES_FILE, "w"))
+  file:write(table.concat(lines, "\n"), "\n")
+  file:close()
+end
+
 ---@param what string
 ---@param why string
 function report.missing(what, why)

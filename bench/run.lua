@@ -15,7 +15,8 @@ the median of the rounds' ratios, not the ratio of the medians. docs/performance
 
 local FIGURES = { "memory", "tiered", "handlers", "accounts", "accounts_redis", "file", "save",
   "encrypted", "redis", "nginx_redis", "nginx_waiting", "memcached", "fetch", "signing",
-  "sessions", "start", "command", "stampede", "nginx_token", "nginx_accounts", "nginx_login" }
+  "sessions", "start", "command", "stampede", "lost_save", "nginx_token", "nginx_accounts",
+  "nginx_login" }
 
 local rounds = tonumber(os.getenv("ROUNDS") or 101)
 local failed = false

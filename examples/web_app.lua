@@ -1,7 +1,7 @@
 -- A web application whose users log in at a provider: both halves of a login, in two requests.
--- The provider is Spotify, with SPOTIPY_CLIENT_ID and SPOTIPY_CLIENT_SECRET set, or whoever
--- AUTHORIZE_URL, TOKEN_URL and USER_URL name, with CLIENT_ID and CLIENT_SECRET. Register the
--- redirect URI there: http://127.0.0.1:8080/callback
+-- The provider is Spotify, with SPOTIPY_CLIENT_ID and SPOTIPY_CLIENT_SECRET set, or whoever ISSUER
+-- names, with CLIENT_ID and CLIENT_SECRET; USER_URL is where it tells who a token's user is.
+-- Register the redirect URI there: http://127.0.0.1:8080/callback
 --
 -- The server below does one request at a time, to stay short; take a real one.
 local json = require "tokencache.json"
@@ -13,14 +13,13 @@ local transport = require("tokencache.transport.curl").new()
 local server = assert(socket.bind("127.0.0.1", tonumber(os.getenv "PORT" or 8080)))
 local home = "http://127.0.0.1:" .. select(2, server:getsockname())
 
-local token_url = os.getenv "TOKEN_URL"
-local user_url = os.getenv "USER_URL" or not token_url and "https://api.spotify.com/v1/me"
+local issuer = os.getenv "ISSUER"
+local user_url = os.getenv "USER_URL" or not issuer and "https://api.spotify.com/v1/me"
   or error "USER_URL is missing: a user's token is shown to nobody but its own provider"
 
 -- One flow for all users, made once. An application would keep their logins in Redis or in files.
 local flow = tokencache.flow.authorization_code {
-  provider = token_url and { authorize_url = os.getenv "AUTHORIZE_URL", token_url = token_url }
-    or tokencache.provider.spotify,
+  provider = issuer and { issuer = issuer } or tokencache.provider.spotify,
   client_id = os.getenv "CLIENT_ID",
   client_secret = os.getenv "CLIENT_SECRET",
   redirect_uri = home .. "/callback",

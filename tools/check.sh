@@ -52,6 +52,7 @@ check "only compat.h tests the version of Lua" nothing version_tests
 check "no file is longer than 500 lines" nothing long_files
 check "no line is longer than 100 columns" nothing long_lines
 check "no blanks at the end of a line" nothing trailing_blanks
+check "the manual becomes a site without a warning" tools/site.sh
 check "the shell scripts parse" scripts_parse
 check "the test servers parse" servers_parse
 finish

@@ -1,10 +1,10 @@
 #!/bin/sh
-# Usage: tools/dependencies.sh build|demo|nginx|test|check|bench|fuzz
+# Usage: tools/dependencies.sh build|demo|provider|nginx|test|check|bench|docs|fuzz
 # Installs what that purpose needs and this machine lacks. Where all is there it only looks: no
 # network, no root. On other systems than Debian and its kin it names what is missing.
 set -u
 cd "$(dirname "$0")/.." || exit 1
-purpose=${1:?usage: tools/dependencies.sh build|demo|nginx|test|check|bench|fuzz}
+purpose=${1:?usage: tools/dependencies.sh build|demo|provider|nginx|test|check|bench|docs|fuzz}
 missing=""
 npm=""
 
@@ -24,6 +24,7 @@ has_fuzzer() {
   echo 'int LLVMFuzzerTestOneInput(void) { return 0; }' |
     clang -fsanitize=fuzzer -x c - -o /dev/null
 }
+has_material() { ls -d /usr/share/mkdocs/themes/material || debians_python material; }
 header() { echo "#include <$1>" | cc -E -; }
 
 compiler() {
@@ -67,6 +68,12 @@ fuzzers() {
   need libclang-rt-dev has_fuzzer
 }
 
+manual() {
+  need mkdocs program mkdocs
+  need mkdocs-material has_material
+  need gnuplot-nox program gnuplot
+}
+
 # npm where Node is absent brings several hundred packages: only then.
 node_and_npm() {
   npm=yes
@@ -82,6 +89,7 @@ case $purpose in
     lua54
     [ -n "${SPOTIPY_CLIENT_ID:-}" ] && [ -n "${SPOTIPY_CLIENT_SECRET:-}" ] || node_and_npm
     ;;
+  provider) node_and_npm ;;
   nginx) # the examples
     compiler
     jit
@@ -148,6 +156,7 @@ case $purpose in
     ;;
   check)
     compiler
+    manual
     all_luas
     need clang-format program clang-format
     need clang-tidy program clang-tidy
@@ -172,6 +181,7 @@ case $purpose in
     need redis-server program redis-server
     need wrk program wrk
     ;;
+  docs) manual ;;
   fuzz)
     compiler
     fuzzers

@@ -9,6 +9,7 @@ local peer = require "bench.nginx_login.peer"
 local process = require "support.process"
 local redis_server = require "support.redis_server"
 local report = require "bench.report"
+local summary = require "bench.summary"
 local waiting = require "bench.waiting"
 
 local USERS = 1000
@@ -121,6 +122,9 @@ return function(rounds)
   gateways.take_turns(all, math.max(FEWEST, math.ceil(rounds / 20)), TRUSTED)
   report.rate("nginx, 1,000 users logged in", ours, constant, { least = 0.6 })
   report.rate("", ours, without)
+  for _, one in ipairs(all) do
+    report.draw("gateway", one.name, ("%.0f"):format(1 / summary.of(one.times).median))
+  end
   if theirs then
     report.rate("", ours, theirs, { least = 4 })
     local nginx, stored = growth(ours)

@@ -344,7 +344,7 @@ function open(url) {
   answer = provider.callback();
 }
 
-server.listen(0, '127.0.0.1', () => {
+server.listen(Number(process.env.OIDC_PORT ?? 0), '127.0.0.1', () => {
   const url = `http://127.0.0.1:${server.address().port}`;
   open(url);
   const ready = process.env.READY_FILE;

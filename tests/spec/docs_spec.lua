@@ -1,7 +1,9 @@
--- The Lua in README.md and docs/: all of it is Lua, and what they say of accounts does as they say.
+-- README.md and docs/: their links lead somewhere, all of their Lua is Lua, and what they say of
+-- accounts does as they say.
 
 local fake_endpoint = require "support.fake_endpoint"
 local folder = require "support.folder"
+local pages = require "support.pages"
 local process = require "support.process"
 local redis_server = require "support.redis_server"
 local tokencache = require "tokencache"
@@ -10,31 +12,11 @@ local tokencache = require "tokencache"
 local load_text, setfenv = loadstring or load, setfenv
 -- luacheck: pop
 
---- The blocks of Lua in a page, in order.
-local function blocks_of(path)
-  local blocks, page = {}, assert(process.read_file(path))
-  for block in page:gmatch("\n *```lua\n(.-\n) *```") do
-    blocks[#blocks + 1] = block
-  end
-  return blocks
-end
-
---- The first block that has the text.
-local function block_with(path, text)
-  for _, block in ipairs(blocks_of(path)) do
-    if block:find(text, 1, true) then
-      return block
-    end
-  end
-  error(path .. " has no block with " .. text)
-end
-
 describe("README.md and docs/", function()
   it("hold Lua that is Lua", function()
     local count = 0
-    local _, pages = process.run { "sh", "-c", "ls README.md docs/*.md" }
-    for path in pages:gmatch("%S+") do
-      for _, block in ipairs(blocks_of(path)) do
+    for _, path in ipairs(pages.all()) do
+      for _, block in ipairs(pages.blocks(path)) do
         if not block:find("-->", 1, true) then -- else it lists what is returned
           local text = (block .. "\n"):gsub("\n +%.%.%.\n", "\n")
           local chunk, problem = load_text(text)
@@ -44,6 +26,52 @@ describe("README.md and docs/", function()
       end
     end
     assert.is_true(count > 20)
+  end)
+
+  it("have links that lead somewhere, on a forge and in the site", function()
+    local count, anchors = 0, {}
+    for _, path in ipairs(pages.all()) do
+      for _, link in ipairs(pages.links(path)) do
+        local where = path .. " -> " .. link.path
+        assert.equal(0, (process.run { "test", "-e", link.path }), where)
+        if link.anchor then
+          anchors[link.path] = anchors[link.path] or pages.anchors(link.path)
+          for _, known in ipairs(anchors[link.path]) do
+            assert.is_true(known[link.anchor], where .. "#" .. link.anchor)
+          end
+        end
+        count = count + 1
+      end
+    end
+    assert.is_true(count > 200)
+  end)
+
+  it("are all to be found from the README, and in the site", function()
+    local readme, site = pages.read "README.md", assert(process.read_file "mkdocs.yml")
+    for _, path in ipairs(pages.all()) do
+      assert.truthy(path == "README.md" or readme:find("](" .. path .. ")", 1, true), path)
+      assert.truthy(site:find(": " .. path .. "\n", 1, true), path)
+    end
+  end)
+
+  it("begin with a page that is read at once", function()
+    local _, lines = pages.read "README.md":gsub("\n", "")
+    assert.is_true(lines < 200)
+  end)
+
+  it("have tables of the figures that the site draws", function()
+    local figures, count = "\n" .. pages.read "docs/figures.tsv", 0
+    local marked = "\n<!%-%- picture: ([%w-]+):.-%-%->\n\n|.-\n|[-|]+\n(.-\n)\n"
+    for _, path in ipairs(pages.all()) do
+      for name, rows in pages.read(path):gmatch(marked) do
+        for row in rows:gsub("(%d),(%d)", "%1%2"):gmatch "| ([^\n]+) |\n" do
+          local line = name .. "\t" .. row:gsub(" | ", "\t")
+          assert.truthy(figures:find("\n" .. line .. "\n", 1, true), path .. ": " .. row)
+          count = count + 1
+        end
+      end
+    end
+    assert.is_true(count > 8)
   end)
 end)
 
@@ -104,7 +132,7 @@ describe("what they say of accounts", function()
   end
 
   it("logs in, gets a token and logs out as the README does", function()
-    local url, info, token, ok, flow, account = run(block_with("README.md", "store ="),
+    local url, info, token, ok, flow, account = run(pages.block("README.md", "store ="),
       "url, token_info, token, ok, flow, account")
     assert.matches("^https://login.example.com/authorize%?", url)
     assert.equal("refresh", info.refresh_token)
@@ -122,7 +150,7 @@ describe("what they say of accounts", function()
 
   it("does so in the requests of docs/web.md", function()
     environment.session, environment.redirect = {}, function() end
-    local token, ok = run(block_with("docs/web.md", "store ="), "token, ok")
+    local token, ok = run(pages.block("docs/web.md", "store ="), "token, ok")
     assert.equal("access", token)
     assert.is_true(ok)
   end)
@@ -130,7 +158,7 @@ describe("what they say of accounts", function()
   it("takes the README's token from a file the second time", function()
     local directory = folder.new()
     finally(function() directory:remove() end)
-    local text = block_with("README.md", "flow.client_credentials")
+    local text = pages.block("README.md", "flow.client_credentials")
       :gsub("tokencache.provider.spotify", "provider")
       :gsub('"token.json"', ("%q"):format(directory:file("token.json")))
     environment.print = function() end
@@ -145,14 +173,14 @@ describe("what they say of accounts", function()
       return { id = "ann" }
     end
     local page = "docs/accounts.md"
-    local flow, info = run(block_with(page, "store =") .. "local url, pending = "
-      .. "flow:get_authorize_url()\n" .. block_with(page, "ask_who_that_is"), "flow, token_info")
+    local flow, info = run(pages.block(page, "store =") .. "local url, pending = "
+      .. "flow:get_authorize_url()\n" .. pages.block(page, "ask_who_that_is"), "flow, token_info")
     assert.equal("access", info.access_token)
     environment.flow, environment.store = flow, flow.store
-    run(block_with(page, "flow:accounts"), "nil")
+    run(pages.block(page, "flow:accounts"), "nil")
     local listed = {}
     environment.work_on = function(key) listed[#listed + 1] = key end
-    run(block_with(page, "store:keys"), "nil")
+    run(pages.block(page, "store:keys"), "nil")
     assert.same({ "user:ann" }, listed)
   end)
 
@@ -163,6 +191,6 @@ describe("what they say of accounts", function()
       cache = tokencache.cache.memory { token_info = { access_token = "old", expires_in = 3600,
         expires_at = os.time() + 60, token_type = "Bearer", client_id = "client" } } }
     environment.account, environment.token = flow, "old"
-    assert.equal("access", run(block_with("docs/accounts.md", "refused ="), "token"))
+    assert.equal("access", run(pages.block("docs/accounts.md", "refused ="), "token"))
   end)
 end)

@@ -32,6 +32,7 @@ describe("examples/", function()
   --- Starts an example that asks `client` of the provider for logins.
   local function start(name, client, more, argument)
     local environment = merged({
+      ISSUER = provider.url,
       AUTHORIZE_URL = provider.provider.authorize_url, TOKEN_URL = provider.token_url,
       CLIENT_ID = client.client_id, CLIENT_SECRET = client.client_secret, SCOPE = "openid",
     }, more)
