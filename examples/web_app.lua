@@ -59,9 +59,8 @@ local function user_name(token)
   if not response or response.status ~= 200 then
     return nil, err or ("the provider answered with status " .. response.status)
   end
-  local user = json.decode(response.body) or {}
-  local name = user.id or user.sub -- as Spotify calls it, and as OpenID Connect does
-  return name, "the provider did not say who you are"
+  local user = json.decode(response.body) or {} -- `id` at Spotify, `sub` in OpenID Connect
+  return user.id or user.sub, "the provider did not say who you are"
 end
 
 local LOG_IN = '<p><a href="/login">Log in</a>'
