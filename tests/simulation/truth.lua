@@ -249,11 +249,13 @@ local function check_lock(self, process, account, call)
 end
 
 --- A login that cannot be removed still works: who logs out ends it here before the provider does.
+--- Without locks another may save it just when it is gone.
 local function check_revocation(self, request)
   local world, call = self.world, request.task.call
   local token = world.provider.refresh[request.revoked]
   local is_there = token and world.store:refresh_token_at(token.family.account) == token.id
-  if is_there and not (self.restored_at and self.restored_at >= call.started)
+  if is_there and call and call.is_log_out and world.store.kind.lock
+    and not (self.restored_at and self.restored_at >= call.started)
     and not token.family.has_escaped then
     world:fail("a login is revoked that is still in the store")
   end
@@ -291,7 +293,9 @@ end
 --- Without faults each refresh token is sent once; with them too, only when that is due.
 function Truth:check_need(request, token)
   local world, call = self.world, request.task.call
-  if world.provider.mode == "reuses" or not world.store.kind.lock or (call and call.is_given) then
+  local may_be_asked = world.keeps_dead and not token.family.is_alive -- once by each process
+  if world.provider.mode == "reuses" or not world.store.kind.lock or may_be_asked
+    or (call and call.is_given) then
     return
   elseif world.is_calm and token.sent > 1 then
     world:fail("a refresh token is sent twice although nothing went wrong")
