@@ -28,7 +28,7 @@ describe("README.md and docs/", function()
     assert.is_true(count > 20)
   end)
 
-  it("have links that lead somewhere, on a forge and in the site", function()
+  it("#once have links that lead somewhere, on a forge and in the site", function()
     local count, anchors = 0, {}
     for _, path in ipairs(pages.all()) do
       for _, link in ipairs(pages.links(path)) do
@@ -46,7 +46,7 @@ describe("README.md and docs/", function()
     assert.is_true(count > 200)
   end)
 
-  it("are all to be found from the README, and in the site", function()
+  it("#once are all to be found from the README, and in the site", function()
     local readme, site = pages.read "README.md", assert(process.read_file "mkdocs.yml")
     for _, path in ipairs(pages.all()) do
       assert.truthy(path == "README.md" or readme:find("](" .. path .. ")", 1, true), path)
@@ -54,12 +54,12 @@ describe("README.md and docs/", function()
     end
   end)
 
-  it("begin with a page that is read at once", function()
+  it("#once begin with a page that is read at once", function()
     local _, lines = pages.read "README.md":gsub("\n", "")
     assert.is_true(lines < 200)
   end)
 
-  it("have tables of the figures that the site draws", function()
+  it("#once have tables of the figures that the site draws", function()
     local figures, count = "\n" .. pages.read "docs/figures.tsv", 0
     local marked = "\n<!%-%- picture: ([%w-]+):.-%-%->\n\n|.-\n|[-|]+\n(.-\n)\n"
     for _, path in ipairs(pages.all()) do

@@ -9,7 +9,7 @@ local started_browser = require "support.started_browser"
 
 local HERE = "http://127.0.0.1:9000" -- where `make provider` is
 
-describe("a newcomer's", function()
+describe("a newcomer's #once", function()
   local provider, work
 
   setup(function()
