@@ -47,10 +47,16 @@ describe("README.md and docs/", function()
   end)
 
   it("#once are all to be found from the README, and in the site", function()
-    local readme, site = pages.read "README.md", assert(process.read_file "mkdocs.yml")
+    local found, site = { ["README.md"] = true }, assert(process.read_file "mkdocs.yml")
+    for _, from_readme in ipairs(pages.links "README.md") do
+      found[from_readme.path] = true
+      for _, link in ipairs(from_readme.path:find "%.md$" and pages.links(from_readme.path) or {}) do
+        found[link.path] = true
+      end
+    end
     for _, path in ipairs(pages.all()) do
-      assert.truthy(path == "README.md" or readme:find("](" .. path .. ")", 1, true), path)
-      assert.truthy(site:find(": " .. path .. "\n", 1, true), path)
+      assert.is_true(found[path], "a link in README.md, or in a page that it names, to " .. path)
+      assert.truthy(site:find(": " .. path .. "\n", 1, true), "a line in mkdocs.yml for " .. path)
     end
   end)
 
