@@ -48,9 +48,9 @@ describe("README.md and docs/", function()
 
   it("#once are all to be found from the README, and in the site", function()
     local found, site = { ["README.md"] = true }, assert(process.read_file "mkdocs.yml")
-    for _, from_readme in ipairs(pages.links "README.md") do
-      found[from_readme.path] = true
-      for _, link in ipairs(from_readme.path:find "%.md$" and pages.links(from_readme.path) or {}) do
+    for _, named in ipairs(pages.links "README.md") do
+      found[named.path] = true
+      for _, link in ipairs(named.path:find "%.md$" and pages.links(named.path) or {}) do
         found[link.path] = true
       end
     end
