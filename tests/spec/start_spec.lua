@@ -1,4 +1,5 @@
--- The pages to begin with: the programs in them, as a newcomer meets them, at a real provider.
+-- The pages to begin with: the programs in them, as a newcomer meets them, at the provider that
+-- `make provider` runs.
 
 local folder = require "support.folder"
 local http = require "socket.http"
@@ -10,14 +11,18 @@ local started_browser = require "support.started_browser"
 local HERE = "http://127.0.0.1:9000" -- where `make provider` is
 
 describe("a newcomer's #once", function()
-  local provider, work
+  local provider, work, script
 
   setup(function()
-    provider = oidc_provider.start()
+    script = process.start({ "tools/provider.sh" }, { directory = os.getenv "PWD",
+      environment = { PORT = "0" } }) -- any that is free
+    provider = oidc_provider.at(process.wait_until("the provider", function()
+      return script:output():match "issuer +(http%S+)\n.*redirect URIs"
+    end))
   end)
 
   teardown(function()
-    provider:stop()
+    script:stop()
   end)
 
   before_each(function()
