@@ -178,6 +178,7 @@ case $purpose in
     need lua-nginx-redis test -e /usr/share/lua/5.1/nginx/redis.lua
     need python3-django debians_python django
     need python3-flask debians_python flask
+    need python3-requests debians_python requests # for spotipy, in tests/vendor
     need redis-server program redis-server
     need wrk program wrk
     ;;
