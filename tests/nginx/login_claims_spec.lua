@@ -67,3 +67,19 @@ describe("claims that a location has changed", function()
     provider:stop()
   end)
 end)
+
+describe("a login at a provider that wants", function()
+  local provider, gateway
+
+  setup(function() provider = oidc_provider.start() end)
+  after_each(function() gateway:stop() end)
+  teardown(function() provider:stop() end)
+
+  it("requests pushed is found again by its state", function()
+    provider:control("require_par", { on = 1 }, "")
+    gateway = login_gateway.start(provider)
+    local browser = gateway:new_browser()
+    browser:log_in "alice"
+    assert.equal("alice", browser:user())
+  end)
+end)

@@ -3,6 +3,7 @@
 --- are a few such cookies, for the tabs of a browser that log in at the same time.
 
 local answer = require "tokencache.nginx.login.answer"
+local authorization = require "tokencache.authorization"
 local cookie = require "tokencache.nginx.login.cookie"
 local json = require "tokencache.json"
 local log = require "tokencache.log"
@@ -74,13 +75,16 @@ function begin.start(gateway, to)
   if not ok then
     return answer.unavailable(gateway, problem)
   end
-  local url, pending = gateway.flow:get_authorize_url()
-  if not url then
-    return answer.unavailable(gateway, pending)
+  local url, pending, text
+  local state, err = authorization.random_text(gateway.flow) -- a pushed request's URL has none
+  if state then
+    url, pending = gateway.flow:get_authorize_url { state = state }
+    err = pending
   end
-  local state = ngx.decode_args(url:match "%?(.*)").state
-  local text, err = gateway.sealer.seal(bound(gateway),
-    json.encode { pending = pending, to = begin.local_path(to) })
+  if url then
+    text, err = gateway.sealer.seal(bound(gateway),
+      json.encode { pending = pending, to = begin.local_path(to) })
+  end
   if not text then
     return answer.unavailable(gateway, err)
   end
