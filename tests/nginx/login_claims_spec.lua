@@ -3,6 +3,7 @@
 local login_gateway = require "support.login_gateway"
 local nginx = require "support.nginx"
 local oidc_provider = require "support.oidc_provider"
+local process = require "support.process"
 
 local TOLD = {
   ["a list"] = { '["admin","staff"]', "admin,staff" },
@@ -81,5 +82,24 @@ describe("a login at a provider that wants", function()
     local browser = gateway:new_browser()
     browser:log_in "alice"
     assert.equal("alice", browser:user())
+  end)
+
+  it("tokens bound to a key is renewed with that, and asks who the user is", function()
+    provider:change_client { dpop_bound_access_tokens = true }
+    provider:control("dpop_nonce", { on = 1 }, "")
+    gateway = login_gateway.start(provider, { dpop = true, authorization = false, userinfo = true })
+    local browser = gateway:new_browser()
+    browser:log_in "alice"
+    assert.equal("alice", browser:user())
+    assert.is_nil(browser:told "Authorization")
+    local first, second = gateway:entry(browser), nil
+    assert.equal("DPoP", first.token_type)
+    gateway:change_entry(browser, { expires_at = 1 })
+    process.wait_until("another token", function()
+      assert.equal("alice", browser:user())
+      second = gateway:entry(browser)
+      return second.access_token ~= first.access_token
+    end)
+    assert.same(first.dpop_key, second.dpop_key)
   end)
 end)

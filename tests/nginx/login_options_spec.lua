@@ -41,6 +41,7 @@ local WRONG = {
   { 'headers = { Authorization = "sub" }', "headers must not set Authorization" },
   { 'headers = { cookie = "sub" }', "headers must not set Cookie" },
   { 'authorization = "id_token"', "authorization must be a boolean" },
+  { 'dpop = true', "dpop needs authorization = false: the application could not use the token" },
   { 'userinfo = 1', "userinfo must be a boolean" },
   { 'end_session = 1', "end_session must be a boolean" },
   { 'after_logout = "bye"', "after_logout must be a path, or a URL" },

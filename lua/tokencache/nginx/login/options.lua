@@ -33,6 +33,8 @@ local gateway_options = {}
 ---@field headers? table<string, string>  of the requests passed on, by claim; default
 ---                               { ["X-User"] = "sub" }
 ---@field authorization? boolean  default true: they are passed on with the user's access token
+---@field dpop? boolean           true, with authorization = false: tokens are bound to a key, which
+---                               is kept with the session
 ---@field userinfo? boolean       true: the claims are also those of the userinfo endpoint
 ---@field end_session? boolean    default true: a log out ends the session at the provider, too,
 ---                               where it can be done
@@ -47,7 +49,7 @@ local gateway_options = {}
 --- What of a flow's options is the gateway's own matter.
 local OWN = { cache = true, redirect_uri = true, state = true, login = true, open_browser = true,
   authorize = true, show = true, show_dialog = true, login_timeout = true, pending_key = true,
-  on_invalid_grant = true, dpop = true }
+  on_invalid_grant = true }
 
 local of_flow = {}
 for name, rule in pairs(user.rules) do
@@ -173,6 +175,11 @@ function checks.headers(headers)
       or name:lower() == "cookie" and "must not set Cookie"
   end
   return problem and problem:gsub("^headers ", "")
+end
+
+function checks.dpop(is_on, checked)
+  return is_on and checked.authorization and "needs authorization = false: the application could "
+    .. "not use the token, as only this gateway has the key that each request would have to prove"
 end
 
 function checks.after_logout(to)
