@@ -38,6 +38,8 @@ local HTTP = [[
         store = tokencache.store.shared_dict(ngx.shared.tokencache), authorize = false, proxy = "",
       },
     }
+    bound = tokencache.flow.client_credentials { provider = { token_url = "$URL" },
+      client_id = "a", client_secret = "b", cache = tokencache.cache.memory {}, dpop = true }
     --- Answers as a resource server does; what it was asked is a line of its log.
     function answer()
       ngx.req.read_body()
@@ -166,7 +168,10 @@ local SERVER = [[
           { shared_dict = "none", provider = { token_url = "$URL" }, client_id = "a",
             client_secret = "b" }, { issuer = "x", nothing = 1 },
           { issuer = "https://a.example", token_params = { a = 1 } },
-          { issuer = "https://a.example" }, { provider = tokencache.provider.okta } } do
+          { issuer = "https://a.example" }, { provider = tokencache.provider.okta },
+          { flow = api.flow, api_url = "https://a.example" }, { flow = bound },
+          { flow = bound, variable = "token", api_url = "https://a.example" },
+          { flow = bound, api_url = "https://a.example/" } } do
         ngx.say(select(2, pcall(function() local _ = tokencache.nginx.upstream(given) end)))
       end
     }
@@ -403,9 +408,12 @@ describe("tokencache.nginx.upstream", function()
     end
     for _, words in ipairs { "client_id is required", "flow must be one of tokencache.flow",
         "nginx.upstream: give issuer, or provider", "provider: call this preset",
-        "with flow, only variable is an option; leave out client_id",
+        "with flow, only variable and api_url are options; leave out client_id",
         "no lua_shared_dict none", "unknown option nothing",
-        "token_params must map" } do
+        "token_params must map", "api_url is for flows with dpop = true; leave it out",
+        "with dpop give api_url, where the API is, as https://api.example.com: proofs name it",
+        "with dpop there are two headers; leave out variable",
+        "api_url must be like https://api.example.com, with nothing behind it" } do
       assert.is_truthy(text:find(words, 1, true), text)
     end
   end)

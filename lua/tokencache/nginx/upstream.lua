@@ -20,15 +20,20 @@
 --- The access phase can wait, and comes after all else that may turn a request away. error_page is
 --- nginx's only way to send a request once more with other headers: proxy_next_upstream knows no
 --- 401, and repeats the bytes that it has sent.
+---
+--- Over a token_exchange flow each request carries the token that its own one was exchanged for.
 
 local client_credentials = require "tokencache.flow.client_credentials"
 local config = require "tokencache.flow.config"
+local core = require "tokencache._core"
+local dpop = require "tokencache.dpop"
 local driver = require "tokencache.driver"
 local keys = require "tokencache.key"
 local log = require "tokencache.log"
 local ngx = require("tokencache.environment").nginx
 local observer = require "tokencache.observer"
 local options = require "tokencache.util.options"
+local passed = require "tokencache.nginx.login.passed"
 local provider = require "tokencache.provider"
 local settings = require "tokencache.nginx.settings"
 local token_info = require "tokencache.token_info"
@@ -40,11 +45,17 @@ local LEAST_PAUSE, MOST_PAUSE = 1, 8 -- seconds between two attempts of a worker
 local OF_THE_CALLER = { denied = true, reauthorize = true }
 local PASSES = { transient = true, timeout = true, cache = true }
 
+--- What a provider says of a token that it does not exchange (RFC 8693 §2.2.2, and as some do).
+local OF_THE_SUBJECT = { invalid_request = true, invalid_grant = true, invalid_token = true }
+
 ---@class tokencache.Upstream
 ---@field flow tokencache.Flow
 ---@field variable? string              of nginx, which gets the header in place of the request
 ---@field package has_variable? boolean  it was seen in nginx.conf
----@field package header? string        of the last token; it has none where there are many accounts
+---@field package api_url? string       where the API is, as proofs of DPoP name it
+---@field package passed? tokencache.PassedRequests  whose token each request was exchanged for
+---@field package info? tokencache.TokenInfo  the last one; there is none for many accounts
+---@field package header? string        of that
 ---@field package trusted_until number  by ngx.now(): until when it is taken without a look
 ---@field package expires_at? number    Unix seconds: its end
 ---@field package failure? tokencache.Error   of the last attempt; nil: it went well
@@ -107,7 +118,8 @@ end
 --- Notes the only account's token, and for how long it is taken without another look.
 local function note(self, account, info, left)
   if account == self.flow then
-    self.header, self.expires_at = "Bearer " .. info.access_token, token_info.known_end(info)
+    self.info, self.header = info, "Bearer " .. info.access_token
+    self.expires_at = token_info.known_end(info)
     self.trusted_until = ngx.now() + math.min(TRUSTED, left)
   end
 end
@@ -161,6 +173,11 @@ end
 local function turn_away(self, err)
   if err.kind == "reauthorize" then
     return ngx.exit(401)
+  elseif self.passed and OF_THE_SUBJECT[err.code] then
+    ngx.header["WWW-Authenticate"] = 'Bearer error="invalid_token"'
+    return ngx.exit(401)
+  elseif self.passed and err.kind == "denied" then
+    return ngx.exit(403)
   end
   ngx.header["WWW-Authenticate"] = nil -- of the first answer, which is not the client's
   if not PASSES[err.kind] then
@@ -190,14 +207,64 @@ local function put(self, header)
   end
 end
 
-local function attach_after_look(self, key, refused)
-  if key == nil and self.flow.store then
-    error("upstream: this flow keeps many accounts (store=); call api:attach(key)", 3)
-  end
-  local account = key ~= nil and self.flow:account(key) or self.flow
-  local info, err = get(self, account, refused)
-  if info then
+--- The API as it knows itself, and the path that it is asked for.
+local function url_at_api(self)
+  return self.api_url .. ngx.var.request_uri:match "^[^?]*"
+end
+
+--- Puts a token into the request; one that is bound to a key with the proof for this request.
+local function put_token(self, info)
+  if not self.api_url then
     return put(self, "Bearer " .. info.access_token)
+  end
+  local headers, err = dpop.headers(self.flow, info, ngx.req.get_method(), url_at_api(self))
+  if not headers then
+    return turn_away(self, err)
+  end
+  put(self, headers.Authorization)
+  set_header("DPoP", headers.DPoP)
+end
+
+--- The account of whoever sends this request, by the token in it.
+---@param token? string
+---@return tokencache.Account?
+---@return tokencache.Error?
+local function account_of_subject(self, token)
+  local header = ngx.req.get_headers(0).authorization -- a table: there are several
+  token = token or type(header) == "string" and header:match "^[Bb]earer +(%S+)$"
+  if not token then
+    ngx.header["WWW-Authenticate"] = "Bearer"
+    return ngx.exit(401)
+  end
+  local account, err = self.flow:subject(token)
+  if account then
+    passed.note(self.passed, account)
+  end
+  return account, err
+end
+
+local function account_of(self, key, is_again)
+  local flow = self.flow
+  if self.passed then
+    local account = is_again and passed.user(self.passed)
+    if account then
+      return account
+    end
+    return account_of_subject(self, key)
+  elseif key == nil and flow.store then
+    error("upstream: this flow keeps many accounts (store=); call api:attach(key)", 4)
+  end
+  return key ~= nil and flow:account(key) or flow
+end
+
+local function attach_after_look(self, key, refused, is_again)
+  local account, err = account_of(self, key, is_again)
+  local info
+  if account then
+    info, err = get(self, account, refused)
+  end
+  if info then
+    return put_token(self, info)
   elseif refused and err.kind == "denied" then
     return nil -- it is as good as new: the API's answer is meant for the client
   end
@@ -206,12 +273,16 @@ end
 
 --- For access_by_lua: puts the token into the request, in place of one from outside. Without a
 --- token the request ends here: with 503 and Retry-After, or 500 where waiting will not help.
----@param key? string|string[]|table  the account, of a flow with many: as for flow:account()
+---@param key? string|string[]|table  the account, of a flow with many: as for flow:account(); of
+---                             a token_exchange flow the subject's token, default: the request's
 function Upstream:attach(key)
   options.called_on(self, metatable, "attach")
   if key == nil and ngx.now() < self.trusted_until then
     if observer.on then
       emit_hit(self.flow, self.expires_at)
+    end
+    if self.api_url then
+      return put_token(self, self.info)
     end
     return put(self, self.header)
   end
@@ -220,11 +291,24 @@ end
 
 --- Reports whether a 401 may be about the token. Other challenges, and a Bearer's other errors
 --- (RFC 6750 §3.1), are meant for the client.
+---@return boolean
+---@return string? code
 local function is_about_token(challenge)
   challenge = challenge and challenge:lower()
   local code = challenge and challenge:match 'error%s*=%s*"?([%w_]+)'
-  return not challenge
-    or challenge:find("bearer", 1, true) ~= nil and (code or "invalid_token") == "invalid_token"
+  local is_ours = not challenge or challenge:find("bearer", 1, true) or challenge:find "dpop"
+  return is_ours and (code or "invalid_token") == "invalid_token", code
+end
+
+--- What the API says of the first attempt: attaches another token, or another proof with the nonce
+--- that it wants (RFC 9449 §9).
+local function answer_challenge(self, key, refused)
+  local is_due, code = is_about_token(ngx.var.upstream_http_www_authenticate)
+  local nonce = self.api_url and ngx.var.upstream_http_dpop_nonce
+  local is_new = nonce and dpop.note(self.flow, self.api_url, nonce)
+  if is_due or is_new and code == "use_dpop_nonce" then
+    attach_after_look(self, key, is_due and refused or nil, true)
+  end
 end
 
 local BODILESS = { GET = true, HEAD = true, DELETE = true, OPTIONS = true, TRACE = true }
@@ -246,7 +330,7 @@ end
 ---@param key? string|string[]|table  as for attach
 function Upstream:attach_again(key)
   options.called_on(self, metatable, "attach_again")
-  local refused = (ngx.var[self.variable or "http_authorization"] or ""):match "^Bearer (.+)$"
+  local refused = (ngx.var[self.variable or "http_authorization"] or ""):match "^%a+ (.+)$"
   if not refused and (ngx.var.upstream_status or ""):find "401$" then
     log.warning("upstream: attach_again() found no token of attach() in the request; call that in ",
       "the location that error_page leads here from")
@@ -254,9 +338,7 @@ function Upstream:attach_again(key)
   if not refused or not (ngx.var.upstream_status or ""):find "401$" then
     return ngx.exit(401) -- nginx itself has turned the request away
   end
-  if is_about_token(ngx.var.upstream_http_www_authenticate) then
-    attach_after_look(self, key, refused)
-  end
+  answer_challenge(self, key, refused)
   if not has_whole_body() then
     return ngx.exit(401)
   end
@@ -268,22 +350,24 @@ end
 ---@field cache? tokencache.Handler
 ---@field store? tokencache.Store
 ---@field issuer? string        in place of provider: it is found by its metadata
----@field flow? tokencache.Flow  a flow of yours, in place of all these but variable
+---@field flow? tokencache.Flow  a flow of yours, in place of all these but variable and api_url
+---@field api_url? string       with dpop: where the API is, "https://api.example.com", which the
+---                             proofs name together with the path that nginx was asked for
 ---@field variable? string      of nginx: it gets the header Authorization in place of the request,
 ---                             which is faster; proxy_set_header puts it there
 ---@field shared_dict? string   the lua_shared_dict of this nginx, where the token is kept if there
 ---                             is no cache; default "tokencache"
 
-local OF_FLOW = { flow = { "table" }, variable = { "string" } }
+local OF_FLOW = { flow = { "table" }, variable = { "string" }, api_url = { "string" } }
 
 local RULES = options.merge(config.rules, {
   provider = { "table" },
   issuer = { "string" },
   variable = OF_FLOW.variable,
+  api_url = OF_FLOW.api_url,
   shared_dict = { "string", default = "tokencache" },
   timeout = { "number>0", default = 10 },
 })
-RULES.dpop = nil -- what nginx sends on carries no proof
 
 --- Clients that want other tokens have entries of their own.
 local function entry_name(checked, server)
@@ -304,7 +388,7 @@ end
 local function problem_of_flow(given)
   for name in pairs(given) do
     if not OF_FLOW[name] then
-      return "with flow, only variable is an option; leave out " .. tostring(name)
+      return "with flow, only variable and api_url are options; leave out " .. tostring(name)
     end
   end
   return options.problem(given, OF_FLOW)
@@ -326,7 +410,7 @@ local function new_flow(given)
   local name, dict = checked.shared_dict, ngx.shared[checked.shared_dict]
   settings.owed = settings.owed or dict
   checked.provider = options.merge(checked.provider or {}, { issuer = checked.issuer })
-  checked.issuer, checked.shared_dict, checked.variable = nil, nil, nil
+  checked.issuer, checked.shared_dict, checked.variable, checked.api_url = nil, nil, nil, nil
   if not checked.cache and not checked.store then
     if not dict then
       return nil, "there is no lua_shared_dict " .. name .. " in http {}; add one, or give cache"
@@ -343,6 +427,21 @@ local function new_flow(given)
   return flow
 end
 
+--- What is wrong with how tokens are to be proven, if anything.
+local function problem_of_proofs(flow, given)
+  local url = given.api_url
+  if not flow.dpop then
+    return url and "api_url is for flows with dpop = true; leave it out" or nil
+  elseif given.variable then
+    return "with dpop there are two headers; leave out variable"
+  elseif not url then
+    return "with dpop give api_url, where the API is, as https://api.example.com: proofs name it"
+  end
+  local parsed = core.parse_url(url)
+  return (not parsed or parsed.query or parsed.fragment or url:find "/$")
+    and "api_url must be like https://api.example.com, with nothing behind it" or nil
+end
+
 --- Raises where an option is wrong.
 ---@param given tokencache.UpstreamOptions|{ flow: tokencache.Flow }
 ---@return tokencache.Upstream
@@ -353,9 +452,11 @@ return function(given)
   else
     flow, problem = new_flow(given)
   end
+  problem = problem or problem_of_proofs(flow, given)
   if problem then
     error("nginx.upstream: " .. problem, 2)
   end
-  return setmetatable({ flow = flow, variable = given.variable, trusted_until = 0, retry_at = 0,
+  return setmetatable({ flow = flow, variable = given.variable, api_url = given.api_url,
+    passed = flow.subject and flow.store and passed.new() or nil, trusted_until = 0, retry_at = 0,
     pause = LEAST_PAUSE }, metatable)
 end
