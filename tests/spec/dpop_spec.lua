@@ -136,6 +136,19 @@ describe("a token that is bound to a key #once", function()
     assert.equal(login:id_token_claims().sub, assert(login:userinfo()).sub)
   end)
 
+  it("is had by a nonce though the clock is off; where there is none, that is said", function()
+    local flow = machine { clock = function() return os.time() - 600 end }
+    assert(flow:get_access_token())
+    assert.equal(2, #requests)
+    flow.transport = { request = function()
+      return { status = 400, headers = { date = os.date("!%a, %d %b %Y %H:%M:%S GMT") },
+        body = '{"error":"invalid_dpop_proof"}' }
+    end }
+    local _, err = flow:get_access_token { check_cache = false }
+    assert.equal("config invalid_dpop_proof", err.kind .. " " .. err.code)
+    assert.matches("this machine's clock is %d+ seconds behind the provider's", err.message)
+  end)
+
   it("takes the API's nonce from the program, for that API alone", function()
     local flow = machine()
     local function nonce_in(...)
