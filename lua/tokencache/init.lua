@@ -8,7 +8,7 @@ local settings = require "tokencache.nginx.settings"
 --- A member of one of these tables is a line in its class, which editors read, and one below.
 
 local tokencache = {
-  _VERSION = "0.1.0",
+  _VERSION = "0.2.0",
 }
 
 ---@class tokencache.Caches
