@@ -15,9 +15,10 @@
 #include "backend/retry.h"
 
 #define SUFFIX ".tokencache-lock"
-#define WHOLE ((off_t)-1)
 #define MARKS ((off_t)1 << (8 * sizeof(off_t) - 2)) /* beyond all that place_of returns */
 #define PROCESS_SHIFT 40 /* an id is the process's number above, a serial number below */
+
+static const off_t WHOLE = -1;
 
 typedef struct entry {
   uint64_t id;

@@ -19,7 +19,9 @@ static struct place {
 } places[PLACES];
 
 /* What led to a call of a Lua function, and to the line where that is now. */
-static struct call { uint64_t began, here; } calls[CALLS];
+static struct call {
+  uint64_t began, here;
+} calls[CALLS];
 
 static uint64_t lua_lines; /* that led to where Lua is now */
 static int most_times;
