@@ -20,7 +20,8 @@ static struct place {
 
 /* What led to a call of a Lua function, and to the line where that is now. */
 static struct call {
-  uint64_t began, here;
+  uint64_t began;
+  uint64_t here;
 } calls[CALLS];
 
 static uint64_t lua_lines; /* that led to where Lua is now */
