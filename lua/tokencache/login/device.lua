@@ -225,12 +225,10 @@ function device.log_in(flow)
   end
   local deadline, response = monotonic() + (flow.device_timeout or math.huge), nil
   repeat
-    if login.at >= deadline then
-      return nil, errors.new("timeout", "nobody logged in within " .. flow.device_timeout
-        .. " seconds")
-    end
-    err = pause(flow.io.sleep, login.at - monotonic())
-    if not err then
+    err = pause(flow.io.sleep, math.min(login.at, deadline) - monotonic())
+    if not err and login.at > deadline then
+      err = errors.new("timeout", "nobody logged in within " .. flow.device_timeout .. " seconds")
+    elseif not err then
       response, err = device.ask(flow, login)
     end
   until response or not err.retry_after
