@@ -221,7 +221,9 @@ describe("a provider's metadata", function()
 end)
 
 describe("an endpoint that is not there any more", function()
-  for name, answer in pairs { ["404"] = gone, ["no connection"] = stages.refuse } do
+  for name, answer in pairs { ["404"] = gone, ["no connection"] = stages.refuse,
+    ["405"] = function() return stages.answer({}, 405) end,
+    ["410"] = function() return stages.answer({}, 410) end } do
     it("is looked for anew in the same call: " .. name, function()
       local provider = new_provider()
       local stage = new_stage(provider, { lock = "extendable" })
