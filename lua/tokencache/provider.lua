@@ -38,7 +38,7 @@ local provider = {}
 ---@field client_assertion_audience? string  whom what a client signs is for: "issuer", which is the
 ---                              default where there is one, "token_url", or another text
 ---@field token_params? table<string, string|string[]>  sent with each token request
----@field authorize_params? table<string, string|string[]>  sent with each authorization request
+---@field authorize_params? table<string, string|string[]>  of each authorization URL
 ---@field issuer? string         what is not given is found by it (RFC 8414); checked in responses
 ---                              (RFC 9207)
 ---@field id_token_issuer? string  the iss of its ID tokens where that is not `issuer`; {tenantid}

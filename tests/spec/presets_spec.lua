@@ -12,7 +12,8 @@ local preset = tokencache.provider
 --- authorize, token_url: its addresses; params: some of the authorization URL; token: the answer
 --- to the login; renewed: in what the answer to the renewal differs; dead: the status and the
 --- answer to a refresh token that is dead; other: those of another failure, and its kind; scope,
---- granted: what is asked for, and what the answer says.
+--- granted: what is asked for, and what the answer says; revoke, device: further addresses, and the
+--- statuses of what is answered there, revoked and pending.
 local SCENES = {
   {
     name = "spotify", authorize = "https://accounts.spotify.com/authorize",
@@ -23,6 +24,8 @@ local SCENES = {
   },
   {
     name = "google", authorize = "https://accounts.google.com/o/oauth2/v2/auth",
+    revoke = "https://oauth2.googleapis.com/revoke",
+    device = "https://oauth2.googleapis.com/device/code", pending = 428,
     token_url = "https://oauth2.googleapis.com/token", scope = "email profile",
     params = { access_type = "offline", prompt = "consent" },
     token = { token_type = "Bearer", expires_in = 3599, scope = "email profile",
@@ -33,6 +36,7 @@ local SCENES = {
   },
   {
     name = "microsoft", scope = "Mail.Read offline_access", granted = "Mail.Read",
+    device = "https://login.microsoftonline.com/common/oauth2/v2.0/devicecode",
     authorize = "https://login.microsoftonline.com/common/oauth2/v2.0/authorize",
     token_url = "https://login.microsoftonline.com/common/oauth2/v2.0/token",
     token = { token_type = "Bearer", expires_in = 4511, ext_expires_in = 4511,
@@ -43,6 +47,7 @@ local SCENES = {
   },
   {
     name = "github", authorize = "https://github.com/login/oauth/authorize",
+    device = "https://github.com/login/device/code", pending = 200,
     token_url = "https://github.com/login/oauth/access_token", scope = "gist repo",
     token = { token_type = "bearer", expires_in = 28800, refresh_token_expires_in = 15897600,
       scope = "repo,gist" },
@@ -53,6 +58,8 @@ local SCENES = {
   },
   {
     name = "gitlab", authorize = "https://gitlab.com/oauth/authorize",
+    revoke = "https://gitlab.com/oauth/revoke",
+    device = "https://gitlab.com/oauth/authorize_device",
     token_url = "https://gitlab.com/oauth/token", scope = "read_user",
     token = { token_type = "Bearer", expires_in = 7200, scope = "read_user",
       created_at = 1000 },
@@ -61,6 +68,8 @@ local SCENES = {
   },
   {
     name = "keycloak", provider = preset.keycloak { host = "sso.example.com", realm = "shop" },
+    revoke = "https://sso.example.com/realms/shop/protocol/openid-connect/revoke",
+    device = "https://sso.example.com/realms/shop/protocol/openid-connect/auth/device",
     authorize = "https://sso.example.com/realms/shop/protocol/openid-connect/auth",
     token_url = "https://sso.example.com/realms/shop/protocol/openid-connect/token",
     scope = "profile", iss = "https://sso.example.com/realms/shop", due_in = 1800,
@@ -70,6 +79,8 @@ local SCENES = {
   },
   {
     name = "auth0", provider = preset.auth0 { domain = "shop.eu.auth0.com" },
+    revoke = "https://shop.eu.auth0.com/oauth/revoke",
+    device = "https://shop.eu.auth0.com/oauth/device/code", pending = 403,
     authorize = "https://shop.eu.auth0.com/authorize",
     token_url = "https://shop.eu.auth0.com/oauth/token", scope = "offline_access read:all",
     token = { token_type = "Bearer", expires_in = 86400, scope = "read:all offline_access" },
@@ -79,6 +90,8 @@ local SCENES = {
   },
   {
     name = "okta", provider = preset.okta { domain = "shop.okta.com" },
+    revoke = "https://shop.okta.com/oauth2/default/v1/revoke",
+    device = "https://shop.okta.com/oauth2/default/v1/device/authorize",
     authorize = "https://shop.okta.com/oauth2/default/v1/authorize",
     token_url = "https://shop.okta.com/oauth2/default/v1/token", scope = "offline_access",
     token = { token_type = "Bearer", expires_in = 3600, scope = "offline_access" },
@@ -87,12 +100,14 @@ local SCENES = {
   },
   {
     name = "discord", authorize = "https://discord.com/oauth2/authorize",
+    revoke = "https://discord.com/api/oauth2/token/revoke",
     token_url = "https://discord.com/api/oauth2/token", scope = "identify",
     token = { token_type = "Bearer", expires_in = 604800, scope = "identify" },
     headers = { ["User-Agent"] = "tokencache" }, dead = { 400, { error = "invalid_grant" } },
   },
   {
     name = "twitch", authorize = "https://id.twitch.tv/oauth2/authorize",
+    revoke = "https://id.twitch.tv/oauth2/revoke",
     token_url = "https://id.twitch.tv/oauth2/token", scope = "bits:read user:read:email",
     token = { token_type = "bearer", expires_in = 14124,
       scope = { "bits:read", "user:read:email" } },
@@ -134,6 +149,7 @@ local SCENES = {
   },
   {
     name = "reddit", authorize = "https://www.reddit.com/api/v1/authorize",
+    revoke = "https://www.reddit.com/api/v1/revoke_token", revoked = 204,
     token_url = "https://www.reddit.com/api/v1/access_token", scope = "identity read",
     params = { duration = "permanent" }, keeps_refresh_token = true,
     token = { token_type = "bearer", expires_in = 86400, scope = "identity read" },
@@ -153,6 +169,8 @@ local SCENES = {
   },
   {
     name = "zoom", authorize = "https://zoom.us/oauth/authorize",
+    revoke = "https://zoom.us/oauth/revoke",
+    device = "https://zoom.us/oauth/devicecode",
     token_url = "https://zoom.us/oauth/token", scope = "user:read",
     token = { token_type = "bearer", expires_in = 3599, scope = "user:read" },
     dead = { 401, { reason = "Invalid Token!", error = "invalid_request" } },
@@ -240,6 +258,39 @@ for _, scene in ipairs(SCENES) do
       assert.equal("refresh_token", body.grant_type)
       assert.equal("refresh-1", body.refresh_token)
     end)
+
+    it("ends it where that can be done", function()
+      log_in()
+      answer({}, scene.revoked)
+      answer({}, scene.revoked)
+      stage.requests = {}
+      assert.same({ true }, { flow:log_out() })
+      local sent = {}
+      for i, request in ipairs(stage.requests) do
+        sent[i] = request.method == "POST" and request.url or nil
+      end
+      assert.same({ scene.revoke, scene.revoke }, sent)
+    end)
+
+    if scene.device then
+      it("takes a login by another device", function()
+        answer { device_code = "a code", user_code = "AB-CD", expires_in = 900, interval = 5,
+          [scene.name == "google" and "verification_url" or "verification_uri"] =
+            "https://example.com/device" }
+        answer({ error = "authorization_pending" }, scene.pending or 400)
+        answer(merged(scene.token, { access_token = "first", refresh_token = "refresh-1" }))
+        assert.equal("first", tokencache.flow.device {
+          provider = scene.provider or preset[scene.name], client_id = "an id",
+          scope = scene.scope, cache = stage.handler, http = stage.transport, io = stage.io,
+          show = function() end }:get_access_token())
+        assert.equal(scene.device, stage.requests[1].url)
+        assert.same({ client_id = "an id", scope = scene.scope },
+          (query.read("?" .. stage.requests[1].body)))
+        local request, body = last_request()
+        assert.equal(scene.token_url, request.url)
+        assert.equal("a code", body.device_code)
+      end)
+    end
 
     it("tells a dead refresh token from other failures", function()
       log_in()

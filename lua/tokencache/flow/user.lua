@@ -133,6 +133,8 @@ function user.complete_login(self, checked, server)
   local params = config.merged(checked.authorize_params, server.authorize_params)
   self.authorize_params, problem = config.params("authorize_params", params,
     authorization.reserved)
+  self.device_params = config.params("authorize_params", checked.authorize_params,
+    authorization.reserved) -- what the provider wants of browsers is not for devices
   self.response_mode = params and params.response_mode
   self.openid = self.issuer ~= nil -- else an ID token could not be checked
     and (" " .. self.client:scope() .. " "):find(" openid ", 1, true) ~= nil

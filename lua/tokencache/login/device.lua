@@ -82,7 +82,7 @@ function device.begin(flow, deadline)
     return nil, err
   end
   local scope, params = flow.client:scope(), {}
-  for i, value in ipairs(flow.authorize_params) do
+  for i, value in ipairs(flow.device_params) do
     params[i] = value
   end
   if scope ~= "" then
