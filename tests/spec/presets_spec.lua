@@ -259,7 +259,7 @@ for _, scene in ipairs(SCENES) do
       assert.equal("refresh-1", body.refresh_token)
     end)
 
-    it("ends it where that can be done", function()
+    it("revokes a login where the provider does", function()
       log_in()
       answer({}, scene.revoked)
       answer({}, scene.revoked)
