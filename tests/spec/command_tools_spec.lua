@@ -74,8 +74,11 @@ describe("by the command #once", function()
   end)
 
   it("git clones, and a token that is rejected is replaced once", function()
-    succeed("git init -q --bare repositories/a.git && git config --global "
-      .. "credential.helper '!tokencache git-credential work' "
+    local host = http:match "//(.*)$"
+    process.write_file(directory .. "/gitconfig", ('[credential]\n  helper = store\n'
+      .. '[credential "%s"]\n  helper =\n  helper = !tokencache git-credential work --host %s\n'
+      .. "  username = oauth2\n"):format(http, host)) -- as docs/command.md has it
+    succeed("git init -q --bare repositories/a.git "
       .. "&& git config --global user.name a && git config --global user.email a@example.com "
       .. "&& git init -q -b main source && cd source && git commit -q --allow-empty -m first "
       .. "&& git push -q ../repositories/a.git main:main "
@@ -88,6 +91,7 @@ describe("by the command #once", function()
     succeed("git clone -q " .. url .. " two")
     succeed("git clone -q " .. url .. " three")
     assert.equal(before + 1, renewals())
+    assert.is_nil(process.read_file(directory .. "/.git-credentials"))
   end)
 
   --- What a helper is told, and what it says that there is no token.
