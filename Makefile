@@ -359,17 +359,23 @@ install-command: all
 	  >'$(DESTDIR)$(DATADIR)'/systemd/user/"$${unit#*/}" || exit 1; done
 	LUA='$(LUA_COMMAND)' BUILD='$(BUILD)' tools/install_texts.sh '$(DESTDIR)$(DATADIR)'
 
+# Of several Luas with one BINDIR the first has the command, as long as it is installed.
+COMMAND = $(DESTDIR)$(BINDIR)/tokencache
+IS_OF_ANOTHER = [ -e '$(COMMAND)' ] && ! grep -qF '"$(LUADIR)/?.lua;' '$(COMMAND)' && \
+	echo "$(COMMAND) stays that of $$(sed -n '1s|.*[/ ]||p' '$(COMMAND)')"
+
 # Paths may have blanks in them.
 .PHONY: install uninstall
-install: all install-command
+install: all
 	@tools/install.sh '$(DESTDIR)$(LUADIR)' 644 lua $$(cd lua && find tokencache -name '*.lua')
 	@tools/install.sh '$(DESTDIR)$(LIBDIR)' 755 '$(BUILD)' $(MODULES:%=tokencache/%.so)
+	@if $(IS_OF_ANOTHER); then echo 'make install-command makes it that of $(LUA)'; \
+	  else $(MAKE) --no-print-directory install-command; fi
 uninstall:
-	rm -f '$(DESTDIR)$(BINDIR)/tokencache' \
-	  $(UNITS:systemd/%='$(DESTDIR)$(DATADIR)/systemd/user/%')
-	@tools/install_texts.sh '$(DESTDIR)$(DATADIR)' remove
 	@tools/install.sh '$(DESTDIR)$(LUADIR)' remove lua $$(cd lua && find tokencache -name '*.lua')
 	@tools/install.sh '$(DESTDIR)$(LIBDIR)' remove '$(BUILD)' $(MODULES:%=tokencache/%.so)
+	@$(IS_OF_ANOTHER) || { rm -f '$(COMMAND)' $(UNITS:systemd/%='$(DESTDIR)$(DATADIR)/systemd/user/%'); \
+	  tools/install_texts.sh '$(DESTDIR)$(DATADIR)' remove; }
 
 .PHONY: clean
 clean:

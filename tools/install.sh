@@ -1,7 +1,7 @@
 #!/bin/sh
 # Usage: tools/install.sh DIRECTORY MODE FROM FILE...
 # Copies each file, named as in FROM, into the directory; with `remove` as its mode takes it away
-# from there, and folders that get empty.
+# from there, and folders that get empty, up to `lua` in lua/5.4.
 set -e
 directory=$1 mode=$2 from=$3
 shift 3
@@ -14,5 +14,7 @@ for file; do
     install -m "$mode" "$from/$file" "$target"
   fi
 done
-[ "$mode" != remove ] || [ ! -d "$directory/tokencache" ] ||
-  find "$directory/tokencache" -depth -type d -exec rmdir {} + 2>/dev/null || true
+if [ "$mode" = remove ]; then
+  [ ! -d "$directory/tokencache" ] || find "$directory/tokencache" -depth -type d -exec rmdir {} +
+  case $directory in */lua/*) rmdir "$directory" "${directory%/*}" ;; esac
+fi 2>/dev/null || true

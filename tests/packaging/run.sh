@@ -118,6 +118,18 @@ texts() {
   grep -q '^ExecStart="/opt/bin/tokencache"' "$1/share/systemd/user/tokencache.service"
 }
 
+# With two Luas in one PREFIX the command is the first one's.
+two=$work/two
+with_two() { make --no-print-directory -C "$work/source" "$1" LUA="$2" PREFIX="$two"; }
+command_is_of() {
+  command_works "$two" && head -1 "$two/bin/tokencache" | grep "$1\$" &&
+    [ -f "$two/share/man/man1/tokencache.1" ]
+}
+few_folders_left() {
+  left=$(cd "$two" && find . | sort | tr '\n' ' ')
+  [ "$left" = ". ./bin ./lib ./share ./share/man " ] || { echo "$left" && false; }
+}
+
 # only libc: no libcurl where no request is made, no hiredis and libmemcached without their servers
 needs_only_libc() {
   for module in _core _json; do
@@ -166,6 +178,13 @@ check "make install into folders with blanks" install_among_blanks install
 check "what is installed there works" use_among_blanks
 check "make uninstall" install_among_blanks uninstall
 check "leaves no file" nothing_left
+check "make install for one Lua" with_two install lua5.4
+check "and for another" with_two install luajit
+check "leaves the command to the first" command_is_of lua5.4
+check "make uninstall of the second" with_two uninstall luajit
+check "leaves it too" command_is_of lua5.4
+check "make uninstall of the first" with_two uninstall lua5.4
+check "leaves no more than a system has" few_folders_left
 check "WITH_REDIS=0 and the like leave their modules out" leaves_out
 check "an old libcurl is told" too_old curl curl.h "LIBCURL_VERSION_NUM 0x074f00" CURL_DIR http \
   "libcurl 7.80 or later is needed"
