@@ -94,6 +94,18 @@ describe("tokencache login #once", function()
     assert.equal("alice", server:owner(command:ask { "token", "work" })) -- what was there stays
   end)
 
+  it("fails where the login could not be kept after all", function()
+    local child = command:start(words "--device")
+    finally(function() child:stop() end)
+    local url = seen(child, "or open\n\n  (http%S+)\n")
+    assert(os.rename(command.tokens, command.home .. "/away"))
+    assert.equal("Sign-in Success", server:login(url))
+    child:wait()
+    assert.matches("work: the login could not be kept; run: tokencache login work ", child:output())
+    assert(os.rename(command.home .. "/away", command.tokens))
+    assert.equal("", files())
+  end)
+
   it("leaves the account of another login of that name alone", function()
     local child = at_terminal(words "--paste")
     local url = seen(child, "log in:\r\n\r\n  (http%S+)")

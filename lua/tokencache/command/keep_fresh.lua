@@ -1,4 +1,5 @@
 --- Renews tokens before they end, so that nobody waits for it; and says when a login is over.
+--- flow:keep_fresh needs an event loop and flows that stay: here accounts come and go as files.
 
 local config = require "tokencache.command.config"
 local core = require "tokencache._core"

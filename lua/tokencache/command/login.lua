@@ -3,6 +3,7 @@
 local change = require "tokencache.command.change"
 local config = require "tokencache.command.config"
 local flows = require "tokencache.command.flows"
+local owed = require "tokencache.command.owed"
 local say = require "tokencache.command.say"
 local storage = require "tokencache.command.storage"
 
@@ -47,6 +48,8 @@ local function log_in(name, settings, arguments)
   local info, err = account:get_token_info { login = true }
   if not info then
     say.fail_with(name, err, err.kind ~= "config" and err.kind ~= "cache" and say.typed or nil)
+  elseif owed.save() then
+    say.fail("cache", name .. ": the login could not be kept", say.typed)
   end
 end
 

@@ -9,6 +9,7 @@ function owed.save()
   local process = package.loaded["tokencache.account.process"]
   if process and process.own.owing > 0 then
     require("tokencache.account.debt_timers").save_at_close(process.own)
+    process.own.is_closing = nil -- it may go on
   end
   return process ~= nil and process.own.owing > 0
 end
