@@ -150,6 +150,7 @@ case $purpose in
     need redis-server program redis-server
     need nutcracker program /usr/sbin/nutcracker # twemproxy
     need strace program strace
+    need systemd program systemd-analyze
     need util-linux program setpriv
     need wrk program wrk
     need zsh program zsh

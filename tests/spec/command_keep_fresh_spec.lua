@@ -29,6 +29,26 @@ describe("tokencache keep-fresh #once", function()
     assert.not_equal(token, command:token("work").access_token)
   end)
 
+  it("runs by units that systemd takes", function()
+    command:install()
+    local path, units = command.bin .. "/tokencache", {}
+    for _, name in ipairs { "tokencache.service", "tokencache-once.service",
+      "tokencache-once.timer" } do
+      units[#units + 1] = command.home .. "/" .. name
+      process.write_file(units[#units],
+        (process.read_file("systemd/" .. name):gsub("/usr/local/bin/tokencache", path)))
+    end
+    local verify = { "systemd-analyze", "verify", "--user", "--man=no", units[1], units[2],
+      units[3] }
+    assert.equal("0", table.concat({ process.run(verify, { environment = command.environment }) }))
+    local once = process.read_file(units[2])
+    local token = command:leave("work", 1000)
+    assert.equal(0, (process.run({ "sh", "-c", once:match "\nExecStart=([^\n]+)" },
+      { environment = command.environment })))
+    assert.not_equal(token, command:token("work").access_token)
+    assert.matches("\nSuccessExitStatus=3\n", once .. "\n")
+  end)
+
   it("stays, and looks again", function()
     local token = command:leave("work", 200)
     start "work"
@@ -41,7 +61,7 @@ describe("tokencache keep-fresh #once", function()
     command:ask { "add", "-q", "zero", "--issuer", server.url, "--client-id", "public" }
     command:leave("work", 200) -- its renewal holds them
     local status, _, err = command:run { "keep-fresh", "--once", "--on-login-needed",
-      "grep SigBlk /proc/$PPID/status >&2" }
+      "grep SigBlk /proc/self/status >&2" }
     assert.equal(3, status)
     assert.matches("SigBlk:\t%x+[012389ab]%x%x[048c]\n", err) -- bits of SIGTERM, SIGINT and SIGHUP
     command:ask { "remove", "-q", "zero" }

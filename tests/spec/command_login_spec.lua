@@ -94,6 +94,22 @@ describe("tokencache login #once", function()
     assert.equal("alice", server:owner(command:ask { "token", "work" })) -- what was there stays
   end)
 
+  it("says what is wrong with what was pasted", function()
+    for text, try in pairs {
+      ["hello world"] = { 9, "neither a URL with parameters nor a code" },
+      ["http://127.0.0.1/callback?code=1&state=2"] = { 10, "state is that of another login" },
+      ["some_code"] = { 3, "invalid_grant" },
+    } do
+      local status, _, err = command:run(words "--paste", { input = text .. "\n" })
+      assert.equal(try[1], status)
+      assert.matches("tokencache: work: [^\n]*" .. try[2] .. "[^\n]*; run: tokencache login work ",
+        err)
+      assert.equal("", command:ask { "list" })
+    end
+    local _, _, err = command:run(words "--paste")
+    assert.matches("were sent to: \ntokencache: work: [^\n]*no answer was pasted; run: ", err)
+  end)
+
   it("fails where the login could not be kept after all", function()
     local child = command:start(words "--device")
     finally(function() child:stop() end)

@@ -159,6 +159,30 @@ describe("the command", function()
     assert.equal(before, server:token_requests())
   end)
 
+  it("ends by the kind of what the provider does #once", function()
+    for status, answer in pairs { [4] = { status = 400, error = "access_denied" },
+      [9] = { status = 200, error = "" }, [7] = { status = 401, error = "invalid_client" } } do
+      local token = command:leave("work", -100)
+      server:next_token(answer)
+      local err = fails(status, { "token", "work" })
+      assert.matches("^tokencache: work: [^\n]*; run: tokencache [^\n]*work[^\n]*\n$", err)
+      assert.equal(token, command:token("work").access_token)
+    end
+    assert.equal("alice", server:owner(command:ask { "token", "work" }))
+  end)
+
+  it("tells when the next login is due, where the provider's logins end #once", function()
+    process.write_file(command.accounts .. "/ends.lua", ('provider = { name = "Ends", token_url = '
+      .. '"%s", authorize_url = "https://a.example", refresh_token_lifetime = 604800 }\n'
+      .. 'client_id = "public"'):format(server.token_url))
+    local info = command:token "work"
+    info.authorized_at = os.time() - 2.5 * 86400
+    process.write_file(command.tokens .. "/ends.token", json.encode(info))
+    assert.matches("\n  login     due in 4 days\n", command:ask { "status", "ends" })
+    assert.is_true(json.decode(command:ask { "status", "ends", "--json" }).login_due_in > 4 * 86400)
+    os.remove(command.accounts .. "/ends.lua")
+  end)
+
   it("gets a program's own tokens, whose secret is beside them #once", function()
     command:ask({ "add", "machine", "-q", "--issuer", server.url, "--client-id", "basic",
       "--grant", "client_credentials", "--client-secret-file", "-" },
