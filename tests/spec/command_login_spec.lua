@@ -96,7 +96,7 @@ describe("tokencache login #once", function()
 
   it("says what is wrong with what was pasted", function()
     for text, try in pairs {
-      ["hello world"] = { 9, "neither a URL with parameters nor a code" },
+      ["hello world"] = { 9, "is not the address that the browser was sent to" },
       ["http://127.0.0.1/callback?code=1&state=2"] = { 10, "state is that of another login" },
       ["some_code"] = { 3, "invalid_grant" },
     } do

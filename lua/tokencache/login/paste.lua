@@ -71,6 +71,9 @@ return function(flow)
     and (bare_code(text) or code_with_state(text, auth.state))
   if code then
     return authorization.complete(flow, auth, { code = code })
+  elseif text:find("%s") and not text:find("=", 1, true) then
+    return nil, errors.new("protocol", "what was pasted is not the address that the browser was "
+      .. "sent to; copy all of it from the address bar")
   end
   return authorization.read(flow, auth, text)
 end
