@@ -181,6 +181,19 @@ describe("the command #once", function()
     assert.equal("work", command:ask { "list" })
   end)
 
+  it("ends no login that it cannot remove", function()
+    local token = command:ask { "token", "work" }
+    lock(command.tokens)
+    for _, words in ipairs { { "logout", "work" }, { "remove", "work" } } do
+      local status, out, err = command:run(words)
+      assert.equal("8", status .. out)
+      assert.matches("tokencache: work: [^\n]*permission denied[^\n]*; run: tokencache " .. words[1]
+        .. " work\n$", err)
+    end
+    assert.equal("alice", server:owner(token))
+    assert.equal(token, command:ask { "token", "work" })
+  end)
+
   it("removes and changes nothing where its settings cannot be written", function()
     local token = command:ask { "token", "work" }
     lock(command.accounts)
