@@ -188,6 +188,18 @@ describe("tokencache login #once", function()
     end
   end)
 
+  it("tells a person, and no program, that there is no account yet", function()
+    for _, name in ipairs { "list", "status" } do
+      local child = command:start_in_terminal { name }
+      child:wait()
+      assert.matches("there are no accounts yet; run: tokencache login --help", child:output(), 1,
+        true)
+      child:stop()
+      os.remove(command.home .. "/keyboard")
+      assert.equal("", command:ask { name })
+    end
+  end)
+
   it("keeps everything to this user", function()
     command:log_in(server, "work")
     local _, modes = process.run { "find", command.accounts, command.tokens, "-printf", "%m %y\n" }

@@ -82,12 +82,17 @@ describe("tokencache set #once", function()
   it("removes what holds no settings, and what was never logged in", function()
     process.write_file(command.accounts .. "/bad.lua", "while true do end")
     process.write_file(command.accounts .. "/new.lua", 'provider = "google"')
+    local status, out, err = command:run { "status", "new" }
+    assert.equal("7", status .. err)
+    assert.matches("\n  problem   new: client_id is required: give --client-id; run: tokencache "
+      .. "set new --help\n", out, 1, true)
     for _, name in ipairs { "bad", "new" } do
       assert.equal("", command:ask { "remove", "-q", name })
       assert.is_nil(process.read_file(command.accounts .. "/" .. name .. ".lua"))
     end
-    local status, _, err = command:run { "remove", "new" }
-    assert.equal("7tokencache: there is no account new; run: tokencache list\n", status .. err)
+    status, out, err = command:run { "remove", "new" }
+    assert.equal("7", status .. out)
+    assert.equal("tokencache: there is no account new; run: tokencache list\n", err)
   end)
 
   it("shows what cannot be read beside the others", function()

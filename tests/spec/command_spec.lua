@@ -107,6 +107,18 @@ describe("the command", function()
     assert.equal("work", command:ask { "list" })
   end)
 
+  it("tells the scopes that were granted, and those that were asked for #once", function()
+    assert.is_nil(command:ask({ "status", "work" }):find "asked")
+    local text = process.read_file(command.accounts .. "/work.lua")
+    finally(function() process.write_file(command.accounts .. "/work.lua", text) end)
+    command:ask { "set", "-q", "work", "--scope", "write openid" }
+    local status, out = command:run { "status", "work" }
+    assert.equal(3, status)
+    assert.matches("\n  scopes    openid read\n  asked     openid write\n", out)
+    assert.matches("\n  login     needed; run: tokencache login work\n", out)
+    assert.equal(3, (command:run { "token", "work" }))
+  end)
+
   it("says what to do, by kind of failure", function()
     assert.equal("tokencache: there is no account nobody; run: tokencache list\n",
       fails(7, { "token", "nobody" }))

@@ -19,6 +19,18 @@ local function read(name)
   return info and token_info.normalise(info, json.null) or nil
 end
 
+--- Judges tokens as the account's flow would.
+---@param settings table
+---@return tokencache.Client
+function fresh.judge_of(settings)
+  local scope = settings.scope
+  return core.new_client {
+    flow = settings.grant and "client_credentials" or "pkce", client_id = settings.client_id,
+    leeway = LEEWAY, issuer = "https://-",
+    scope = type(scope) == "table" and table.concat(scope, " ") or scope,
+  }
+end
+
 --- Looks whether a token is there that will do.
 ---@param name string
 ---@param settings table
@@ -28,13 +40,7 @@ local function look(name, settings)
   if not info then
     return nil
   end
-  local scope = settings.scope
-  local client = core.new_client {
-    flow = settings.grant and "client_credentials" or "pkce", client_id = settings.client_id,
-    leeway = LEEWAY, issuer = "https://-",
-    scope = type(scope) == "table" and table.concat(scope, " ") or scope,
-  }
-  local from, until_ = client:window(token_info.flat(info))
+  local from, until_ = fresh.judge_of(settings):window(token_info.flat(info))
   local now = core.now()
   return from and now >= from and now <= until_ and info or nil
 end

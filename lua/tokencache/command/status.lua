@@ -3,6 +3,7 @@
 local config = require "tokencache.command.config"
 local core = require "tokencache._core"
 local flows = require "tokencache.command.flows"
+local fresh = require "tokencache.command.fresh"
 local json = require "tokencache.json"
 local say = require "tokencache.command.say"
 local storage = require "tokencache.command.storage"
@@ -52,7 +53,7 @@ local function in_order(scope)
 end
 
 --- What is known of the token and of the login, added to the state.
-local function add_token(state, info, provider)
+local function add_token(state, info, provider, settings)
   local now = core.now()
   local login_end = token_info.login_end(info, provider.refresh_token_lifetime)
   local left = token_info.left(info, now)
@@ -61,6 +62,7 @@ local function add_token(state, info, provider)
   state.login_due_in = login_end and math.floor(login_end - now)
   state.logged_in = (left == nil or left > 0 or token_info.has_refresh_token(info))
     and (login_end == nil or login_end > now)
+    and fresh.judge_of(settings):judge(now, token_info.flat(info)) ~= "unfit"
 end
 
 --- Everything that there is to say of an account, as it is printed by --json. Whether somebody is
@@ -69,6 +71,7 @@ end
 local function fill(state)
   local name = state.name
   local settings = config.account(name)
+  flows.check(name, settings, true)
   local provider = flows.provider_of(name, settings)
   state.provider = provider.name or provider.issuer or provider.token_url
   state.asked, state.has_user = settings.scope and in_order(settings.scope), not settings.grant
@@ -79,7 +82,7 @@ local function fill(state)
   end
   state.logged_in = false
   if info then
-    add_token(state, info, provider)
+    add_token(state, info, provider, settings)
   end
 end
 
