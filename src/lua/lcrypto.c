@@ -1,4 +1,6 @@
 /* tokencache._crypto: what needs OpenSSL's libcrypto. */
+#include <stdint.h>
+
 #include "backend/crypto.h"
 #include "backend/jws.h"
 #include "core/base64.h"
@@ -10,6 +12,7 @@
 #include "lua/lparts.h"
 
 #define MOST_RANDOM 65536 /* bytes at once */
+#define MOST_DIGITS 8     /* of a number: 48 bits */
 #define HMAC_METATABLE "tokencache.hmac"
 
 TC_EXPORT int luaopen_tokencache__crypto(lua_State *L);
@@ -110,13 +113,28 @@ static tc_str before_last(tc_str text, char c) {
   return text.len > 0 ? (tc_str){text.data, text.len - 1} : TC_STR_NONE;
 }
 
-/* key:verify(text, separator) -> how many bytes are before the last separator, where what is behind
-   it is their signature, and how many before the last but one, if there is one; false: this key
-   did not sign it; nil, err */
+/* The number that digits are, the first of `alphabet` being zero; 64 of them are base64, and the
+   number one of whole bytes. -1: these are none, or too many. */
+static double read_number(tc_str text, tc_str alphabet) {
+  int64_t number = 0;
+  if (text.len == 0 || text.len > MOST_DIGITS) return -1;
+  for (size_t i = 0; i < text.len; i++) {
+    const char *digit = memchr(alphabet.data, text.data[i], alphabet.len);
+    if (digit == NULL) return -1;
+    number = number * (int64_t)alphabet.len + (digit - alphabet.data);
+  }
+  return (double)(alphabet.len == 64 ? number >> 6 * text.len % 8 : number);
+}
+
+/* key:verify(text, separator, digits) -> how many bytes are before the last separator, where what
+   is behind it is their signature; how many before the last but one, if there is one; and the
+   number between the two, if there is one; false: this key did not sign it; nil, err */
 static int l_hmac_verify(lua_State *L) {
   tc_hmac *self = check_hmac(L);
   tc_str text = tc_lua_check_str(L, 2);
   char separator = *luaL_checkstring(L, 3);
+  tc_str digits = tc_lua_check_str(L, 4);
+  luaL_argcheck(L, digits.len > 0 && digits.len <= 64, 4, "1 to 64 digits expected");
   tc_str signed_part = before_last(text, separator);
   tc_buf own = TC_BUF_EMPTY;
   tc_error err = TC_ERROR_NONE;
@@ -134,8 +152,13 @@ static int l_hmac_verify(lua_State *L) {
   }
   tc_str rest = before_last(signed_part, separator);
   lua_pushinteger(L, (lua_Integer)signed_part.len);
-  if (rest.data != NULL) lua_pushinteger(L, (lua_Integer)rest.len);
-  return rest.data != NULL ? 2 : 1;
+  if (rest.data == NULL) return 1;
+  lua_pushinteger(L, (lua_Integer)rest.len);
+  double number =
+      read_number((tc_str){rest.data + rest.len + 1, signed_part.len - rest.len - 1}, digits);
+  if (number < 0) return 2;
+  lua_pushnumber(L, (lua_Number)number);
+  return 3;
 }
 
 /* hmac(name, key) -> a key; nil, err */

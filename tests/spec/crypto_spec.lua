@@ -117,16 +117,32 @@ describe("crypto.digest and hmac", function()
     local key = crypto.hmac("sha256", "key")
     local text = key:sign("a.b\0c", ".")
     assert.matches("^a%.b%z?.?c%.[%w_-]+$", text)
-    assert.same({ 5, 1 }, { key:verify(text, ".") })
-    assert.same({ 1 }, { key:verify(key:sign("a", "."), ".") })
-    assert.same({ 0 }, { key:verify(key:sign("", "."), ".") })
+    assert.same({ 5, 1 }, { key:verify(text, ".", "01") })
+    assert.same({ 1 }, { key:verify(key:sign("a", "."), ".", "01") })
+    assert.same({ 0 }, { key:verify(key:sign("", "."), ".", "01") })
     for i = 1, #text do
-      assert.is_false(key:verify(flip(text, i, 1), "."))
+      assert.is_false(key:verify(flip(text, i, 1), ".", "01"))
     end
-    assert.is_false(crypto.hmac("sha256", "other"):verify(text, "."))
+    assert.is_false(crypto.hmac("sha256", "other"):verify(text, ".", "01"))
     for _, other in ipairs { "", "a", ".", text:sub(1, -2), text .. "A", text .. "." } do
-      assert.is_false(key:verify(other, "."))
+      assert.is_false(key:verify(other, ".", "01"))
     end
+  end)
+
+  it("read the number that was signed behind the rest", function()
+    local base64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    local key = crypto.hmac("sha256", "key")
+    local function number(text, digits)
+      return (select(3, key:verify(key:sign("a." .. text, "."), ".", digits)))
+    end
+    assert.equal(5, number("0101", "01"))
+    assert.equal(2 ^ 48 - 1, number("________", base64))
+    assert.equal(0x010203, number("AQID", base64))
+    assert.equal(0xFF, number("_w", base64)) -- the bits behind it are none of the byte's
+    for _, text in ipairs { "", "2", "0\0", "000000000" } do
+      assert.is_nil(number(text, "01"))
+    end
+    assert.has_error(function() number("0", "") end)
   end)
 
   it("know no other name", function()

@@ -50,15 +50,11 @@ local function write_time(seconds)
 end
 
 ---@type tokencache.Framework
-local DJANGO = { where = WHERE, separator = ":", digest = "sha256", write_time = write_time }
-DJANGO.digits, DJANGO.base = signing.digits(BASE62)
+local DJANGO = { where = WHERE, separator = ":", digest = "sha256", digits = BASE62,
+  write_time = write_time }
 
 function DJANGO.key(secret, salt)
   return crypto.digest("sha256", salt .. "signer" .. secret)
-end
-
-function DJANGO.spare()
-  return 0
 end
 
 --- Seconds that a session is kept (SessionBase.get_expiry_age).

@@ -44,7 +44,8 @@ local RULES = options.merge(set_cookie.RULES, {
 })
 
 ---@type tokencache.Framework
-local FLASK = { where = WHERE, separator = ".", digest = "sha1" } -- itsdangerous, as Flask has it
+local FLASK = { where = WHERE, separator = ".", digest = "sha1", -- itsdangerous, as Flask has it
+  digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_" }
 
 function FLASK.key(secret, salt)
   local key, err = crypto.hmac("sha1", secret)
@@ -52,13 +53,6 @@ function FLASK.key(secret, salt)
     return nil, err
   end
   return key:digest(salt)
-end
-
-FLASK.digits, FLASK.base = signing.digits("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-  .. "0123456789-_")
-
-function FLASK.spare(count)
-  return 6 * count % 8
 end
 
 --- Big-endian bytes, as few as it takes.

@@ -12,7 +12,6 @@ local signing = {}
 
 local MOST = 1048576 -- bytes, of a text and of what comes of it
 local TOLERANCE = 60 -- seconds that the application's clock may be ahead
-local MOST_DIGITS = 8 -- of a time
 local MOST_KEYS = 16
 
 ---@class tokencache.SigningFormat
@@ -20,22 +19,10 @@ local MOST_KEYS = 16
 ---@field separator string  one character
 ---@field digest string     that of the HMAC
 ---@field key fun(secret: string, salt: string): string?, tokencache.Error?
----@field digits table<integer, integer>  those of a time, by byte
----@field base integer      of these digits
----@field spare fun(count: integer): integer  unused bits at the end of so many digits
+---@field digits string     those of a time, from zero: of base64 (of big-endian bytes), or base 62
 ---@field write_time fun(seconds: integer): string
 ---@field private keys? table<string, table<string, any>>  made of secrets, by salt and secret
 ---@field private count? integer  of the keys
-
---- The digits of a time and their number.
----@param alphabet string  the digits from zero
-function signing.digits(alphabet)
-  local digits = {}
-  for value = 1, #alphabet do
-    digits[alphabet:byte(value)] = value - 1
-  end
-  return digits, #alphabet
-end
 
 ---@param where string  the constructor's name
 ---@param code string
@@ -81,15 +68,16 @@ end
 ---@param text string
 ---@return integer? length  of what is signed
 ---@return any rest  of this the part before the last separator; nil: there is none; an error
+---@return number? time  what is between the two, if that is a time
 function signing.check(format, salt, secrets, text)
   for i = 1, #secrets do
     local key, err = key_of(format, salt, secrets[i])
     if not key then
       return nil, err
     end
-    local length, rest = key:verify(text, format.separator)
+    local length, rest, time = key:verify(text, format.separator, format.digits)
     if length ~= false then
-      return length, rest
+      return length, rest, time
     end
   end
   return fail(format.where, "BAD_SIGNATURE", "the signature does not fit: another secret_key or "
@@ -131,22 +119,6 @@ local function unpack(format, text, length)
   return bytes, problem
 end
 
---- The seconds that the bytes from `first` to `last` are.
-local function read_time(format, text, first, last)
-  local count, digits, seconds = last - first + 1, format.digits, 0
-  if count < 1 or count > MOST_DIGITS then
-    return nil
-  end
-  for i = first, last do
-    local value = digits[text:byte(i)]
-    if not value then
-      return nil
-    end
-    seconds = seconds * format.base + value
-  end
-  return math.floor(seconds / 2 ^ format.spare(count))
-end
-
 --- The age decides only where there is a `max_age`.
 local function check_time(where, signed, max_age, now)
   if not signed then
@@ -174,13 +146,13 @@ function signing.open(format, salt, secrets, text, max_age, now)
   if #text > MOST then
     return fail(format.where, "TOO_LARGE", "it has more than " .. MOST .. " bytes")
   end
-  local length, rest = signing.check(format, salt, secrets, text)
+  local length, rest, time = signing.check(format, salt, secrets, text)
   if not length then
     return nil, rest
   elseif not rest then
     return fail(format.where, "DAMAGED", "it is not a signed payload with a timestamp")
   end
-  local ok, err = check_time(format.where, read_time(format, text, rest + 2, length), max_age, now)
+  local ok, err = check_time(format.where, time, max_age, now)
   if not ok then
     return nil, err
   end
@@ -213,8 +185,10 @@ end
 ---@param level integer  the stack level to blame, seen from the caller
 ---@return string[]
 function signing.secrets(where, value, level)
-  local list = type(value) == "table" and value or { value }
-  local copy = {}
+  if type(value) == "string" and value ~= "" then
+    return { value }
+  end
+  local list, copy = type(value) == "table" and value or {}, {}
   for i = 1, #list do
     copy[i] = type(list[i]) == "string" and list[i] ~= "" and list[i] or nil
   end

@@ -31,10 +31,7 @@ local types = {
 
 local function has_type(value, wanted)
   local known = types[wanted]
-  if known then
-    return known[2](value)
-  end
-  return type(value) == wanted
+  return type(value) == wanted or known ~= nil and known[2](value)
 end
 
 local function type_list(wanted)
@@ -53,8 +50,8 @@ function options.matches(value, wanted)
   if type(wanted) ~= "table" then
     return has_type(value, wanted)
   end
-  for _, name in ipairs(wanted) do
-    if has_type(value, name) then
+  for i = 1, #wanted do
+    if has_type(value, wanted[i]) then
       return true
     end
   end
@@ -126,7 +123,7 @@ function options.problem(given, rules)
       if rule.required then
         return name .. " is required" .. hint(rule)
       end
-    elseif not options.matches(value, rule[1]) then
+    elseif not is_right and not options.matches(value, rule[1]) then
       return name .. " must be " .. type_list(rule[1]) .. ", not " .. shown(value, rule[1])
         .. hint(rule)
     end
