@@ -233,6 +233,7 @@ $(FLOORS): LIBS_fetch := -lcurl
 $(FLOORS): LIBS_accounts_redis := -lhiredis
 $(FLOORS): LIBS_redis := -lhiredis
 $(FLOORS): LIBS_signing := -lcrypto
+$(FLOORS): LIBS_sessions := -lcrypto -lz
 $(FLOORS): LIBS_memcached := -lmemcached
 
 build/bench/$(LUA)/call.so: bench/memory/call.c
