@@ -9,9 +9,8 @@ local tokencache = require "tokencache"
 local KEY, NOW = "secret", 1760000000
 
 local FORMAT = { where = "fuzz", separator = ".", digest = "sha1",
-  key = function(secret) return secret end, spare = function() return 0 end,
+  digits = "0123456789abcdef", key = function(secret) return secret end,
   write_time = function(seconds) return ("%x"):format(seconds) end }
-FORMAT.digits, FORMAT.base = signing.digits "0123456789abcdef"
 
 local function clock()
   return NOW
