@@ -59,7 +59,7 @@ def change(session, handler, given):
     for name, value in given.get("values", {}).items():
         session[name] = value
     if "count" in given:
-        session[given["count"]] = session.get(given["count"], 0) + 1
+        session[given["count"]] += 1
     if given.get("flush"):
         session.flush() if hasattr(session, "flush") else session.clear()
     return {"token": plain(handler.get_cached_token()), "session": plain(dict(session.items())),

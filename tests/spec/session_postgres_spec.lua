@@ -2,6 +2,7 @@
 
 local postgres_server = require "support.postgres_server"
 local python_sessions = require "support.python_sessions"
+local race = require "support.session_race"
 local tokencache = require "tokencache"
 
 local SECRET = "dev-secret"
@@ -44,6 +45,11 @@ describe("a session of Django's in PostgreSQL #once", function()
   local function ask(header)
     return python:ask { app = SETTINGS, cookie = header:match "^[^;]*" }
   end
+
+  it("keeps all of Python's, which writes it at the same time", function()
+    race(python, tokencache.session.django, SETTINGS,
+      { engine = "db", database = databases.luasql() })
+  end)
 
   for _, name in ipairs { "luasql", "pgmoon" } do
     it("each reads what the other has renewed: " .. name, function()
