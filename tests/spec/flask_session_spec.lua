@@ -157,8 +157,11 @@ describe("beside a running Flask-Session #once", function()
     session = assert(tokencache.session.flask(own))
     session.token_info = TOKEN
     assert(session:save())
-    local answer = python:ask { app = settings, cookie = session:set_cookie():match "^[^;]*" }
-    assert.same(TOKEN, answer.token)
+    local begun = session:set_cookie():match "^[^;]*"
+    assert.same(TOKEN, python:ask({ app = settings, cookie = begun }).token)
+    python:ask { app = settings, cookie = begun, token = { access_token = "third" } }
+    own.cookie = python_sessions.value(begun)
+    assert.same({ access_token = "third" }, assert(tokencache.session.flask(own)).token_info)
   end
 
   for _, use_signer in ipairs { false, true } do

@@ -274,6 +274,9 @@ describe("beside a running Django #once", function()
     assert(session:save())
     local begun = session:set_cookie():match "^[^;]*"
     assert.same(TOKEN, python:ask({ app = settings, cookie = begun }).token)
+    local third = python:ask { app = settings, cookie = begun, token = { access_token = "third" } }
+    opts.cookie = python_sessions.value(third.set_cookie)
+    assert.same({ access_token = "third" }, assert(tokencache.session.django(opts)).token_info)
     opts.cookie = python_sessions.value(begun) -- and ends
     session = assert(tokencache.session.django(opts))
     session.token_info = nil

@@ -248,6 +248,8 @@ describe("beside a running Flask #once", function()
     session.token_info = TOKEN
     local cookie = session:set_cookie():match "^[^;]*"
     assert.same(TOKEN, ask { cookie = cookie }.token)
+    local third = ask { cookie = cookie, token = { access_token = "third" } }
+    assert.same({ access_token = "third" }, session_of(third).token_info)
     assert.equal(json.null, ask { cookie = cookie, app = { SECRET_KEY = "other" } }.token)
   end)
 end)
