@@ -26,6 +26,7 @@ local config = {}
 ---@field client_assertion_type? string
 ---@field token_endpoint_auth_signing_alg? "RS256"|"PS256"|"ES256"  default: RS256, or by an EC key
 ---                                ES256
+---@field dpop? boolean            true: tokens are bound to a key of the account's (RFC 9449)
 ---@field token_params? table<string, string|string[]>  sent with each token request
 ---@field leeway? number           seconds before its end at which a token is renewed; default 60
 ---@field timeout? number          seconds for a whole call, a login not counted; default 30
@@ -42,7 +43,6 @@ local config = {}
 ---@field provider tokencache.Provider
 ---@field cache? tokencache.Handler  for one account; default: the file `.cache`
 ---@field store? tokencache.Store  for many accounts: instead of cache
----@field dpop? boolean            true: tokens are bound to a key of the account's (RFC 9449)
 
 --- Options of every flow; a flow adds its own.
 config.rules = options.merge(client_authentication.rules, {
