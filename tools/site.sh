@@ -3,7 +3,7 @@
 # The folders are as in the checkout, so that links need no change.
 cd "$(dirname "$0")/.." || exit 1
 manual=build/manual
-pages="README.md CHANGELOG.md CONTRIBUTING.md $(echo docs/*.md)"
+pages="README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md $(echo docs/*.md)"
 
 # what the pages link to, by its path in the checkout
 linked() {

@@ -58,8 +58,7 @@ static void test_it_reads_back_the_same(void) {
 
 static void test_what_was_written_before_there_were_nonces_and_keys_is_read(void) {
   tc_pending got;
-  CHECK_NUM(read_text(&got, (tc_str){written, strlen(written) - strlen("&nonce=n&dpop_key=k")}),
-            0);
+  CHECK_NUM(read_text(&got, (tc_str){written, strlen(written) - strlen("&nonce=n&dpop_key=k")}), 0);
   CHECK_STR(tc_buf_str(&got.state), TC_STR("s&t"));
   CHECK_NUM(got.nonce.len, 0);
   tc_pending_free(&got);
