@@ -5,6 +5,7 @@ local log = require "tokencache.log"
 local logins = require "support.logins"
 local merged = require "support.merged"
 local stages = require "support.stage"
+local tokencache = require "tokencache"
 
 after_each(function() log.set_logger(nil) end)
 
@@ -162,6 +163,28 @@ describe("a log out", function()
     assert.same({ true }, { flow:log_out() })
     assert.same(later, stage.stored)
     assert.equal(BOTH, revoked())
+  end)
+
+  it("does not revoke a login that is saved once more when its time is over", function()
+    local store = tokencache.store.memory()
+    local cache = tokencache.cache.from_store(store, "ann")
+    local login = merged(logins.LOGIN, { access_token = "new", authorized_at = 1000 })
+    local replace = store.replace
+    stage.now = 1000.7
+    assert(cache:save_token_to_cache(logins.LOGIN))
+    function store.try_lock()
+      assert(cache:save_token_to_cache(login))
+      return false
+    end
+    function store.replace(...)
+      local removed = replace(...)
+      stage.monotonic = stage.monotonic + 60
+      assert(cache:save_token_to_cache(login))
+      return removed
+    end
+    assert.same({ true }, { new_flow({ store = store }):account("ann"):log_out() })
+    assert.equal("new", cache:get_cached_token().access_token)
+    assert.equal("", revoked())
   end)
 
   it("leaves a login of the same second where it goes on when its time is over", function()

@@ -41,13 +41,15 @@ end
 ---@return tokencache.TokenInfo?
 ---@return any err    the store could not be read
 ---@return any entry  what is there, as the handler compares it
+---@return tokencache.TokenInfo? there  what that says
 local function token_of(account, state)
-  local info, err, entry = account.handler:get_cached_token(true)
-  info, err = token_info.checked(info, err)
+  local there, err, entry = account.handler:get_cached_token(true)
+  there, err = token_info.checked(there, err)
+  local info
   if err == nil then
-    info, err = debt.resolve(account, state, info, entry)
+    info, err = debt.resolve(account, state, there, entry)
   end
-  return info or debt.unread(account, state) or state.latest, err, entry
+  return info or debt.unread(account, state) or state.latest, err, entry, there
 end
 
 ---@class tokencache.LogOut
@@ -92,8 +94,11 @@ end
 local function remove(out, again)
   local handler = out.account.handler
   for i = 1, LATECOMERS do
-    local info, err, entry = token_of(out.account, out.state)
+    local info, err, entry, there = token_of(out.account, out.state)
     if is_later(out, info) then
+      if there and out.ended and there.access_token == out.ended.access_token then
+        out.ended = nil -- it has been saved again
+      end
       return false
     elseif i == 1 and not again or entry ~= nil then
       out.ended = info
