@@ -187,7 +187,7 @@ local function carry_out(out)
   payment.return_lock(state, held)
   debt_timers.keep(state)
   if removed == nil then
-    state.latest = state.latest or out.ended -- if it is gone all the same, the next log out knows
+    state.latest = out.ended or state.latest -- if it is gone all the same, the next log out knows
     return nil, failure_of(out, err)
   elseif out.revokes and out.ended then
     err = end_there(out, err)
