@@ -15,8 +15,8 @@ local MOST_ACCOUNTS = 10000
 ---@field kept? boolean       a debt is never dropped, unless it ends with its request
 ---@field owed? tokencache.Debt
 ---@field latest? tokencache.TokenInfo  the last token that came, where a refresh token was spent
----@field spent? table        digests of refresh tokens whose successor has come: { has, order }
----@field dead? table         digests of those that the provider knows no longer: { has, order }
+---@field spent? string[]     digests of refresh tokens whose successor has come, the oldest first
+---@field dead? string[]      digests of those that the provider knows no longer
 ---@field failure? { err: tokencache.Error, at: number, who: string }  `at`: monotonic seconds
 ---@field waiter? tokencache.Waiter  of those who wait for the lock
 ---@field unmarked? boolean   the last log out could not leave its mark

@@ -17,24 +17,28 @@ local function digest(refresh_token)
   return crypto.sha256(refresh_token) or refresh_token
 end
 
---- Adds the token's digest to a set of the account's, from which the oldest goes in time.
-local function add(state, name, refresh_token)
-  local set = state[name] or { order = {}, has = {} }
-  state[name] = set
-  local mark = digest(refresh_token)
-  if set.has[mark] then
-    return
+local function is_in(marks, refresh_token)
+  if marks and type(refresh_token) == "string" and refresh_token ~= "" then
+    local mark = digest(refresh_token)
+    for i = 1, #marks do
+      if marks[i] == mark then
+        return true
+      end
+    end
   end
-  set.has[mark] = true
-  set.order[#set.order + 1] = mark
-  if #set.order > MOST then
-    set.has[table.remove(set.order, 1)] = nil
-  end
+  return false
 end
 
-local function is_in(set, refresh_token)
-  return set ~= nil and type(refresh_token) == "string" and refresh_token ~= ""
-    and set.has[digest(refresh_token)] == true
+--- Adds the token's digest to those of the account, of which the oldest goes in time.
+local function add(state, name, refresh_token)
+  local marks = state[name] or {}
+  state[name] = marks
+  if not is_in(marks, refresh_token) then
+    marks[#marks + 1] = digest(refresh_token)
+    if #marks > MOST then
+      table.remove(marks, 1)
+    end
+  end
 end
 
 --- Notes that `info` has come in place of the refresh token `old`.
