@@ -159,6 +159,7 @@ function Truth:on_put(key, bytes)
     account.marked_apart_at = not is_in_force(self, call.lock) and world.now or nil
   elseif token then
     note_first_save(self, account, token.family)
+    token.put_at = world.now
   end
   local lock = call and call.lock
   if token and token.spent and not world.store.kind.replace and lock
@@ -249,14 +250,12 @@ local function check_lock(self, process, account, call)
 end
 
 --- A login that cannot be removed still works: who logs out ends it here before the provider does.
---- Without locks another may save it just when it is gone.
+--- Who has no lock may save it once more just when it is gone.
 local function check_revocation(self, request)
   local world, call = self.world, request.task.call
   local token = world.provider.refresh[request.revoked]
   local is_there = token and world.store:refresh_token_at(token.family.account) == token.id
-  if is_there and call and call.is_log_out and world.store.kind.lock
-    and not (self.restored_at and self.restored_at >= call.started)
-    and not token.family.has_escaped then
+  if is_there and call and math.max(token.put_at or 0, self.restored_at or 0) < call.started then
     world:fail("a login is revoked that is still in the store")
   end
 end
