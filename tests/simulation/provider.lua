@@ -1,6 +1,7 @@
 --- A virtual provider: the transport of all flows. It gives out tokens of logins, each of which has
 --- a family of refresh tokens; a spent one that comes again ends the family.
 
+local ending = require "simulation.ending"
 local json = require "tokencache.json"
 
 local Provider = {}
@@ -150,7 +151,11 @@ local function send(self, given, fate, has_heartbeats)
     revoked = field(given.body, "token"), heartbeat = given.heartbeat,
     heartbeat_interval = has_heartbeats and given.heartbeat_interval }
   world:note("request", request.refresh or request.body:match("code%-%d+") or request.revoked)
-  world.truth:on_send(request)
+  if request.revoked then
+    ending.on_revocation(world, request)
+  else
+    world.truth:on_send(request)
+  end
   local seconds = travel_time(self, request)
   local there = seconds * world.random:number()
   if fate ~= "lost before" then

@@ -1,6 +1,8 @@
 --- A store that all virtual processes share. Each operation takes a time; it may fail before or
 --- after it took effect, and the whole store may go back to an older state.
 
+local ending = require "simulation.ending"
+
 local Store = {}
 Store.__index = Store
 
@@ -128,7 +130,7 @@ function effects.set(self, key, _, bytes, ttl)
 end
 
 function effects.delete(self, key)
-  self.world.truth.on_removal(self.world, key)
+  ending.on_removal(self.world, key)
   self.entries[key] = nil
   return true
 end

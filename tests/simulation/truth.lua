@@ -180,23 +180,6 @@ function Truth:on_put(key, bytes)
   end
 end
 
---- Only a log out removes a login that works. One whose caller was told that its time is over may
---- go on; but it is no word on a login that was begun after that.
-function Truth.on_removal(world, key)
-  local token = world.provider.refresh[world.store:refresh_token_at(key)]
-  local call = world.current.call
-  if not token or not call or not world.store.kind.replace then
-    return
-  elseif not call.is_log_out and token.family.is_alive and token.id == token.family.newest then
-    return world:fail("a login that works is removed, and nobody has logged out")
-  end
-  local begun = token.family.begun
-  if begun and call.is_log_out and call.ended and begun > call.ended and not world.has_jumped
-    and not times.has_twin(world.accounts[key], token.family) then
-    world:fail("a log out removes a login that was begun after its caller was told the end")
-  end
-end
-
 --- Whether the store refuses every write of the process since the lock was taken.
 local function cannot_write(self, process, since)
   local outages = self.world.faults.outages
@@ -249,21 +232,7 @@ local function check_lock(self, process, account, call)
   end
 end
 
---- A login that cannot be removed still works: who logs out ends it here before the provider does.
---- Who has no lock may save it once more just when it is gone.
-local function check_revocation(self, request)
-  local world, call = self.world, request.task.call
-  local token = world.provider.refresh[request.revoked]
-  local is_there = token and world.store:refresh_token_at(token.family.account) == token.id
-  if is_there and call and math.max(token.put_at or 0, self.restored_at or 0) < call.started then
-    world:fail("a login is revoked that is still in the store")
-  end
-end
-
 function Truth:on_send(request)
-  if request.revoked then
-    return check_revocation(self, request)
-  end
   local world, process, call = self.world, request.process, request.task.call
   local token = request.refresh and world.provider.refresh[request.refresh]
   if not token then
