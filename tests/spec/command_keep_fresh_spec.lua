@@ -67,6 +67,21 @@ describe("tokencache keep-fresh #once", function()
     command:ask { "remove", "-q", "zero" }
   end)
 
+  it("renews other tokens while a person is asked, and ends meanwhile", function()
+    command:ask { "add", "-q", "asks", "--issuer", server.url, "--client-id", "public" }
+    local answer = command.home .. "/answer"
+    local token = command:leave("work", 200)
+    local child = start("--on-login-needed", ("while [ -d %s ] && [ ! -e %s ]; do sleep 0.1; done")
+      :format(command.home, answer))
+    process.wait_until("a new token", function()
+      return command:token("work").access_token ~= token
+    end)
+    child:signal "TERM"
+    child:wait()
+    process.write_file(answer, "")
+    command:ask { "remove", "-q", "asks" }
+  end)
+
   it("runs a command once where a login is needed", function()
     server:revoke(command:token("work").refresh_token)
     command:expire "work"
@@ -79,7 +94,7 @@ describe("tokencache keep-fresh #once", function()
     process.wait_until("a second look", function()
       return child:output():find "failed, kind=reauthorize.*failed, kind=reauthorize"
     end)
-    assert.equal("work\n", process.read_file(notes))
+    process.wait_until("the command", function() return process.read_file(notes) == "work\n" end)
     for _, line in ipairs { "work: [^\n]*; run: tokencache login work\n",
       "away: [^\n]*; run: tokencache token away\n" } do
       assert.equal(1, (select(2, child:output():gsub(line, ""))))

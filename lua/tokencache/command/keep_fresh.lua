@@ -16,10 +16,12 @@ local BEAT = 2 -- seconds until what could not be saved is tried again
 local asked = {} -- by account: somebody has been told that it needs a login
 local told = {}  -- by account: the kind of failure that was told of last
 
-local function ask(name, command)
+--- A person may take a while, in which other tokens end.
+local function ask(name, arguments)
+  local command = arguments.on_login_needed
   if command and not asked[name] then
     core.process.set_environment("TOKENCACHE_ACCOUNT", name)
-    os.execute(command)
+    os.execute(arguments.once and command or "(" .. command .. "\n) &")
   end
   asked[name] = true
 end
@@ -27,7 +29,8 @@ end
 --- Renews a token that is about to end.
 ---@return number seconds  until it is to be looked at again
 ---@return integer status
-local function look(name, margin, command)
+local function look(name, arguments)
+  local margin = arguments.margin
   local ok, info = pcall(fresh.token, name, margin)
   core.process.hold_signals(false)
   if ok then
@@ -42,7 +45,7 @@ local function look(name, margin, command)
     say.failure(info)
   end
   if info.kind == "reauthorize" then
-    ask(name, command)
+    ask(name, arguments)
   end
   return math.max(SHORTEST, margin / 4), say.statuses[info.kind]
 end
@@ -51,7 +54,7 @@ local function look_at_all(arguments)
   local wait, status = LONGEST, 0
   local names = #arguments.names > 0 and arguments.names or config.names()
   for _, name in ipairs(names) do
-    local seconds, how = look(name, arguments.margin, arguments.on_login_needed)
+    local seconds, how = look(name, arguments)
     wait, status = math.min(wait, seconds), status ~= 0 and status or how
   end
   return wait, status
