@@ -125,7 +125,10 @@ describe("the command", function()
     assert.matches("no account nobody; run: tokencache login nobody %-%-provider %.%.%. ",
       fails(7, { "login", "nobody" }))
     assert.matches("run: tokencache token %-%-help\n$", fails(2, { "token" }))
-    assert.matches("run: tokencache %-%-help\n$", fails(2, { "tokn", "work" }))
+    assert.equal("tokencache: unknown command 'tokn'; did you mean 'token'; run: tokencache --help"
+      .. "\n", fails(2, { "tokn", "work" }))
+    assert.equal("tokencache: /nowhere: No such file or directory\n",
+      fails(2, { "import", "/nowhere", "x" }))
     assert.matches("is no name of an account", fails(2, { "token", "../work" }))
     command:ask { "add", "out", "-q", "--issuer", server.url, "--client-id", "public" }
     assert.matches("^tokencache: out: .*run: tokencache login out\n$", fails(3, { "token", "out" }))

@@ -13,9 +13,11 @@ local token_info = require "tokencache.token_info"
 local function read(path)
   local text, problem = change.read(path)
   local object = text and json.decode(text)
-  if type(object) ~= "table" then
-    say.fail("usage", problem or path .. " is not a JSON object; of an encrypted file pass in what "
-      .. "it holds", "gpg -d FILE | tokencache import - NAME ...")
+  if not text then
+    say.fail("usage", problem)
+  elseif type(object) ~= "table" then
+    say.fail("usage", path .. " is not a JSON object; of an encrypted file pass in what it holds",
+      "gpg -d FILE | tokencache import - NAME ...")
   end
   return object
 end

@@ -30,7 +30,8 @@ local function read(arguments)
     :pparse(arguments)
   if not ok then
     local known = parser.modules[arguments[1]] and arguments[1] .. " " or ""
-    say.fail("usage", read_arguments, "tokencache " .. known .. "--help")
+    say.fail("usage", read_arguments:gsub("\nDid", "; did"):gsub("%?$", ""),
+      "tokencache " .. known .. "--help")
   end
   return read_arguments
 end
