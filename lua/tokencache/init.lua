@@ -73,7 +73,7 @@ tokencache.session = lazy("tokencache.session", {
 ---@field authorization_code fun(opts: tokencache.AuthorizationCodeOptions): tokencache.UserFlow
 ---@field pkce fun(opts: tokencache.UserFlowOptions): tokencache.UserFlow
 ---@field device fun(opts: tokencache.LoginOptions): tokencache.DeviceFlow
----@field implicit fun(opts: tokencache.ImplicitOptions): tokencache.UserFlow
+---@field implicit fun(opts: tokencache.UserFlowOptions): tokencache.UserFlow
 ---@field jwt_bearer fun(opts: tokencache.JwtBearerOptions): tokencache.Flow
 ---@field token_exchange fun(opts: tokencache.TokenExchangeOptions): tokencache.TokenExchangeFlow
 ---@field grant fun(opts: tokencache.GrantOptions): tokencache.Flow

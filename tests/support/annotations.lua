@@ -85,13 +85,10 @@ end
 ---@return table<string, any>
 function annotations.options(classes, annotated)
   local name, written = annotated:match "^(tokencache%.%w+)", annotated:match "^%b{}"
-  local all = {}
   if name then
-    for option, type_of in pairs(annotations.all(classes, name, "fields")) do
-      all[option] = not type_of:find "^nil%f[%W]" and type_of or nil -- an heir may lack one
-    end
-    return all
+    return annotations.all(classes, name, "fields")
   end
+  local all = {}
   for option in assert(written, annotated):gsub("%b()", ""):gmatch "([%w_]+)%??:" do
     all[option] = true
   end

@@ -351,6 +351,7 @@ end
 ---@field store? tokencache.Store
 ---@field issuer? string        in place of provider: it is found by its metadata
 ---@field flow? tokencache.Flow  a flow of yours, in place of all these but variable and api_url
+---@field dpop? boolean         true: tokens are bound to a key; needs api_url
 ---@field api_url? string       with dpop: where the API is, "https://api.example.com", which the
 ---                             proofs name together with the path that nginx was asked for
 ---@field variable? string      of nginx: it gets the header Authorization in place of the request,
