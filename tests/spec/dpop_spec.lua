@@ -201,8 +201,7 @@ describe("a token that is bound to a key #once", function()
     local ok, message = pcall(tokencache.flow.implicit, { provider = server.provider,
       client_id = "a", redirect_uri = REDIRECT, dpop = true })
     assert.is_false(ok)
-    assert.matches("flow.implicit: dpop is not for this flow: there is no token request", message, 1,
-      true)
+    assert.matches("flow.implicit: dpop is not for this flow: there is no token", message, 1, true)
     ok, message = pcall(function()
       machine({ dpop = false }):dpop_proof("GET", "https://api.example/")
     end)
