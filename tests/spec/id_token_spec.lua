@@ -298,6 +298,13 @@ describe("an ID token", function()
     end)
   end
 
+  it("is refused where its key is for another algorithm", function()
+    for _, key in ipairs(made.jwks.keys) do
+      key.alg = key.kid == "rs" and "PS256" or nil
+    end
+    assert_refused(new_flow(), "as it should be", { problem = NO_KEY })
+  end)
+
   it("is believed where its key has nulls", function()
     for _, key in ipairs(made.jwks.keys) do
       key.alg, key.crv, key.issuer = null, key.crv or null, null
