@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -19,7 +20,9 @@ static void make_page(void) {
 #ifdef MADV_WIPEONFORK
   void *made = mmap(NULL, page_size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (made == MAP_FAILED) return;
-  if (madvise(made, page_size(), MADV_WIPEONFORK) == 0) {
+  /* QEMU before 8.0 says yes to any advice, and follows none. */
+  bool heeds_advice = madvise(made, page_size(), -1) != 0;
+  if (heeds_advice && madvise(made, page_size(), MADV_WIPEONFORK) == 0) {
     page = made;
   } else {
     (void)munmap(made, page_size());
