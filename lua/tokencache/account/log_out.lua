@@ -27,7 +27,7 @@ local function leave_mark(account, state)
   if not handler.set_mark then
     return
   end
-  local ok, err = handler:set_mark(("out %.3f"):format(account.flow.now()), MARK_LIFE)
+  local ok, err = handler:set_mark(("out %.6f"):format(account.flow.now()), MARK_LIFE)
   state.unmarked = errors.has_failed(ok, err) or nil
   if state.unmarked then
     return errors.new("cache", "the login is removed, but that could not be noted for processes "
