@@ -6,15 +6,20 @@ static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 
 void tc_base64url_encode(tc_buf *out, tc_str bytes) {
   const unsigned char *in = (const unsigned char *)bytes.data;
+  char *to = tc_buf_reserve(out, bytes.len / 3 * 4 + 4);
+  if (to == NULL) return; /* the buffer tells */
   for (size_t i = 0; i < bytes.len; i += 3) {
     size_t left = bytes.len - i;
     uint32_t group = (uint32_t)in[i] << 16;
     if (left > 1) group |= (uint32_t)in[i + 1] << 8;
     if (left > 2) group |= in[i + 2];
-    char quad[] = {digits[group >> 18], digits[group >> 12 & 63], digits[group >> 6 & 63],
-                   digits[group & 63]};
-    tc_buf_add(out, quad, left > 2 ? 4 : left + 1);
+    *to++ = digits[group >> 18];
+    *to++ = digits[group >> 12 & 63];
+    if (left > 1) *to++ = digits[group >> 6 & 63];
+    if (left > 2) *to++ = digits[group & 63];
   }
+  *to = '\0';
+  out->len = (size_t)(to - out->data);
 }
 
 #define NONE 0xFF
