@@ -103,6 +103,12 @@ describe("OpenID Connect with a provider that errs", function()
     assert.same({}, stage.logged)
   end)
 
+  it("takes a renewal of a login that is older than max_age", function()
+    log_in()
+    flow.max_age, stage.now = 60, NOW + 600
+    assert.equal(made.tokens.renewed, renew(made.tokens.renewed))
+  end)
+
   for name, entry in pairs(REFUSED) do
     it("loses no login over a renewal's ID token " .. name, function()
       log_in()
