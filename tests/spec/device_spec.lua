@@ -81,12 +81,14 @@ describe("a login by another device", function()
     local provider = merged(PROVIDER, {
       headers = { ["User-Agent"] = "me" },
       grant_types = { ["urn:ietf:params:oauth:grant-type:device_code"] = "device" },
+      on_request = function(sent) sent.headers.More = "more" end,
       on_answer = function(answer) answer.object = answer.object.data end,
     })
     assert.equal("access-1", flow_of(stage, { provider = provider }):get_access_token())
     local request = stage.requests[2]
     assert.equal("me", stage.requests[1].headers["User-Agent"])
     assert.equal("me", request.headers["User-Agent"])
+    assert.same({ nil, "more" }, { stage.requests[1].headers.More, request.headers.More })
     assert.equal("device", query.read("?" .. request.body).grant_type)
   end)
 
@@ -152,9 +154,9 @@ describe("a login by another device", function()
 
   it("asks less and less often while the provider is away", function()
     local away, late = stages.refuse, function() return nil, { kind = "timeout", message = "" } end
-    local stage = new_stage(PENDING, away, late, away, away, away, PENDING, GRANTED)
+    local stage = new_stage(PENDING, away, late, away, away, away, PENDING, away, GRANTED)
     assert.equal("access-1", flow_of(stage):get_access_token())
-    assert.same({ 5, 10, 20, 40, 80, 140, 200, 205 }, stage.asked)
+    assert.same({ 5, 10, 20, 40, 80, 140, 200, 205, 215 }, stage.asked)
   end)
 
   for what, codes in pairs {
@@ -265,6 +267,7 @@ describe("a login by another device", function()
       { stages.answer({ error = "odd" }, 200), "config", "answered odd; check device_auth" },
       { stages.answer({}, 404), "config", "answered with status 404; check device_authorization_" },
       { stages.answer({ error = "access_denied" }, 403), "denied", "answered access_denied" },
+      { stages.answer({}, 429), "transient", "answered with status 429; try again later" },
       { stages.answer({ error = stages.CLIENT_SECRET }, 503), "transient", "answered %*+; try" },
       { stages.answer(merged(CODES, { device_code = json.null })), "protocol", "without" },
       { stages.answer(merged(CODES, { user_code = 5 })), "protocol", "without a device_code" },

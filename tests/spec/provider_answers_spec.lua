@@ -232,8 +232,10 @@ describe("a login does not end", function()
   it("by errors that the provider does not name", function()
     expect_alive("denied", renewal "bad_refresh_token")
     expect_alive("denied", renewal("other", { dead_refresh_token = { "bad_refresh_token", 401 } }))
-    expect_alive("transient", renewal(stages.answer({ error = "bad_refresh_token" }, 503),
-      { dead_refresh_token = { "bad_refresh_token" } }))
+    for _, status in ipairs { 429, 503 } do
+      expect_alive("transient", renewal(stages.answer({ error = "bad_refresh_token" }, status),
+        { dead_refresh_token = { "bad_refresh_token" } }))
+    end
     expect_alive("config", renewal("unauthorized_client",
       { dead_refresh_token = function() return nil end }))
   end)
