@@ -341,6 +341,24 @@ describe("a login by another device", function()
     assert.is_true(slices >= 25)
   end)
 
+  it("is asked about by one of those who poll at once", function()
+    local stage = new_stage(function()
+      coroutine.yield()
+      return PENDING
+    end)
+    stage.codes = merged(CODES, { device_code = "of two" })
+    local flow = flow_of(stage)
+    local _, pending = flow:begin()
+    stage.now, stage.monotonic = stage.now + 5, stage.monotonic + 5
+    local first = coroutine.create(function() return flow:poll(pending) end)
+    assert(coroutine.resume(first))
+    local info, err = flow:poll(pending)
+    assert.is_nil(info)
+    assert.same({ "authorization_pending", 15 }, { err.code, err.retry_after })
+    assert(coroutine.resume(first))
+    assert.equal(1, #stage.asked)
+  end)
+
   it("goes on beside another one", function()
     local stage = stages.new()
     local given, asked = 0, {}

@@ -259,6 +259,13 @@ describe("a login does not end", function()
     end
   end)
 
+  it("by an answer to something else than its renewal", function()
+    answer(stages.answer({ error = "odd" }, 400))
+    local _, err = stage:flow { provider = { token_url = "https://login.example/token",
+      dead_refresh_token = function() return true end } }:get_access_token()
+    assert.equal("denied", err.kind)
+  end)
+
   it("by what is no list of codes and statuses", function()
     for _, wrong in ipairs { { bad = true }, { true }, { "a", nil, "b" } } do
       assert.error_matches(function() renewal("x", { dead_refresh_token = wrong }) end,
