@@ -40,6 +40,15 @@ describe("a provider's metadata", function()
     assert.same({ ISSUER .. "/t" }, provider.sent)
   end)
 
+  it("is away where one of its places is, and in none before", function()
+    local provider = new_provider()
+    provider.on = function(request)
+      return stages.answer({}, request.url == issuers.PLACE and 404 or 503)
+    end
+    local _, err = new_stage(provider):flow(options()):get_access_token()
+    assert.equal("transient", err.kind)
+  end)
+
   it("is found where the issuer ends in a slash, which is part of its name", function()
     local provider = new_provider { issuer = ISSUER .. "/" }
     local stage = new_stage(provider)
@@ -345,6 +354,13 @@ describe("the copy in a store", function()
     provider.on = function() return stages.refuse() end
     at(2 * DAY, stage)
     assert(flow:account("c"):get_access_token())
+    assert.equal(2, #provider.asked)
+  end)
+
+  it("is not made of a document that is large", function()
+    local provider, store = new_provider { more = ("x"):rep(65536) }, tokencache.store.memory {}
+    assert(new(provider, store):account("a"):get_access_token())
+    assert(new(provider, store):account("b"):get_access_token())
     assert.equal(2, #provider.asked)
   end)
 
