@@ -117,7 +117,7 @@ describe("OpenID Connect", function()
     server:control("new_keys", nil, "")
     local info = assert(log_in(flow, "bob")) -- it has waited for them
     assert.equal("bob", flow:id_token_claims().sub)
-    assert.is_true(later > 5)
+    assert.is_true(later > 0)
     server:control("new_keys", nil, "")
     later = 122
     local logged = keep_log()
