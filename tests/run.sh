@@ -12,9 +12,9 @@ export RES_OPTIONS="timeout:1 attempts:1"
 # mistaken for one with a header of glibc 2.19's, and LeakSanitizer crashes on what it reads there.
 export ASAN_OPTIONS=intercept_tls_get_addr=0
 
-# The long ones first.
+# The long ones first, and these in halves, or one of them would go on when the others are over.
 luas=$(tools/luas.sh tested)
-every_suite="nginx lua5.4 asan $(echo "$luas" | grep -v '^lua5.4$') alloc-asan fuzz
+every_suite="lua5.4-1 lua5.4-2 nginx-1 nginx-2 asan-1 asan-2 $(echo "$luas" | grep -v '^lua5.4$') alloc-asan fuzz
   $(echo "$luas" | sed 's/^/alloc-/') simulate packaging asan-core core demo
   core-musl core-i386 core-arm64"
 
@@ -53,21 +53,31 @@ simulate() {
     "$lua" tests/simulate.lua 20000 "${SEED:-1}" # the same each time; make simulate draws others
 }
 
+# half SUITE-1 or SUITE-2: its specs, the one half or the other; of a whole suite nothing
+half() {
+  case $1 in
+    nginx-[12]) folder=tests/nginx ;;
+    *-[12]) folder=tests/spec ;;
+    *) return ;;
+  esac
+  find "$folder" -name '*_spec.lua' | LC_ALL=C sort | awk -v half="${1##*-}" 'NR % 2 == half % 2'
+}
+
+# shellcheck disable=SC2046,SC2086 # lists of names
 run() {
-  # shellcheck disable=SC2086 # a list of names
-  printf '%s\n' $every_suite | grep -qx "$1" ||
+  printf '%s\n' $every_suite | sed 'p; s/-[12]$//' | grep -qx "$1" ||
     { echo "there is no suite $1; there are:" $every_suite && return 2; }
   case $1 in
     core-*) tools/ports.sh "${1#core-}" tests/core/run.sh "build/$1/tests/core" ;;
     core | asan-core) tests/core/run.sh "build/$1/tests/core" ;;
-    lua* | nginx) busted --run="$1" ;;
-    asan) asan lua5.4 "$(command -v busted)" --run=asan --ignore-lua ;;
     alloc-asan) alloc build/asan-lua5.4 ;;
     alloc-*) alloc "build/${1#alloc-}" ;;
     fuzz) tools/fuzz.sh 5 $(ls tests/fuzz/fuzz_*.c | sed 's|^tests/\(.*\)\.c$|build/\1|') ;;
     simulate) simulate ;;
     packaging) tests/packaging/run.sh ;;
     demo) tests/demo.sh ;;
+    asan*) asan lua5.4 "$(command -v busted)" --run=asan --ignore-lua $(half "$1") ;;
+    *) busted --run="${1%-[12]}" $(half "$1") ;; # on a Lua, or nginx
   esac
 }
 
@@ -78,7 +88,7 @@ fi
 
 rm -rf "$results"
 mkdir -p "$results"
-at_a_time=$(($(nproc 2>/dev/null || echo 2) * 2)) # half of what suites take they wait
+at_a_time=$(($(nproc 2>/dev/null || echo 2) * 3)) # two thirds of what suites take they wait
 # shellcheck disable=SC2086 # a list of names
 printf '%s\n' ${*:-$every_suite} |
   xargs -P "$at_a_time" -I SUITE tests/suite.sh "$results" SUITE tests/run.sh --one SUITE

@@ -1,6 +1,6 @@
---- Lets go of what the tests of a file are made of, once the file is over. Busted keeps all that to
---- the end of a run: each collection of garbage in a later test takes a tenth of a second and more,
---- and each fork longer.
+--- Lets go of what the tests of a file are made of, once the file is over. Busted keeps all that
+--- to the end of a run: each collection of garbage in a later test takes a tenth of a second and
+--- more, and each fork longer.
 
 local busted = require "busted"
 
