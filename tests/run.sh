@@ -14,7 +14,8 @@ export ASAN_OPTIONS=intercept_tls_get_addr=0
 
 # The long ones first, and these in halves, or one of them would go on when the others are over.
 luas=$(tools/luas.sh tested)
-every_suite="lua5.4-1 lua5.4-2 nginx-1 nginx-2 asan-1 asan-2 $(echo "$luas" | grep -v '^lua5.4$') alloc-asan fuzz
+every_suite="lua5.4-1 lua5.4-2 nginx-1 nginx-2 asan-1 asan-2
+  $(echo "$luas" | grep -v '^lua5.4$') alloc-asan fuzz
   $(echo "$luas" | sed 's/^/alloc-/') simulate packaging asan-core core demo
   core-musl core-i386 core-arm64"
 
