@@ -28,6 +28,23 @@ describe("the command", function()
     assert.equal("alice", server:owner(command:ask { "token", "work" }))
   end)
 
+  it("writes nothing while the token serves #once", function()
+    local function written()
+      return select(2, process.run { "find", command.home .. "/.config", command.home .. "/.local",
+        "-printf", "%p %i %C@\\n" })
+    end
+    command:ask { "token", "work" }
+    local before = written()
+    for _, word in ipairs { "token", "header", "status", "list", "curl-config" } do
+      command:ask { word, word ~= "list" and "work" or nil }
+    end
+    assert.matches("work", before)
+    assert.equal(before, written())
+    command:leave("work", -100)
+    command:ask { "token", "work" }
+    assert.not_equal(before, written())
+  end)
+
   it("prints it as JSON, without the refresh token", function()
     local info = json.decode(command:ask { "token", "work", "--json" })
     assert.equal(command:token("work").access_token, info.access_token)
