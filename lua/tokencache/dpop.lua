@@ -12,6 +12,7 @@ local lru = require "tokencache.util.lru"
 local dpop = {}
 
 local MOST_NONCES = 100
+local LONGEST_NONCE = 4096 -- bytes
 
 local kept = lru(1000) -- what is read of keys
 
@@ -80,13 +81,26 @@ local function nonces_of(flow)
   return process.dpop_nonces
 end
 
+--- The URL that a proof names: without query and fragment, and in ASCII whatever a client has asked
+--- for (RFC 3986 §6.2.2.1).
+local function htu_of(url)
+  return (url:match "^[^?#]*":gsub("[^!-~]", function(byte)
+    return ("%%%02X"):format(byte:byte())
+  end))
+end
+
+--- Whether a text can be one (§8.1): what is not ASCII could not be put into a proof.
+local function is_nonce(text)
+  return type(text) == "string" and text:find "^[!-~]+$" and #text <= LONGEST_NONCE
+end
+
 --- Notes the nonce that a server wants from now on (§8), if an answer has one.
 ---@param flow tokencache.Flow
 ---@param url string
 ---@param nonce? string
 ---@return boolean is_new
 function dpop.note(flow, url, nonce)
-  if type(nonce) ~= "string" or nonce == "" or nonce == nonces_of(flow):get(origin_of(url)) then
+  if not is_nonce(nonce) or nonce == nonces_of(flow):get(origin_of(url)) then
     return false
   end
   nonces_of(flow):set(origin_of(url), nonce)
@@ -121,7 +135,7 @@ function dpop.proof(flow, jwk, method, url, token)
     return nil, errors.wrap("config", err)
   end
   local claims = json.encode { jti = core.base64url_encode(id), htm = method,
-    htu = url:match "^[^?#]*", iat = math.floor(flow.now()),
+    htu = htu_of(url), iat = math.floor(flow.now()),
     ath = digest and core.base64url_encode(digest), nonce = nonces_of(flow):get(origin_of(url)) }
   local input = key.header .. core.base64url_encode(claims)
   signature, err = key.key:sign("ES256", input)

@@ -159,6 +159,17 @@ describe("a token that is bound to a key #once", function()
     assert.is_nil(nonce_in("GET", "https://api.example:8443/b"))
   end)
 
+  it("does without a nonce that is none, and names any path in ASCII", function()
+    local flow = machine()
+    assert(flow:get_access_token())
+    for _, nonce in ipairs { "\255", "two words", ("n"):rep(5000) } do
+      local proof = assert(flow:dpop_proof("GET", "https://api.example/", { nonce = nonce }))
+      assert.is_nil(id_token.read(proof).claims.nonce)
+    end
+    local proof = assert(flow:dpop_proof("GET", "https://api.example/\255 \"?\255"))
+    assert.equal("https://api.example/%FF%20\"", id_token.read(proof).claims.htu)
+  end)
+
   it("is proven to the provider's own API, where it is of no use without", function()
     local login = person()
     local info = log_in(login)
