@@ -170,6 +170,14 @@ describe("a token that is bound to a key #once", function()
     assert.equal("https://api.example/%FF%20\"", id_token.read(proof).claims.htu)
   end)
 
+  it("is had by a transport that hands over no headers", function()
+    local flow = machine()
+    flow.transport = { request = function()
+      return { status = 200, headers = "none", body = '{"access_token":"a","token_type":"DPoP"}' }
+    end }
+    assert.equal("a", flow:get_access_token())
+  end)
+
   it("is proven to the provider's own API, where it is of no use without", function()
     local login = person()
     local info = log_in(login)

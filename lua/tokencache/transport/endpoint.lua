@@ -109,7 +109,8 @@ function endpoint.header(response, wanted, of_any)
   if response.status < 400 and not of_any then
     return nil
   end
-  for name, value in pairs(response.headers or {}) do
+  local headers = response.headers
+  for name, value in pairs(type(headers) == "table" and headers or {}) do
     if type(name) == "string" and name:lower() == wanted then
       value = type(value) == "table" and value[1] or value
       return value and tostring(value)
