@@ -178,6 +178,19 @@ describe("a token that is bound to a key #once", function()
     assert.equal("a", flow:get_access_token())
   end)
 
+  it("is not renewed by a flow without dpop, at which the provider would end the login", function()
+    local info = log_in(person())
+    local other = person { dpop = false }
+    assert(other.cache:save_token_to_cache(info))
+    local _, err = other:refresh_access_token()
+    assert.equal("config: the token is bound to a key: give dpop = true, or log in again",
+      err.kind .. ": " .. err.message)
+    assert.equal(info.refresh_token, other.cache:get_cached_token().refresh_token)
+    local again = person()
+    assert(again.cache:save_token_to_cache(info))
+    assert(again:refresh_access_token())
+  end)
+
   it("is proven to the provider's own API, where it is of no use without", function()
     local login = person()
     local info = log_in(login)

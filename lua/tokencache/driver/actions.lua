@@ -302,12 +302,22 @@ local function note_missing_lock(run)
   log.warning("another process keeps the cache's lock; the login is finished without it")
 end
 
+--- Why a token must not be renewed, if so: a provider that gets a bound one without proof may take
+--- that for theft, and the whole login is over.
+local function problem_of_key(flow, info)
+  return not flow.dpop and info and info.dpop_key and tostring(info.token_type):lower() == "dpop"
+    and "the token is bound to a key: give dpop = true, or log in again" or nil
+end
+
 --- The request, with what is the grant's own, and proof of who asks.
 ---@return tokencache.HttpRequest?
 ---@return string|tokencache.Error sent
 local function new_request(run, url, body, timeout, deadline, origin)
   local flow, err = run.flow, nil
-  if flow.grant_params then
+  local problem = problem_of_key(flow, origin and run.infos[origin])
+  if problem then
+    return nil, errors.new("config", problem)
+  elseif flow.grant_params then
     local params
     params, err = flow:grant_params(run.account, deadline)
     if not params then
