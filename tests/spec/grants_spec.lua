@@ -159,6 +159,20 @@ describe("flow.token_exchange #once", function()
     assert.matches("for 9 undefined https", assert(flow:subject("subject-1"):get_access_token()))
   end)
 
+  it("keeps apart what another provider, parameter or type of token asks for", function()
+    local keys, count = {}, 0
+    for _, options in ipairs { {}, { token_params = { audience = "https://else.example" } },
+      { provider = { token_url = "https://else.example/token" } },
+      { subject_token_type = "jwt" }, { actor_token_type = "jwt" }, { actor_token = "other" },
+      { actor_token = { file = "other" } } } do
+      local flow = flow_of(merged({ store = tokencache.store.memory {} }, options))
+      local key = assert(flow:subject("subject-1", { actor_token = "actor" })).key
+      assert.is_nil(keys[key])
+      keys[key], count = true, count + 1
+    end
+    assert.equal(7, count)
+  end)
+
   it("has the subject's token in no key, message or dump", function()
     local store = tokencache.store.memory {}
     local flow = flow_of { store = store }

@@ -33,10 +33,19 @@ local function type_of(text)
   return text and (text:find(":", 1, true) and text or TYPE .. text)
 end
 
+--- Who acts in all of a flow's accounts; a text that changes in a file does not make others of
+--- them.
+local function actor_of(source)
+  return type(source) == "table" and "file " .. source.file
+    or type(source) == "string" and "text " .. source or type(source)
+end
+
 --- What an exchange is about, from which the account's key is made.
 local function key_of(self, subject_token, actor_token)
-  local parts = { self.client_id, self.client:scope(), table.concat(self.grant().fixed, "\n"),
-    subject_token, actor_token or "" }
+  local given = self.grant()
+  local parts = { self.issuer or self.endpoints.token_url, self.client_id, self.client:scope(),
+    table.concat(given.fixed, "\n"), self.client:form({}, true), given.subject_token_type or "",
+    given.actor_token_type or "", actor_of(given.actor_token), subject_token, actor_token or "" }
   for i, part in ipairs(parts) do
     parts[i] = #part .. ":" .. part
   end
