@@ -38,6 +38,13 @@ local ENDPOINTS = {
   pushed_authorization_request_url = "pushed_authorization_request_endpoint",
 }
 
+--- Those that the client shows its certificate at: to what else there is, browsers go, or it comes
+--- without.
+local FOR_CLIENTS = {
+  token_url = true, revocation_url = true, introspection_url = true,
+  device_authorization_url = true, pushed_authorization_request_url = true,
+}
+
 local LISTS = {
   "token_endpoint_auth_methods_supported", "code_challenge_methods_supported",
   "grant_types_supported", "id_token_signing_alg_values_supported",
@@ -73,7 +80,8 @@ local function reader_of(issuer, other)
     aliases = type(aliases) == "table" and aliases or {}
     for name, theirs in pairs(ENDPOINTS) do
       metadata[name] = type(object[theirs]) == "string" and object[theirs] or nil
-      metadata.of_tls[name] = type(aliases[theirs]) == "string" and aliases[theirs] or nil
+      metadata.of_tls[name] = FOR_CLIENTS[name] and type(aliases[theirs]) == "string"
+        and aliases[theirs] or nil
     end
     for _, name in ipairs(LISTS) do
       metadata[name] = strings_of(object[name])

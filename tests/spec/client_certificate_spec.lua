@@ -59,6 +59,26 @@ describe("a certificate #once", function()
     assert.is_true(flow:revoke(token))
   end)
 
+  it("is for what the client asks: browsers, keys and user info stay where they are", function()
+    local document = { issuer = "https://x.example", mtls_endpoint_aliases = {} }
+    local names = { authorize_url = "authorization_endpoint", end_session_url =
+      "end_session_endpoint", jwks_url = "jwks_uri", userinfo_url = "userinfo_endpoint",
+      token_url = "token_endpoint", revocation_url = "revocation_endpoint" }
+    for _, name in pairs(names) do
+      document[name] = "https://x.example/" .. name
+      document.mtls_endpoint_aliases[name] = "https://mtls.x.example/" .. name
+    end
+    local flow = flow_of("one", "one.pem", "one.key", { provider = { issuer = document.issuer },
+      http = { certificates = true, request = function()
+        return { status = 200, body = json.encode(document) }
+      end } })
+    for ours, name in pairs(names) do
+      local is_for_clients = ours == "token_url" or ours == "revocation_url"
+      assert.equal(("https://%sx.example/%s"):format(is_for_clients and "mtls." or "", name),
+        flow:_endpoint(ours))
+    end
+  end)
+
   it("may have its key under a passphrase", function()
     assert(flow_of("one", "one.pem", "sealed.key", { client_key_passphrase = "correct" })
       :get_access_token())
