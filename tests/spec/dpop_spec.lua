@@ -147,6 +147,14 @@ describe("a token that is bound to a key #once", function()
     local _, err = flow:get_access_token { check_cache = false }
     assert.equal("config invalid_dpop_proof", err.kind .. " " .. err.code)
     assert.matches("this machine's clock is %d+ seconds behind the provider's", err.message)
+    local object = { error = "invalid_scope", error_description = "there is no scope blue" }
+    flow.transport = { request = function()
+      return { status = 400, headers = { date = os.date("!%a, %d %b %Y %H:%M:%S GMT") },
+        body = json.encode(object) }
+    end }
+    _, err = flow:get_access_token { check_cache = false }
+    assert.matches("clock is %d+ seconds behind.*; there is no scope blue; check scope$",
+      err.message)
   end)
 
   it("takes the API's nonce from the program, for that API alone", function()

@@ -351,7 +351,8 @@ local function complete_answer(run, request, response)
   end
   local late = object.error and client_authentication.clock_problem(flow, response)
   if late then
-    object.error_description = late
+    local said = object.error_description
+    object.error_description = type(said) == "string" and late .. "; " .. said or late
   end
 end
 

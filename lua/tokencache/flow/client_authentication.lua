@@ -481,7 +481,7 @@ function client_authentication.clock_problem(flow, response)
   local now = date and core.http_date(date)
   local ahead = now and flow.now() - now or 0
   return math.abs(ahead) > MOST_CLOCKS_DIFFER
-    and ("this machine's clock is %.0f seconds %s the provider's, so what it signs is refused")
+    and ("this machine's clock is %.0f seconds %s the provider's, which may be why")
       :format(math.abs(ahead), ahead > 0 and "ahead of" or "behind") or nil
 end
 
