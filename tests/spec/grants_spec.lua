@@ -257,4 +257,13 @@ describe("flow.grant #once", function()
     assert.equal("config: params: word: its function must return a string, not nil",
       err.kind .. ": " .. err.message)
   end)
+
+  it("sends nothing in place of what the flow sets itself, whatever it comes from", function()
+    for _, value in ipairs { "text", { "list" }, { file = "path" }, function() return "x" end } do
+      local ok, message = pcall(tokencache.flow.grant, { client_id = "c", grant = "urn:x:own",
+        provider = { token_url = "https://x.example/token" }, params = { client_id = value } })
+      assert.is_false(ok)
+      assert.matches("params must not set client_id, which the flow sets itself", message, 1, true)
+    end
+  end)
 end)

@@ -44,7 +44,7 @@ return base.define {
   auth_method = "client_secret_basic",
   may_be_public = true,
   complete = function(self, checked)
-    local changing, fixed = {}, {}
+    local changing, fixed, names = {}, {}, {}
     for name, value in pairs(checked.params) do
       local source = is_source(value)
       local problem = source and secret.problem(value)
@@ -52,11 +52,13 @@ return base.define {
         return "params: " .. tostring(name) .. " " .. problem
       end
       (source and changing or fixed)[name] = value
+      names[name] = source and "" or value
     end
-    local list, problem = config.params("params", fixed, config.reserved_params)
-    if not list then
+    local _, problem = config.params("params", names, config.reserved_params)
+    if problem then
       return problem
     end
-    self.grant, self.grant_params = hidden { params = changing, fixed = list }, grant_params
+    self.grant_params = grant_params
+    self.grant = hidden { params = changing, fixed = config.params("params", fixed, {}) }
   end,
 }
