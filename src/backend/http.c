@@ -326,13 +326,14 @@ static int begin(tc_http *http, const tc_http_request *request, tc_error *err) {
                         "%s: no time was left to send the request; raise the timeout",
                         name_origin(http, origin));
   }
-  if (request->certificate.len > 0 && own(http) &&
-      set_certificate(http, request->passphrase) == CURLE_NOT_BUILT_IN) {
+  bool shows = request->certificate.len > 0 && own(http);
+  CURLcode shown = shows ? set_certificate(http, request->passphrase) : CURLE_OK;
+  if (shown == CURLE_NOT_BUILT_IN) {
     return tc_error_set(err, TC_ERR_INVALID,
                         "this libcurl cannot show certificates from memory; "
                         "it takes one that is built with OpenSSL");
   }
-  if (!own(http) || set_request(http, request) != CURLE_OK ||
+  if (!own(http) || shown != CURLE_OK || set_request(http, request) != CURLE_OK ||
       curl_multi_add_handle(http->multi, http->curl) != CURLM_OK) {
     return tc_error_set(err, TC_ERR_NOMEM, NULL);
   }
