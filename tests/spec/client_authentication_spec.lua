@@ -260,4 +260,13 @@ describe("a secret #once", function()
     assert.same({ "warning " .. path .. " holds a secret that everybody on this machine may read; "
       .. "take that right away (chmod o-r)" }, messages)
   end)
+
+  it("is no certificate, which everybody may read", function()
+    local messages = keep_log()
+    dir:shell "cp certificate.pem public.pem; chmod 644 public.pem"
+    register "rsa"
+    assert(flow_of({ client_key = { file = dir:file "rsa.pem" },
+      client_certificate = { file = dir:file "public.pem" } }):get_access_token())
+    assert.same({}, messages)
+  end)
 end)

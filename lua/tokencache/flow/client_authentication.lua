@@ -62,7 +62,7 @@ local materials = setmetatable({}, { __mode = "k" }) -- by request: what was rea
 ---@return tokencache.Error?
 local function text_of(making, name)
   local value = making.options[name]
-  local text, problem = secret.read(value, false)
+  local text, problem = secret.read(value, false, name == "client_certificate")
   if not text then
     return nil, errors.new("config", name .. ": " .. problem)
   end
@@ -462,7 +462,7 @@ function client_authentication.is_outdated(flow, request, response)
     return is_told and code == "use_dpop_nonce" or false
   end
   for name, text in pairs(read) do
-    local now = secret.read(flow.credentials()[name], true)
+    local now = secret.read(flow.credentials()[name], true, name == "client_certificate")
     if now and now ~= text then
       return true
     end

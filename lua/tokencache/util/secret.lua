@@ -19,7 +19,7 @@ function secret.problem(value)
   end
 end
 
-local function read_file(path)
+local function read_file(path, is_public)
   local file, problem = io.open(path, "rb")
   if not file then
     return nil, problem
@@ -33,7 +33,7 @@ local function read_file(path)
     return nil, path .. ": " .. tostring(problem or "it is too large to hold a secret")
   end
   local _, _, is_open = core.file.stamp(path)
-  if is_open then
+  if is_open and not is_public then
     log.once("warning", "open: " .. path, path, " holds a secret that everybody on this machine "
       .. "may read; take that right away (chmod o-r)")
   end
@@ -43,11 +43,12 @@ end
 --- The text now; or nil and why there is none. A function may raise, and yield.
 ---@param value tokencache.Secret
 ---@param is_refused boolean  the last one was refused
+---@param is_public? boolean   everybody may read it: a certificate
 ---@return string?
 ---@return string? problem
-function secret.read(value, is_refused)
+function secret.read(value, is_refused, is_public)
   if type(value) == "table" then
-    return read_file(value.file)
+    return read_file(value.file, is_public)
   elseif type(value) ~= "function" then
     return value
   end
