@@ -85,6 +85,15 @@ describe("a login #once", function()
     assert.is_nil(err.message:find("4711", 1, true))
   end)
 
+  it("that is refused may be told so in the words that it was asked in", function()
+    local _, err = flow_of("public", "pkce", merged(server.provider,
+      { pushed_authorization_request_url = server.url .. "/request" }), {
+      http = { request = function() return { status = 400, body = '{"error":"invalid_request",'
+        .. '"error_description":"no code by S256 for response_type code"}' } end },
+    }):get_authorize_url()
+    assert.equal("no code by S256 for response_type code", err.description)
+  end)
+
   it("that gets no reference is a protocol error", function()
     local url, err = flow_of("public", "pkce", merged(server.provider,
       { pushed_authorization_request_url = server.url .. "/request" }), {
