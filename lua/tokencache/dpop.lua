@@ -150,7 +150,7 @@ end
 ---@return table<string, string>?
 ---@return tokencache.Error?
 function dpop.headers(flow, info, method, url)
-  if (info.token_type or ""):lower() ~= "dpop" then
+  if tostring(info.token_type):lower() ~= "dpop" then
     return { Authorization = "Bearer " .. info.access_token }
   end
   local proof, err = dpop.proof(flow, info.dpop_key, method, url, info.access_token)

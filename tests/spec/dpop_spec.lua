@@ -210,6 +210,14 @@ describe("a token that is bound to a key #once", function()
     assert.is_nil((thief:userinfo()))
   end)
 
+  it("is none where a program has put in a token_type that is no text", function()
+    local flow = person { dpop = false, scope = "read" }
+    assert(flow.cache:save_token_to_cache { access_token = "a", token_type = 5, scope = "read",
+      expires_at = os.time() + 900 })
+    assert.is_nil((flow:userinfo()))
+    assert.equal("Bearer a", requests[#requests].headers.Authorization)
+  end)
+
   it("may come from a login by another device", function()
     local flow = flow_of("device", "bound", { scope = "openid read" })
     server:control("dpop_nonce", { on = 1 }, "")
