@@ -33,7 +33,7 @@ int tc_private_key_ec_numbers(const tc_private_key *key,
 const char *tc_private_key_alg(const tc_private_key *key);
 
 /* Appends the signature of `input`, as a JWS has it. `alg` is "RS256", "PS256" or "ES256";
-   TC_ERR_INVALID where the key is not for it. */
+   TC_ERR_CONFIG where the key is not for it. */
 int tc_private_key_sign(tc_private_key *key, tc_str alg, tc_str input, tc_buf *out, tc_error *err);
 
 /* NULL is no key. */
