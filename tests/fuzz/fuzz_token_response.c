@@ -106,7 +106,6 @@ static void check(const tc_token_response *response, const tc_client *client) {
 static void make_client(tc_client *client, const char *flow, double default_expires_in) {
   tc_error err = TC_ERROR_NONE;
   tc_client_config config = {.flow = tc_str_of(flow),
-                             .auth_method = TC_STR("none"),
                              .token_url = TC_STR("https://login.example/token"),
                              .client_id = TC_STR("client"),
                              .default_expires_in = default_expires_in,
