@@ -228,6 +228,23 @@ describe("a log out", function()
     end)
   end)
 
+  it("tells the provider after its caller's end, too, and the log where that fails", function()
+    stage.io.after = function(seconds, fn) return stage:play("after", seconds, fn) end
+    stage.on.sleep = function() stage.monotonic = stage.monotonic + 60 end
+    local logged = keep_log()
+    for i = 1, 2 do
+      stage.stored, stage.requests = logins.LOGIN, {}
+      local ok, err = new_flow():log_out()
+      assert.same({ nil, "timeout" }, { ok, err.kind })
+      stage.timers[i].fn()
+      assert.is_nil(stage.stored)
+      assert.equal(BOTH, revoked())
+      answers = { { status = 200 }, { status = 503 } }
+    end
+    assert.equal(1, #logged)
+    assert.matches("^warning the login is removed, but: .* status 503", logged[1])
+  end)
+
   it("removes a login of the same second for who waits, however long the first read takes",
     function()
       stage.now = 1000.7

@@ -107,7 +107,7 @@ local function remove(out, again)
       or out.account.flow.io.monotonic() > out.deadline) then
       return nil, err
     elseif entry == nil and err == nil
-      and (again or i > 1 or has_entries(handler) or out.is_left) then
+      and (again or i > 1 or has_entries(handler) or out.is_left and not there) then
       return true -- nothing is there; and what comes after the caller's end is a later login
     end
     local ok
@@ -154,7 +154,8 @@ end
 ---@return tokencache.Error?
 local function end_there(out, unmarked)
   local flow = out.account.flow
-  local refused = revocation(flow, out.ended, out.deadline - flow.io.monotonic())
+  local left = out.deadline - flow.io.monotonic()
+  local refused = revocation(flow, out.ended, out.is_left and flow.request_time or left)
   if refused and unmarked then
     return errors.new("cache", unmarked.message .. "; nor could it be revoked: "
       .. tostring(refused))
@@ -191,6 +192,9 @@ local function carry_out(out)
     return nil, failure_of(out, err)
   elseif out.revokes and out.ended then
     err = end_there(out, err)
+  end
+  if err and out.is_left then
+    log.warning("the login is removed, but: ", err)
   end
   if removed and observer.on then
     observer.emit("log_out", account)
