@@ -250,6 +250,19 @@ describe("a secret #once", function()
       client_key = { file = dir:file "ec.pem" }, client_certificate = { file = path } })
   end)
 
+  it("that stands where its path should is named, and never shown", function()
+    local pem = process.read_file(dir:file "rsa.pem")
+    for _, text in ipairs { pem, (pem:gsub("\n", "")), '{"kty":"RSA","d":"4711"}' } do
+      local ok, problem = pcall(flow_of, { client_key = { file = text } })
+      assert.is_false(ok)
+      assert.matches("client_key has in place of a path what is in the file; give { file = path }$",
+        problem)
+    end
+    local _, problem = pcall(flow_of, { client_key = { file = "" } })
+    assert.matches("client_key must be a text, { file = path }, or a function that returns it$",
+      problem)
+  end)
+
   it("in a file that others can read is warned of, once", function()
     local path, messages = dir:file "open", keep_log()
     process.write_file(path, "x")

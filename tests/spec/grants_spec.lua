@@ -124,6 +124,16 @@ describe("a service account of Google's #once", function()
       refusal())
     write { private_key = "" }
     assert.equal(here .. " lacks private_key", refusal())
+    write()
+    local text = process.read_file(path)
+    for _, given in ipairs { text, " \n" .. text } do
+      local _, problem = pcall(flow_of, { service_account = given })
+      assert.matches("service_account is what is in the file; give its path, or a function that "
+        .. "returns this$", problem)
+      assert.is_nil(problem:find("PRIVATE", 1, true))
+    end
+    local _, misuse = pcall(flow_of, { service_account = { path = path } })
+    assert.matches("service_account must be a text, { file = path }, or a function", misuse)
     dir:shell "rm account.json"
     assert.equal("flow.jwt_bearer: service_account: " .. path .. ": No such file or directory",
       refusal())

@@ -157,10 +157,19 @@ local new = base.define {
 local function with_service_account(given)
   local source = type(given) == "table" and given.service_account
   if type(source) == "string" then
+    if secret.is_no_path(source) then
+      return nil, "service_account is what is in the file; give its path, or a function that "
+        .. "returns this"
+    end
     source = { file = source }
   end
-  if not source or secret.problem(source) then
+  local kind = type(source)
+  if kind ~= "table" and kind ~= "function" then
     return given
+  end
+  local misuse = secret.problem(source)
+  if misuse then
+    return nil, "service_account " .. misuse
   end
   local account, problem = read_service_account(source)
   if not account then

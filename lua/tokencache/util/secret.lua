@@ -14,9 +14,21 @@ local secret = {}
 ---@param value any
 ---@return string?
 function secret.problem(value)
-  if type(value) == "table" and (type(value.file) ~= "string" or next(value, next(value))) then
+  if type(value) ~= "table" then
+    return nil
+  elseif type(value.file) ~= "string" or value.file == "" or next(value, next(value)) then
     return "must be a text, { file = path }, or a function that returns it"
+  elseif secret.is_no_path(value.file) then
+    return "has in place of a path what is in the file; give { file = path }"
   end
+end
+
+--- Reports whether a text that is to be a path is the content of a file by mistake. No message may
+--- show it then.
+---@param text string
+---@return boolean
+function secret.is_no_path(text)
+  return (text:find "^%s*{" or text:find "%c" or text:find("-----BEGIN", 1, true)) ~= nil
 end
 
 local function read_file(path, is_public)
