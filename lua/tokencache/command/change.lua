@@ -25,7 +25,11 @@ function change.read(path)
   if path ~= "-" then
     file, problem = io.open(path, "rb")
   end
-  return file and file:read "*a", problem
+  if not file then
+    return nil, problem
+  end
+  local text, failure = file:read "*a" -- of a directory nil
+  return text, failure and path .. ": " .. failure
 end
 
 --- Reads a client's secret.
