@@ -122,6 +122,7 @@ describe("by the command #once", function()
         .. "\n\n" }))
     end
     assert.equal("", command:ask({ "git-credential", "work", "store" }, { input = "\n" }))
+    assert.equal("", command:ask({ "git-credential", "work", "tell" }, { input = "host=a\n\n" }))
   end)
 
   it("docker and its like get JSON", function()

@@ -129,13 +129,13 @@ end
 
 add["curl-config"] = add.header
 
-local function add_helper(command, default, ...)
+local function add_helper(command, default)
   add_name(command)
   command:option("--username", "that goes with the token"):argname("<name>"):default(default)
   command:option("--host", "the only host that gets the token, with its port if any")
     :argname("<host>")
-  command:argument("operation", "get prints the token; erase: it was refused, and another is got")
-    :argname("OPERATION"):choices { "get", "store", "erase", ... }
+  return command:argument("operation", "get prints the token; erase: it was refused, and another "
+    .. "is got"):argname("OPERATION")
 end
 
 add["git-credential"] = function(command)
@@ -143,7 +143,7 @@ add["git-credential"] = function(command)
 end
 
 add["docker-credential"] = function(command)
-  add_helper(command, "<token>", "list")
+  add_helper(command, "<token>"):choices { "get", "store", "erase", "list" }
 end
 
 add["keep-fresh"] = function(command)

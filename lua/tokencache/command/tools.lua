@@ -59,6 +59,7 @@ local function check(arguments, protocol, host)
   end
 end
 
+--- What git may ask one day, and this does not know, is ignored without a word: gitcredentials(7).
 tools["git-credential"] = function(arguments)
   local told = read_lines()
   if arguments.operation == "erase" then
