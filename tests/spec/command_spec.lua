@@ -146,7 +146,14 @@ describe("the command", function()
       .. "\n", fails(2, { "tokn", "work" }))
     assert.equal("tokencache: /nowhere: No such file or directory\n",
       fails(2, { "import", "/nowhere", "x" }))
-    assert.matches("is no name of an account", fails(2, { "token", "../work" }))
+    assert.equal("tokencache: /: Is a directory\n", fails(2, { "import", "/", "x" }))
+    assert.equal("tokencache: /: Is a directory\n",
+      fails(2, { "add", "x", "--client-secret-file", "/" }))
+    for _, name in ipairs { "../work", ".work", "-work", "" } do
+      assert.equal('tokencache: "' .. name .. '" is no name of an account: letters, digits and '
+        .. "_ . @ + - only, a letter, a digit or _ first; 100 at most\n",
+        fails(2, { "token", "--", name }))
+    end
     command:ask { "add", "out", "-q", "--issuer", server.url, "--client-id", "public" }
     assert.matches("^tokencache: out: .*run: tokencache login out\n$", fails(3, { "token", "out" }))
     command:ask({ "add", "away", "-q", "--grant", "client_credentials", "--issuer",

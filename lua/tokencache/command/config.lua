@@ -86,7 +86,7 @@ end
 function config.path(name)
   if not is_name(name) then
     say.fail("usage", '"' .. core.printable(name) .. '" is no name of an account: letters, digits '
-      .. "and _ . @ + - only")
+      .. "and _ . @ + - only, a letter, a digit or _ first; " .. LONGEST_NAME .. " at most")
   end
   return config.directory() .. "/accounts/" .. name .. ".lua"
 end
