@@ -255,5 +255,10 @@ describe("a token that is bound to a key #once", function()
     end)
     assert.is_false(ok)
     assert.matches("dpop_proof: this flow binds no tokens to a key", message, 1, true)
+    for _, url in ipairs { "", "/things", "api.example/things", "https:///things" } do
+      local _, misuse = pcall(function() machine():dpop_proof("GET", url) end)
+      assert.matches("dpop_proof: url must be that of the request, with its scheme and host$",
+        misuse)
+    end
   end)
 end)

@@ -356,6 +356,8 @@ function Account:dpop_proof(method, url, opts)
   problem = problem or not account.flow.dpop
     and "this flow binds no tokens to a key; give it dpop = true"
     or (type(method) ~= "string" or type(url) ~= "string") and "method and url must be strings"
+    or not url:find "^[Hh][Tt][Tt][Pp][Ss]?://[^/]"
+    and "url must be that of the request, with its scheme and host"
   if problem then
     error("dpop_proof: " .. problem, 2)
   end
