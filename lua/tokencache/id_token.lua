@@ -163,9 +163,9 @@ end
 function id_token.problem_of_times(claims, expected)
   local now, auth_time = expected.now, claims.auth_time
   if not is_number(claims.exp) or claims.exp <= now - TOLERANCE then -- no sum may overflow
-    return "it has expired"
+    return "it has expired, or this machine's clock is ahead"
   elseif not is_number(claims.iat) or claims.iat > now + TOLERANCE then
-    return "it was issued in the future (iat)"
+    return "it was issued in the future (iat), or this machine's clock is behind"
   elseif claims.nbf ~= nil and not (is_number(claims.nbf) and claims.nbf <= now + TOLERANCE) then
     return "it is not valid yet (nbf)"
   elseif expected.max_age and not is_number(auth_time) then

@@ -9,6 +9,9 @@ local NOW = 1760000000
 local ISSUER = "https://login.example"
 local EVENT = "http://schemas.openid.net/event/backchannel-logout"
 
+local EXPIRED = "it has expired, or this machine's clock is ahead"
+local FUTURE = "it was issued in the future (iat), or this machine's clock is behind"
+
 local USUAL = { iss = ISSUER, sub = "alice", aud = stages.CLIENT_ID, iat = NOW, exp = NOW + 120,
   jti = "once", events = { [EVENT] = {} } }
 
@@ -70,14 +73,14 @@ local FORGED = {
   ["of a session without a name"] =
     { claims = { sid = "" }, problem = "its user or session is no text (sub, sid)" },
   ["that has expired"] =
-    { claims = { iat = NOW - 300, exp = NOW - 61 }, problem = "it has expired" },
-  ["whose end is no number"] = { claims = { exp = "never" }, problem = "it has expired" },
+    { claims = { iat = NOW - 300, exp = NOW - 61 }, problem = EXPIRED },
+  ["whose end is no number"] = { claims = { exp = "never" }, problem = EXPIRED },
   ["that is old and has no end"] =
-    { claims = { iat = NOW - 200, exp = json.null }, problem = "it has expired" },
+    { claims = { iat = NOW - 200, exp = json.null }, problem = EXPIRED },
   ["without a time"] = { claims = { iat = json.null },
-    problem = "it was issued in the future (iat)" },
+    problem = FUTURE },
   ["of the future"] = { claims = { iat = NOW + 90 },
-    problem = "it was issued in the future (iat)" },
+    problem = FUTURE },
 }
 
 describe("a logout token #once", function()
