@@ -44,6 +44,8 @@ describe("flow.jwt_bearer #once", function()
   it("says what is wrong, and where the clock is to blame, that", function()
     local _, err = flow_of({ assertion_audience = "https://else.example" }):get_access_token()
     assert.equal("config invalid_grant", err.kind .. " " .. err.code)
+    assert.matches("; check what it is asked with %(of an assertion the key, iss, sub, aud and "
+      .. "exp%), and that the provider allows this grant to the client$", err.message)
     local late = flow_of { clock = function() return os.time() - 7200 end }
     _, err = late:get_access_token()
     assert.matches("this machine's clock is 7[12]%d%d seconds behind the provider's", err.message)
@@ -204,6 +206,9 @@ describe("flow.token_exchange #once", function()
         .. "flow:subject"] = {},
       ["subject_token must be a text, { file = path }, or a function that returns it"] =
         { subject_token = {} },
+      ["subject_token_type must be access_token, refresh_token, id_token, jwt, saml1, saml2 or a "
+        .. "URN"] =
+        { subject_token = "x", subject_token_type = "acess_token" },
     } do
       local ok, message = pcall(flow_of, options)
       assert.is_false(ok)

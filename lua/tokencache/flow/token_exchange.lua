@@ -29,6 +29,9 @@ local SECRET = { "string", "table", "function" }
 ---@field grant fun(): table
 local TokenExchangeFlow = {}
 
+local TYPES = { access_token = true, refresh_token = true, id_token = true, jwt = true,
+  saml1 = true, saml2 = true } -- RFC 8693 §3
+
 local function type_of(text)
   return text and (text:find(":", 1, true) and text or TYPE .. text)
 end
@@ -128,6 +131,12 @@ return base.define {
       local problem = secret.problem(checked[name])
       if problem then
         return name .. " " .. problem
+      end
+    end
+    for _, name in ipairs { "subject_token_type", "actor_token_type", "requested_token_type" } do
+      local kind = checked[name]
+      if kind and not TYPES[kind] and not kind:find(":", 1, true) then
+        return name .. " must be access_token, refresh_token, id_token, jwt, saml1, saml2 or a URN"
       end
     end
     if (checked.subject_token ~= nil) == (checked.store ~= nil) then
