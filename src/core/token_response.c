@@ -69,8 +69,9 @@ static int read_error(const tc_token_response *response, const tc_client *client
   }
   if (number == TC_ERR_REAUTHORIZE && !client->has_user) {
     number = TC_ERR_CONFIG;
-    remedy = "check what it is asked with (of an assertion the key, iss, sub, aud and exp), and that "
-             "the provider allows this grant to the client";
+    remedy =
+        "check what it is asked with (of an assertion the key, iss, sub, aud and exp), and that "
+        "the provider allows this grant to the client";
   }
   if (later) { /* what a server in trouble says of a login must not cost the user that login */
     number = TC_ERR_UNAVAILABLE;
