@@ -125,8 +125,11 @@ describe("private_key_jwt #once", function()
       assert(flow:get_token_info { check_cache = false })
     end
     assert(flow_of({ client_assertion = function() return made[3] end }):get_access_token())
+    local _, err = flow_of({ client_assertion = made[3] }):get_access_token() -- it works once
+    assert.matches("invalid_client.*; check client_id, and that the provider takes the assertion's "
+      .. "iss, sub, aud, exp and key$", err.message)
     process.write_file(path, "two words")
-    local _, err = flow:get_token_info { check_cache = false }
+    _, err = flow:get_token_info { check_cache = false }
     assert.equal("config: " .. path .. " holds no assertion: it is empty, or has blanks or control "
       .. "characters", err.kind .. ": " .. err.message)
   end)
@@ -257,6 +260,11 @@ describe("a secret #once", function()
       assert.is_false(ok)
       assert.matches("client_key has in place of a path what is in the file; give { file = path }$",
         problem)
+    end
+    for _, name in ipairs { "client_key", "client_certificate" } do
+      local _, problem = pcall(flow_of, { [name] = "/etc/billing/key.pem" })
+      assert.matches(name .. " is neither PEM nor a JWK; give { file = path } where it is in a "
+        .. "file$", problem)
     end
     local _, problem = pcall(flow_of, { client_key = { file = "" } })
     assert.matches("client_key must be a text, { file = path }, or a function that returns it$",

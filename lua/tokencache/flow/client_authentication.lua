@@ -32,6 +32,8 @@ client_authentication.rules = {
   client_assertion_type = { "string" },
 }
 
+local KEYS = { client_key = true, client_certificate = true }
+
 local SECRETS = { "client_secret", "client_key", "client_key_passphrase", "client_certificate",
   "client_assertion" }
 
@@ -312,6 +314,8 @@ local REMEDIES = {
   none = "no client_secret was given; give it, or check client_id",
   private_key_jwt = "check client_id, that the provider knows the key, and what it wants as aud, "
     .. "kid and alg",
+  client_assertion = "check client_id, and that the provider takes the assertion's iss, sub, aud, "
+    .. "exp and key",
   tls_client_auth = "check client_id, and that the provider knows the certificate",
 }
 REMEDIES.self_signed_tls_client_auth = REMEDIES.tls_client_auth
@@ -346,7 +350,7 @@ local ALGS = { RS256 = true, PS256 = true, ES256 = true }
 function client_authentication.problem(checked, method)
   for _, name in ipairs(SECRETS) do
     local value = checked[name]
-    local problem = secret.problem(value)
+    local problem = (KEYS[name] and secret.problem_of_key or secret.problem)(value)
     if problem then
       return name .. " " .. problem
     end

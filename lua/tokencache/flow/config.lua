@@ -301,7 +301,8 @@ local function make_client(draft)
     token_url = draft.url,
     client_id = checked.client_id,
     scope = scope,
-    remedy = client_authentication.remedy(method, flow.has_secret),
+    remedy = client_authentication.remedy(checked.client_assertion and method == "private_key_jwt"
+      and "client_assertion" or method, flow.has_secret),
     allow_insecure_http = flow.allow_insecure_http,
     grant_types = definition.name == "grant" and { [""] = checked.grant } or server.grant_types,
     scope_separator = server.scope_separator,

@@ -139,7 +139,8 @@ local new = base.define {
   complete = function(self, checked)
     local count = 0
     for _, name in ipairs(SOURCES) do
-      local problem = secret.problem(checked[name])
+      local problem = (name == "assertion_key" and secret.problem_of_key
+        or secret.problem)(checked[name])
       if problem then
         return name .. " " .. problem
       end

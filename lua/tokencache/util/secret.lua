@@ -23,6 +23,16 @@ function secret.problem(value)
   end
 end
 
+--- The same of a key or a certificate, whose text cannot be taken for a path.
+---@param value any
+---@return string?
+function secret.problem_of_key(value)
+  if type(value) == "string" and value ~= "" and not secret.is_no_path(value) then
+    return "is neither PEM nor a JWK; give { file = path } where it is in a file"
+  end
+  return secret.problem(value)
+end
+
 --- Reports whether a text that is to be a path is the content of a file by mistake. No message may
 --- show it then.
 ---@param text string
