@@ -119,7 +119,7 @@ local mistakes = {
       .. "tls_client_auth, self_signed_tls_client_auth or none" },
   { function() new(with { client_key = {} }) end, "flow.client_credentials: client_key must be a "
     .. "text, { file = path }, or a function that returns it" },
-  { function() new(with { client_key = "k", client_assertion = "a" }) end,
+  { function() new(with { client_key = { file = "k" }, client_assertion = "a" }) end,
     "flow.client_credentials: give client_key or client_assertion, not both" },
   { function() new(with { token_params = { grant_type = "password" } }) end,
     "flow.client_credentials: token_params must not set grant_type, which the flow sets itself" },
