@@ -41,6 +41,18 @@ describe("flow.jwt_bearer #once", function()
       assertion_key = { file = dir:file "ec.jwk" } }):get_access_token()))
   end)
 
+  it("says which public client asks, where that is wanted", function()
+    server:change_client({ token_endpoint_auth_method = "none", jwks = { keys = {
+      json.decode(process.read_file(dir:file "rsa.public.jwk")) } } }, "stating")
+    local function ask(method)
+      return tokencache.flow.jwt_bearer({ provider = server.provider, client_id = "stating",
+        token_endpoint_auth_method = method, cache = tokencache.cache.memory {},
+        assertion_key = { file = dir:file "rsa.jwk" } }):get_access_token()
+    end
+    assert.equal("for stating, undefined", assert(ask "none"))
+    assert.is_nil((ask()))
+  end)
+
   it("says what is wrong, and where the clock is to blame, that", function()
     local _, err = flow_of({ assertion_audience = "https://else.example" }):get_access_token()
     assert.equal("config invalid_grant", err.kind .. " " .. err.code)

@@ -149,7 +149,8 @@ local new = base.define {
     if count ~= 1 then
       return "give one of service_account, assertion and assertion_key"
     end
-    self.is_unnamed, self.signs = true, not checked.assertion
+    self.is_unnamed = checked.token_endpoint_auth_method ~= "none" -- else it was asked to say who
+    self.signs = not checked.assertion
     self.grant, self.grant_params = hidden(checked), grant_params
   end,
 }
