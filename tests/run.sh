@@ -35,9 +35,9 @@ alloc() {
   first=$?
   known_leaks env -u DBUS_SESSION_BUS_ADDRESS -u XDG_RUNTIME_DIR \
     "$1/tests/alloc/alloc" "$1" tests/alloc/files.lua || first=1
-  known_leaks "$1/tests/alloc/alloc" "$1" tests/alloc/accounts.lua || first=1
-  known_leaks "$1/tests/alloc/alloc" "$1" tests/alloc/device.lua || first=1
-  known_leaks "$1/tests/alloc/alloc" "$1" tests/alloc/crypto.lua || first=1
+  for scenario in accounts device crypto signing; do
+    known_leaks "$1/tests/alloc/alloc" "$1" "tests/alloc/$scenario.lua" || first=1
+  done
   BROWSER=true known_leaks "$1/tests/alloc/alloc" "$1" tests/alloc/login.lua
   second=$?
   known_leaks tests/alloc/with_redis.sh "$1/tests/alloc/alloc" "$1" tests/alloc/redis.lua
