@@ -22,6 +22,7 @@ local token_info = {}
 ---@field scope? string          scopes joined by spaces
 ---@field requested_scope? string  what was asked for, where it is not what was granted
 ---@field client_id? string      whose token it is
+---@field grant_digest? string   of what its grant is about, where that is more than the client
 ---@field [string] any
 
 local NUMBERS = { "expires_in", "authorized_at" }
@@ -288,7 +289,7 @@ function token_info.flat(info)
     return nil
   end
   return info.access_token, token_info.end_of(info), info.refresh_token, info.scope,
-    info.requested_scope, info.client_id, info.authorized_at, info.expires_in
+    info.requested_scope, info.client_id, info.authorized_at, info.expires_in, info.grant_digest
 end
 
 --- Seconds left of the token; nil where it states no end.

@@ -118,6 +118,7 @@ static int fill(tc_client *client, const tc_client_config *config, tc_error *err
     return rc;
   }
   if ((rc = copy(&client->client_id, config->client_id, err)) != 0) return rc;
+  if ((rc = copy(&client->grant_digest, config->grant_digest, err)) != 0) return rc;
   if ((rc = copy(&client->params, config->params, err)) != 0) return rc;
   if ((rc = copy(&client->remedy, config->remedy, err)) != 0) return rc;
   if (client->discovers) return copy(&client->endpoint, config->issuer, err);
@@ -135,6 +136,7 @@ void tc_client_free(tc_client *client) {
   erase(&client->token_url);
   erase(&client->endpoint);
   erase(&client->client_id);
+  erase(&client->grant_digest);
   erase(&client->scope);
   erase(&client->sent_scope);
   erase(&client->acquire_type);
@@ -152,6 +154,7 @@ bool tc_client_owns(const tc_client *client, const tc_token *token) {
   if (token->client_id.len > 0 && !tc_str_equal(token->client_id, tc_str_of(client->client_id))) {
     return false;
   }
+  if (!tc_str_equal(token->grant_digest, tc_str_of(client->grant_digest))) return false;
   tc_str wanted = tc_str_of(client->scope);
   return tc_scope_is_subset(wanted, token->scope) ||
          tc_scope_is_subset(wanted, token->requested_scope);

@@ -21,6 +21,7 @@ typedef struct tc_client {
   char *token_url;           /* NULL: not known yet */
   char *endpoint;            /* token_url without its query, or the issuer, for messages */
   char *client_id;
+  char *grant_digest; /* see tc_token; may be empty */
   char *scope;        /* normalized; may be empty */
   char *sent_scope;   /* the same, separated as the provider wants it */
   char *acquire_type; /* the grant_type of `acquire`, and that of `renew`, as they are sent */
@@ -32,7 +33,7 @@ typedef struct tc_client {
 typedef struct tc_client_config {
   tc_str flow;   /* "client_credentials" */
   tc_str issuer; /* where there is no token_url: the client must be told it */
-  tc_str token_url, client_id, scope, params, remedy;
+  tc_str token_url, client_id, grant_digest, scope, params, remedy;
   tc_str scope_separator;          /* absent: a blank */
   tc_str acquire_type, renew_type; /* absent: as the RFCs name the grants */
   double leeway, default_expires_in;
@@ -60,13 +61,13 @@ typedef enum tc_fitness {
   TC_FIT,      /* serves, and has more than the leeway left */
   TC_EXPIRING, /* serves, though less than the leeway is left */
   TC_EXPIRED,  /* would serve if it had not expired, or were not about to */
-  TC_UNFIT,    /* of another client, or without a wanted scope */
+  TC_UNFIT,    /* of another client or grant, or without a wanted scope */
 } tc_fitness;
 
 /* Whether `token` is a user's login, which a flow without users must neither use nor overwrite. */
 bool tc_client_shuns(const tc_client *client, const tc_token *token);
 
-/* Whether `token` is of this client and has the scopes wanted. */
+/* Whether `token` is of this client, for what its grant is about, and has the scopes wanted. */
 bool tc_client_owns(const tc_client *client, const tc_token *token);
 
 /* What `token` is worth to this client at `now` (Unix seconds). */

@@ -89,6 +89,7 @@ static tc_event on_token(tc_engine *engine, tc_token answered) {
   const tc_token *old = &engine->best.token;
   tc_str wanted = tc_str_of(client->scope);
   answered.client_id = tc_str_of(client->client_id);
+  answered.grant_digest = tc_str_of(client->grant_digest);
   if (engine->request.renewing) {
     if (answered.refresh_token.len == 0) answered.refresh_token = old->refresh_token;
     if (answered.scope.data == NULL) answered.scope = old->scope;

@@ -48,11 +48,12 @@ static void erase(tc_str *text) {
 int tc_token_assign(tc_token *to, const tc_token *from, tc_error *err) {
   tc_token made = *from;
   made.access_token = made.token_type = made.refresh_token = made.scope = made.requested_scope =
-      made.client_id = TC_STR_NONE;
+      made.client_id = made.grant_digest = TC_STR_NONE;
   if (!copy(&made.access_token, from->access_token) || !copy(&made.token_type, from->token_type) ||
       !copy(&made.refresh_token, from->refresh_token) || !copy(&made.scope, from->scope) ||
       !copy(&made.requested_scope, from->requested_scope) ||
-      !copy(&made.client_id, from->client_id)) {
+      !copy(&made.client_id, from->client_id) ||
+      !copy(&made.grant_digest, from->grant_digest)) {
     tc_token_clear(&made);
     return tc_error_set(err, TC_ERR_NOMEM, NULL);
   }
@@ -68,5 +69,6 @@ void tc_token_clear(tc_token *token) {
   erase(&token->scope);
   erase(&token->requested_scope);
   erase(&token->client_id);
+  erase(&token->grant_digest);
   *token = TC_TOKEN_NONE;
 }

@@ -32,6 +32,7 @@ typedef struct tc_token {
      asking again for the same would get the same answer at every call */
   tc_str requested_scope;
   tc_str client_id;      /* absent in tokens that the reference wrote */
+  tc_str grant_digest;   /* of what the grant is about, where the client does not say it all */
   int64_t expires_in;    /* seconds as the server said, or TC_TIME_UNKNOWN */
   int64_t expires_at;    /* Unix seconds, or TC_TIME_UNKNOWN: does not expire as far as known */
   int64_t authorized_at; /* Unix seconds of the user's login, or TC_TIME_UNKNOWN */

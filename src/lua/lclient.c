@@ -62,8 +62,9 @@ static tc_str grant_type(lua_State *L, const tc_grant *grant) {
   return tc_lua_read_string(L, -1); /* left on the stack, as above */
 }
 
-/* new_client{ flow=, token_url=, client_id=, scope=, remedy=, leeway=, default_expires_in=,
-   scope_separator=, scope_on_refresh=, allow_insecure_http=, dpop=, keeps_dead=, reuses=,
+/* new_client{ flow=, token_url=, client_id=, grant_digest=, scope=, remedy=, leeway=,
+   default_expires_in=, scope_separator=, scope_on_refresh=, allow_insecure_http=, dpop=,
+   keeps_dead=, reuses=,
    grant_types={ name = type }, params={ name, value, ... } } -> client | nil, message
    issuer= instead of token_url=: that is to be set */
 static int l_client_new(lua_State *L) {
@@ -87,6 +88,7 @@ static int l_client_new(lua_State *L) {
   config.issuer = field(L, "issuer");
   config.token_url = field(L, "token_url");
   config.client_id = field(L, "client_id");
+  config.grant_digest = field(L, "grant_digest");
   config.scope = field(L, "scope");
   config.remedy = field(L, "remedy");
   config.scope_separator = field(L, "scope_separator");

@@ -45,6 +45,7 @@ tc_token tc_lua_read_token(lua_State *L, int first) {
   token.client_id = tc_lua_read_string(L, first + 5);
   token.authorized_at = tc_lua_read_time(L, first + 6);
   token.expires_in = tc_lua_read_time(L, first + 7);
+  token.grant_digest = tc_lua_read_string(L, first + 8);
   return token;
 }
 
@@ -80,6 +81,7 @@ void tc_lua_complete(lua_State *L, int index, const tc_token *token) {
   put_string(L, index, "scope", token->scope);
   put_string(L, index, "requested_scope", token->requested_scope);
   put_string(L, index, "client_id", token->client_id);
+  put_string(L, index, "grant_digest", token->grant_digest);
   put_time(L, index, "expires_in", token->expires_in);
   put_time(L, index, "expires_at", token->expires_at);
   put_time(L, index, "authorized_at", token->authorized_at);

@@ -18,11 +18,11 @@ int64_t tc_lua_read_end(lua_State *L, int index);
 /* A number, or a string that is one; else TC_TIME_UNKNOWN. */
 int64_t tc_lua_read_time(lua_State *L, int index);
 
-#define TC_LUA_TOKEN_VALUES 8
+#define TC_LUA_TOKEN_VALUES 9
 
 /* Reads a token from that many stack values starting at `first`: access_token, expires_at,
-   refresh_token, scope, requested_scope, client_id, authorized_at, expires_in. What else has
-   another type counts as absent. The strings borrow from the stack. */
+   refresh_token, scope, requested_scope, client_id, authorized_at, expires_in, grant_digest. What
+   has another type counts as absent. The strings borrow from the stack. */
 tc_token tc_lua_read_token(lua_State *L, int first);
 
 /* Pushes both ends; returns 2. */

@@ -404,8 +404,8 @@ function actions.request(run, url, body, timeout, deadline, origin)
 end
 
 local function described(info)
-  return core.printable(('the client "%s" and the scope "%s"'):format(info.client_id or "",
-    info.requested_scope or info.scope or ""))
+  return core.printable(('the client "%s" and the scope "%s"%s'):format(info.client_id or "",
+    info.requested_scope or info.scope or "", info.grant_digest and ", by a grant of its own" or ""))
 end
 
 --- Warns where the cache held a token of another client or scope, which has not ended: flows that

@@ -273,6 +273,26 @@ local function take_endpoint(draft)
     flow.allow_insecure_http)
 end
 
+--- A digest of what a grant is about, where that is more than who asks for which scope: tokens of
+--- another do not serve the flow.
+---@return string?
+---@return string? problem
+local function grant_digest(draft, params)
+  local about = draft.definition.about
+  if not about then
+    return nil
+  end
+  local parts, problem = about(draft.checked)
+  if not parts then
+    return nil, problem
+  end
+  parts[#parts + 1] = draft.flow.grant_type
+  parts[#parts + 1] = core.form_encode(params)
+  local keys = require "tokencache.key"
+  local digest, err = keys.sha256(keys.join(parts))
+  return digest, err and err.message
+end
+
 local function make_client(draft)
   local flow, checked, server = draft.flow, draft.checked, draft.server
   local definition = draft.definition
@@ -290,9 +310,14 @@ local function make_client(draft)
   if problem then
     return problem
   end
+  local digest
+  digest, problem = grant_digest(draft, params)
+  if problem then
+    return problem
+  end
   local method = flow.auth_method or flow.method
   flow.fingerprint = fingerprint(method or "", draft.url or flow.issuer, checked.client_id,
-    checked.client_secret or checked.client_key or checked.client_assertion)
+    checked.client_secret or checked.client_key or checked.client_assertion or "", digest)
   flow.document_key = type(checked.client_secret) == "string" and flow.has_secret
     and fingerprint("document", checked.client_secret) or nil
   flow.client, problem = core.new_client {
@@ -300,6 +325,7 @@ local function make_client(draft)
     issuer = flow.discovers and flow.issuer or nil,
     token_url = draft.url,
     client_id = checked.client_id,
+    grant_digest = digest,
     scope = scope,
     remedy = client_authentication.remedy(checked.client_assertion and method == "private_key_jwt"
       and "client_assertion" or method, flow.has_secret),

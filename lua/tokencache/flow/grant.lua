@@ -2,6 +2,7 @@
 
 local base = require "tokencache.flow.base"
 local config = require "tokencache.flow.config"
+local core = require "tokencache._core"
 local errors = require "tokencache.error"
 local hidden = require "tokencache.util.hidden"
 local options = require "tokencache.util.options"
@@ -13,6 +14,10 @@ local secret = require "tokencache.util.secret"
 
 local function is_source(value)
   return type(value) == "function" or type(value) == "table" and value.file ~= nil
+end
+
+local function form(params)
+  return core.form_encode(config.params("params", params, {}))
 end
 
 --- The parameters as they are now.
@@ -43,20 +48,24 @@ return base.define {
   }),
   auth_method = "client_secret_basic",
   may_be_public = true,
-  complete = function(self, checked)
-    local changing, fixed, names = {}, {}, {}
+  about = function(checked)
+    local sources, fixed = {}, {}
     for name, value in pairs(checked.params) do
       local source = is_source(value)
       local problem = source and secret.problem(value)
       if problem then
-        return "params: " .. tostring(name) .. " " .. problem
+        return nil, "params: " .. tostring(name) .. " " .. problem
       end
-      (source and changing or fixed)[name] = value
-      names[name] = source and "" or value
+      (source and sources or fixed)[name] = source and secret.source(value) or value
     end
-    local _, problem = config.params("params", names, config.reserved_params)
-    if problem then
-      return problem
+    local all, problem = config.params("params", options.merge(fixed, sources),
+      config.reserved_params)
+    return all and { form(fixed), form(sources) }, problem
+  end,
+  complete = function(self, checked)
+    local changing, fixed = {}, {}
+    for name, value in pairs(checked.params) do
+      (is_source(value) and changing or fixed)[name] = value
     end
     self.grant_params = grant_params
     self.grant = hidden { params = changing, fixed = config.params("params", fixed, {}) }

@@ -7,6 +7,7 @@ local config = require "tokencache.flow.config"
 local endpoint = require "tokencache.transport.endpoint"
 local errors = require "tokencache.error"
 local hidden = require "tokencache.util.hidden"
+local json = require "tokencache.json"
 local options = require "tokencache.util.options"
 local secret = require "tokencache.util.secret"
 
@@ -136,14 +137,22 @@ local new = base.define {
   auth_method = "client_secret_basic",
   may_be_public = true,
   grant_type = "urn:ietf:params:oauth:grant-type:jwt-bearer",
-  complete = function(self, checked)
-    local count = 0
+  about = function(checked)
     for _, name in ipairs(SOURCES) do
       local problem = (name == "assertion_key" and secret.problem_of_key
         or secret.problem)(checked[name])
       if problem then
-        return name .. " " .. problem
+        return nil, name .. " " .. problem
       end
+    end
+    local claims, problem = json.encode(checked.claims or {})
+    return claims and { claims, checked.subject or "", checked.assertion_issuer or "",
+      checked.assertion_audience or "", secret.source(checked.service_account),
+      secret.source(checked.assertion) }, problem and "claims: " .. problem
+  end,
+  complete = function(self, checked)
+    local count = 0
+    for _, name in ipairs(SOURCES) do
       count = count + (checked[name] and name ~= "assertion_key_passphrase" and 1 or 0)
     end
     if count ~= 1 then

@@ -36,19 +36,12 @@ local function type_of(text)
   return text and (text:find(":", 1, true) and text or TYPE .. text)
 end
 
---- Who acts in all of a flow's accounts; a text that changes in a file does not make others of
---- them.
-local function actor_of(source)
-  return type(source) == "table" and "file " .. source.file
-    or type(source) == "string" and "text " .. source or type(source)
-end
-
 --- What an exchange is about, from which the account's key is made.
 local function key_of(self, subject_token, actor_token)
   local given = self.grant()
   local parts = { self.issuer or self.endpoints.token_url, self.client_id, self.client:scope(),
     table.concat(given.fixed, "\n"), self.client:form({}, true), given.subject_token_type or "",
-    given.actor_token_type or "", actor_of(given.actor_token), subject_token, actor_token or "" }
+    given.actor_token_type or "", secret.source(given.actor_token), subject_token, actor_token or "" }
   for i, part in ipairs(parts) do
     parts[i] = #part .. ":" .. part
   end
@@ -109,6 +102,23 @@ local function grant_params(self, account)
   return not err and list or nil, err or nil
 end
 
+--- For whom and for what the new tokens are.
+local function fixed_params(checked)
+  return config.params("audience and resource", {
+    audience = checked.audience, resource = checked.resource,
+    requested_token_type = type_of(checked.requested_token_type),
+  }, {})
+end
+
+local function problem_of_secrets(checked)
+  for _, name in ipairs { "subject_token", "actor_token" } do
+    local problem = secret.problem(checked[name])
+    if problem then
+      return name .. " " .. problem
+    end
+  end
+end
+
 ---@type fun(opts: tokencache.TokenExchangeOptions): tokencache.TokenExchangeFlow
 return base.define {
   name = "token_exchange",
@@ -126,13 +136,16 @@ return base.define {
   auth_method = "client_secret_basic",
   may_be_public = true,
   grant_type = "urn:ietf:params:oauth:grant-type:token-exchange",
-  complete = function(self, checked)
-    for _, name in ipairs { "subject_token", "actor_token" } do
-      local problem = secret.problem(checked[name])
-      if problem then
-        return name .. " " .. problem
-      end
+  about = function(checked)
+    local problem, fixed = problem_of_secrets(checked), nil
+    if not problem then
+      fixed, problem = fixed_params(checked)
     end
+    return fixed and { core.form_encode(fixed), checked.subject_token_type or "",
+      checked.actor_token_type or "", secret.source(checked.subject_token),
+      secret.source(checked.actor_token) }, problem
+  end,
+  complete = function(self, checked)
     for _, name in ipairs { "subject_token_type", "actor_token_type", "requested_token_type" } do
       local kind = checked[name]
       if kind and not TYPES[kind] and not kind:find(":", 1, true) then
@@ -143,15 +156,8 @@ return base.define {
       return "give subject_token, for one account, or store, for many; of these each has its own, "
         .. "see flow:subject"
     end
-    local fixed, problem = config.params("audience and resource", {
-      audience = checked.audience, resource = checked.resource,
-      requested_token_type = type_of(checked.requested_token_type),
-    }, {})
-    if not fixed then
-      return problem
-    end
     self.token_types = options.merge(self.token_types or {}, { n_a = true }) -- RFC 8693 §2.2.1
-    self.grant = hidden { fixed = fixed, subject_token = checked.subject_token,
+    self.grant = hidden { fixed = fixed_params(checked), subject_token = checked.subject_token,
       subject_token_type = checked.subject_token_type, actor_token = checked.actor_token,
       actor_token_type = checked.actor_token_type }
     self.grant_params = grant_params

@@ -41,6 +41,15 @@ function secret.is_no_path(text)
   return (text:find "^%s*{" or text:find "%c" or text:find("-----BEGIN", 1, true)) ~= nil
 end
 
+--- What stands for a secret in a digest of what something is about: what changes in a file, or in
+--- what a function returns, does not make another of it.
+---@param value? tokencache.Secret
+---@return string
+function secret.source(value)
+  return type(value) == "table" and "file " .. value.file
+    or type(value) == "string" and "text " .. value or type(value)
+end
+
 local function read_file(path, is_public)
   local file, problem = io.open(path, "rb")
   if not file then

@@ -1,0 +1,94 @@
+-- What proves who asks, on every Lua: against real servers see client_authentication_spec,
+-- dpop_spec and grants_spec, which run on one.
+
+local crypto = require "tokencache.crypto"
+local dpop = require "tokencache.dpop"
+local id_token = require "tokencache.id_token"
+local json = require "tokencache.json"
+local merged = require "support.merged"
+local tokencache = require "tokencache"
+
+local key, sent, count
+
+local http = { request = function(_, request)
+  sent, count = request, count + 1
+  return { status = 200, body = json.encode { access_token = "token-" .. count, expires_in = 3600,
+    token_type = request.headers.DPoP and "DPoP" or "Bearer" } }
+end }
+
+local function options(more)
+  return merged({ provider = { token_url = "https://x.example/token" }, client_id = "c",
+    http = http, cache = tokencache.cache.memory {} }, more)
+end
+
+local function verified(jws)
+  return assert(id_token.verify(jws, { { kty = "EC", crv = "P-256", x = key.x, y = key.y } }))
+end
+
+before_each(function()
+  key, count = assert(dpop.new_key()), 0
+end)
+
+it("an assertion is signed", function()
+  local flow = tokencache.flow.client_credentials(options { client_key = json.encode(key) })
+  assert.equal("token-1", assert(flow:get_access_token()))
+  local claims = verified(sent.body:match "client_assertion=([%w_.-]+)").claims
+  assert.same({ "c", "c", "https://x.example/token" }, { claims.iss, claims.sub, claims.aud })
+end)
+
+it("a proof is signed with the key that the token is bound to", function()
+  local flow = tokencache.flow.client_credentials(options { client_secret = "s", dpop = true })
+  local proof = assert(flow:dpop_proof("GET", "https://x.example/api"))
+  key = flow:get_token_info().dpop_key
+  local claims = verified(proof).claims
+  assert.same({ "GET", "https://x.example/api" }, { claims.htm, claims.htu })
+  verified(sent.headers.DPoP)
+end)
+
+describe("flows over one cache", function()
+  --- Pairs of options; each flow wants a token of its own.
+  local function assert_apart(name, common, ...)
+    local cache = tokencache.cache.memory {}
+    for i, more in ipairs { ... } do
+      local flow = tokencache.flow[name](merged(options(common), merged(more, { cache = cache })))
+      local token = assert(flow:get_access_token())
+      assert.equal("token-" .. i, token)
+      assert.equal(token, flow:get_access_token())
+    end
+    count = 0
+  end
+
+  it("are not served what was granted for another subject", function()
+    local text = json.encode(key)
+    assert_apart("jwt_bearer", { assertion_key = text }, { subject = "ann" }, { subject = "bob" },
+      { claims = { team = "red" } }, { claims = { team = "blue" } }, {},
+      { token_params = { audience = "a" } })
+    assert_apart("jwt_bearer", {}, { assertion = "one" }, { assertion = "two" })
+    assert_apart("grant", { grant = "urn:x:own" }, { params = { whose = "ann" } },
+      { params = { whose = "bob" } }, { params = { whose = { file = "/etc/hostname" } } },
+      { params = { whose = function() return "ann" end } }, { grant = "urn:x:other" })
+    assert_apart("token_exchange", { subject_token = "one" }, { audience = "a" },
+      { audience = "b" }, { subject_token = "two" }, { actor_token = "three" })
+  end)
+
+  it("are, as the same after a restart, though a key has changed", function()
+    local cache = tokencache.cache.memory {}
+    for _ = 1, 2 do
+      local flow = tokencache.flow.jwt_bearer(options { cache = cache, subject = "ann",
+        assertion_key = json.encode(assert(dpop.new_key())), claims = { a = 1, b = { 2 } } })
+      assert.equal("token-1", assert(flow:get_access_token()))
+    end
+  end)
+
+  it("with a grant and without are apart, and nothing told leads back", function()
+    local cache = tokencache.cache.memory {}
+    local granted = tokencache.flow.grant(options { cache = cache, grant = "urn:x:own",
+      params = { word = "secret-word" } })
+    local digest = assert(granted:get_token_info()).grant_digest
+    assert.matches("^%x+$", digest)
+    assert.equal(#assert(crypto.sha256 "x") * 2, #digest)
+    local plain = tokencache.flow.client_credentials(options { cache = cache, client_secret = "s" })
+    local info = assert(plain:get_token_info())
+    assert.same({ "token-2" }, { info.access_token, info.grant_digest })
+  end)
+end)
