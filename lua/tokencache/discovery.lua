@@ -42,7 +42,7 @@ local ENDPOINTS = {
 --- without.
 local FOR_CLIENTS = {
   token_url = true, revocation_url = true, introspection_url = true,
-  device_authorization_url = true, pushed_authorization_request_url = true,
+  device_authorization_url = true, pushed_authorization_request_url = true, userinfo_url = true,
 }
 
 local LISTS = {

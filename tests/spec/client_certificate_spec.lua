@@ -59,7 +59,7 @@ describe("a certificate #once", function()
     assert.is_true(flow:revoke(token))
   end)
 
-  it("is for what the client asks: browsers, keys and user info stay where they are", function()
+  it("is for what the client asks: browsers and keys stay where they are", function()
     local document = { issuer = "https://x.example", mtls_endpoint_aliases = {} }
     local names = { authorize_url = "authorization_endpoint", end_session_url =
       "end_session_endpoint", jwks_url = "jwks_uri", userinfo_url = "userinfo_endpoint",
@@ -74,6 +74,7 @@ describe("a certificate #once", function()
       end } })
     for ours, name in pairs(names) do
       local is_for_clients = ours == "token_url" or ours == "revocation_url"
+        or ours == "userinfo_url"
       assert.equal(("https://%sx.example/%s"):format(is_for_clients and "mtls." or "", name),
         flow:_endpoint(ours))
     end
@@ -124,6 +125,25 @@ describe("a certificate #once", function()
     dir:shell "cp self-two.pem self.pem"
     register "self-two.pem"
     assert(flow:get_token_info { check_cache = false }) -- on no connection of the first
+  end)
+
+  it("goes with a token to the user info, as the token may be bound to it", function()
+    local seen
+    local cache = tokencache.cache.memory {}
+    local flow = tokencache.flow.pkce { provider = { token_url = "https://x.example/token",
+      authorize_url = "https://x.example/auth", userinfo_url = "https://x.example/me" },
+      client_id = "one", cache = cache, token_endpoint_auth_method = "tls_client_auth",
+      client_certificate = { file = dir:file "one.pem" },
+      client_key = { file = dir:file "one.key" },
+      redirect_uri = "http://127.0.0.1:8080/callback", http = { certificates = true,
+        request = function(_, request)
+          seen = request
+          return { status = 200, body = '{"sub":"ann"}' }
+        end } }
+    cache:save_token_to_cache { access_token = "t", client_id = "one" }
+    assert.equal("ann", assert(flow:userinfo()).sub)
+    assert.equal(process.read_file(dir:file "one.pem"):gsub("%s+$", ""),
+      seen.certificate.certificate)
   end)
 
   it("needs a transport that shows it", function()

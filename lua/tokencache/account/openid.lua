@@ -2,6 +2,7 @@
 --- token, which is checked; a user, who can be asked about; a session at the provider.
 
 local authorization = require "tokencache.authorization"
+local client_authentication = require "tokencache.flow.client_authentication"
 local core = require "tokencache._core"
 local discovery = require "tokencache.discovery"
 local dpop = require "tokencache.dpop"
@@ -147,8 +148,13 @@ local function read_userinfo(flow, url, info, response)
   return not err and json.without_nulls(object) or nil, err
 end
 
---- A token that is bound to a key goes with a proof, and once more with the nonce that is wanted.
+--- A token that is bound to a certificate goes with that; one that is bound to a key with a proof,
+--- and once more with the nonce that is wanted.
 local function get_as_user(flow, url, info, deadline)
+  local certificate, problem = client_authentication.certificate(flow)
+  if problem then
+    return nil, problem
+  end
   local response, is_told
   repeat
     local headers, err = dpop.headers(flow, info, "GET", url)
@@ -156,7 +162,8 @@ local function get_as_user(flow, url, info, deadline)
       return nil, err
     end
     local has_proof = headers.DPoP ~= nil
-    response, err = endpoint.get(flow, url, deadline - flow.io.monotonic(), deadline, nil, headers)
+    response, err = endpoint.get(flow, url, deadline - flow.io.monotonic(), deadline, nil, headers,
+      certificate)
     if not response then
       return nil, err
     end

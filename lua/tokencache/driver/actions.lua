@@ -3,6 +3,7 @@
 --- src/lua/lengine.c. No pcall here: a handler, a transport or a sleep may yield, also on Lua 5.1.
 
 local client_authentication = require "tokencache.flow.client_authentication"
+local clock_problem = require "tokencache.flow.clock_problem"
 local core = require "tokencache._core"
 local debt = require "tokencache.account.debt"
 local debt_timers = require "tokencache.account.debt_timers"
@@ -349,7 +350,7 @@ local function complete_answer(run, request, response)
   if flow.grant_params then
     object.refresh_token = nil -- the grant itself is what renews
   end
-  local late = object.error and client_authentication.clock_problem(flow, response)
+  local late = object.error and clock_problem(flow, response)
   if late then
     local said = object.error_description
     object.error_description = type(said) == "string" and late .. "; " .. said or late
@@ -405,7 +406,7 @@ end
 
 local function described(info)
   return core.printable(('the client "%s" and the scope "%s"%s'):format(info.client_id or "",
-    info.requested_scope or info.scope or "", info.grant_digest and ", by a grant of its own" or ""))
+    info.requested_scope or info.scope or "", info.grant_digest and " of a grant" or ""))
 end
 
 --- Warns where the cache held a token of another client or scope, which has not ended: flows that

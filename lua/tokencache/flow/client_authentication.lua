@@ -13,8 +13,6 @@ local secret = require "tokencache.util.secret"
 local client_authentication = {}
 
 local ASSERTION_LIFE = 60 -- seconds
-local MOST_CLOCKS_DIFFER = 30 -- seconds
-local SIGNED = { private_key_jwt = true, client_secret_jwt = true }
 
 local ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" -- RFC 7523 §2.2
 
@@ -274,29 +272,36 @@ function methods.client_secret_jwt(making, deadline)
   add_assertion(making, made)
 end
 
---- RFC 8705 §2: the certificate is shown by TLS.
-function methods.tls_client_auth(making)
+--- What is shown by TLS (RFC 8705 §2).
+---@return table?
+---@return tokencache.Error?
+local function certificate_of(making)
   local certificate, err = text_of(making, "client_certificate")
   local key
   if certificate then
     key, err = key_of(making)
   end
   if not key then
-    return err
+    return nil, err
   elseif not making.flow.transport.certificates then
-    return errors.new("config", "the transport given as http= shows no client certificates, which "
-      .. making.flow.method .. " needs")
+    return nil, errors.new("config", "the transport given as http= shows no client certificates, "
+      .. "which " .. making.flow.method .. " needs")
   end
   local ok, print
   ok, err = assertion.signature().check(key)
   if ok then
     print, err = thumbprint_of(making, certificate)
   end
-  if not print then
+  return print and { certificate = certificate, key = key.text, passphrase = key.passphrase,
+    thumbprint = print }, err
+end
+
+function methods.tls_client_auth(making)
+  local certificate, err = certificate_of(making)
+  if not certificate then
     return err
   end
-  making.request.certificate = { certificate = certificate, key = key.text,
-    passphrase = key.passphrase, thumbprint = print }
+  making.request.certificate = certificate
   methods.none(making)
 end
 
@@ -393,6 +398,15 @@ function client_authentication.is_by_tls(method)
   return methods[method] == methods.tls_client_auth
 end
 
+--- What the client shows by TLS with a token that may be bound to it; nil: nothing.
+---@return table?
+---@return tokencache.Error?
+function client_authentication.certificate(flow)
+  if client_authentication.is_by_tls(flow.method) then
+    return certificate_of { flow = flow, options = flow.credentials(), read = {} }
+  end
+end
+
 --- Adds to a flow what it proves with who it is.
 ---@param flow table
 ---@param checked table  the options
@@ -472,21 +486,6 @@ function client_authentication.is_outdated(flow, request, response)
     end
   end
   return false
-end
-
---- What an answer should say of clocks: what is signed at the wrong time is refused, and few
---- providers say why.
----@param flow tokencache.Flow
----@param response tokencache.HttpResponse
----@return string?
-function client_authentication.clock_problem(flow, response)
-  local signs = SIGNED[flow.method] or flow.signs or flow.dpop
-  local date = signs and endpoint.header(response, "date")
-  local now = date and core.http_date(date)
-  local ahead = now and flow.now() - now or 0
-  return math.abs(ahead) > MOST_CLOCKS_DIFFER
-    and ("this machine's clock is %.0f seconds %s the provider's, which may be why")
-      :format(math.abs(ahead), ahead > 0 and "ahead of" or "behind") or nil
 end
 
 return client_authentication

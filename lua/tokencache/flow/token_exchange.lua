@@ -41,7 +41,8 @@ local function key_of(self, subject_token, actor_token)
   local given = self.grant()
   local parts = { self.issuer or self.endpoints.token_url, self.client_id, self.client:scope(),
     table.concat(given.fixed, "\n"), self.client:form({}, true), given.subject_token_type or "",
-    given.actor_token_type or "", secret.source(given.actor_token), subject_token, actor_token or "" }
+    given.actor_token_type or "", secret.source(given.actor_token), subject_token,
+    actor_token or "" }
   for i, part in ipairs(parts) do
     parts[i] = #part .. ":" .. part
   end

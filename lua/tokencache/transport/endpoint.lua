@@ -64,10 +64,12 @@ end
 ---@param deadline number monotonic seconds
 ---@param held? tokencache.Lock  it lasts meanwhile
 ---@param headers? table<string, string>  changed in place
+---@param certificate? table  as in tokencache.HttpRequest
 ---@return tokencache.HttpResponse?
 ---@return tokencache.Error?
-function endpoint.get(flow, url, timeout, deadline, held, headers)
+function endpoint.get(flow, url, timeout, deadline, held, headers, certificate)
   local request = new_request(flow, "GET", url, timeout, deadline, headers or {})
+  request.certificate = certificate
   if held then
     held:cover(flow.transport, request)
   end
