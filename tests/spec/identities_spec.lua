@@ -45,6 +45,14 @@ it("a proof is signed with the key that the token is bound to", function()
   verified(sent.headers.DPoP)
 end)
 
+it("a server puts no key into the entry", function()
+  local answers = { request = function()
+    return { status = 200, body = json.encode { access_token = "t", dpop_key = key } }
+  end }
+  local flow = tokencache.flow.client_credentials(options { client_secret = "s", http = answers })
+  assert.is_nil(assert(flow:get_token_info()).dpop_key)
+end)
+
 describe("flows over one cache", function()
   --- Pairs of options; each flow wants a token of its own.
   local function assert_apart(name, common, ...)

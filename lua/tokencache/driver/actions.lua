@@ -346,7 +346,7 @@ local function complete_answer(run, request, response)
   if certificate and metadata and metadata.tls_client_certificate_bound_access_tokens then
     object.cnf = object.cnf or { ["x5t#S256"] = certificate.thumbprint } -- RFC 8705 §3.1
   end
-  object.dpop_key = run.dpop_key or object.dpop_key
+  object.dpop_key = run.dpop_key -- and nothing that the server calls so
   if flow.grant_params then
     object.refresh_token = nil -- the grant itself is what renews
   end
