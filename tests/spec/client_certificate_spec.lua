@@ -104,6 +104,18 @@ describe("a certificate #once", function()
       true)
   end)
 
+  it("and a key that were changed between both reads are read once more", function()
+    local names = { "one", "two" }
+    local function certificate()
+      return process.read_file(dir:file((table.remove(names, 1) or "two") .. ".pem"))
+    end
+    server:change_client({ token_endpoint_auth_method = "tls_client_auth",
+      tls_client_auth_subject_dn = "CN=two" }, "two")
+    local flow = flow_of("two", "two.pem", "two.key", { client_certificate = certificate,
+      http = require("tokencache.transport.curl").new { ca_file = dir:file "ca.pem" } })
+    assert(flow:get_access_token())
+  end)
+
   it("that is none is a config error", function()
     local _, err = flow_of("one", "one.key", "one.key"):get_access_token()
     assert.equal("config: " .. dir:file "one.key" .. " holds no certificate in PEM",

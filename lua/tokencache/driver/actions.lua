@@ -381,7 +381,7 @@ function actions.request(run, url, body, timeout, deadline, origin)
   end
   request.spends, run.asked = origin and not flow.reuses, flow.io.monotonic()
   local response, err = endpoint.send(transport, request)
-  if client_authentication.is_outdated(flow, request, response) and not run.is_repeated then
+  if client_authentication.is_outdated(flow, request, response, err) and not run.is_repeated then
     run.is_repeated = true
     return actions.request(run, url, body, timeout, deadline, origin)
   end

@@ -460,18 +460,32 @@ function client_authentication.request(flow, url, body, timeout, deadline, is_to
   return request, sent
 end
 
+local function has_newer(flow, read, is_refused)
+  for name, text in pairs(read) do
+    local now = secret.read(flow.credentials()[name], is_refused, name == "client_certificate")
+    if now and now ~= text then
+      return true
+    end
+  end
+  return false
+end
+
 --- Reports whether the provider has refused what the client proved itself with, and the client has
 --- something newer, or has been given it: then the request has come to nothing, and is worth
 --- another try.
 ---@param flow tokencache.Flow
 ---@param request tokencache.HttpRequest
 ---@param response? tokencache.HttpResponse
+---@param err? tokencache.Error  in place of that
 ---@return boolean
-function client_authentication.is_outdated(flow, request, response)
+function client_authentication.is_outdated(flow, request, response, err)
   local read, has_proof = materials[request], request.headers.DPoP ~= nil
   local is_told = response and has_proof
     and dpop.note(flow, request.url, dpop.nonce_of(response))
-  if not response or not (read or has_proof)
+  if not response then -- certificate and key do not fit if they were changed between both reads
+    return read and request.certificate and err.kind == "config" and has_newer(flow, read, false)
+      or false
+  elseif not (read or has_proof)
     or response.status ~= 400 and response.status ~= 401 then
     return false
   end
@@ -479,13 +493,7 @@ function client_authentication.is_outdated(flow, request, response)
   if code ~= "invalid_client" or not read then
     return is_told and code == "use_dpop_nonce" or false
   end
-  for name, text in pairs(read) do
-    local now = secret.read(flow.credentials()[name], true, name == "client_certificate")
-    if now and now ~= text then
-      return true
-    end
-  end
-  return false
+  return has_newer(flow, read, true)
 end
 
 return client_authentication

@@ -23,10 +23,11 @@ local function send(flow, url, body, deadline, is_token_request, key)
   if flow.issuer then
     require("tokencache.discovery").note(flow, response, err)
   end
+  local is_outdated = client_authentication.is_outdated(flow, request, response, err)
   if response then
-    return response, nil, sent, client_authentication.is_outdated(flow, request, response)
+    return response, nil, sent, is_outdated
   end
-  return nil, errors.new(err.kind, core.hide(err.message, sent)), sent
+  return nil, errors.new(err.kind, core.hide(err.message, sent)), sent, is_outdated
 end
 
 --- Posts a form, authenticated as the flow's client. What the error says repeats no secret of it.
