@@ -1,5 +1,6 @@
 -- Grants of RFC 7523 and RFC 8693, and a provider's own, against a real authorization server.
 
+local core = require "tokencache._core"
 local folder = require "support.folder"
 local id_token = require "tokencache.id_token"
 local jose_keys = require "support.jose_keys"
@@ -118,6 +119,9 @@ describe("a service account of Google's #once", function()
     write { private_key_id = "second" }
     assert(flow:get_token_info { check_cache = false })
     assert.equal("second", id_token.read(sent.body:match "assertion=(.*)").header.kid)
+    write { private_key_id = json.null }
+    assert(flow:get_token_info { check_cache = false })
+    assert.is_nil(core.base64url_decode(sent.body:match "assertion=([^.]*)"):find "null")
     write { private_key = "nothing 4711" }
     local _, err = flow:get_token_info { check_cache = false }
     assert.equal("config: " .. path .. ": its private_key holds no private key in PEM, nor a JWK",

@@ -83,7 +83,8 @@ local function issuer_of(self, given)
     end
     claims.iss, claims.scope = account.client_email, scope ~= "" and scope or nil
     return { text = account.private_key, name = account.name .. ": its private_key" },
-      { typ = "JWT", kid = account.private_key_id }, claims
+      { typ = "JWT", kid = type(account.private_key_id) == "string" and account.private_key_id
+        or nil }, claims
   end
   local text, problem = secret.read(given.assertion_key, false)
   local passphrase
