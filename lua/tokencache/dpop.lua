@@ -62,7 +62,9 @@ local function read_key(jwk)
   if id then
     made, problem = require("tokencache.private_key").read(json.encode(jwk))
   end
-  if not made then
+  if type(problem) == "table" then
+    return nil, problem
+  elseif not made then
     return nil, errors.new("cache", "the key that the token is bound to "
       .. (problem or "is not there, as it was got without dpop; remove it"))
   end

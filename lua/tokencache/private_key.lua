@@ -63,12 +63,16 @@ end
 ---@param text string
 ---@param passphrase? string  of PKCS#8
 ---@return tokencache.PrivateKey?
----@return string? problem
+---@return string|tokencache.Error|nil problem  an error: libcrypto is missing
 function private_key.read(text, passphrase)
   local id = passphrase and passphrase .. "\0" .. text or text
   local made = kept:get(id)
   if made then
     return made
+  end
+  local is_ready, missing = crypto.sha256 ""
+  if not is_ready then
+    return nil, missing
   end
   local key, err, kid
   if text:find "^%s*{" then

@@ -6,6 +6,7 @@ local dpop = require "tokencache.dpop"
 local id_token = require "tokencache.id_token"
 local json = require "tokencache.json"
 local merged = require "support.merged"
+local signature = require "tokencache.worker.signature"
 local tokencache = require "tokencache"
 
 local key, sent, count
@@ -43,6 +44,15 @@ it("a proof is signed with the key that the token is bound to", function()
   local claims = verified(proof).claims
   assert.same({ "GET", "https://x.example/api" }, { claims.htm, claims.htu })
   verified(sent.headers.DPoP)
+end)
+
+it("a missing libcrypto is called that, and is no fault of the key", function()
+  local name = "tokencache._crypto"
+  local real = package.loaded[name]
+  package.loaded[name], package.preload[name] = nil, function() error("none", 0) end
+  local _, err = signature.check { text = json.encode(key), name = "client_key" }
+  package.loaded[name], package.preload[name] = real, nil
+  assert.matches("^libcrypto cannot be loaded; install it", err.message)
 end)
 
 it("a server puts no key into the entry", function()

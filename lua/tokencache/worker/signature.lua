@@ -14,7 +14,8 @@ local signature = {}
 ---@field name string         of it, for messages: a path
 
 local function config_error(key, problem)
-  return nil, errors.new("config", key.name .. " " .. problem)
+  return nil, type(problem) == "table" and problem
+    or errors.new("config", key.name .. " " .. problem)
 end
 
 --- Checks a key that is not signed with here.
