@@ -193,6 +193,10 @@ local function config_error(problem)
   return nil, errors.new("config", problem .. REMEDY)
 end
 
+local function is_https(url)
+  return core.parse_url(url).scheme:lower() == "https"
+end
+
 local function find_endpoint(flow, metadata, name)
   local url, theirs = metadata[name], ENDPOINTS[name]
   if client_authentication.is_by_tls(flow.method) then
@@ -204,6 +208,8 @@ local function find_endpoint(flow, metadata, name)
   end
   local problem = core.problem_of_endpoint("the metadata's " .. theirs, url,
     flow.allow_insecure_http)
+    or is_https(metadata.issuer) and not is_https(url) and not flow.allow_insecure_http
+    and "the metadata's " .. theirs .. " must be https, as the issuer is" or nil
   if problem then
     return config_error(metadata.issuer .. ": " .. problem)
   end

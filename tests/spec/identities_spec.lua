@@ -46,6 +46,25 @@ it("a proof is signed with the key that the token is bound to", function()
   verified(sent.headers.DPoP)
 end)
 
+it("the metadata of an https issuer leads to no plain http, not on this machine either", function()
+  local function discovered(issuer, more)
+    local flow = tokencache.flow.client_credentials(options { client_secret = "s",
+      provider = merged({ issuer = issuer }, more), http = { request = function()
+        return { status = 200, body = json.encode { issuer = issuer,
+          token_endpoint = "http://127.0.0.1:1/token" } }
+      end } })
+    return flow:_endpoint "token_url"
+  end
+  local url, err = discovered "https://x.example"
+  assert.is_nil(url)
+  assert.equal("config", err.kind)
+  assert.matches("the metadata's token_endpoint must be https, as the issuer is", err.message, 1,
+    true)
+  assert.equal("http://127.0.0.1:1/token", discovered("http://127.0.0.1:2", {}))
+  assert.equal("http://127.0.0.1:1/token",
+    discovered("https://x.example", { allow_insecure_http = true }))
+end)
+
 it("a missing libcrypto is called that, and is no fault of the key", function()
   local name = "tokencache._crypto"
   local real = package.loaded[name]
