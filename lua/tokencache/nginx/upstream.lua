@@ -227,11 +227,13 @@ end
 
 --- The account of whoever sends this request, by the token in it.
 ---@param token? string
+---@param is_again? boolean  attach() has put another one into it
 ---@return tokencache.Account?
 ---@return tokencache.Error?
-local function account_of_subject(self, token)
-  local header = ngx.req.get_headers(0).authorization -- a table: there are several
-  token = token or type(header) == "string" and header:match "^[Bb]earer +(%S+)$"
+local function account_of_subject(self, token, is_again)
+  local header = not is_again and ngx.req.get_headers(0).authorization -- a table: several
+  local scheme, text = (type(header) == "string" and header or ""):match "^(%a+) +(%S+)$"
+  token = token or scheme and scheme:lower() == "bearer" and text
   if not token then
     ngx.header["WWW-Authenticate"] = "Bearer"
     return ngx.exit(401)
@@ -250,7 +252,8 @@ local function account_of(self, key, is_again)
     if account then
       return account
     end
-    return account_of_subject(self, key)
+    -- the request's own token is not in it any more, but the one of attach()
+    return account_of_subject(self, key, is_again)
   elseif key == nil and flow.store then
     error("upstream: this flow keeps many accounts (store=); call api:attach(key)", 4)
   end
