@@ -52,8 +52,7 @@ int tc_token_assign(tc_token *to, const tc_token *from, tc_error *err) {
   if (!copy(&made.access_token, from->access_token) || !copy(&made.token_type, from->token_type) ||
       !copy(&made.refresh_token, from->refresh_token) || !copy(&made.scope, from->scope) ||
       !copy(&made.requested_scope, from->requested_scope) ||
-      !copy(&made.client_id, from->client_id) ||
-      !copy(&made.grant_digest, from->grant_digest)) {
+      !copy(&made.client_id, from->client_id) || !copy(&made.grant_digest, from->grant_digest)) {
     tc_token_clear(&made);
     return tc_error_set(err, TC_ERR_NOMEM, NULL);
   }

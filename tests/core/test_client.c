@@ -132,6 +132,14 @@ static void test_a_narrower_grant_serves_who_asked_for_no_more(void) {
   check_worth(token, NOW, TC_UNFIT);
 }
 
+static void test_a_token_of_another_grant_is_unfit(void) {
+  tc_token token = fixture_token("t", 3600);
+  token.grant_digest = TC_STR("of another");
+  check_worth(token, NOW, TC_UNFIT);
+  token.grant_digest = TC_STR("");
+  check_worth(token, NOW, TC_FIT);
+}
+
 static void test_a_token_of_another_client_is_unfit(void) {
   tc_token token = fixture_token("t", 3600);
   token.client_id = TC_STR("another");
@@ -166,6 +174,7 @@ int main(void) {
   RUN(test_a_token_that_states_no_end_has_none);
   RUN(test_the_wanted_scopes_must_be_granted);
   RUN(test_a_narrower_grant_serves_who_asked_for_no_more);
+  RUN(test_a_token_of_another_grant_is_unfit);
   RUN(test_a_token_of_another_client_is_unfit);
   RUN(test_a_flow_without_users_shuns_logins);
   return done();
