@@ -250,8 +250,8 @@ function Truth:on_send(request)
   if world.store.kind.lock and world.provider.description.rotates_refresh_tokens ~= false then
     check_lock(self, process, account, call)
   end
-  if call then
-    call.sent_at = call.sent_at or world.now
+  if call then -- which waits for nobody's lock any more
+    call.sent_at, call.told = call.sent_at or world.now, nil
   end
   token.sent = (token.sent or 0) + 1
   request.lock = lock_of(self, process, account, call)
