@@ -90,9 +90,12 @@ function Server:kill()
   self.child:wait()
 end
 
+--- The kernel may not have let go of the former one's port yet.
 function Server:restart()
   self.child:stop()
-  assert(launch(self), "memcached does not start again")
+  process.wait_until("memcached to start again", function()
+    return launch(self) or self.child:stop()
+  end)
 end
 
 --- Speaks memcached's own protocol, as another program would.

@@ -82,9 +82,12 @@ function redis_server.start_tls(directory, name, asks, more)
   return start(words, "--tls-port")
 end
 
+--- The kernel may not have let go of the former one's port yet.
 function Server:restart()
   self.child:stop()
-  assert(launch(self), "redis-server does not start again")
+  process.wait_until("redis-server to start again", function()
+    return launch(self) or self.child:stop()
+  end)
 end
 
 --- Kills it at once; `restart` brings it back. Its threads may outlive the process by a moment.
