@@ -27,6 +27,7 @@ Truth.__index = Truth
 
 local REMEMBERED = 8 -- spent refresh tokens that a process knows of each account
 
+local ON_ITS_WAY = 0.1 -- seconds; so long an extension takes to the store
 local UNASKED = 12.1   -- seconds that a lock may be taken for held without an answer: its life, and
                        -- what the answer took
 
@@ -404,7 +405,7 @@ end
 
 function Truth:on_stop(process, seconds)
   for _, lock in pairs(process.locks) do
-    if is_in_force(self, lock) and lock.ends - self.world.now < seconds then
+    if is_in_force(self, lock) and lock.ends - self.world.now < seconds + ON_ITS_WAY then
       lock.trouble = "its holder was stopped"
     end
   end
