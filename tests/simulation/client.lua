@@ -102,8 +102,7 @@ local function end_change(world, call, account, is_done, family, err)
   if err and err.kind == "timeout" then
     return -- it goes on, for as long as it takes
   end
-  local restored_at = world.truth.restored_at
-  is_done = is_done and not (restored_at and restored_at >= call.started)
+  is_done = is_done and not world.truth:went_back_since(call.started)
   account.changing = account.changing - 1
   if account.changing > 0 then
     account.is_clear = false
@@ -171,9 +170,8 @@ local function log_out(world, task, key, method)
   begin_change(account)
   local object = task.process:account(key)
   local ok, err = object[method](object, { timeout = timeout })
-  local restored_at = world.truth.restored_at
   ok = ok and not (err and err.kind == "cache")
-    and not (restored_at and restored_at >= call.started)
+    and not world.truth:went_back_since(call.started)
   local is_late = world.now > call.started + timeout
   if account.bringing > 0 or account.brought_at >= call.started
     or is_late and has_one_of_its_second(world, account, call) then

@@ -53,6 +53,11 @@ local function is_excused(self, lock, owed)
     or (owed and (lacks_timers(lock.process) or not self.world.store.kind.extend))
 end
 
+--- Whether the store has gone back to an older state since then.
+function Truth:went_back_since(time)
+  return self.restored_at ~= nil and self.restored_at >= time
+end
+
 --- Which process has received the newest token of the account.
 function Truth:receiver_of(account)
   return self.world.provider.refresh[account.current.newest].receiver
@@ -221,7 +226,7 @@ end
 
 local function check_lock(self, process, account, call)
   local lock = lock_of(self, process, account, call)
-  if call and self.restored_at and self.restored_at >= call.started then
+  if call and self:went_back_since(call.started) then
     return -- its lock may have gone with the store's other entries
   elseif not is_in_force(self, lock) and not is_excused(self, lock, false) then
     self.world:fail("a refresh token is sent without the account's lock")
@@ -381,7 +386,7 @@ function Truth:on_replay(token, request)
     return
   elseif not world.store.kind.lock then
     excuse(self, family, "there are no locks")
-  elseif self.restored_at and self.restored_at >= spender.looked_at then
+  elseif self:went_back_since(spender.looked_at) then
     excuse(self, family, "the store went back")
   elseif not spender.delivered_at and (spender.lost or spender.process.is_dead
     or spender.task.gone) then
