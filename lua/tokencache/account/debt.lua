@@ -278,11 +278,13 @@ function debt.resolve(account, state, info, entry, is_locked)
   return successor
 end
 
---- Why the lock could not be had: who owes a token keeps it.
+--- Why no token is asked for: one that is owed must be saved before, and who owes it keeps the lock.
 ---@param run tokencache.Run
 ---@return tokencache.Error?  nil: nothing is known of a debt
 function debt.explanation(run)
-  if run.busy == "owed" or shared.get_debt(run.account) then
+  if run.state.owed then
+    return errors.new("cache", "the last token is not saved yet, so no other is asked for")
+  elseif run.busy == "owed" or shared.get_debt(run.account) then
     return errors.new("cache", "another process keeps the cache's lock, for it has a token that it "
       .. "could not save yet; mend the cache, and see that process's log for what is wrong with it")
   end

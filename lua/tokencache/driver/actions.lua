@@ -240,7 +240,7 @@ local function save_first(run)
   elseif not run.handler.can_save then
     return "ok"
   end
-  run.cache_error = errors.new("cache", "the last token is not saved yet, so no other is asked for")
+  run.cache_error = debt.explanation(run)
   return "failed"
 end
 
