@@ -2,6 +2,7 @@
 -- lock and provider played. #once
 
 local environment = require "tokencache.environment"
+local leave = require "tokencache.account.leave"
 local logins = require "support.logins"
 local new_store = require "support.table_store"
 local settings = require "tokencache.nginx.settings"
@@ -115,5 +116,19 @@ describe("a login that a worker owes", function()
     assert.equal("access-1", other.flow:account(KEY):get_access_token())
     assert.equal("renewed", other.flow:account(KEY):get_access_token { check_cache = false })
     assert.equal("refresh-2", logins.sent(other))
+  end)
+
+  it("is named to a call of the same worker that leaves before it is saved", function()
+    before_next(store, "replace", KEY, function() return nil, "away" end)
+    log_in(one)
+    local account = one.flow:account(KEY)
+    local state = account.process:state(account.id)
+    local run = { account = account, state = state, flow = one.flow, infos = {}, options = {},
+      waited = true, busy = false } -- it has taken over the lock that the debt keeps
+    local _, err = leave(run)
+    assert.same({ "cache", "the last token is not saved yet, so no other is asked for" },
+      { err.kind, err.message })
+    require("tokencache.account.debt").clear(state)
+    assert.equal("timeout", select(2, leave(run)).kind)
   end)
 end)
