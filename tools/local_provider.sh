@@ -1,4 +1,6 @@
-# Sourced: the authorization server of the tests, for a demonstration. It writes into $work.
+# Sourced: the authorization server of the tests, for a demonstration. It writes into $work, and
+# ends with the script.
+work=$(mktemp -d)
 provider=""
 
 # start_provider NAME: sets $provider, its process, and $url; NAME is for messages
@@ -21,3 +23,11 @@ start_provider() {
 stop_provider() {
   [ -z "$provider" ] || { kill "$provider" && wait "$provider"; } 2>/dev/null
 }
+
+finish() {
+  stop_provider
+  rm -rf "$work"
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
