@@ -94,10 +94,11 @@ function judge.ended(world, call, token, err)
   end
 end
 
---- Who waited for the lock while another of the same process failed takes that failure.
+--- Who waited for the lock while another of the same process failed takes that failure, if both
+--- renew the same login.
 local function check_shared(world, failed, other)
   local at = failed.failed_at
-  if other ~= failed and other.sent_at and other.account == failed.account
+  if other ~= failed and other.sent_at and other.renews == failed.renews
     and other.task.process == failed.task.process and other.busy_at and other.busy_at < at
     and other.locked_at and other.locked_at > at and other.started < at
     and other.sent_at > failed.ended then

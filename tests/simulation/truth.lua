@@ -258,6 +258,7 @@ function Truth:on_send(request)
   end
   if call then -- which waits for nobody's lock any more
     call.sent_at, call.told = call.sent_at or world.now, nil
+    call.renews = token.family
   end
   token.sent = (token.sent or 0) + 1
   request.lock = lock_of(self, process, account, call)
