@@ -5,7 +5,8 @@ local times = require "simulation.times"
 local ending = {}
 
 --- Only a log out removes a login that works. One whose caller was told that its time is over may
---- go on; but it is no word on a login that was begun after that.
+--- go on; but it is no word on a login that was begun after that. What was sent before then cannot
+--- be called back.
 function ending.on_removal(world, key)
   local token = world.provider.refresh[world.store:refresh_token_at(key)]
   local call = world.current.call
@@ -15,7 +16,8 @@ function ending.on_removal(world, key)
     return world:fail("a login that works is removed, and nobody has logged out")
   end
   local begun = token.family.begun
-  if begun and call.is_log_out and call.ended and begun > call.ended and not world.has_jumped
+  local is_left = call.ended and world.current.asked_store_at > call.ended
+  if begun and call.is_log_out and is_left and begun > call.ended and not world.has_jumped
     and not times.has_twin(world.accounts[key], token.family) then
     world:fail("a log out removes a login that was begun after its caller was told the end")
   end

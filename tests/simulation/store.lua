@@ -59,6 +59,7 @@ local function perform(self, method, key, effect, a, b, c, d)
   world:count_operation()
   local fate = fate_of(self, method, task.process)
   local seconds = latency(self)
+  task.asked_store_at = self.world.now
   local first = seconds * (world.random:chance(0.6) and 1 or world.random:number())
   world:pause(first)
   local result, more

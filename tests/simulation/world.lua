@@ -17,6 +17,7 @@ local MOST_STEPS = 60000
 ---@field began number     when it was started
 ---@field gone? boolean    it was dropped
 ---@field looked_at? number  when it last read an entry of the store
+---@field asked_store_at? number  when it last sent the store something
 
 local function sift_up(heap, at, event)
   while at > 1 do
