@@ -4,7 +4,16 @@
 # logs in as well, by examples/login.lua: headless Chromium where there is one, else whoever sits
 # at the terminal.
 cd "$(dirname "$0")/.." || exit 1
+work=$(mktemp -d)
 . tools/local_provider.sh
+
+finish() {
+  stop_provider
+  rm -rf "$work"
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
 
 # The browser closes while the program goes on; its files go with it.
 write_browser() {

@@ -1,6 +1,4 @@
-# Sourced: the authorization server of the tests, for a demonstration. It writes into $work, and
-# ends with the script.
-work=$(mktemp -d)
+# Sourced: the authorization server of the tests, for a demonstration. It writes into $work.
 provider=""
 
 # start_provider NAME: sets $provider, its process, and $url; NAME is for messages
@@ -23,11 +21,3 @@ start_provider() {
 stop_provider() {
   [ -z "$provider" ] || { kill "$provider" && wait "$provider"; } 2>/dev/null
 }
-
-finish() {
-  stop_provider
-  rm -rf "$work"
-}
-trap finish EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP

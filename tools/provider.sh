@@ -2,7 +2,16 @@
 # Runs the authorization server of the tests until Ctrl-C, for who has none to try tokencache with:
 # at http://127.0.0.1:9000, or the port that PORT names.
 cd "$(dirname "$0")/.." || exit 1
+work=$(mktemp -d)
 . tools/local_provider.sh
+
+finish() {
+  stop_provider
+  rm -rf "$work"
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
 
 export OIDC_PORT="${PORT:-9000}"
 start_provider "make provider" || exit
