@@ -124,7 +124,7 @@ local function read_request(client)
   local id
   repeat
     local header = client:receive()
-    id = id or (header or ""):match("^[Cc]ookie:.*session=(%x+)")
+    id = id or (header or ""):match("^[Cc]ookie:.*%f[%w_]session=(%x+)")
   until not header or header == ""
   return method or "", target or "", id or ""
 end
