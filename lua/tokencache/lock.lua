@@ -114,15 +114,15 @@ local function has_ended(self)
   return self.lost or (self.guard == nil and self.monotonic() - self.since >= self.life)
 end
 
---- Reports whether the lock is still held, where nobody has extended it for a while.
+--- Reports whether the lock is still held, where nobody has extended it for a while. One of which
+--- its store cannot tell may be: it is not let go of, and `cover` does not rely on it.
 ---@return boolean
 function Lock:is_still_held()
-  if self.handle == nil then
-    return false
-  elseif self.extends then
+  if self.handle ~= nil and self.extends then
     extend(self, LIFE)
+    return not self.lost
   end
-  return not has_ended(self)
+  return self.handle ~= nil and not has_ended(self)
 end
 
 --- Sees to it that a lock which is held outlasts the work of another run.

@@ -145,6 +145,24 @@ it("a lock is let go of where the token is saved while the lock is being kept #o
   assert.equal(0, stage.io.process.owing)
 end)
 
+it("a lock of a debt of which its store cannot tell is not let go of #once", function()
+  local stage = stages.new { lock = "extendable", token_info = logins.LOGIN }
+  finally(function() log.set_logger(nil) end)
+  logins.rotate(stage)
+  stage.on.save = logins.fail
+  local account = stage:user_flow()
+  assert.equal("access-1", account:get_access_token())
+  local holder = assert(stage.holder)
+  stage.monotonic = stage.monotonic + 100 -- for all that is known here it has ended
+  stage.on.extend_lock = function() return nil, "away" end
+  assert.equal("access-1", account:get_access_token())
+  assert.equal(holder, stage.holder)
+  stage.on.extend_lock, stage.on.save = nil, nil
+  assert.equal("access-1", account:get_access_token())
+  assert.equal("access-1", stage.stored.access_token)
+  assert.is_nil(stage.holder)
+end)
+
 it("a busy lock without a debt is waited for up to the deadline #c", function()
   for _, code in pairs(kinds) do
     local account, handler = assert(compile(code() .. "return account, handler"))()
