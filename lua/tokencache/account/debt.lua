@@ -125,13 +125,19 @@ local function is_logged_out(owed)
   return at ~= nil and at ~= false and at >= owed.since
 end
 
---- Notes the mark of a log out before this login, which another machine's clock may date later.
+--- Whether it came a moment ago.
+local function is_recent(owed)
+  return owed.account.flow.now() - owed.came_at <= LATE
+end
+
+--- Notes the mark of a log out before this login, which another machine's clock may date later. One
+--- that is found late may be of a log out since.
 ---@param owed tokencache.Debt
 function debt.note_mark(owed)
   local handler = owed.account.handler
   if owed.is_login and owed.mark == nil and handler.get_mark then
     local mark, err = handler:get_mark()
-    if err == nil then
+    if err == nil and is_recent(owed) then
       owed.mark = mark or false
       shared.update_debt(owed)
     end
@@ -145,7 +151,7 @@ end
 ---@return boolean
 function debt.is_new_login(owed)
   return owed.is_login and not owed.renewed and owed.tries == 0
-    and owed.account.flow.now() - owed.came_at <= LATE and not shared.was_taken(owed)
+    and is_recent(owed) and not shared.was_taken(owed)
 end
 
 --- Whether the debt still is the newest word of the account, beside what the store holds now. A
