@@ -118,6 +118,35 @@ describe("a login that a worker owes", function()
     assert.equal("refresh-2", logins.sent(other))
   end)
 
+  it("is over where its worker was stopped until the user had logged out", function()
+    before_next(store, "get", "tokencache-mark:" .. KEY, function()
+      one.now = 1007 -- it wakes up
+      assert(tokencache.cache.from_store(store, KEY):set_mark("out 1004.000", 60))
+    end)
+    local info, err = log_in(one)
+    logins.expect_reauthorize(info, err)
+    assert.is_nil(saved())
+  end)
+
+  it("is not saved again after a log out, where an old read comes late", function()
+    assert.equal("access-1", log_in(one).access_token)
+    local old = store.entries[KEY]
+    local account = one.flow:account(KEY)
+    one.now = 1000.5
+    assert.equal("access-2", account:get_access_token { check_cache = false })
+    store.entries[KEY] = nil
+    assert(tokencache.cache.from_store(store, KEY):set_mark("out 1000.800", 60))
+    one.now = 1003
+    local get = store.get
+    function store.get()
+      store.get = get
+      return old
+    end
+    account:get_access_token { check_cache = false }
+    assert.is_nil(saved())
+    logins.expect_reauthorize(account:get_access_token())
+  end)
+
   it("is named to a call of the same worker that leaves before it is saved", function()
     before_next(store, "replace", KEY, function() return nil, "away" end)
     log_in(one)

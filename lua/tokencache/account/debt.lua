@@ -44,7 +44,7 @@ end
 
 --- A log out counts for the login, whatever has been renewed of it since: a request that was under
 --- way brings its token later. Logins are noted in whole seconds.
-local function since(owed, now)
+local function log_outs_count_since(owed, now)
   local authorized_at = tonumber(owed.info.authorized_at)
   if owed.is_login or owed.is_given then
     return now
@@ -66,7 +66,7 @@ end
 function debt.owe(account, state, owed)
   local older = state.owed
   owed.account, owed.tries, owed.next_at = account, 0, 0
-  owed.since = owed.since or since(owed, account.flow.now())
+  owed.since = owed.since or log_outs_count_since(owed, account.flow.now())
   owed.came_at = owed.came_at or account.flow.now()
   if older and older.is_login and not owed.is_login then
     if not is_same_token(owed.renewed, older.info) then
@@ -276,11 +276,15 @@ function debt.resolve(account, state, info, entry, is_locked)
   if err ~= nil then
     return nil, errors.wrap("cache", err)
   end
-  local successor = not theirs and info and spent.successor(state, info.refresh_token)
+  local successor, since
+  if info and not theirs then
+    successor, since = spent.successor(state, info.refresh_token)
+  end
   if not successor then
     return theirs or info, nil, is_elsewhere
   end
-  debt.owe(account, state, { info = successor, read = info, entry = entry, renewed = info })
+  debt.owe(account, state,
+    { info = successor, read = info, entry = entry, renewed = info, since = since })
   return successor
 end
 

@@ -188,7 +188,9 @@ local function carry_out(out)
   payment.return_lock(state, held)
   debt_timers.keep(state)
   if removed == nil then
-    state.latest = out.ended or state.latest -- if it is gone all the same, the next log out knows
+    if out.ended then -- it may be gone all the same: the next log out knows of it
+      state.latest, state.latest_since = out.ended, nil
+    end
     return nil, failure_of(out, err)
   elseif out.revokes and out.ended then
     err = end_there(out, err)

@@ -15,6 +15,7 @@ local MOST_ACCOUNTS = 10000
 ---@field kept? boolean       a debt is never dropped, unless it ends with its request
 ---@field owed? tokencache.Debt
 ---@field latest? tokencache.TokenInfo  the last token that came, where a refresh token was spent
+---@field latest_since? number  Unix seconds: a log out since then counts for it
 ---@field spent? string[]     digests of refresh tokens whose successor has come, the oldest first
 ---@field dead? string[]      digests of those that the provider knows no longer
 ---@field failure? { err: tokencache.Error, at: number, who: string }  `at`: monotonic seconds

@@ -45,11 +45,12 @@ end
 ---@param state tokencache.AccountState
 ---@param old string
 ---@param info tokencache.TokenInfo
-function spent.note(state, old, info)
+---@param since number  Unix seconds: a log out since then counts for it
+function spent.note(state, old, info, since)
   if not token_info.has_refresh_token(info) or info.refresh_token == old then
     return
   end
-  state.latest = info
+  state.latest, state.latest_since = info, since
   add(state, "spent", old)
 end
 
@@ -71,8 +72,11 @@ end
 
 --- Returns the latest token_info that came in place of a spent refresh token, or nil.
 ---@return tokencache.TokenInfo?
+---@return number? since  Unix seconds: a log out since then counts for it
 function spent.successor(state, refresh_token)
-  return is_in(state.spent, refresh_token) and state.latest or nil
+  if is_in(state.spent, refresh_token) then
+    return state.latest, state.latest_since
+  end
 end
 
 --- The user has logged out: nothing is the successor of anything any more. What was spent stays so.

@@ -452,7 +452,7 @@ function actions.save(run, is_rotated)
     entry = read.entry, read_at = read.at, is_login = run.logged_in, renewed = renews,
     is_given = renews ~= nil and renews == run.infos.given })
   if renews and not run.flow.reuses then
-    spent.note(run.state, renews.refresh_token, info)
+    spent.note(run.state, renews.refresh_token, info, owed.since)
   end
   tell(run, run.logged_in and "login" or "refresh", run.asked, info)
   if run.busy then
