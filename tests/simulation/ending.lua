@@ -9,14 +9,20 @@ local ending = {}
 --- be called back.
 function ending.on_removal(world, key)
   local token = world.provider.refresh[world.store:refresh_token_at(key)]
-  local call = world.current.call
-  if not token or not call or not world.store.kind.replace then
+  local task = world.current
+  local call = task.call
+  if not token or not call then
+    return
+  elseif not world.store.kind.replace then
+    if (token.put_at or 0) > (task.looked_at or 0) then
+      world.truth:excuse(token.family, "another was removed in two steps, and it came in between")
+    end
     return
   elseif not call.is_log_out and token.family.is_alive and token.id == token.family.newest then
     return world:fail("a login that works is removed, and nobody has logged out")
   end
   local begun = token.family.begun
-  local is_left = call.ended and world.current.asked_store_at > call.ended
+  local is_left = call.ended and task.asked_store_at > call.ended
   if begun and call.is_log_out and is_left and begun > call.ended and not world.has_jumped
     and not times.has_twin(world.accounts[key], token.family) then
     world:fail("a log out removes a login that was begun after its caller was told the end")

@@ -68,6 +68,8 @@ local function excuse(self, family, why)
   self.world:note("  excuse", "login", family.id, why)
 end
 
+Truth.excuse = excuse
+
 function Truth:on_lock(lock)
   lock.process.locks[lock.name] = lock
   local call = lock.task.call

@@ -53,8 +53,8 @@ without.rules = {
   }, {
     rule = "spent tokens are remembered",
     module = "tokencache.account.spent",
-    from = "function spent.note(state, old, info)\n",
-    to = "function spent.note(state, old, info)\n  if state then return end\n",
+    from = "function spent.note(state, old, info, since)\n",
+    to = "function spent.note(state, old, info, since)\n  if state then return end\n",
   }, {
     rule = "dead tokens are remembered",
     module = "tokencache.account.spent",
