@@ -27,6 +27,8 @@ local MOST_ACCOUNTS = 10000
 ---@field owing integer       how many accounts have a token that is not saved
 ---@field is_closing? boolean  the Lua state is being closed
 ---@field private states table<string, tokencache.AccountState>
+---@field private put_out table<string, tokencache.AccountState>  those for which there was no room,
+---                            as long as a call still holds them: there is one of each account
 ---@field private ring table
 ---@field private serials table<table|userdata, integer>
 ---@field private last_serial integer
@@ -63,7 +65,7 @@ end
 ---@param id string
 ---@return tokencache.AccountState?  what is known of the account, if anything
 function Process:known(id)
-  return self.states[id]
+  return self.states[id] or self.put_out[id]
 end
 
 ---@param id string
@@ -71,13 +73,21 @@ end
 function Process:state(id)
   local state = self.states[id]
   if not state then
-    state = { id = id, used = false }
-    self.states[id] = state
-    self.ring:add(state)
+    state = self.put_out[id] or { id = id, used = false }
+    self:keep(state)
     return state
   end
   state.used = true
   return state
+end
+
+--- Takes it in again where others have put it out while a call was at it.
+---@param state tokencache.AccountState
+function Process:keep(state)
+  if self.states[state.id] ~= state then
+    self.states[state.id] = state
+    self.ring:add(state)
+  end
 end
 
 ---@param count integer  of accounts that are remembered; debts come on top
@@ -90,9 +100,10 @@ end
 function process.new()
   local states = {}
   local self = setmetatable({ owing = 0, states = states, last_serial = 0,
-    serials = setmetatable({}, { __mode = "k" }) }, Process)
+    put_out = setmetatable({}, { __mode = "v" }), serials = setmetatable({}, { __mode = "k" }) },
+    Process)
   self.ring = ring(MOST_ACCOUNTS, function(state)
-    states[state.id] = nil
+    states[state.id], self.put_out[state.id] = nil, state
     if state.owed then -- of a request that is over
       self.owing = self.owing - 1
     end
