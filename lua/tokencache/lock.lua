@@ -125,6 +125,14 @@ function Lock:is_still_held()
   return self.handle ~= nil and not has_ended(self)
 end
 
+--- Goes on with another handler of the same entry.
+---@param cache table
+function Lock:move(cache)
+  if cache.unlock then
+    self.cache, self.extends = cache, self.extends and cache.extend_lock ~= nil
+  end
+end
+
 --- Sees to it that a lock which is held outlasts the work of another run.
 ---@param seconds number  that outlast the work
 ---@return boolean        false: it cannot

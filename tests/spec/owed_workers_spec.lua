@@ -1,10 +1,12 @@
 -- What two workers of one nginx make of a login that one of them owes the store, with nginx, store,
 -- lock and provider played. #once
 
+local debt = require "tokencache.account.debt"
 local environment = require "tokencache.environment"
 local leave = require "tokencache.account.leave"
 local logins = require "support.logins"
 local new_store = require "support.table_store"
+local payment = require "tokencache.account.debt_payment"
 local settings = require "tokencache.nginx.settings"
 local stages = require "support.stage"
 local tokencache = require "tokencache"
@@ -147,6 +149,18 @@ describe("a login that a worker owes", function()
     logins.expect_reauthorize(account:get_access_token())
   end)
 
+  it("is no new one to who takes it over after the user has logged out", function()
+    before_next(store, "replace", KEY, function() return nil, "away" end)
+    assert.equal("access-1", log_in(one).access_token)
+    local account = other.flow:account(KEY)
+    local state = account.process:state(account.id)
+    assert.equal("access-1", debt.resolve(account, state, nil, nil, true).access_token)
+    other.now = 1004
+    assert(tokencache.cache.from_store(store, KEY):set_mark("out 1003.000", 60))
+    assert.is_true(payment.attempt(state, state.owed))
+    assert.is_nil(saved())
+  end)
+
   it("is named to a call of the same worker that leaves before it is saved", function()
     before_next(store, "replace", KEY, function() return nil, "away" end)
     log_in(one)
@@ -157,7 +171,7 @@ describe("a login that a worker owes", function()
     local _, err = leave(run)
     assert.same({ "cache", "the last token is not saved yet, so no other is asked for" },
       { err.kind, err.message })
-    require("tokencache.account.debt").clear(state)
+    debt.clear(state)
     assert.equal("timeout", select(2, leave(run)).kind)
   end)
 end)

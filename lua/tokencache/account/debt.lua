@@ -4,6 +4,7 @@
 
 local detached = require "tokencache.account.detached"
 local errors = require "tokencache.error"
+local json = require "tokencache.json"
 local log = require "tokencache.log"
 local revocation = require "tokencache.account.revocation"
 local shared = require "tokencache.account.shared"
@@ -23,7 +24,8 @@ local LATE = 5 -- seconds: a login that has waited for longer may not be the new
 ---@field is_login? boolean          it comes from a login, not from a renewal: it overwrites
 ---@field read_at? number            Unix seconds: when that was read
 ---@field since number               Unix seconds: a log out since then counts for it
----@field account tokencache.Account  by whose handler it is saved
+---@field account tokencache.Account  that fell into it
+---@field handler table              by which it is saved: of who has asked last
 ---@field is_being_saved? boolean    a coroutine is at it
 ---@field is_shared? boolean         the other workers have been told
 ---@field lock? tokencache.Lock      while no run has it
@@ -57,15 +59,31 @@ local function is_same_token(a, b)
     and a.refresh_token == b.refresh_token
 end
 
+--- Who asks next saves what is owed, by its own handler: that of who fell into debt may be of no
+--- use any more, as it had the connection of a request that is over.
+---@param account tokencache.Account
+---@param state tokencache.AccountState
+function debt.adopt(account, state)
+  local owed = state.owed
+  if owed and owed.handler ~= account.handler then
+    owed.handler = account.handler
+    if owed.lock then
+      owed.lock:move(account.handler)
+    end
+  end
+end
+
 --- Notes that a token is owed, before the first attempt to save it: it must outlive a handler that
---- raises. There is one debt of an account; a newer token takes the place of the older.
+--- raises. Its table is the process's own, and goes to no program. There is one debt of an account;
+--- a newer token takes the place of the older.
 ---@param account tokencache.Account
 ---@param state tokencache.AccountState
 ---@param owed table  info, read, entry, is_login; since, where another worker received it
 ---@return tokencache.Debt
 function debt.owe(account, state, owed)
   local older = state.owed
-  owed.account, owed.tries, owed.next_at = account, 0, 0
+  owed.account, owed.handler, owed.tries, owed.next_at = account, account.handler,
+    owed.tries or 0, 0
   owed.since = owed.since or log_outs_count_since(owed, account.flow.now())
   owed.came_at = owed.came_at or account.flow.now()
   if older and older.is_login and not owed.is_login then
@@ -75,10 +93,12 @@ function debt.owe(account, state, owed)
     owed.is_login, owed.mark = true, older.mark
   end
   if older then
+    debt.adopt(account, state)
     owed.lock, owed.timed = older.lock, older.timed
   else
     account.process.owing = account.process.owing + 1
   end
+  account.process:keep(state)
   state.owed, state.kept = owed, not account.handler.in_request or nil
   if debt.can_be_lost(owed) then
     shared.put_debt(owed)
@@ -112,7 +132,7 @@ end
 ---@return boolean?
 ---@return any err  without it: that cannot be told
 local function is_logged_out(owed)
-  local handler = owed.account.handler
+  local handler = owed.handler
   if not handler.get_mark then
     return false
   end
@@ -134,7 +154,7 @@ end
 --- that is found late may be of a log out since.
 ---@param owed tokencache.Debt
 function debt.note_mark(owed)
-  local handler = owed.account.handler
+  local handler = owed.handler
   if owed.is_login and owed.mark == nil and handler.get_mark then
     local mark, err = handler:get_mark()
     if err == nil and is_recent(owed) then
@@ -206,7 +226,7 @@ local function owed_elsewhere(account, state, info, entry, is_locked)
   if not owed then
     return nil
   end
-  owed.account = account
+  owed.account, owed.handler = account, account.handler
   local is_newest, err = false, nil
   if not is_same_token(owed.info, info) then
     is_newest, err = stands(owed, state, info)
@@ -217,10 +237,10 @@ local function owed_elsewhere(account, state, info, entry, is_locked)
     shared.drop_debt(state.id, owed.info)
     return nil
   elseif is_locked then
-    owed.read, owed.entry = info, entry
+    owed.read, owed.entry, owed.tries = info, entry, math.max(owed.tries or 0, 1)
     debt.owe(account, state, owed)
   end
-  return owed.info, nil, not is_locked
+  return json.copy(owed.info), nil, not is_locked
 end
 
 --- What is owed, where the store cannot be read.
@@ -229,7 +249,7 @@ end
 ---@return tokencache.TokenInfo?
 function debt.unread(account, state)
   local owed = state.owed or shared.get_debt(account)
-  return owed and owed.info
+  return owed and json.copy(owed.info)
 end
 
 --- While this worker was stopped, another may have taken the debt over, and renewed the token.
@@ -266,7 +286,7 @@ function debt.resolve(account, state, info, entry, is_locked)
     return nil, errors.wrap("cache", err)
   elseif is_newest then
     owed.read, owed.entry = info, entry
-    return owed.info
+    return json.copy(owed.info)
   elseif owed and state.owed == owed and not owed.is_being_saved then -- who does that gives it up
     debt.clear(state)
     give_up(state, owed, info)
@@ -285,10 +305,10 @@ function debt.resolve(account, state, info, entry, is_locked)
   end
   debt.owe(account, state,
     { info = successor, read = info, entry = entry, renewed = info, since = since })
-  return successor
+  return json.copy(successor)
 end
 
---- Why no token is asked for: one that is owed must be saved before, and who owes it keeps the lock.
+--- Why no token is asked for: one that is owed must be saved before, and who owes it has the lock.
 ---@param run tokencache.Run
 ---@return tokencache.Error?  nil: nothing is known of a debt
 function debt.explanation(run)

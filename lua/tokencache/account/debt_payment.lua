@@ -35,7 +35,7 @@ end
 ---@return boolean? outcome  true: it is owed no longer; false: it cannot be told; nil: it counts
 ---@return table read         { info, err, entry }: what is there
 local function look(state, owed, overwrites, held)
-  local info, err, entry = owed.account.handler:get_cached_token(true)
+  local info, err, entry = owed.handler:get_cached_token(true)
   local read, _ = { info = info, err = err, entry = entry }, nil
   overwrites = overwrites and not shared.was_taken(owed)
   if err == nil and overwrites then
@@ -53,7 +53,7 @@ local function look(state, owed, overwrites, held)
 end
 
 local function write(owed, held, is_unread)
-  local flow, handler, info = owed.account.flow, owed.account.handler, owed.info
+  local flow, handler, info = owed.account.flow, owed.handler, owed.info
   local good_until = token_info.good_until(info, flow.refresh_token_lifetime)
   if handler.replace_cached_token and not is_unread then
     return handler:replace_cached_token(owed.entry, info, good_until, held and held.handle)
@@ -79,7 +79,7 @@ end
 --- this lock, or the handler overwrites whatever is there. Where nothing was there, it is to be
 --- found out whether that comes of a log out.
 local function is_ready(owed, overwrites, is_read)
-  local handler = owed.account.handler
+  local handler = owed.handler
   if overwrites then
     return not handler.replace_cached_token
   end
@@ -147,15 +147,15 @@ end
 ---@return tokencache.Lock?  nil: another holds it, or it fails
 ---@return boolean? lockless
 local function borrow_lock(state)
-  local account = state.owed.account
-  if not account.handler.try_lock then
+  local owed = state.owed
+  if not owed.handler.try_lock then
     return nil, true
   end
   local held = payment.take_lock(state)
   if held then
     return held
   end
-  held = lock.new(account.handler, account.flow.io.monotonic)
+  held = lock.new(owed.handler, owed.account.flow.io.monotonic)
   return held:try(LOCK_LIFE) and held or nil
 end
 

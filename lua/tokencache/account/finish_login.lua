@@ -7,6 +7,7 @@ local debt_timers = require "tokencache.account.debt_timers"
 local detached = require "tokencache.account.detached"
 local errors = require "tokencache.error"
 local hold = require "tokencache.account.hold"
+local json = require "tokencache.json"
 local keys = require "tokencache.key"
 local log = require "tokencache.log"
 local payment = require "tokencache.account.debt_payment"
@@ -52,7 +53,7 @@ end
 
 local function keep(account, info)
   local state = account.process:state(account.id)
-  local owed = debt.owe(account, state, { info = info, is_login = true })
+  local owed = debt.owe(account, state, { info = json.copy(info), is_login = true })
   debt.note_mark(owed)
   local held = take_lock(account, state)
   if state.owed == owed then -- else another coroutine has saved it
@@ -75,7 +76,7 @@ return function(flow, response, key_of, where)
   if not info then
     return nil, err
   end
-  local ok, key, why = protected(key_of, info)
+  local ok, key, why = protected(key_of, json.copy(info))
   local name, problem
   if ok and key then
     name, problem = keys.read(key)

@@ -16,7 +16,7 @@ local token_info = require "tokencache.token_info"
 ---@field used? boolean           by the program; false: not since the ring's hand came by (see
 ---                               tokencache.util.ring); nil: not since keep_fresh has renewed it
 ---@field store? tokencache.Store  the flow's
----@field package seen? any       what the cache held when its token was judged last: bytes of the
+---@field seen? any               what the cache held when its token was judged last: bytes of the
 ---                               flow's store, or the table of another handler
 ---@field package token? string   the access token in it
 ---@field package from? number    Unix seconds from which and

@@ -176,6 +176,7 @@ end
 ---@param out tokencache.LogOut
 local function carry_out(out)
   local account, state = out.account, out.state
+  debt.adopt(account, state)
   out.before, out.unread = token_of(account, state)
   if out.is_left then
     out.before, out.unread = nil, "the read took too long" -- it may have found a login since

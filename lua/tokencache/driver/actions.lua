@@ -10,6 +10,7 @@ local debt_timers = require "tokencache.account.debt_timers"
 local endpoint = require "tokencache.transport.endpoint"
 local errors = require "tokencache.error"
 local failures = require "tokencache.account.failures"
+local json = require "tokencache.json"
 local lock = require "tokencache.lock"
 local log = require "tokencache.log"
 local log_in = require "tokencache.account.log_in"
@@ -445,7 +446,7 @@ function actions.save(run, is_rotated)
   if run.read and run.read.info then
     token_info.keep_form(info, run.read.info)
   end
-  run.infos.answer = info
+  run.infos.answer = json.copy(info) -- the program's; `info` is the process's
   warn_of(run, info)
   local read = run.read or {}
   local owed = debt.owe(run.account, run.state, { info = info, read = read.info,

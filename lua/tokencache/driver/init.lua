@@ -67,6 +67,7 @@ local function carry_through(run, action, a, b, c, d, e, f)
   repeat
     action, a, b, c, d, e, f = step(run, action, a, b, c, d, e, f)
   until endings[action] or (run.busy and action == "sleep")
+  run.account.seen = nil -- a store may bring back what was judged before
   debt_timers.keep(run.state) -- also where there was no lock to release
   if endings[action] or run.is_left then
     log_in.finish(run)
@@ -129,6 +130,7 @@ end
 function driver.run(account, timeout, options, first)
   local run = new_run(account, timeout, options, first)
   if run.state.owed then
+    debt.adopt(account, run.state)
     settle(run)
   end
   local action, a, b, c, d, e, f = start(run)
@@ -150,8 +152,8 @@ function driver.run(account, timeout, options, first)
   local info, err, code_is_unused = endings[action](run, a, b)
   run.engine:close()
   log_in.finish(run)
-  if run.state.owed and run.state.owed.tries == 0 then
-    settle(run) -- the store had brought a spent token back
+  if run.state.owed and run.state.owed.next_at == 0 then
+    settle(run) -- the store had brought a spent token back, or another worker left it
   end
   return info, err, code_is_unused
 end
