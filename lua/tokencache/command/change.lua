@@ -34,32 +34,42 @@ end
 
 --- Reads a client's secret.
 ---@param path string
----@return string
+---@return string|false  false: no path is given, it is to have none
 local function read_secret(path)
-  local text, problem = change.read(path)
+  local text, problem
+  if path ~= "" then
+    text, problem = change.read(path)
+  end
   text = text and text:gsub("%s+$", "")
-  if not text or text == "" then
+  if path ~= "" and (text or "") == "" then
     say.fail("usage", problem or path .. ": there is no secret in it")
   end
-  return text
+  return text or false
 end
+
+---@alias tokencache.SecretChanges table<string, string|false>  by name, of config.secrets; false:
+---   the client is to have none
 
 ---@param arguments table
 ---@return table<string, string> changes
----@return string|false|nil secret  of the client; false: it is to have none
+---@return tokencache.SecretChanges
 function change.of(arguments)
-  local changes = {}
+  local changes, secrets = {}, {}
   for _, field in ipairs(config.fields) do
     changes[field[1]] = arguments[field[1]]
+  end
+  for _, field in ipairs(config.paths) do
+    local path = changes[field]
+    changes[field] = path and path:find "^[^/]" and core.file.real_path "." .. "/" .. path or path
   end
   if (changes.provider or "") ~= "" and (changes.issuer or "") ~= "" then
     say.fail("usage", "give --provider or --issuer, not both")
   end
-  local path = arguments.client_secret_file
-  if path then
-    return changes, path ~= "" and read_secret(path)
+  for _, secret in ipairs(config.secrets) do
+    local path = arguments[secret .. "_file"]
+    secrets[secret] = path and read_secret(path)
   end
-  return changes
+  return changes, secrets
 end
 
 --- A value as it is written into such a file.
@@ -128,13 +138,13 @@ local function check(name, former, changes)
   end
 end
 
---- Writes what is new in an account's settings; an empty string takes one away. The secret comes
---- first: who is killed in between has no account that lacks it.
+--- Writes what is new in an account's settings; an empty string takes one away. Secrets come
+--- first: who is killed in between has no account that lacks them.
 ---@param name string
 ---@param changes table<string, string>
----@param secret? string|false
+---@param secrets tokencache.SecretChanges
 ---@return boolean has_changed
-function change.write(name, changes, secret)
+function change.write(name, changes, secrets)
   local former, text = config.find(name)
   if former then
     check(name, former, changes)
@@ -142,18 +152,17 @@ function change.write(name, changes, secret)
     for field, value in pairs(settings) do
       settings[field] = value ~= "" and value or nil
     end
-    flows.check(name, settings, secret or settings.client_secret_command
-      or secret == nil and storage.kept_secret(name))
+    flows.check(name, settings, options.merge(storage.kept_secrets(name), secrets))
   end
-  if secret ~= nil then
-    storage.keep_secret(name, secret or nil)
+  for secret, text in pairs(secrets) do
+    storage.keep_secret(name, secret, text)
   end
   local has_changed = former == nil
   for field, value in pairs(changes) do
     has_changed = has_changed or ((former or {})[field] or "") ~= value
   end
   if not has_changed then
-    return secret ~= nil
+    return next(secrets) ~= nil
   end
   local path = config.path(name)
   local new = changed(text or "-- What tokencache knows of " .. name .. "; see docs/command.md. "
@@ -176,9 +185,9 @@ end
 --- an account of that name belongs to nobody.
 ---@param arguments table  of the command line
 ---@param changes table<string, string>
----@param secret? string|false
+---@param secrets tokencache.SecretChanges
 ---@param work fun(settings: table)
-function change.make(arguments, changes, secret, work)
+function change.make(arguments, changes, secrets, work)
   local name = arguments.name
   change.alone(name, function()
     if config.find(name) then
@@ -186,7 +195,7 @@ function change.make(arguments, changes, secret, work)
     end
     storage.forget_token(name)
     local ok, failure = pcall(function()
-      change.write(name, changes, secret or false)
+      change.write(name, changes, options.merge(storage.no_secrets, secrets))
       work(config.account(name))
     end)
     if ok then
@@ -196,7 +205,7 @@ function change.make(arguments, changes, secret, work)
     local looked, is_there = pcall(storage.has_token, name)
     if not looked or not is_there then -- else somebody else has logged in meanwhile
       os.remove(config.path(name))
-      pcall(storage.keep_secret, name, nil)
+      pcall(storage.forget_secrets, name)
     end
     if type(failure) == "table" and (failure.step or ""):find "^tokencache " then
       local is_mistake = failure.kind == "config" or failure.kind == "usage"

@@ -20,6 +20,14 @@ config.fields = {
   { "client_id", "ID", "of the program that you have registered at the provider" },
   { "client_secret_command", "COMMAND", "prints the client's secret; without it, see "
     .. "--client-secret-file" },
+  { "client_key", "FILE", "with the client's private key, in PEM or as a JWK; in place of a secret" },
+  { "client_key_id", "ID", "by which the provider finds the key; of a JWK its own" },
+  { "client_key_passphrase_command", "COMMAND", "prints the key's passphrase; without it, see "
+    .. "--client-key-passphrase-file" },
+  { "client_certificate", "FILE", "with the client's certificate" },
+  { "client_assertion", "FILE", "with a ready-made assertion, such as a platform writes" },
+  { "token_endpoint_auth_method", "METHOD", "how the client proves who it is, where that is not "
+    .. 'plain: "tls_client_auth" and the like' },
   { "scope", "SCOPES", "separated by blanks" },
   { "redirect_uri", "URI", "as registered; default: http://127.0.0.1:0/callback, where 0 is any "
     .. "free port; of microsoft http://localhost:0, of spotify http://127.0.0.1:8888/callback" },
@@ -27,14 +35,24 @@ config.fields = {
     .. "default: somebody does" },
 }
 
+--- What no settings hold: the output of a command, or kept beside the tokens.
+config.secrets = { "client_secret", "client_key_passphrase" }
+
+--- Settings that are paths, of files that are read anew each time.
+config.paths = { "client_key", "client_certificate", "client_assertion", "ca_file" }
+
 local LONGEST_NAME = 100
 
 local account_rules = {
-  provider = { { "string", "table" } }, token_endpoint_auth_method = { "string" },
+  provider = { { "string", "table" } },
   authorize_params = { "table" }, token_params = { "table" }, proxy = { "string" },
-  ca_file = { "string" }, server = { { "string", "boolean" } },
+  server = { { "string", "boolean" } },
+  client_assertion_type = { "string" }, token_endpoint_auth_signing_alg = { "string" },
   redirect_uri = { { "string", "table" } }, scope = { { "string", "table" } },
 }
+for _, field in ipairs(config.paths) do
+  account_rules[field] = { { "string", "table" } }
+end
 for _, field in ipairs(config.fields) do
   account_rules[field[1]] = account_rules[field[1]] or { "string" }
 end
@@ -144,7 +162,14 @@ end
 ---@return table? settings  nil: there is no such account
 ---@return string? text     of its file
 function config.find(name)
-  return read(config.path(name), account_rules)
+  local settings, text = read(config.path(name), account_rules)
+  for _, field in ipairs(settings and config.paths or {}) do
+    local path = settings[field]
+    path = type(path) == "table" and path.file or path -- { file = path }, as the library has it
+    settings[field] = type(path) == "string" and path:find "^[^/]"
+      and config.directory() .. "/accounts/" .. path or path
+  end
+  return settings, text
 end
 
 ---@param name string

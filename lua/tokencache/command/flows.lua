@@ -1,5 +1,6 @@
 --- The flows that the settings of accounts stand for.
 
+local config = require "tokencache.command.config"
 local say = require "tokencache.command.say"
 local storage = require "tokencache.command.storage"
 
@@ -11,7 +12,9 @@ local IN_WORDS = {
   { "^tokencache%.provider has no ", "there is no preset " },
   { "; or allow_insecure_http.*$", "" },
   { "^(%l+) is required$", "%0: give --%1" },
-  { ": pass client_secret=$", ": give --client-secret-file or --client-secret-command" },
+  { ": pass client_secret=$", ": give --client-secret-file, --client-secret-command or "
+    .. "--client-key" },
+  { "; give { file = path }", "; give its path" },
   { ": pass ([%w_]+)=$", function(option) return ": give --" .. option:gsub("_", "-") end },
 }
 
@@ -60,7 +63,7 @@ local REDIRECTS = {
 }
 
 ---@return string flow  its name
-local function flow_of(name, settings, provider, secret)
+local function flow_of(name, settings, provider, is_confidential)
   if settings.grant == "client_credentials" then
     return "client_credentials"
   elseif settings.grant then
@@ -69,19 +72,34 @@ local function flow_of(name, settings, provider, secret)
   elseif not provider.authorize_url and not provider.issuer then
     return "device"
   end
-  return secret and "authorization_code" or "pkce"
+  return is_confidential and "authorization_code" or "pkce"
+end
+
+--- Settings that are options of all flows.
+local OPTIONS = { "client_id", "client_key_id", "client_assertion_type", "scope",
+  "token_endpoint_auth_method", "token_endpoint_auth_signing_alg", "token_params", "proxy",
+  "ca_file" }
+
+local FILES = { "client_key", "client_certificate", "client_assertion" }
+
+local function has_own_key(settings)
+  return settings.client_key or settings.client_assertion
 end
 
 ---@return tokencache.Flow
-local function new_flow(name, settings, secret, kept, ways)
+local function new_flow(name, settings, secrets, kept, ways)
   local provider = flows.provider_of(name, settings)
-  local flow = flow_of(name, settings, provider, secret)
-  local given = {
-    provider = provider, store = kept, client_id = settings.client_id, client_secret = secret,
-    scope = settings.scope, token_endpoint_auth_method = settings.token_endpoint_auth_method,
-    token_params = settings.token_params, proxy = settings.proxy, ca_file = settings.ca_file,
-    io = require "tokencache.command.shield",
-  }
+  local flow = flow_of(name, settings, provider, secrets.client_secret or has_own_key(settings))
+  local given = { provider = provider, store = kept, io = require "tokencache.command.shield" }
+  for _, option in ipairs(OPTIONS) do
+    given[option] = settings[option]
+  end
+  for _, option in ipairs(FILES) do
+    given[option] = settings[option] and { file = settings[option] }
+  end
+  for option, text in pairs(secrets) do
+    given[option] = text or nil
+  end
   if flow ~= "client_credentials" then
     given.authorize_params = settings.authorize_params
     if not ways then
@@ -104,9 +122,14 @@ end
 --- Fails where no flow can be made of the settings. Nothing is kept, sent or asked.
 ---@param name string
 ---@param settings table
----@param has_secret any  the client has one
-function flows.check(name, settings, has_secret)
-  new_flow(name, settings, has_secret and "-" or nil, require "tokencache.store.memory"())
+---@param secrets? tokencache.SecretChanges  nil: those that are needed are there
+function flows.check(name, settings, secrets)
+  local given = secrets and {} or { client_secret = not has_own_key(settings) and "-" }
+  for _, secret in ipairs(config.secrets) do
+    given[secret] = given[secret] or secrets and secrets[secret]
+      or settings[secret .. "_command"] and "-"
+  end
+  new_flow(name, settings, given, require "tokencache.store.memory"())
 end
 
 --- The account, ready for everything.
@@ -117,7 +140,7 @@ end
 function flows.open(name, settings, ways)
   local kept = storage.store()
   storage.make_directories()
-  return new_flow(name, settings, storage.secret_of(name, settings), kept, ways):account(name)
+  return new_flow(name, settings, storage.secrets_of(name, settings), kept, ways):account(name)
 end
 
 return flows

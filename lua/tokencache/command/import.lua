@@ -90,9 +90,9 @@ end
 
 --- Puts the login into the account. One without an access token gets that first: the provider shows
 --- whether it still is one.
-local function take(name, settings, object, has_secret)
+local function take(name, settings, object, secrets)
   object.client_id = settings.client_id
-  flows.check(name, settings, has_secret)
+  flows.check(name, settings, secrets)
   if object.access_token then
     local info, problem = token_info.normalise(object, json.null)
     if not info then
@@ -114,7 +114,7 @@ end
 return {
   import = function(arguments)
     local name, object = arguments.name, read(arguments.file)
-    local changes, secret = change.of(arguments)
+    local changes, secrets = change.of(arguments)
     check(arguments.file, object)
     local found, is_client = settings_in(arguments.file, object, changes)
     object = token_in(object)
@@ -122,11 +122,11 @@ return {
     if not has_login and not is_client then
       say.fail("usage", arguments.file .. " holds neither a token nor a client")
     end
-    if secret == nil then
-      secret = found
+    if secrets.client_secret == nil then
+      secrets.client_secret = found
     end
-    change.make(arguments, changes, secret, function(settings)
-      take(name, settings, object, secret or settings.client_secret_command)
+    change.make(arguments, changes, secrets, function(settings)
+      take(name, settings, object, secrets)
     end)
     say.note(name, ": imported; ", has_login and "for a token run: tokencache token "
       or "log in: tokencache login ", name)

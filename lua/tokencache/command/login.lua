@@ -22,16 +22,17 @@ end
 
 --- Other settings than the account has would leave it with tokens of the old ones, were the login
 --- to fail; `set` says so.
-local function check_same(name, settings, changes, secret)
+local function check_same(name, settings, changes, secrets)
   for field, value in pairs(changes) do
     if settings[field] ~= value then
       say.fail("usage", name .. " is there already, with another " .. field, "tokencache set "
         .. name .. " --" .. field:gsub("_", "-") .. " ...")
     end
   end
-  if secret ~= nil then
-    say.fail("usage", name .. " is there already", "tokencache set " .. name
-      .. " --client-secret-file ...")
+  local secret = next(secrets)
+  if secret then
+    say.fail("usage", name .. " is there already", "tokencache set " .. name .. " --"
+      .. secret:gsub("_", "-") .. "-file ...")
   end
 end
 
@@ -55,13 +56,13 @@ end
 
 function login.login(arguments)
   local name = arguments.name
-  local changes, secret = change.of(arguments)
+  local changes, secrets = change.of(arguments)
   local settings = config.find(name)
   if settings then
-    check_same(name, settings, changes, secret)
+    check_same(name, settings, changes, secrets)
     log_in(name, settings, arguments)
   elseif next(changes) then
-    change.make(arguments, changes, secret, function(made)
+    change.make(arguments, changes, secrets, function(made)
       log_in(name, made, arguments)
     end)
   else

@@ -11,9 +11,9 @@ local commands = {}
 
 function commands.add(arguments)
   local name = arguments.name
-  local changes, secret = change.of(arguments)
-  change.make(arguments, changes, secret, function(settings)
-    flows.check(name, settings, secret or settings.client_secret_command)
+  local changes, secrets = change.of(arguments)
+  change.make(arguments, changes, secrets, function(settings)
+    flows.check(name, settings, secrets)
     storage.check_room(name)
   end)
   say.note(name, ": added; ", changes.grant and "for a token run: tokencache token "
@@ -22,10 +22,10 @@ end
 
 function commands.set(arguments)
   local name = arguments.name
-  local changes, secret = change.of(arguments)
+  local changes, secrets = change.of(arguments)
   local has_changed = change.alone(name, function()
     config.account(name)
-    return change.write(name, changes, secret)
+    return change.write(name, changes, secrets)
   end)
   say.note(name, has_changed and ": changed" or ": nothing has changed")
 end
@@ -58,7 +58,7 @@ function commands.remove(arguments)
       say.fail("config", tostring(problem))
     end
     local err = log_out(name)
-    storage.keep_secret(name, nil)
+    storage.forget_secrets(name)
     ok, problem = os.remove(path)
     return ok and err or not ok and say.fail("config", problem) or nil
   end)

@@ -44,6 +44,8 @@ local function add_settings(command)
   end
   command:option("--client-secret-file", "a file with the client's secret, which is then kept "
     .. "beside the tokens; - for stdin"):argname("<file>")
+  command:option("--client-key-passphrase-file", "likewise with that of its key")
+    :argname("<file>")
 end
 
 local function add_name(command)

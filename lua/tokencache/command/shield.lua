@@ -24,7 +24,8 @@ local shield = options.merge(blocking, {})
 
 function shield.transport(given)
   local within = blocking.transport(given)
-  return setmetatable({ within = within, heartbeats = within.heartbeats }, Transport)
+  return setmetatable({ within = within, heartbeats = within.heartbeats,
+    certificates = within.certificates }, Transport)
 end
 
 --- Who sleeps has nothing to lose: it is before a request, or the provider had nothing to give.

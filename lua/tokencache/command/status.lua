@@ -71,7 +71,7 @@ end
 local function fill(state)
   local name = state.name
   local settings = config.account(name)
-  flows.check(name, settings, true)
+  flows.check(name, settings)
   local provider = flows.provider_of(name, settings)
   state.provider = provider.name or provider.issuer or provider.token_url
   state.asked, state.has_user = settings.scope and in_order(settings.scope), not settings.grant

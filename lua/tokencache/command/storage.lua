@@ -118,8 +118,8 @@ function storage.kept(name)
 end
 
 --- No name of an account has a colon.
-local function secret_key(name)
-  return "client_secret:" .. name
+local function secret_key(name, secret)
+  return secret .. ":" .. name
 end
 
 --- Nobody is to log in, and no account is made, for what cannot be kept: writes as much as a token
@@ -136,40 +136,62 @@ function storage.check_room(name)
   end
 end
 
+--- The client's secrets, by their names in config.secrets.
 ---@param name string
----@return string?
-function storage.secret_of(name, settings)
-  if settings.client_secret_command then
-    return storage.output_of("client_secret_command", settings.client_secret_command,
-      config.path(name))
+---@param settings table
+---@return table<string, string>
+function storage.secrets_of(name, settings)
+  local secrets = storage.kept_secrets(name)
+  for _, secret in ipairs(config.secrets) do
+    local command = settings[secret .. "_command"]
+    secrets[secret] = command
+      and storage.output_of(secret .. "_command", command, config.path(name)) or secrets[secret]
   end
-  return storage.kept_secret(name)
+  return secrets
 end
 
---- The client's secret that is beside the tokens.
+--- Those that are beside the tokens.
 ---@param name string
----@return string?
-function storage.kept_secret(name)
-  local secret, err = storage.store():get(secret_key(name))
-  if err ~= nil then
-    say.fail_with(name, err)
+---@return table<string, string>
+function storage.kept_secrets(name)
+  local secrets = {}
+  for _, secret in ipairs(config.secrets) do
+    local text, err = storage.store():get(secret_key(name, secret))
+    if err ~= nil then
+      say.fail_with(name, err)
+    end
+    secrets[secret] = text
   end
-  return secret
+  return secrets
 end
 
 --- Keeps a client's secret where the tokens are.
 ---@param name string
----@param secret? string  nil: forgets it
-function storage.keep_secret(name, secret)
+---@param secret string       its name
+---@param text string|false   false: forgets it
+function storage.keep_secret(name, secret, text)
   local kept = storage.store()
   local ok, err
-  if secret then
-    ok, err = kept:set(secret_key(name), secret)
+  if text then
+    ok, err = kept:set(secret_key(name, secret), text)
   else
-    ok, err = kept:delete(secret_key(name))
+    ok, err = kept:delete(secret_key(name, secret))
   end
   if not ok and err ~= nil then
     say.fail_with(name, err)
+  end
+end
+
+--- What config.secrets are where a client has none.
+storage.no_secrets = {}
+for _, secret in ipairs(config.secrets) do
+  storage.no_secrets[secret] = false
+end
+
+---@param name string
+function storage.forget_secrets(name)
+  for _, secret in ipairs(config.secrets) do
+    storage.keep_secret(name, secret, false)
   end
 end
 

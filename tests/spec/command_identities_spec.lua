@@ -1,0 +1,119 @@
+-- The command as a client that has no secret: with a key, a certificate or an assertion in a file.
+
+local certificates = require "support.certificates"
+local commands = require "support.command"
+local folder = require "support.folder"
+local jose_keys = require "support.jose_keys"
+local json = require "tokencache.json"
+local oidc_provider = require "support.oidc_provider"
+local process = require "support.process"
+
+describe("the command #once", function()
+  local server, command, dir
+
+  setup(function()
+    server, command, dir = oidc_provider.start { device_interval = 0.1 }, commands.new(),
+      folder.new()
+    certificates.make(dir.path)
+    jose_keys.make(dir.path)
+    dir:shell [[
+      openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout one.key \
+        -out one.pem -subj /CN=one -CA ca.pem -CAkey ca.key
+      openssl pkcs8 -topk8 -v2 aes256 -passout pass:correct -in ec.pem -out sealed.pem
+      chmod 600 *.key *.pem
+    ]]
+    local public = json.decode(process.read_file(dir:file "ec.public.jwk"))
+    for _, id in ipairs { "robot", "public" } do
+      server:change_client({ token_endpoint_auth_method = "private_key_jwt",
+        token_endpoint_auth_signing_alg = "ES256", jwks = { keys = { public } } }, id)
+    end
+  end)
+
+  teardown(function()
+    server:stop()
+    command:remove()
+    dir:remove()
+  end)
+
+  --- Makes an account by the options, run in the directory of the keys.
+  local function add(name, id, words, input)
+    local all = { "add", "-q", name, "--issuer", server.url, "--client-id", id, "--grant",
+      "client_credentials" }
+    for _, word in ipairs(words) do
+      all[#all + 1] = word
+    end
+    command:ask(all, { directory = dir.path, input = input })
+  end
+
+  local function is_active(name)
+    return server:introspect(command:ask { "token", name }).active
+  end
+
+  it("signs with a key, whose passphrase is beside the tokens", function()
+    add("plain", "robot", { "--client-key", "ec.jwk" })
+    assert.is_true(is_active "plain")
+    assert.matches("\nclient_key = \"" .. dir.path .. "/ec.jwk\"\n",
+      process.read_file(command.accounts .. "/plain.lua"), 1, true)
+    add("sealed", "robot", { "--client-key", dir:file "sealed.pem",
+      "--client-key-passphrase-file", "-" }, "correct\n")
+    assert.is_true(is_active "sealed")
+    assert.is_nil(process.read_file(command.accounts .. "/sealed.lua"):find("correct", 1, true))
+    command:ask { "set", "-q", "sealed", "--client-key-passphrase-file", "" }
+    command:expire "sealed"
+    local status, out, err = command:run { "token", "sealed" }
+    assert.equal("7", status .. out)
+    assert.matches("/sealed.pem is encrypted, and no passphrase is given; run: tokencache set "
+      .. "sealed --help\n", err, 1, true)
+    command:ask { "set", "-q", "sealed", "--client-key-passphrase-command", "echo correct" }
+    assert.is_true(is_active "sealed")
+  end)
+
+  it("finds what settings name beside them, also as the library has it", function()
+    for _, form in ipairs { '"key.jwk"', '{ file = "key.jwk" }' } do
+      process.write_file(command.accounts .. "/beside.lua", ('issuer = %q\nclient_id = "robot"\n'
+        .. 'grant = "client_credentials"\nclient_key = %s\n'):format(server.url, form))
+      dir:shell("cp ec.jwk " .. command.accounts .. "/key.jwk")
+      assert.is_true(is_active "beside")
+      command:ask { "logout", "-q", "beside" }
+    end
+    command:ask { "status" }
+  end)
+
+  it("shows a certificate", function()
+    server:change_client({ token_endpoint_auth_method = "tls_client_auth",
+      tls_client_auth_subject_dn = "CN=one" }, "one")
+    server:control("tls", nil, dir.path)
+    add("shown", "one", { "--client-key", "one.key", "--client-certificate", "one.pem",
+      "--token-endpoint-auth-method", "tls_client_auth" })
+    local path = command.accounts .. "/shown.lua"
+    process.write_file(path, process.read_file(path) .. ('ca_file = %q\n'):format(
+      dir:file "ca.pem"))
+    assert.is_true(is_active "shown")
+  end)
+
+  it("sends the assertion of a file, which is read anew", function()
+    local status, _, err
+    add("given", "robot", { "--client-assertion", "assertion" })
+    status, _, err = command:run { "token", "given" }
+    assert.equal(7, status)
+    assert.matches(dir:file "assertion" .. ": No such file", err, 1, true)
+    local claims = json.encode { iss = "robot", sub = "robot", aud = server.url, jti = "1",
+      exp = os.time() + 60 }
+    local jws = assert(require("tokencache.worker.signature").sign(
+      jose_keys.read(dir:file "ec.pem"), { typ = "JWT" }, claims))
+    process.write_file(dir:file "assertion", jws .. "\n")
+    dir:shell "chmod 600 assertion"
+    assert.is_true(is_active "given")
+  end)
+
+  it("lets a person log in, and renews, with a key", function()
+    command:log_in(server, "work", { "--client-key", dir:file "ec.jwk" })
+    local token = command:ask { "token", "work" }
+    assert.equal("alice", server:owner(token))
+    command:expire "work"
+    local renewed = command:ask { "token", "work" }
+    assert.not_equal(token, renewed)
+    command:ask { "logout", "-q", "work" }
+    assert.is_false(server:introspect(renewed).active)
+  end)
+end)
