@@ -3,6 +3,7 @@
 local commands = require "support.command"
 local json = require "tokencache.json"
 local process = require "support.process"
+local scripted_server = require "support.scripted_server"
 
 describe("tokencache set #once", function()
   local server, command
@@ -32,6 +33,61 @@ describe("tokencache set #once", function()
     assert.equal(3, (command:run { "token", "work" }))
     command:ask { "remove", "-q", "work" }
     command:log_in(server, "work")
+  end)
+
+  it("is not the only way: what is edited by hand takes no token elsewhere either", function()
+    local path = command.accounts .. "/work.lua"
+    local text, thief = process.read_file(path), scripted_server.start {}
+    local address = "http://127.0.0.1:" .. thief.port
+    finally(function()
+      thief:stop()
+      process.write_file(path, text)
+    end)
+    for _, edit in ipairs { ('issuer = "%s"'):format(address),
+      ('provider = { token_url = "%s", authorize_url = "%s" }'):format(address, address) } do
+      process.write_file(path, (text:gsub("issuer = [^\n]*", edit)))
+      command:leave("work", 3000)
+      for _ = 1, 2 do
+        for _, words in ipairs { { "token", "work" }, { "login", "work", "--device" },
+          { "keep-fresh", "--once", "work" } } do
+          local status, out, err = command:run(words)
+          assert.equal("7", status .. out, err)
+          assert.matches("work: its token is of another %l+; run: tokencache logout work\n$", err)
+        end
+        command:expire "work"
+      end
+      assert.equal(7, (command:run { "status", "work" }))
+    end
+    process.write_file(path, text)
+    assert.equal("", thief:heard())
+    assert.equal("alice", server:owner(command:ask { "token", "work" }))
+    -- logged out here alone
+    process.write_file(path, (text:gsub("issuer = [^\n]*", ('issuer = "%s"'):format(address))))
+    local token = command:token "work"
+    local status, _, err = command:run { "logout", "work" }
+    assert.equal(0, status)
+    assert.equal("tokencache: work: forgotten here; it was of another issuer, which was not told\n",
+      err)
+    assert.equal("", thief:heard())
+    assert.is_true(server:introspect(token.access_token).active)
+    assert.equal(3, (command:run { "token", "work" }))
+    process.write_file(path, text)
+    command:ask { "remove", "-q", "work" }
+    command:log_in(server, "work")
+  end)
+
+  it("needs no login where a program asks for itself", function()
+    command:ask({ "add", "-q", "robot", "--issuer", server.url, "--client-id", "basic", "--grant",
+      "client_credentials", "--client-secret-file", "-" }, { input = "basic-secret-8d1f" })
+    local path = command.accounts .. "/robot.lua"
+    local token = command:ask { "token", "robot" }
+    process.write_file(path, (process.read_file(path):gsub("issuer = [^\n]*",
+      ('provider = { token_url = "%s" }'):format(server.token_url))))
+    local other = command:ask { "token", "robot" }
+    assert.not_equal(token, other)
+    assert.equal(other, command:ask { "token", "robot" })
+    command:ask { "remove", "-q", "robot" }
+    assert.equal("", select(2, process.run { "find", command.tokens, "-name", "[co]*robot*" }))
   end)
 
   it("gives a new account nothing of an old one's", function()

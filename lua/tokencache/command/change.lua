@@ -5,16 +5,13 @@ local core = require "tokencache._core"
 local data = require "tokencache.command.data"
 local flows = require "tokencache.command.flows"
 local options = require "tokencache.util.options"
+local owner = require "tokencache.command.owner"
 local say = require "tokencache.command.say"
 local storage = require "tokencache.command.storage"
 
 local change = {}
 
 local PATIENCE, STEP = 2, 0.05 -- seconds for another process to be done; between two looks
-
---- Who a token is for, and who has made it. A token of other settings would go to where it does not
---- belong.
-local OWNERS = { "provider", "issuer", "tenant", "host", "realm", "domain", "client_id", "grant" }
 
 --- What is in a file, or comes by stdin.
 ---@param path string  "-": stdin
@@ -124,18 +121,18 @@ function change.alone(name, work)
   return ok and result or not ok and error(result, 0)
 end
 
---- Provider and issuer stand for each other, and what a token belongs to stays while there is one.
-local function check(name, former, changes)
+--- The settings after the changes. Provider and issuer stand for each other.
+local function merged(former, changes)
   for one, other in pairs { provider = "issuer", issuer = "provider" } do
     if (changes[one] or "") ~= "" and former[other] then
       changes[other] = ""
     end
   end
-  for _, field in ipairs(OWNERS) do
-    if changes[field] and changes[field] ~= (former[field] or "") and storage.has_token(name) then
-      say.fail("usage", name .. ": its token is of another " .. field, "tokencache logout " .. name)
-    end
+  local settings = options.merge(former, changes)
+  for field, value in pairs(settings) do
+    settings[field] = value ~= "" and value or nil
   end
+  return settings
 end
 
 --- Writes what is new in an account's settings; an empty string takes one away. Secrets come
@@ -147,15 +144,12 @@ end
 function change.write(name, changes, secrets)
   local former, text = config.find(name)
   if former then
-    check(name, former, changes)
-    local settings = options.merge(former, changes)
-    for field, value in pairs(settings) do
-      settings[field] = value ~= "" and value or nil
-    end
+    local settings = merged(former, changes)
+    owner.check(name, settings, former)
     flows.check(name, settings, options.merge(storage.kept_secrets(name), secrets))
   end
-  for secret, text in pairs(secrets) do
-    storage.keep_secret(name, secret, text)
+  for secret, now in pairs(secrets) do
+    storage.keep_beside(name, secret, now)
   end
   local has_changed = former == nil
   for field, value in pairs(changes) do
@@ -205,7 +199,7 @@ function change.make(arguments, changes, secrets, work)
     local looked, is_there = pcall(storage.has_token, name)
     if not looked or not is_there then -- else somebody else has logged in meanwhile
       os.remove(config.path(name))
-      pcall(storage.forget_secrets, name)
+      pcall(storage.forget_beside, name)
     end
     if type(failure) == "table" and (failure.step or ""):find "^tokencache " then
       local is_mistake = failure.kind == "config" or failure.kind == "usage"

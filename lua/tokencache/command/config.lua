@@ -20,7 +20,7 @@ config.fields = {
   { "client_id", "ID", "of the program that you have registered at the provider" },
   { "client_secret_command", "COMMAND", "prints the client's secret; without it, see "
     .. "--client-secret-file" },
-  { "client_key", "FILE", "with the client's private key, in PEM or as a JWK; in place of a secret" },
+  { "client_key", "FILE", "with the client's private key, PEM or a JWK; in place of a secret" },
   { "client_key_id", "ID", "by which the provider finds the key; of a JWK its own" },
   { "client_key_passphrase_command", "COMMAND", "prints the key's passphrase; without it, see "
     .. "--client-key-passphrase-file" },

@@ -1,6 +1,7 @@
 --- The flows that the settings of accounts stand for.
 
 local config = require "tokencache.command.config"
+local owner = require "tokencache.command.owner"
 local say = require "tokencache.command.say"
 local storage = require "tokencache.command.storage"
 
@@ -140,6 +141,7 @@ end
 function flows.open(name, settings, ways)
   local kept = storage.store()
   storage.make_directories()
+  owner.take(name, settings)
   return new_flow(name, settings, storage.secrets_of(name, settings), kept, ways):account(name)
 end
 

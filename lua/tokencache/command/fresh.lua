@@ -4,6 +4,7 @@
 local config = require "tokencache.command.config"
 local core = require "tokencache._core"
 local json = require "tokencache.json"
+local owner = require "tokencache.command.owner"
 local say = require "tokencache.command.say"
 local token_info = require "tokencache.token_info"
 
@@ -36,7 +37,8 @@ end
 ---@param settings table
 ---@return tokencache.TokenInfo?
 local function look(name, settings)
-  local info = settings.client_id and config.common().store == "file" and read(name)
+  local info = settings.client_id and config.common().store == "file"
+    and owner.is_of_file(name, settings) and read(name)
   if not info then
     return nil
   end

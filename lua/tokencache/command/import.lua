@@ -5,6 +5,7 @@ local change = require "tokencache.command.change"
 local errors = require "tokencache.error"
 local flows = require "tokencache.command.flows"
 local json = require "tokencache.json"
+local owner = require "tokencache.command.owner"
 local say = require "tokencache.command.say"
 local storage = require "tokencache.command.storage"
 local timestamp = require "tokencache.util.timestamp"
@@ -98,6 +99,7 @@ local function take(name, settings, object, secrets)
     if not info then
       say.fail("usage", problem)
     end
+    owner.take(name, settings)
     local ok, err = storage.kept(name):save_token_to_cache(info)
     if errors.has_failed(ok, err) then
       say.fail_with(name, err)

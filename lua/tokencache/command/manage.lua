@@ -58,7 +58,7 @@ function commands.remove(arguments)
       say.fail("config", tostring(problem))
     end
     local err = log_out(name)
-    storage.forget_secrets(name)
+    storage.forget_beside(name)
     ok, problem = os.remove(path)
     return ok and err or not ok and say.fail("config", problem) or nil
   end)

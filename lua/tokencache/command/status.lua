@@ -5,6 +5,7 @@ local core = require "tokencache._core"
 local flows = require "tokencache.command.flows"
 local fresh = require "tokencache.command.fresh"
 local json = require "tokencache.json"
+local owner = require "tokencache.command.owner"
 local say = require "tokencache.command.say"
 local storage = require "tokencache.command.storage"
 local token_info = require "tokencache.token_info"
@@ -76,6 +77,9 @@ local function fill(state)
   state.provider = provider.name or provider.issuer or provider.token_url
   state.asked, state.has_user = settings.scope and in_order(settings.scope), not settings.grant
   state.scope = state.asked
+  if state.has_user then
+    owner.check(name, settings)
+  end
   local info, err = storage.kept(name):get_cached_token()
   if err then
     storage.fail_with_entry(name, err)

@@ -118,8 +118,8 @@ function storage.kept(name)
 end
 
 --- No name of an account has a colon.
-local function secret_key(name, secret)
-  return secret .. ":" .. name
+local function key_beside(name, what)
+  return what .. ":" .. name
 end
 
 --- Nobody is to log in, and no account is made, for what cannot be kept: writes as much as a token
@@ -156,26 +156,33 @@ end
 function storage.kept_secrets(name)
   local secrets = {}
   for _, secret in ipairs(config.secrets) do
-    local text, err = storage.store():get(secret_key(name, secret))
-    if err ~= nil then
-      say.fail_with(name, err)
-    end
-    secrets[secret] = text
+    secrets[secret] = storage.beside(name, secret)
   end
   return secrets
 end
 
---- Keeps a client's secret where the tokens are.
+--- What is kept beside an account's token.
 ---@param name string
----@param secret string       its name
----@param text string|false   false: forgets it
-function storage.keep_secret(name, secret, text)
+---@param what string  one of config.secrets, or "owner"
+---@return string?
+function storage.beside(name, what)
+  local text, err = storage.store():get(key_beside(name, what))
+  if err ~= nil then
+    say.fail_with(name, err)
+  end
+  return text
+end
+
+---@param name string
+---@param what string        as above
+---@param text string|false  false: forgets it
+function storage.keep_beside(name, what, text)
   local kept = storage.store()
   local ok, err
   if text then
-    ok, err = kept:set(secret_key(name, secret), text)
+    ok, err = kept:set(key_beside(name, what), text)
   else
-    ok, err = kept:delete(secret_key(name, secret))
+    ok, err = kept:delete(key_beside(name, what))
   end
   if not ok and err ~= nil then
     say.fail_with(name, err)
@@ -188,10 +195,12 @@ for _, secret in ipairs(config.secrets) do
   storage.no_secrets[secret] = false
 end
 
+--- Forgets all that is beside an account's token.
 ---@param name string
-function storage.forget_secrets(name)
+function storage.forget_beside(name)
+  storage.keep_beside(name, "owner", false)
   for _, secret in ipairs(config.secrets) do
-    storage.keep_secret(name, secret, false)
+    storage.keep_beside(name, secret, false)
   end
 end
 
