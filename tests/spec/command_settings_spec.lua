@@ -37,7 +37,7 @@ describe("tokencache set #once", function()
 
   it("is not the only way: what is edited by hand takes no token elsewhere either", function()
     local path = command.accounts .. "/work.lua"
-    local text, thief = process.read_file(path), scripted_server.start {}
+    local text, thief = process.read_file(path), scripted_server.start { { "" } }
     local address = "http://127.0.0.1:" .. thief.port
     finally(function()
       thief:stop()

@@ -210,6 +210,23 @@ describe("the command", function()
     assert.equal("alice", server:owner(command:ask { "token", "work" }))
   end)
 
+  it("waits for a silent provider no longer than the settings say #once", function()
+    local path = command.accounts .. "/work.lua"
+    local text = process.read_file(path)
+    process.write_file(path, text .. "timeout = 0.2\nrequest_time = 0.2\n")
+    finally(function()
+      server:be_silent(false)
+      process.write_file(path, text)
+    end)
+    command:expire "work"
+    server:be_silent(true)
+    local err = fails(6, { "token", "work" })
+    assert.matches("^tokencache: work: [^\n]*timed out[^\n]*, or raise the timeout; run: tokencache "
+      .. "token work\n$", err)
+    server:be_silent(false)
+    assert.equal("alice", server:owner(command:ask { "token", "work" }))
+  end)
+
   it("tells when the next login is due, where the provider's logins end #once", function()
     process.write_file(command.accounts .. "/ends.lua", ('provider = { name = "Ends", token_url = '
       .. '"%s", authorize_url = "https://a.example", refresh_token_lifetime = 604800 }\n'

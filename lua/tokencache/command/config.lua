@@ -48,6 +48,7 @@ local account_rules = {
   authorize_params = { "table" }, token_params = { "table" }, proxy = { "string" },
   server = { { "string", "boolean" } },
   client_assertion_type = { "string" }, token_endpoint_auth_signing_alg = { "string" },
+  timeout = { "number>0" }, request_time = { "number>0" },
   redirect_uri = { { "string", "table" } }, scope = { { "string", "table" } },
 }
 for _, field in ipairs(config.paths) do

@@ -79,7 +79,7 @@ end
 --- Settings that are options of all flows.
 local OPTIONS = { "client_id", "client_key_id", "client_assertion_type", "scope",
   "token_endpoint_auth_method", "token_endpoint_auth_signing_alg", "token_params", "proxy",
-  "ca_file" }
+  "ca_file", "timeout", "request_time" }
 
 local FILES = { "client_key", "client_certificate", "client_assertion" }
 
