@@ -15,6 +15,8 @@ trap 'exit 143' TERM HUP
 
 export OIDC_PORT="${PORT:-9000}"
 start_provider "make provider" || exit
+node tests/servers/jose_keys.mjs make "$work"
+node tests/servers/jose_keys.mjs register "$url/test/client?id=signer" "$work/ec.public.jwk"
 cat <<END
 An authorization server to try tokencache with; Ctrl-C ends it.
 
@@ -23,6 +25,12 @@ for a program          client_id "basic", client_secret "basic-secret-8d1f", sco
 for people, no secret  client_id "public", scope "openid"; any name and password will do
 for people, on a       client_id "confidential", client_secret "confidential-secret-51c9",
   server               scope "openid"
+for a program that     client_id "signer", client_key = { file = "$work/ec.pem" },
+  has a key            scope "read"; or by the command:
+    tokencache add try --issuer $url --client-id signer --client-key $work/ec.pem --grant client_credentials
+    tokencache token try
+for token_exchange     the same client; subject_token "subject-ann", or what else begins so
+for jwt_bearer         the same client, and its key as assertion_key; any subject
 redirect URIs          http://127.0.0.1 with any port, and /callback or /auth/callback
 END
 wait "$provider"

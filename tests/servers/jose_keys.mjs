@@ -1,8 +1,10 @@
 // Keys and signatures, judged by npm's jose.
 //   node jose_keys.mjs make DIRECTORY   writes rsa and ec keys there, as .pem, .jwk and .public.jwk
+//   node jose_keys.mjs register URL FILE  has oidc_provider.mjs know the client whose public key
+//                                       that is
 //   node jose_keys.mjs verify JWS JWK   prints the header and the claims, or fails
 
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { generateKeyPairSync } from 'node:crypto';
 import { calculateJwkThumbprint, exportJWK, importJWK, jwtVerify } from 'jose';
 
@@ -24,6 +26,10 @@ async function make(directory) {
 
 if (command === 'make') {
   await make(first);
+} else if (command === 'register') {
+  const jwks = { keys: [JSON.parse(readFileSync(second))] };
+  await fetch(first, { method: 'POST', body: JSON.stringify({
+    token_endpoint_auth_method: 'private_key_jwt', jwks }) });
 } else {
   const key = await importJWK(JSON.parse(second), JSON.parse(second).alg ?? 'RS256');
   const { payload, protectedHeader } = await jwtVerify(first, key);

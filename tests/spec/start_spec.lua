@@ -1,6 +1,7 @@
 -- The pages to begin with: the programs in them, as a newcomer meets them, at the provider that
 -- `make provider` runs.
 
+local commands = require "support.command"
 local folder = require "support.folder"
 local http = require "socket.http"
 local oidc_provider = require "support.oidc_provider"
@@ -69,6 +70,28 @@ describe("a newcomer's #once", function()
     child:wait()
     assert.matches("Token [%w_-]+%.%.%.\nof ann\n$", child:output())
     assert.equal(child:output():match "Token.*", output_of(program))
+  end)
+
+  it("client with a key gets tokens, and exchanges one", function()
+    local line = script:output():match "\n +tokencache (add try [^\n]*)\n"
+    local key, command, words = line:match "%-%-client%-key (%S+)", commands.new(), {}
+    finally(function() command:remove() end)
+    for word in line:gmatch "%S+" do
+      words[#words + 1] = word
+    end
+    command:run(words)
+    assert.is_true(provider:introspect(command:ask { "token", "try" }).active)
+    local output = output_of(([[
+      local tokencache = require "tokencache"
+      for flow, with in pairs { token_exchange = { subject_token = "subject-ann" },
+        jwt_bearer = { assertion_key = { file = %q }, subject = "ann" } } do
+        with.provider, with.client_id, with.client_key = { issuer = %q }, "signer", { file = %q }
+        with.cache = tokencache.cache.memory {}
+        print(flow, assert(tokencache.flow[flow](with):get_access_token()))
+      end
+    ]]):format(key, provider.url, key))
+    assert.matches("token_exchange\t1 for 11 ", output)
+    assert.matches("jwt_bearer\tfor ann", output)
   end)
 
   it("program without a browser shows a code, and is logged in when that is entered", function()
