@@ -4,6 +4,7 @@ local core = require "tokencache._core"
 local crypto = require "tokencache.crypto"
 local json = require "tokencache.json"
 local lru = require "tokencache.util.lru"
+local secret = require "tokencache.util.secret"
 
 local private_key = {}
 
@@ -80,7 +81,10 @@ function private_key.read(text, passphrase)
   elseif text:find "^%s*$" then
     err = "is empty"
   else
-    key, err = crypto.read_key(text, passphrase or "")
+    err = secret.problem_of_pem(text)
+    if not err then
+      key, err = crypto.read_key(text, passphrase or "")
+    end
   end
   if not key then
     return nil, type(err) == "table" and err.message or err

@@ -84,7 +84,8 @@ describe("a certificate #once", function()
     assert(flow_of("one", "one.pem", "sealed.key", { client_key_passphrase = "correct" })
       :get_access_token())
     local _, err = flow_of("one", "one.pem", "sealed.key"):get_access_token()
-    assert.equal("config: " .. dir:file "sealed.key" .. " is encrypted, and no passphrase is given",
+    assert.equal("config: " .. dir:file "sealed.key" .. " is encrypted, and no "
+      .. "client_key_passphrase is given",
       err.kind .. ": " .. err.message)
   end)
 

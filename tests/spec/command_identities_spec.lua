@@ -62,8 +62,8 @@ describe("the command #once", function()
     command:expire "sealed"
     local status, out, err = command:run { "token", "sealed" }
     assert.equal("7", status .. out)
-    assert.matches("/sealed.pem is encrypted, and no passphrase is given; run: tokencache set "
-      .. "sealed --help\n", err, 1, true)
+    assert.matches("/sealed.pem is encrypted, and no client_key_passphrase is given; run: "
+      .. "tokencache set sealed --help\n", err, 1, true)
     command:ask { "set", "-q", "sealed", "--client-key-passphrase-command", "echo correct" }
     assert.is_true(is_active "sealed")
   end)
@@ -77,6 +77,19 @@ describe("the command #once", function()
       command:ask { "logout", "-q", "beside" }
     end
     command:ask { "status" }
+  end)
+
+  it("takes a key in place of a secret, which is not kept beside it", function()
+    add("work", "robot", { "--client-secret-file", "-" }, "secret")
+    local change = { "set", "work", "-q", "--client-key", dir:file "ec.pem" }
+    local status, _, err = command:run(change)
+    assert.equal(7, status)
+    assert.matches('work: client_secret is of no use beside client_key; leave it out, by '
+      .. '--client-secret-file ""; run: tokencache set work --help\n', err, 1, true)
+    change[6], change[7] = "--client-secret-file", ""
+    command:ask(change)
+    assert.is_true(is_active "work")
+    command:ask { "remove", "-q", "work" }
   end)
 
   it("shows a certificate", function()

@@ -124,8 +124,8 @@ describe("a service account of Google's #once", function()
     assert.is_nil(core.base64url_decode(sent.body:match "assertion=([^.]*)"):find "null")
     write { private_key = "nothing 4711" }
     local _, err = flow:get_token_info { check_cache = false }
-    assert.equal("config: " .. path .. ": its private_key holds no private key in PEM, nor a JWK",
-      err.kind .. ": " .. err.message)
+    assert.equal("config: service_account: " .. path .. ": its private_key holds no private key in "
+      .. "PEM, nor a JWK", err.kind .. ": " .. err.message)
   end)
 
   it("that cannot be used is named, with the reason", function()
@@ -134,9 +134,10 @@ describe("a service account of Google's #once", function()
       assert.is_false(ok)
       return (problem:gsub("^[^:]+:%d+: ", ""))
     end
-    local here = "flow.jwt_bearer: " .. path
+    local here = "flow.jwt_bearer: service_account: " .. path
     process.write_file(path, "no JSON 4711")
-    assert.equal(here .. " holds no JSON object", refusal())
+    assert.equal(here .. " holds no JSON object; give the file of a key as Google makes it",
+      refusal())
     write { type = "authorized_user" }
     assert.equal(here .. ' is no key of a service account: its type is not "service_account"',
       refusal())
@@ -153,8 +154,7 @@ describe("a service account of Google's #once", function()
     local _, misuse = pcall(flow_of, { service_account = { path = path } })
     assert.matches("service_account must be a text, { file = path }, or a function", misuse)
     dir:shell "rm account.json"
-    assert.equal("flow.jwt_bearer: service_account: " .. path .. ": No such file or directory",
-      refusal())
+    assert.equal(here .. ": No such file or directory", refusal())
   end)
 end)
 

@@ -65,6 +65,125 @@ it("the metadata of an https issuer leads to no plain http, not on this machine 
     discovered("https://x.example", { allow_insecure_http = true }))
 end)
 
+describe("what proves who asks #once", function()
+  local folder = require "support.folder"
+  local process = require "support.process"
+  local dir
+
+  setup(function()
+    dir = folder.new()
+    dir:shell [[
+      openssl genpkey -algorithm RSA -out rsa.pem
+      openssl pkcs8 -topk8 -v2 aes256 -passout pass:correct -in rsa.pem -out sealed.pem
+      awk '{ printf "%s\\n", $0 }' rsa.pem >written.pem
+      tr '\n' ' ' <rsa.pem >joined.pem
+      chmod 600 *.pem
+    ]]
+  end)
+
+  teardown(function() dir:remove() end)
+
+  local refusing = { certificates = true, request = function()
+    return { status = 401, headers = {}, body = '{"error":"invalid_client"}' }
+  end }
+
+  --- What is said, where nothing of a key may be.
+  local function problem_of(given, name)
+    local flow
+    local ok, problem = pcall(function()
+      flow = tokencache.flow[name or "client_credentials"](options(merged({ http = refusing },
+        given)))
+    end)
+    local text = ok and select(2, flow:get_access_token()).message
+      or problem:gsub("^.-: flow%.[%w_]+: ", "")
+    assert.is_nil(text:find("MII", 1, true))
+    assert.is_nil(text:find("4711", 1, true))
+    return text:gsub(dir.path .. "/", "")
+  end
+
+  local function file(path)
+    return { file = dir:file(path) }
+  end
+
+  it("is named by its option where it cannot be read", function()
+    local lines = ' is PEM without its line ends, or with "\\n" written out; give it line by line, '
+      .. "as it was made"
+    for _, name in ipairs { "written.pem", "joined.pem" } do
+      local text = process.read_file(dir:file(name))
+      assert.equal(name .. lines, problem_of { client_key = file(name) })
+      assert.equal("client_key" .. lines, problem_of { client_key = text })
+      assert.equal("client_key" .. lines, problem_of { client_key = function() return text end })
+      assert.equal("client_certificate" .. lines, problem_of { client_certificate = text,
+        client_key = file "rsa.pem" })
+    end
+    for option, flow in pairs { client_key = "client_credentials", assertion_key = "jwt_bearer" } do
+      local passphrase = option .. "_passphrase"
+      assert.equal("sealed.pem is encrypted, and no " .. passphrase .. " is given",
+        problem_of({ [option] = file "sealed.pem" }, flow))
+      assert.equal("sealed.pem cannot be decrypted: the " .. passphrase .. " is not its, or it is "
+        .. "damaged", problem_of({ [option] = file "sealed.pem", [passphrase] = "4711" }, flow))
+      assert.equal(passphrase .. ": none: No such file or directory",
+        problem_of({ [option] = file "sealed.pem", [passphrase] = file "none" }, flow))
+    end
+    assert.equal("rsa.pem signs with RS256 and PS256 only; check token_endpoint_auth_signing_alg",
+      problem_of { client_key = file "rsa.pem", token_endpoint_auth_signing_alg = "ES256" })
+    assert.equal("token_endpoint_auth_signing_alg must be RS256, PS256 or ES256",
+      problem_of { client_key = file "rsa.pem", token_endpoint_auth_signing_alg = "RS512" })
+    assert.equal("client_key is the JWK of a public key, which has no d",
+      problem_of { client_key = json.encode { kty = "EC", crv = "P-256", x = key.x, y = key.y } })
+  end)
+
+  it("is refused where it would do nothing", function()
+    local pem, secret = file "rsa.pem", "4711"
+    for problem, given in pairs {
+      ["client_secret is of no use beside client_key; leave it out"] = { client_key = pem,
+        client_secret = secret },
+      ["client_secret is of no use beside client_assertion; leave it out"] = {
+        client_assertion = "a.b.c", client_secret = secret },
+      ["client_certificate is of no use without client_key; give that too, or leave it out"] = {
+        client_certificate = pem, client_secret = secret },
+      ["client_key_id is of no use without client_key; give that too, or leave it out"] = {
+        client_key_id = "k", client_secret = secret },
+      ["client_key_passphrase is of no use beside client_assertion; leave it out"] = {
+        client_assertion = "a.b.c", client_key_passphrase = secret },
+      ["client_assertion_type is of no use without client_assertion; give that too, or leave it "
+        .. "out"] = { client_key = pem, client_assertion_type = "x" },
+      ['client_key is of no use with token_endpoint_auth_method = "client_secret_post"; leave it '
+        .. "out"] = { client_key = pem, client_secret = secret,
+        token_endpoint_auth_method = "client_secret_post" },
+      ['client_key_id is of no use with token_endpoint_auth_method = "tls_client_auth"; leave it '
+        .. "out"] = { client_key = pem, client_certificate = pem, client_key_id = "k",
+        token_endpoint_auth_method = "tls_client_auth" },
+    } do
+      assert.equal(problem, problem_of(given))
+    end
+    for _, name in ipairs { "subject", "assertion_key_id", "assertion_issuer" } do
+      assert.equal(name .. " is of no use beside assertion; leave it out",
+        problem_of({ assertion = "a.b.c", [name] = "x" }, "jwt_bearer"))
+    end
+  end)
+
+  it("is called too old where it is", function()
+    local function signed(ends)
+      local text = assert(signature.sign({ text = json.encode(key), name = "key" }, {},
+        json.encode { exp = os.time() + ends }))
+      process.write_file(dir:file "jwt", text)
+      dir:shell "chmod 600 jwt"
+      return text
+    end
+    signed(-7200)
+    for option, flow in pairs { client_assertion = "client_credentials", assertion = "jwt_bearer",
+      subject_token = "token_exchange" } do
+      assert.matches("invalid_client %- " .. option .. ", jwt, ended 720%d seconds ago; have it "
+        .. "made anew; ", problem_of({ [option] = file "jwt" }, flow))
+    end
+    local text = signed(-7200)
+    assert.matches(" %- client_assertion ended 720", problem_of { client_assertion = text })
+    signed(60)
+    assert.is_nil(problem_of({ client_assertion = file "jwt" }):find "ended")
+  end)
+end)
+
 it("a missing libcrypto is called that, and is no fault of the key", function()
   local name = "tokencache._crypto"
   local real = package.loaded[name]

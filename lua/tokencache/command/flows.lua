@@ -16,6 +16,11 @@ local IN_WORDS = {
   { ": pass client_secret=$", ": give --client-secret-file, --client-secret-command or "
     .. "--client-key" },
   { "; give { file = path }", "; give its path" },
+  { "^[%w_]+ is of no use .*leave it out$", function(text)
+    local name = text:match "^[%w_]+"
+    local is_secret = storage.no_secrets[name] == false
+    return text .. ", by --" .. name:gsub("_", "-") .. (is_secret and '-file ""' or ' ""')
+  end },
   { ": pass ([%w_]+)=$", function(option) return ": give --" .. option:gsub("_", "-") end },
 }
 

@@ -196,8 +196,8 @@ local function key_of(making)
     passphrase, err = text_of(making, "client_key_passphrase")
     text = passphrase and text
   end
-  return text and { text = text, passphrase = passphrase, name = name_of(making, "client_key") },
-    err
+  return text and { text = text, passphrase = passphrase, name = name_of(making, "client_key"),
+    option = "client_key" }, err
 end
 
 ---@return table? header

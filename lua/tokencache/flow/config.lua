@@ -9,6 +9,7 @@ local options = require "tokencache.util.options"
 local process = require "tokencache.account.process"
 local provider = require "tokencache.provider"
 local quirks = require "tokencache.quirks"
+local unused_options = require "tokencache.flow.unused_options"
 
 local config = {}
 
@@ -262,6 +263,7 @@ local function take_endpoint(draft)
   flow.method = not flow.discovers and method or nil
   local lacking = client_authentication.lacking(method, checked)
   local problem = client_authentication.problem(checked, method)
+    or unused_options(draft.given, flow.auth_method or flow.method)
     or lacking and require_option(draft, lacking)
     or client_authentication.take(flow, checked, server)
   if problem or draft.url then

@@ -39,6 +39,8 @@ local rules = options.merge(config.rules, {
 })
 
 local SOURCES = { "service_account", "assertion", "assertion_key", "assertion_key_passphrase" }
+local OF_KEY = { "assertion_key_passphrase", "assertion_key_id", "assertion_issuer" }
+local OF_STATEMENT = { "subject", "claims", "assertion_audience", OF_KEY[1], OF_KEY[2], OF_KEY[3] }
 local FIELDS = { "client_email", "private_key", "token_uri" }
 
 --- What Google's file says. What is wrong with it holds nothing of it.
@@ -46,13 +48,13 @@ local FIELDS = { "client_email", "private_key", "token_uri" }
 ---@return table?
 ---@return string? problem
 local function read_service_account(source)
-  local name = type(source) == "table" and source.file or "service_account"
+  local name = type(source) == "table" and "service_account: " .. source.file or "service_account"
   local text, problem = secret.read(source, false)
   local object = text and endpoint.object { body = text }
   if not text then
     return nil, "service_account: " .. problem
   elseif not object then
-    return nil, name .. " holds no JSON object"
+    return nil, name .. " holds no JSON object; give the file of a key as Google makes it"
   elseif object.type ~= "service_account" then
     return nil, name .. ' is no key of a service account: its type is not "service_account"'
   end
@@ -82,22 +84,19 @@ local function issuer_of(self, given)
       return nil, problem
     end
     claims.iss, claims.scope = account.client_email, scope ~= "" and scope or nil
-    return { text = account.private_key, name = account.name .. ": its private_key" },
+    return { text = account.private_key, name = account.name .. ": its private_key",
+      option = "service_account" },
       { typ = "JWT", kid = type(account.private_key_id) == "string" and account.private_key_id
         or nil }, claims
   end
   local text, problem = secret.read(given.assertion_key, false)
-  local passphrase
-  if text and given.assertion_key_passphrase then
-    passphrase, problem = secret.read(given.assertion_key_passphrase, false)
-    text = passphrase and text
-  end
-  if not text then
-    return nil, "assertion_key: " .. problem
+  local passphrase, why = secret.read(given.assertion_key_passphrase, false)
+  if problem or why then
+    return nil, problem and "assertion_key: " .. problem or "assertion_key_passphrase: " .. why
   end
   claims.iss = given.assertion_issuer or self.client_id
   claims.sub = claims.sub or claims.iss
-  return { text = text, passphrase = passphrase,
+  return { text = text, passphrase = passphrase, option = "assertion_key",
     name = name_of("assertion_key", given.assertion_key) },
     { typ = "JWT", kid = given.assertion_key_id }, claims
 end
@@ -158,6 +157,13 @@ local new = base.define {
     end
     if count ~= 1 then
       return "give one of service_account, assertion and assertion_key"
+    end
+    for _, name in ipairs(checked.assertion and OF_STATEMENT or checked.service_account and OF_KEY
+      or {}) do
+      if checked[name] then
+        return name .. " is of no use " .. (checked.assertion and "beside assertion"
+          or "beside service_account") .. "; leave it out"
+      end
     end
     self.is_unnamed = checked.token_endpoint_auth_method ~= "none" -- else it was asked to say who
     self.signs = not checked.assertion

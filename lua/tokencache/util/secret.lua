@@ -27,10 +27,22 @@ end
 ---@param value any
 ---@return string?
 function secret.problem_of_key(value)
-  if type(value) == "string" and value ~= "" and not secret.is_no_path(value) then
+  if type(value) ~= "string" or value == "" then
+    return secret.problem(value)
+  elseif not secret.is_no_path(value) then
     return "is neither PEM nor a JWK; give { file = path } where it is in a file"
   end
-  return secret.problem(value)
+  return secret.problem_of_pem(value)
+end
+
+--- What is wrong with a text that a configuration, or a variable, has made a single line of.
+---@param text string
+---@return string?
+function secret.problem_of_pem(text)
+  if text:find("-----BEGIN", 1, true) and not text:find "%-%-%-%-%-BEGIN[^\n]*%-\r?\n" then
+    return 'is PEM without its line ends, or with "\\n" written out; give it line by line, as it '
+      .. "was made"
+  end
 end
 
 --- Reports whether a text that is to be a path is the content of a file by mistake. No message may

@@ -12,10 +12,16 @@ local signature = {}
 ---@field text string         PEM or a JWK
 ---@field passphrase? string
 ---@field name string         of it, for messages: a path
+---@field option? string      what gives it
 
 local function config_error(key, problem)
-  return nil, type(problem) == "table" and problem
-    or errors.new("config", key.name .. " " .. problem)
+  if type(problem) == "table" then
+    return nil, problem
+  elseif key.option then
+    problem = problem:gsub("passphrase", key.option .. "_%0")
+      :gsub("^signs with .*", "%0; check token_endpoint_auth_signing_alg")
+  end
+  return nil, errors.new("config", key.name .. " " .. problem)
 end
 
 --- Checks a key that is not signed with here.
