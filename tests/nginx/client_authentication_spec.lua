@@ -68,8 +68,8 @@ describe("a client in nginx", function()
   end)
 
   it("says what is wrong with its key", function()
-    assert.equal("config: " .. dir:file "sealed.pem" .. " cannot be decrypted: the passphrase is "
-      .. "not its, or it is damaged\n", select(2, server:get "/signs?word=wrong"))
+    assert.equal("config: " .. dir:file "sealed.pem" .. " cannot be decrypted: the "
+      .. "client_key_passphrase is not its, or it is damaged\n", select(2, server:get "/signs?word=wrong"))
   end)
 
   it("proves that it has the key of its token", function()
