@@ -69,7 +69,8 @@ describe("a client in nginx", function()
 
   it("says what is wrong with its key", function()
     assert.equal("config: " .. dir:file "sealed.pem" .. " cannot be decrypted: the "
-      .. "client_key_passphrase is not its, or it is damaged\n", select(2, server:get "/signs?word=wrong"))
+      .. "client_key_passphrase is not its, or it is damaged\n",
+      select(2, server:get "/signs?word=wrong"))
   end)
 
   it("proves that it has the key of its token", function()

@@ -6,6 +6,7 @@ local dpop = require "tokencache.dpop"
 local id_token = require "tokencache.id_token"
 local json = require "tokencache.json"
 local merged = require "support.merged"
+local process = require "support.process"
 local signature = require "tokencache.worker.signature"
 local tokencache = require "tokencache"
 
@@ -67,7 +68,6 @@ end)
 
 describe("what proves who asks #once", function()
   local folder = require "support.folder"
-  local process = require "support.process"
   local dir
 
   setup(function()
@@ -225,6 +225,29 @@ describe("flows over one cache", function()
       { params = { whose = function() return "ann" end } }, { grant = "urn:x:other" })
     assert_apart("token_exchange", { subject_token = "one" }, { audience = "a" },
       { audience = "b" }, { subject_token = "two" }, { actor_token = "three" })
+  end)
+
+  it("are not served what a program got with other parameters, and all others are", function()
+    local path = process.temporary_directory()
+    finally(function() process.remove_directory(path) end)
+    local store = tokencache.store.memory {}
+    for _, over in ipairs { { store = store }, { cache = tokencache.cache.file {
+      cache_path = path .. "/token" } } } do
+      local function token(params, of_provider)
+        local given = options { client_secret = "s", token_params = params, provider = {
+          token_url = "https://x.example/token", token_params = of_provider } }
+        given.cache, given.store = over.cache, over.store
+        local flow = tokencache.flow.client_credentials(given)
+        return assert((over.store and flow:account "a" or flow):get_access_token())
+      end
+      count = 0
+      assert.equal("token-1 token-1", token() .. " " .. token {}) -- as one of an older version
+      assert.equal("token-2", token { resource = "a" })
+      assert.equal("token-2", token { resource = "a" })
+      assert.equal("token-2", token(nil, { resource = "a" }))
+      assert.equal("token-3", token { resource = "b" })
+      assert.equal("token-4", token())
+    end
   end)
 
   it("are, as the same after a restart, though a key has changed", function()

@@ -348,6 +348,7 @@ describe("a token", function()
       local lines = #said
       local flow = flow_to(endpoint:url(path), {
         cache = tokencache.cache.memory { token_info = kept },
+        token_params = {},
       })
       assert.equal(kept, (ask(flow)))
       assert.matches("^warning the token could not be renewed yet", said[lines + 1])

@@ -129,13 +129,14 @@ end
 ---@param name string
 ---@param settings table
 ---@param secrets? tokencache.SecretChanges  nil: those that are needed are there
+---@return tokencache.Flow  without its store
 function flows.check(name, settings, secrets)
   local given = secrets and {} or { client_secret = not has_own_key(settings) and "-" }
   for _, secret in ipairs(config.secrets) do
     given[secret] = given[secret] or secrets and secrets[secret]
       or settings[secret .. "_command"] and "-"
   end
-  new_flow(name, settings, given, require "tokencache.store.memory"())
+  return new_flow(name, settings, given, require "tokencache.store.memory"())
 end
 
 --- The account, ready for everything.

@@ -20,10 +20,10 @@ local function read(name)
   return info and token_info.normalise(info, json.null) or nil
 end
 
---- Judges tokens as the account's flow would.
+--- Judges tokens as the account's flow would, or more strictly.
 ---@param settings table
 ---@return tokencache.Client
-function fresh.judge_of(settings)
+local function judge_of(settings)
   local scope = settings.scope
   return core.new_client {
     flow = settings.grant and "client_credentials" or "pkce", client_id = settings.client_id,
@@ -42,7 +42,7 @@ local function look(name, settings)
   if not info then
     return nil
   end
-  local from, until_ = fresh.judge_of(settings):window(token_info.flat(info))
+  local from, until_ = judge_of(settings):window(token_info.flat(info))
   local now = core.now()
   return from and now >= from and now <= until_ and info or nil
 end

@@ -3,7 +3,6 @@
 local config = require "tokencache.command.config"
 local core = require "tokencache._core"
 local flows = require "tokencache.command.flows"
-local fresh = require "tokencache.command.fresh"
 local json = require "tokencache.json"
 local owner = require "tokencache.command.owner"
 local say = require "tokencache.command.say"
@@ -54,7 +53,7 @@ local function in_order(scope)
 end
 
 --- What is known of the token and of the login, added to the state.
-local function add_token(state, info, provider, settings)
+local function add_token(state, info, provider, flow)
   local now = core.now()
   local login_end = token_info.login_end(info, provider.refresh_token_lifetime)
   local left = token_info.left(info, now)
@@ -63,7 +62,7 @@ local function add_token(state, info, provider, settings)
   state.login_due_in = login_end and math.floor(login_end - now)
   state.logged_in = (left == nil or left > 0 or token_info.has_refresh_token(info))
     and (login_end == nil or login_end > now)
-    and fresh.judge_of(settings):judge(now, token_info.flat(info)) ~= "unfit"
+    and flow.client:judge(now, token_info.flat(info)) ~= "unfit"
 end
 
 --- Everything that there is to say of an account, as it is printed by --json. Whether somebody is
@@ -72,7 +71,7 @@ end
 local function fill(state)
   local name = state.name
   local settings = config.account(name)
-  flows.check(name, settings)
+  local flow = flows.check(name, settings)
   local provider = flows.provider_of(name, settings)
   state.provider = provider.name or provider.issuer or provider.token_url
   state.asked, state.has_user = settings.scope and in_order(settings.scope), not settings.grant
@@ -86,7 +85,7 @@ local function fill(state)
   end
   state.logged_in = false
   if info then
-    add_token(state, info, provider, settings)
+    add_token(state, info, provider, flow)
   end
 end
 

@@ -243,8 +243,9 @@ end
 ---@field needs_secret? boolean  also where the provider may tell how the client authenticates
 ---@field may_be_public? boolean  without a client_secret it is "none"
 ---@field required? string[]   options that must be given, or be in the environment
----@field about? fun(checked: table): string[]?, string?  what the grant is about beside its client,
----                            scope and token_params; or what is wrong
+---@field about? fun(checked: table, params: string[]): string[]?, string?  what the grant is about
+---                            beside its client, scope and token_params; nil: no more than its
+---                            client and scope, or what is wrong
 ---@field complete? fun(self, checked: table, server: table): string?  adds its own fields, or
 ---                            returns what is wrong
 

@@ -8,4 +8,7 @@ return base.define {
   rules = config.rules,
   auth_method = "client_secret_basic",
   needs_secret = true, -- RFC 6749 §4.4
+  about = function(_, params)
+    return params[1] and {} or nil -- such as the audience, or the resource
+  end,
 }

@@ -284,7 +284,7 @@ local function grant_digest(draft, params)
   if not about then
     return nil
   end
-  local parts, problem = about(draft.checked)
+  local parts, problem = about(draft.checked, params)
   if not parts then
     return nil, problem
   end
