@@ -35,7 +35,7 @@ alloc() {
   first=$?
   known_leaks env -u DBUS_SESSION_BUS_ADDRESS -u XDG_RUNTIME_DIR \
     "$1/tests/alloc/alloc" "$1" tests/alloc/files.lua || first=1
-  for scenario in accounts device crypto signing; do
+  for scenario in accounts device crypto signing rsa; do
     known_leaks "$1/tests/alloc/alloc" "$1" "tests/alloc/$scenario.lua" || first=1
   done
   BROWSER=true known_leaks "$1/tests/alloc/alloc" "$1" tests/alloc/login.lua
