@@ -92,6 +92,34 @@ describe("the command #once", function()
     command:ask { "remove", "-q", "work" }
   end)
 
+  it("says where a secret goes that is given in a wrong place, and never shows it", function()
+    local path = command.accounts .. "/new.lua"
+    for name, where in pairs { ["ec.pem"] = "", ["ec.jwk"] = "--client-key: " } do
+      local text = process.read_file(dir:file(name))
+      local status, out, err = command:run { "add", "new", "--issuer", server.url, "--client-id",
+        "robot", "--client-key", text }
+      assert.equal("2", status .. out)
+      assert.equal("tokencache: " .. where .. "give the path of a file, and not what is in it", (err
+        :gsub("; run: tokencache add %-%-help", ""):gsub("\n", "")))
+      assert.is_nil(process.read_file(path))
+    end
+    for problem, text in pairs {
+      ["client_key has in place of a path what is in the file; give its path; run: tokencache set "
+        .. "new --help\n"] = "client_id = 'a'\nissuer = 'https://a.example'\n"
+        .. [[client_key = '{"d":"4711"}']],
+      ["/new.lua: client_key_passphrase is no setting, for these hold no secrets; give "
+        .. "--client-key-passphrase-file to `tokencache set`, or client_key_passphrase_command; "]
+        = 'client_key_passphrase = "4711"',
+    } do
+      process.write_file(path, text)
+      local status, out, err = command:run { "token", "new" }
+      assert.equal("7", status .. out)
+      assert.matches(problem, err, 1, true)
+      assert.is_nil(err:find "4711")
+    end
+    command:ask { "remove", "-q", "new" }
+  end)
+
   it("shows a certificate", function()
     server:change_client({ token_endpoint_auth_method = "tls_client_auth",
       tls_client_auth_subject_dn = "CN=one" }, "one")

@@ -4,6 +4,7 @@ local config = require "tokencache.command.config"
 local core = require "tokencache._core"
 local data = require "tokencache.command.data"
 local flows = require "tokencache.command.flows"
+local is_no_path = require "tokencache.util.secret".is_no_path
 local options = require "tokencache.util.options"
 local owner = require "tokencache.command.owner"
 local say = require "tokencache.command.say"
@@ -57,7 +58,11 @@ function change.of(arguments)
   end
   for _, field in ipairs(config.paths) do
     local path = changes[field]
-    changes[field] = path and path:find "^[^/]" and core.file.real_path "." .. "/" .. path or path
+    if path and is_no_path(path) then
+      say.fail("usage", "--" .. field:gsub("_", "-") .. ": give the path of a file, and not what "
+        .. "is in it")
+    end
+    changes[field] = path and config.absolute(path, core.file.real_path ".")
   end
   if (changes.provider or "") ~= "" and (changes.issuer or "") ~= "" then
     say.fail("usage", "give --provider or --issuer, not both")

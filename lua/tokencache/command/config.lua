@@ -5,6 +5,7 @@ local core = require "tokencache._core"
 local data = require "tokencache.command.data"
 local options = require "tokencache.util.options"
 local say = require "tokencache.command.say"
+local secret = require "tokencache.util.secret"
 
 local config = {}
 
@@ -131,7 +132,12 @@ local function read(path, rules)
   end
   local checked, problem = nil, nil
   local assigned, place = data(text)
-  if assigned then
+  for _, name in ipairs(assigned and config.secrets or {}) do
+    problem = problem or assigned[name] ~= nil and name .. " is no setting, for these hold no "
+      .. "secrets; give --" .. name:gsub("_", "-") .. "-file to `tokencache set`, or "
+      .. name .. "_command" or nil
+  end
+  if assigned and not problem then
     checked, problem = options.read(assigned, rules)
   end
   if not checked then
@@ -159,6 +165,13 @@ function config.common()
   return read(config.common_path(), common_rules) or { store = "file" }
 end
 
+---@param path string
+---@param directory string  that a relative one begins at
+---@return string
+function config.absolute(path, directory)
+  return path:find "^[^/]" and directory .. "/" .. path or path
+end
+
 ---@param name string
 ---@return table? settings  nil: there is no such account
 ---@return string? text     of its file
@@ -167,8 +180,8 @@ function config.find(name)
   for _, field in ipairs(settings and config.paths or {}) do
     local path = settings[field]
     path = type(path) == "table" and path.file or path -- { file = path }, as the library has it
-    settings[field] = type(path) == "string" and path:find "^[^/]"
-      and config.directory() .. "/accounts/" .. path or path
+    settings[field] = type(path) == "string" and not secret.is_no_path(path)
+      and config.absolute(path, config.directory() .. "/accounts") or path
   end
   return settings, text
 end

@@ -30,7 +30,9 @@ local function read(arguments)
     :pparse(arguments)
   if not ok then
     local known = parser.modules[arguments[1]] and arguments[1] .. " " or ""
-    say.fail("usage", read_arguments:gsub("\nDid", "; did"):gsub("%?$", ""),
+    local has_key = read_arguments:find("-----BEGIN", 1, true)
+    say.fail("usage", has_key and "give the path of a file, and not what is in it"
+      or read_arguments:gsub("\nDid", "; did"):gsub("%?$", ""),
       "tokencache " .. known .. "--help")
   end
   return read_arguments
