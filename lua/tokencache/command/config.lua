@@ -5,7 +5,6 @@ local core = require "tokencache._core"
 local data = require "tokencache.command.data"
 local options = require "tokencache.util.options"
 local say = require "tokencache.command.say"
-local secret = require "tokencache.util.secret"
 
 local config = {}
 
@@ -180,7 +179,8 @@ function config.find(name)
   for _, field in ipairs(settings and config.paths or {}) do
     local path = settings[field]
     path = type(path) == "table" and path.file or path -- { file = path }, as the library has it
-    settings[field] = type(path) == "string" and not secret.is_no_path(path)
+    settings[field] = type(path) == "string"
+      and not require "tokencache.util.secret".is_no_path(path)
       and config.absolute(path, config.directory() .. "/accounts") or path
   end
   return settings, text
