@@ -71,7 +71,7 @@ static void get_field(lua_State *L, const char *name, tc_buf *field) {
 static int l_pending_write(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   tc_pending *pending = tc_lua_new_object(L, sizeof *pending, PENDING, NULL, l_pending_free);
-  tc_buf *text = tc_lua_new_buf(L);
+  tc_buf *text = tc_lua_take_buf(L);
 #define X(member) get_field(L, #member, &pending->member);
   TC_PENDING_FIELDS(X)
 #undef X
@@ -106,7 +106,7 @@ static int l_pending_read(lua_State *L) {
 /* form_encode{ name, value, ... } -> text */
 static int l_form_encode(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
-  tc_buf *text = tc_lua_new_buf(L);
+  tc_buf *text = tc_lua_take_buf(L);
   for (int i = 1;; i += 2) {
     lua_rawgeti(L, 1, i);
     lua_rawgeti(L, 1, i + 1);

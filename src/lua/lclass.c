@@ -17,7 +17,7 @@ void tc_lua_push_class(lua_State *L, const char *name, const luaL_Reg *methods,
     lua_pushvalue(L, -2);
     luaL_setfuncs(L, methods, 1);
     lua_setfield(L, -2, "__index");
-    tc_lua_keep_buf(L);
+    tc_lua_ready_buf(L);
   }
   lua_pushstring(L, name); /* getmetatable(x) in Lua gives the name only */
   lua_setfield(L, -2, "__metatable");

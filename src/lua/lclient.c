@@ -77,7 +77,7 @@ static int l_client_new(lua_State *L) {
   tc_lua_push_class(L, METATABLE, NULL, NULL);
   lua_setmetatable(L, -2);
   int made = lua_gettop(L);
-  tc_buf *params = tc_lua_new_buf(L);
+  tc_buf *params = tc_lua_take_buf(L);
   lua_getfield(L, 1, "params");
   add_params(L, params);
   config.params = tc_buf_str(params);
@@ -186,7 +186,7 @@ static int l_client_form(lua_State *L) {
   const tc_client *client = tc_lua_check_client(L, 1);
   luaL_checktype(L, 2, LUA_TTABLE);
   lua_settop(L, 3);
-  tc_buf *body = tc_lua_new_buf(L);
+  tc_buf *body = tc_lua_take_buf(L);
   lua_pushvalue(L, 2);
   add_params(L, body);
   if (lua_toboolean(L, 3)) tc_grant_add_token_params(body, client);
@@ -197,7 +197,7 @@ static int l_client_form(lua_State *L) {
 static int l_hide(lua_State *L) {
   luaL_checkstring(L, 1);
   luaL_checkstring(L, 2);
-  tc_buf *text = tc_lua_new_buf(L);
+  tc_buf *text = tc_lua_take_buf(L);
   tc_buf_add_str(text, tc_lua_read_string(L, 1));
   if (text->failed || !tc_echo_hide(text->data, text->len, tc_lua_read_string(L, 2))) {
     return luaL_error(L, "not enough memory");

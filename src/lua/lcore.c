@@ -94,7 +94,7 @@ static int l_core_as_error(lua_State *L) {
 /* printable(text) -> the same without control characters and broken UTF-8 */
 static int l_core_printable(lua_State *L) {
   tc_str text = tc_lua_check_str(L, 1);
-  tc_buf *out = tc_lua_new_buf(L);
+  tc_buf *out = tc_lua_take_buf(L);
   char *to = tc_buf_reserve(out, text.len + 1);
   if (to == NULL) return luaL_error(L, "not enough memory");
   tc_error_copy_foreign(to, text.len + 1, text);
@@ -106,7 +106,7 @@ static int l_core_printable(lua_State *L) {
 /* base64url_encode(bytes) -> text, without padding */
 static int l_core_base64url_encode(lua_State *L) {
   tc_str bytes = tc_lua_check_str(L, 1);
-  tc_buf *out = tc_lua_new_buf(L);
+  tc_buf *out = tc_lua_take_buf(L);
   tc_base64url_encode(out, bytes);
   return tc_lua_return_buf(L, out);
 }
@@ -114,7 +114,7 @@ static int l_core_base64url_encode(lua_State *L) {
 /* base64url_decode(text) -> bytes; nil where base64url_encode would not write that text */
 static int l_core_base64url_decode(lua_State *L) {
   tc_str text = tc_lua_check_str(L, 1);
-  tc_buf *out = tc_lua_new_buf(L);
+  tc_buf *out = tc_lua_take_buf(L);
   if (tc_base64url_decode(out, text)) return tc_lua_return_buf(L, out);
   lua_pushnil(L);
   return 1;
@@ -134,6 +134,7 @@ int luaopen_tokencache__core(lua_State *L) {
       {NULL, NULL},
   };
   luaL_newlib(L, functions);
+  tc_lua_ready_buf(L);
   compile_clocks(L);
   tc_lua_open_file(L);
   tc_lua_open_at_close(L);

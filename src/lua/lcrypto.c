@@ -34,7 +34,7 @@ static int l_crypto_random(lua_State *L) {
   lua_Integer count = luaL_checkinteger(L, 1);
   tc_error err = TC_ERROR_NONE;
   luaL_argcheck(L, count >= 1 && count <= MOST_RANDOM, 1, "n must be from 1 to 65536");
-  tc_buf *buf = tc_lua_new_buf(L);
+  tc_buf *buf = tc_lua_take_buf(L);
   char *to = tc_buf_reserve(buf, (size_t)count);
   if (to == NULL) return luaL_error(L, "not enough memory");
   if (tc_random(to, (size_t)count, &err) < 0) return tc_lua_fail(L, &err);
@@ -100,7 +100,7 @@ static int l_hmac_sign(lua_State *L) {
   tc_str text = tc_lua_check_str(L, 2);
   const char *separator = luaL_checkstring(L, 3);
   tc_error err = TC_ERROR_NONE;
-  tc_buf *out = tc_lua_new_buf(L);
+  tc_buf *out = tc_lua_take_buf(L);
   tc_buf_add_str(out, text);
   tc_buf_add_char(out, *separator);
   if (add_signature(out, self, text, &err) < 0) return tc_lua_fail(L, &err);
@@ -180,7 +180,7 @@ static int l_crypto_seal(lua_State *L) {
   tc_str aad = check_sealable(L, 2);
   tc_str plaintext = check_sealable(L, 3);
   tc_error err = TC_ERROR_NONE;
-  tc_buf *out = tc_lua_new_buf(L);
+  tc_buf *out = tc_lua_take_buf(L);
   if (tc_seal(out, secret, aad, plaintext, &err) < 0) return tc_lua_fail(L, &err);
   return tc_lua_return_buf(L, out);
 }
@@ -191,11 +191,11 @@ static int l_crypto_open(lua_State *L) {
   tc_str aad = check_sealable(L, 2);
   tc_str sealed = tc_lua_check_str(L, 3);
   tc_error err = TC_ERROR_NONE;
-  tc_buf *out = tc_lua_new_buf(L);
+  tc_buf *out = tc_lua_take_buf(L);
   int status = tc_unseal(out, secret, aad, sealed, &err);
   if (status < 0) return tc_lua_fail(L, &err);
   if (status != TC_SEAL_FORGED) return tc_lua_return_buf(L, out);
-  tc_buf_free(out);
+  tc_lua_give_back_buf(out);
   lua_pushnil(L);
   return 1;
 }
@@ -219,6 +219,7 @@ int luaopen_tokencache__crypto(lua_State *L) {
       {"verify", l_crypto_verify}, {NULL, NULL},
   };
   luaL_newlib(L, functions);
+  tc_lua_ready_buf(L);
   tc_lua_open_private_key(L);
   return 1;
 }

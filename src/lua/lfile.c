@@ -100,7 +100,7 @@ static int l_file_can_replace(lua_State *L) {
 static int l_file_list(lua_State *L) {
   const char *path = tc_lua_check_path(L, 1);
   tc_error err = TC_ERROR_NONE;
-  tc_buf *names = tc_lua_new_buf(L);
+  tc_buf *names = tc_lua_take_buf(L);
   if (tc_directory_list(path, names, &err) < 0) return tc_lua_fail(L, &err);
   return tc_lua_return_buf(L, names);
 }

@@ -98,8 +98,8 @@ static int decode_event(decoder *d, const tc_json_reader *reader, tc_json_event 
   return 0;
 }
 
-/* decode(text) -> value | nil, message; its second upvalue: whether it is decode_answer, the
-   tolerant one */
+/* decode(text) -> value | nil, message; its upvalue: whether it is decode_answer, the tolerant one
+ */
 static int l_json_decode(lua_State *L) {
   luaL_checktype(L, 1, LUA_TSTRING);
   lua_settop(L, 1);
@@ -108,7 +108,7 @@ static int l_json_decode(lua_State *L) {
   text.data = lua_tolstring(L, 1, &text.len);
   tc_buf *scratch = tc_lua_take_buf(L);
 
-  decoder d = {.L = L, .tolerant = lua_toboolean(L, lua_upvalueindex(2))};
+  decoder d = {.L = L, .tolerant = lua_toboolean(L, lua_upvalueindex(1))};
   tc_json_reader reader;
   tc_json_event event = TC_JSON_NULL;
   tc_error err;
@@ -120,21 +120,19 @@ static int l_json_decode(lua_State *L) {
     if (rc == 0) rc = decode_event(&d, &reader, event, &err);
     if (rc == TC_ERR_NOMEM) return luaL_error(L, "not enough memory");
     if (rc != 0) {
-      tc_lua_give_buf_back(L, 2);
+      tc_lua_give_back_buf(scratch);
       lua_pushnil(L);
       lua_pushstring(L, err.message);
       return 2;
     }
   }
-  tc_lua_give_buf_back(L, 2);
+  tc_lua_give_back_buf(scratch);
   return 1;
 }
 
 static void push_decode(lua_State *L, bool tolerant) {
-  lua_createtable(L, 1, 0);
-  tc_lua_keep_buf(L);
   lua_pushboolean(L, tolerant);
-  lua_pushcclosure(L, l_json_decode, 2);
+  lua_pushcclosure(L, l_json_decode, 1);
 }
 
 /* ---- encode */
@@ -354,12 +352,12 @@ static int l_json_encode(lua_State *L) {
   lua_settop(L, 1);
   luaL_checkstack(L, 4 * TC_JSON_MAX_DEPTH + LUA_MINSTACK, "no room to encode");
   encoder e = {.L = L};
-  e.buf = tc_lua_new_buf(L);
+  e.buf = tc_lua_take_buf(L);
   push_array_metatable(L);
   e.array_metatable = lua_gettop(L);
   lua_pushvalue(L, 1);
   if (!encode_value(&e, NULL)) {
-    tc_buf_free(e.buf);
+    tc_lua_give_back_buf(e.buf);
     lua_pushnil(L);
     lua_insert(L, -2);
     return 2;
@@ -414,6 +412,7 @@ int luaopen_tokencache__json(lua_State *L) {
       {NULL, NULL},
   };
   luaL_newlib(L, functions);
+  tc_lua_ready_buf(L);
   push_decode(L, false);
   lua_setfield(L, -2, "decode");
   push_decode(L, true);

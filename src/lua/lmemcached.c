@@ -102,8 +102,9 @@ static int l_memcached_gets(lua_State *L) {
     lua_pushboolean(L, 0);
     return 1;
   }
-  tc_buf_add_str(tc_lua_take_buf(L), value);
-  tc_lua_push_buf(L);
+  tc_buf *bytes = tc_lua_take_buf(L);
+  tc_buf_add_str(bytes, value);
+  (void)tc_lua_return_buf(L, bytes);
   if (version == 0) {
     lua_pushnil(L);
   } else {

@@ -33,7 +33,7 @@ static int l_private_key_sign(lua_State *L) {
   tc_private_key *key = check_open(L);
   tc_str alg = tc_lua_check_str(L, 2), input = tc_lua_check_str(L, 3);
   tc_error err = TC_ERROR_NONE;
-  tc_buf *out = tc_lua_new_buf(L);
+  tc_buf *out = tc_lua_take_buf(L);
   if (tc_private_key_sign(key, alg, input, out, &err) < 0) return tc_lua_fail(L, &err);
   return tc_lua_return_buf(L, out);
 }

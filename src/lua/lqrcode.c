@@ -12,7 +12,7 @@ TC_EXPORT int luaopen_tokencache__qrcode(lua_State *L);
 static int l_qrcode_encode(lua_State *L) {
   size_t len;
   const char *text = luaL_checklstring(L, 1, &len);
-  tc_buf *modules = tc_lua_new_buf(L);
+  tc_buf *modules = tc_lua_take_buf(L);
   errno = 0;
   QRcode *code = QRcode_encodeData((int)len, (const unsigned char *)text, 0, QR_ECLEVEL_L);
   if (code == NULL && errno != ENOMEM) return 0;

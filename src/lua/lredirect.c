@@ -36,8 +36,9 @@ static int l_redirect_poll(lua_State *L) {
   if (query.data == NULL) {
     lua_pushnil(L);
   } else {
-    tc_buf_add_str(tc_lua_take_buf(L), query);
-    tc_lua_push_buf(L);
+    tc_buf *params = tc_lua_take_buf(L);
+    tc_buf_add_str(params, query);
+    (void)tc_lua_return_buf(L, params);
   }
   return 1;
 }

@@ -15,7 +15,7 @@ bool tc_lua_repeat(lua_State *L, const tc_lua_repeated *last, tc_str bytes) {
 }
 
 void tc_lua_push_said(lua_State *L, tc_lua_repeated *last) {
-  tc_lua_push_buf(L);
+  (void)tc_lua_return_buf(L, lua_touserdata(L, -1));
   lua_pushvalue(L, -1);
   if (last->ref == 0) {
     last->ref = luaL_ref(L, LUA_REGISTRYINDEX);

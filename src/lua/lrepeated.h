@@ -12,7 +12,7 @@ typedef struct tc_lua_repeated {
    tc_lua_push_said. After tc_lua_ready_buf it lets no finalizer run and does not raise. */
 bool tc_lua_repeat(lua_State *L, const tc_lua_repeated *last, tc_str bytes);
 
-/* Makes a string of that copy, in its place, from now on the last one. */
+/* Pushes a string of that copy, which must be on the top; from now on it is the last one. */
 void tc_lua_push_said(lua_State *L, tc_lua_repeated *last);
 
 void tc_lua_forget_repeated(lua_State *L, tc_lua_repeated *last);

@@ -39,7 +39,7 @@ static int l_secret_get(lua_State *L) {
   tc_error err = TC_ERROR_NONE;
   tc_secret_place place = check_place(L);
   const char *key = luaL_checkstring(L, 2);
-  tc_buf *bytes = tc_lua_new_buf(L);
+  tc_buf *bytes = tc_lua_take_buf(L);
   int status = tc_secret_get(&place, key, bytes, &err);
   if (status < 0) return tc_lua_fail(L, &err);
   if (status == 0) return tc_lua_return_buf(L, bytes);
@@ -74,7 +74,7 @@ static int l_secret_replace(lua_State *L) {
 static int l_secret_keys(lua_State *L) {
   tc_error err = TC_ERROR_NONE;
   tc_secret_place place = check_place(L);
-  tc_buf *keys = tc_lua_new_buf(L);
+  tc_buf *keys = tc_lua_take_buf(L);
   if (tc_secret_keys(&place, keys, &err) < 0) return tc_lua_fail(L, &err);
   return tc_lua_return_buf(L, keys);
 }

@@ -11,7 +11,7 @@ TC_EXPORT int luaopen_tokencache__zlib(lua_State *L);
 static int l_zlib_pack(lua_State *L) {
   tc_error err = TC_ERROR_NONE;
   tc_str bytes = tc_lua_check_str(L, 1);
-  tc_buf *out = tc_lua_new_buf(L);
+  tc_buf *out = tc_lua_take_buf(L);
   if (tc_pack(out, bytes, &err) < 0) return tc_lua_fail(L, &err);
   return tc_lua_return_buf(L, out);
 }
@@ -25,14 +25,10 @@ static int l_zlib_unpack(lua_State *L) {
   lua_Integer length = luaL_checkinteger(L, 2), most = luaL_checkinteger(L, 3);
   luaL_argcheck(L, length >= 0 && (size_t)length <= text.len, 2, "the text is not that long");
   luaL_argcheck(L, most >= 0 && most <= 0x40000000, 3, "most must be from 0 to 2^30");
-  lua_settop(L, 3);
   tc_buf *out = tc_lua_take_buf(L);
   int status = tc_unpack(out, (tc_str){text.data, (size_t)length}, (size_t)most, &err);
-  if (status == 0) {
-    tc_lua_push_buf(L);
-    return 1;
-  }
-  tc_lua_give_buf_back(L, 4);
+  if (status == 0) return tc_lua_return_buf(L, out);
+  tc_lua_give_back_buf(out);
   if (status < 0) return tc_lua_fail(L, &err);
   lua_pushnil(L);
   lua_pushstring(L, problems[status]);
@@ -42,9 +38,7 @@ static int l_zlib_unpack(lua_State *L) {
 int luaopen_tokencache__zlib(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"pack", l_zlib_pack}, {"unpack", l_zlib_unpack}, {NULL, NULL}};
-  lua_newtable(L);
-  lua_createtable(L, 1, 0);
-  tc_lua_keep_buf(L);
-  luaL_setfuncs(L, functions, 1);
+  luaL_newlib(L, functions);
+  tc_lua_ready_buf(L);
   return 1;
 }
