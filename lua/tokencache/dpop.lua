@@ -19,7 +19,7 @@ local kept = lru(1000) -- what is read of keys
 local function encoded(jwk, key)
   local public = { kty = "EC", crv = "P-256", x = jwk.x, y = jwk.y }
   local header = { typ = "dpop+jwt", alg = "ES256", jwk = public }
-  return { key = key, header = core.base64url_encode(json.encode(header)) .. "." }
+  return { key = key, header = json.encode(header) }
 end
 
 --- Makes a key: a JWK with its private part.
@@ -126,7 +126,7 @@ end
 ---@return tokencache.Error?
 function dpop.proof(flow, jwk, method, url, token)
   local key, err = read_key(jwk)
-  local id, digest, signature
+  local id, digest
   if key then
     id, err = flow.io.random(16)
   end
@@ -139,9 +139,7 @@ function dpop.proof(flow, jwk, method, url, token)
   local claims = json.encode { jti = core.base64url_encode(id), htm = method,
     htu = htu_of(url), iat = math.floor(flow.now()),
     ath = digest and core.base64url_encode(digest), nonce = nonces_of(flow):get(origin_of(url)) }
-  local input = key.header .. core.base64url_encode(claims)
-  signature, err = key.key:sign("ES256", input)
-  return signature and input .. "." .. core.base64url_encode(signature), err
+  return key.key:sign("ES256", key.header, claims)
 end
 
 --- The headers of a request to an API.

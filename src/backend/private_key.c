@@ -13,6 +13,7 @@
 
 #include "backend/crypto.h"
 #include "backend/jws.h"
+#include "core/base64.h"
 
 #define NUMBER_MAX 1024 /* bytes: what takes long to check is no key */
 
@@ -48,29 +49,75 @@ static const char *problem_of_type(const EVP_PKEY *key) {
   }
 }
 
+/* A JWS has r and s as they are where libcrypto makes DER of them (RFC 7518 §3.4). */
+static bool to_raw(unsigned char *signature, size_t *len) {
+  const unsigned char *der = signature;
+  ECDSA_SIG *pair = d2i_ECDSA_SIG(NULL, &der, (long)*len);
+  bool done =
+      pair != NULL && BN_bn2binpad(ECDSA_SIG_get0_r(pair), signature, TC_JWS_COORDINATE) > 0 &&
+      BN_bn2binpad(ECDSA_SIG_get0_s(pair), signature + TC_JWS_COORDINATE, TC_JWS_COORDINATE) > 0;
+  ECDSA_SIG_free(pair);
+  *len = (size_t)2 * TC_JWS_COORDINATE;
+  return done;
+}
+
+/* What ECDSA signs need not say by which function it was made, so that the context is what the last
+   signature left. */
+static bool begin(tc_private_key *key, tc_str alg) {
+  if (tc_str_equal(alg, TC_STR("ES256"))) {
+    return EVP_PKEY_CTX_get_operation(key) == EVP_PKEY_OP_SIGN || EVP_PKEY_sign_init(key) == 1;
+  }
+  return EVP_PKEY_sign_init(key) == 1 && tc_jws_pad(key, alg) &&
+         EVP_PKEY_CTX_set_signature_md(key, EVP_sha256()) == 1;
+}
+
+/* `len` is the room for the signature, then its length. The key must be for `alg`. */
+static int sign(tc_private_key *key, tc_str alg, tc_str input, unsigned char *signature,
+                size_t *len, tc_error *err) {
+  char digest[TC_SHA256_SIZE];
+  ERR_set_mark();
+  bool done =
+      tc_sha256(input, digest, err) == 0 && begin(key, alg) &&
+      EVP_PKEY_sign(key, signature, len, (const unsigned char *)digest, sizeof digest) == 1 &&
+      (!tc_str_equal(alg, TC_STR("ES256")) || to_raw(signature, len));
+  ERR_pop_to_mark();
+  return done ? 0 : tc_crypto_failed(err, "a signature");
+}
+
 /* What is signed with a key whose parts do not belong together proves nothing, and may give it
    away. */
-static int try_key(EVP_PKEY *key, tc_error *err) {
-  tc_buf signature = TC_BUF_EMPTY;
+static int try_key(tc_private_key *key, tc_error *err) {
+  unsigned char signature[NUMBER_MAX];
+  size_t len = sizeof signature;
   tc_str alg = tc_str_of(tc_private_key_alg(key));
-  int status = tc_private_key_sign(key, alg, alg, &signature, err);
-  if (status == 0) status = tc_jws_verify_by(key, alg, alg, tc_buf_str(&signature), err);
-  tc_buf_free(&signature);
+  int status = sign(key, alg, alg, signature, &len, err);
+  if (status == 0) {
+    status = tc_jws_verify_by(EVP_PKEY_CTX_get0_pkey(key), alg, alg,
+                              (tc_str){(const char *)signature, len}, err);
+  }
   if (status == TC_JWS_FORGED) return refuse(err, "has parts that do not belong together");
   return status;
+}
+
+/* The context of its signatures is what a key is kept as. NULL for NULL. */
+static tc_private_key *with_context(EVP_PKEY *key) {
+  tc_private_key *made = key != NULL ? EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL) : NULL;
+  EVP_PKEY_free(key);
+  return made;
 }
 
 /* Takes what libcrypto has made, or NULL where it could not. */
 static int take(tc_private_key **to, EVP_PKEY *key, const char *why_none, tc_error *err) {
   const char *problem = key != NULL ? problem_of_type(key) : NULL;
-  int status = key == NULL       ? refuse_unread(err, why_none)
-               : problem != NULL ? refuse(err, problem)
-                                 : try_key(key, err);
+  tc_private_key *made = with_context(key);
+  int status = problem != NULL ? refuse(err, problem)
+               : made == NULL  ? refuse_unread(err, why_none)
+                               : try_key(made, err);
   if (status != 0) {
-    EVP_PKEY_free(key);
-    key = NULL;
+    tc_private_key_free(made);
+    made = NULL;
   }
-  *to = key;
+  *to = made;
   return status;
 }
 
@@ -189,20 +236,20 @@ int tc_private_key_read_ec(tc_private_key **key, tc_str x, tc_str y, tc_str d, t
 
 int tc_private_key_new(tc_private_key **key, tc_error *err) {
   ERR_set_mark();
-  *key = EVP_EC_gen("P-256");
+  *key = with_context(EVP_EC_gen("P-256"));
   ERR_pop_to_mark();
   return *key != NULL ? 0 : tc_crypto_failed(err, "the making of a key");
 }
 
-int tc_private_key_ec_numbers(const tc_private_key *key,
-                              char numbers[TC_EC_NUMBERS][TC_JWS_COORDINATE], tc_error *err) {
+int tc_private_key_ec_numbers(tc_private_key *key, char numbers[TC_EC_NUMBERS][TC_JWS_COORDINATE],
+                              tc_error *err) {
   static const char *const names[TC_EC_NUMBERS] = {
       OSSL_PKEY_PARAM_EC_PUB_X, OSSL_PKEY_PARAM_EC_PUB_Y, OSSL_PKEY_PARAM_PRIV_KEY};
   bool done = true;
   ERR_set_mark();
   for (size_t i = 0; i < TC_EC_NUMBERS && done; i++) {
     BIGNUM *number = NULL;
-    done = EVP_PKEY_get_bn_param(key, names[i], &number) == 1 &&
+    done = EVP_PKEY_get_bn_param(EVP_PKEY_CTX_get0_pkey(key), names[i], &number) == 1 &&
            BN_bn2binpad(number, (unsigned char *)numbers[i], TC_JWS_COORDINATE) > 0;
     BN_clear_free(number);
   }
@@ -210,57 +257,35 @@ int tc_private_key_ec_numbers(const tc_private_key *key,
   return done ? 0 : tc_crypto_failed(err, "the reading of a key");
 }
 
-const char *tc_private_key_alg(const tc_private_key *key) {
-  return EVP_PKEY_get_base_id(key) == EVP_PKEY_EC ? "ES256" : "RS256";
+static bool is_ec(tc_private_key *key) {
+  return EVP_PKEY_get_base_id(EVP_PKEY_CTX_get0_pkey(key)) == EVP_PKEY_EC;
 }
 
-/* A JWS has r and s as they are where libcrypto makes DER of them (RFC 7518 §3.4). */
-static bool append_raw(tc_buf *out, const unsigned char *der, size_t len) {
-  unsigned char raw[2 * TC_JWS_COORDINATE];
-  ECDSA_SIG *pair = d2i_ECDSA_SIG(NULL, &der, (long)len);
-  bool done = pair != NULL && BN_bn2binpad(ECDSA_SIG_get0_r(pair), raw, TC_JWS_COORDINATE) > 0 &&
-              BN_bn2binpad(ECDSA_SIG_get0_s(pair), raw + TC_JWS_COORDINATE, TC_JWS_COORDINATE) > 0;
-  ECDSA_SIG_free(pair);
-  if (done) tc_buf_add(out, (const char *)raw, sizeof raw);
-  return done && !out->failed;
+const char *tc_private_key_alg(tc_private_key *key) {
+  return is_ec(key) ? "ES256" : "RS256";
 }
 
-/* What ECDSA signs need not say by which function it was made. */
-static bool set_padding(EVP_PKEY_CTX *context, tc_str alg) {
-  return tc_str_equal(alg, TC_STR("ES256")) ||
-         (tc_jws_pad(context, alg) && EVP_PKEY_CTX_set_signature_md(context, EVP_sha256()) == 1);
-}
-
-static bool sign(EVP_PKEY *key, tc_str alg, tc_str input, tc_buf *out) {
+int tc_private_key_sign(tc_private_key *key, tc_str alg, tc_str header, tc_str claims, tc_buf *out,
+                        tc_error *err) {
   unsigned char signature[NUMBER_MAX];
-  char digest[TC_SHA256_SIZE];
   size_t len = sizeof signature;
-  tc_error err = TC_ERROR_NONE;
-  EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL);
-  bool done =
-      context != NULL && tc_sha256(input, digest, &err) == 0 && EVP_PKEY_sign_init(context) == 1 &&
-      set_padding(context, alg) &&
-      EVP_PKEY_sign(context, signature, &len, (const unsigned char *)digest, TC_SHA256_SIZE) == 1;
-  EVP_PKEY_CTX_free(context);
-  if (!done) return false;
-  if (tc_str_equal(alg, TC_STR("ES256"))) return append_raw(out, signature, len);
-  tc_buf_add(out, (const char *)signature, len);
-  return !out->failed;
-}
-
-int tc_private_key_sign(tc_private_key *key, tc_str alg, tc_str input, tc_buf *out, tc_error *err) {
-  bool ec = EVP_PKEY_get_base_id(key) == EVP_PKEY_EC;
+  bool ec = is_ec(key);
   bool fits = ec ? tc_str_equal(alg, TC_STR("ES256"))
                  : tc_str_equal(alg, TC_STR("RS256")) || tc_str_equal(alg, TC_STR("PS256"));
   if (!fits) {
     return tc_error_set(err, TC_ERR_CONFIG, "signs with %s only", ec ? "ES256" : "RS256 and PS256");
   }
-  ERR_set_mark();
-  bool done = sign(key, alg, input, out);
-  ERR_pop_to_mark();
-  return done ? 0 : tc_crypto_failed(err, "a signature");
+  tc_base64url_encode(out, header);
+  tc_buf_add_char(out, '.');
+  tc_base64url_encode(out, claims);
+  int status = out->failed ? tc_error_set(err, TC_ERR_NOMEM, NULL)
+                           : sign(key, alg, tc_buf_str(out), signature, &len, err);
+  if (status != 0) return status;
+  tc_buf_add_char(out, '.');
+  tc_base64url_encode(out, (tc_str){(const char *)signature, len});
+  return out->failed ? tc_error_set(err, TC_ERR_NOMEM, NULL) : 0;
 }
 
 void tc_private_key_free(tc_private_key *key) {
-  EVP_PKEY_free(key);
+  EVP_PKEY_CTX_free(key);
 }

@@ -28,13 +28,14 @@ static int l_private_key_alg(lua_State *L) {
   return 1;
 }
 
-/* key:sign(alg, input) -> the signature's bytes, as in a JWS; nil, err */
+/* key:sign(alg, header, claims) -> a JWS in the compact form; nil, err */
 static int l_private_key_sign(lua_State *L) {
   tc_private_key *key = check_open(L);
-  tc_str alg = tc_lua_check_str(L, 2), input = tc_lua_check_str(L, 3);
+  tc_str alg = tc_lua_check_str(L, 2), header = tc_lua_check_str(L, 3),
+         claims = tc_lua_check_str(L, 4);
   tc_error err = TC_ERROR_NONE;
   tc_buf *out = tc_lua_take_buf(L);
-  if (tc_private_key_sign(key, alg, input, out, &err) < 0) return tc_lua_fail(L, &err);
+  if (tc_private_key_sign(key, alg, header, claims, out, &err) < 0) return tc_lua_fail(L, &err);
   return tc_lua_return_buf(L, out);
 }
 

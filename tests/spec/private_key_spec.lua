@@ -1,5 +1,7 @@
 -- Keys to sign with.
 
+local crypto = require "tokencache.crypto"
+local decode = require("tokencache._core").base64url_decode
 local folder = require "support.folder"
 local id_token = require "tokencache.id_token"
 local jose_keys = require "support.jose_keys"
@@ -60,6 +62,18 @@ describe("a key #c", function()
       end
     end)
   end
+
+  it("signs again, after another algorithm too", function()
+    for name, algs in pairs { rsa = { "RS256", "PS256", "RS256" }, ec = { "ES256", "ES256" } } do
+      local jwk = public(name)
+      for _, alg in ipairs(algs) do
+        local input, made = assert(signature.sign(key_of(name .. ".pem"), {}, CLAIMS, alg))
+          :match "^(.+)%.(.+)$"
+        assert.is_true(crypto.verify(alg, decode(jwk.n or jwk.x), decode(jwk.e or jwk.y), input,
+          decode(made)), alg)
+      end
+    end
+  end)
 
   it("of RSA signs by PS256 where the provider takes no RS256", function()
     local function alg_of(name, accepted)

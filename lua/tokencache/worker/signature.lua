@@ -1,7 +1,6 @@
 --- Makes JSON Web Signatures (RFC 7515). To sign by RSA takes milliseconds, as it does to read a
 --- key that is encrypted.
 
-local core = require "tokencache._core"
 local errors = require "tokencache.error"
 local json = require "tokencache.json"
 local private_key = require "tokencache.private_key"
@@ -62,13 +61,11 @@ function signature.sign(key, header, claims, alg, accepted)
   end
   header.alg = alg or choose(read.key:alg(), accepted)
   header.kid = header.kid or read.kid
-  local input = core.base64url_encode(json.encode(header)) .. "."
-    .. core.base64url_encode(claims)
-  local bytes, err = read.key:sign(header.alg, input)
-  if not bytes then
+  local jws, err = read.key:sign(header.alg, json.encode(header), claims)
+  if not jws then
     return config_error(key, err.message)
   end
-  return input .. "." .. core.base64url_encode(bytes)
+  return jws
 end
 
 return signature
