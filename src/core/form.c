@@ -2,16 +2,17 @@
 
 #include "core/hex.h"
 
-static bool is_unreserved(unsigned char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-         c == '.' || c == '_' || c == '~';
+static bool is_unreserved(char c) {
+  char lower = (char)(c | 0x20);
+  return (lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
+         c == '_' || c == '~';
 }
 
 void tc_form_encode(tc_buf *out, tc_str text) {
   static const char hex[] = "0123456789ABCDEF";
   for (size_t i = 0; i < text.len; i++) {
     size_t from = i;
-    while (i < text.len && is_unreserved((unsigned char)text.data[i])) i++;
+    while (i < text.len && is_unreserved(text.data[i])) i++;
     tc_buf_add(out, text.data + from, i - from);
     if (i == text.len) return;
     unsigned char c = (unsigned char)text.data[i];

@@ -103,10 +103,12 @@ static int l_pending_read(lua_State *L) {
   return 1;
 }
 
-/* form_encode{ name, value, ... } -> text */
+/* form_encode({ name, value, ... } [, before]) -> text; before: a form, to which they are added */
 static int l_form_encode(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
+  tc_str before = tc_lua_read_string(L, 2);
   tc_buf *text = tc_lua_take_buf(L);
+  tc_buf_add_str(text, before);
   for (int i = 1;; i += 2) {
     lua_rawgeti(L, 1, i);
     lua_rawgeti(L, 1, i + 1);

@@ -53,8 +53,8 @@ describe("a key #c", function()
   } do
     it("signs, says jose: " .. name, function()
       for _, alg in ipairs { case[2], case[2] == "RS256" and "PS256" or nil } do
-        local jws = assert(signature.sign(key_of(name, case.passphrase), { typ = "JWT" }, CLAIMS,
-          alg ~= case[2] and alg or nil))
+        local jws = assert(signature.sign(key_of(name, case.passphrase), { typ = "JWT",
+          alg = alg ~= case[2] and alg or nil }, CLAIMS))
         local seen = jose_keys.verify(jws, public(case[1]), alg)
         assert.same({ iss = "x", n = 1 }, seen.claims)
         assert.same({ alg = alg, typ = "JWT",
@@ -67,7 +67,7 @@ describe("a key #c", function()
     for name, algs in pairs { rsa = { "RS256", "PS256", "RS256" }, ec = { "ES256", "ES256" } } do
       local jwk = public(name)
       for _, alg in ipairs(algs) do
-        local input, made = assert(signature.sign(key_of(name .. ".pem"), {}, CLAIMS, alg))
+        local input, made = assert(signature.sign(key_of(name .. ".pem"), { alg = alg }, CLAIMS))
           :match "^(.+)%.(.+)$"
         assert.is_true(crypto.verify(alg, decode(jwk.n or jwk.x), decode(jwk.e or jwk.y), input,
           decode(made)), alg)
@@ -77,7 +77,7 @@ describe("a key #c", function()
 
   it("of RSA signs by PS256 where the provider takes no RS256", function()
     local function alg_of(name, accepted)
-      local jws = assert(signature.sign(key_of(name), {}, CLAIMS, nil, accepted))
+      local jws = assert(signature.sign(key_of(name), {}, CLAIMS, accepted))
       return id_token.read(jws).header.alg
     end
     assert.equal("PS256", alg_of("rsa.pem", { "PS256", "ES256" }))
@@ -86,11 +86,17 @@ describe("a key #c", function()
     assert.equal("ES256", alg_of("ec.pem", { "PS256" }))
   end)
 
+  it("signs nothing under a kid that is no text", function()
+    local _, err = signature.sign(key_of "ec.pem", { kid = "\255" }, CLAIMS)
+    assert.equal("config: the header of what is signed: kid: the string is not UTF-8",
+      err.kind .. ": " .. err.message)
+  end)
+
   it("signs by its own algorithm only", function()
-    local _, err = signature.sign(key_of "ec.pem", {}, CLAIMS, "RS256")
+    local _, err = signature.sign(key_of "ec.pem", { alg = "RS256" }, CLAIMS)
     assert.equal(("config: %s signs with ES256 only"):format(dir:file "ec.pem"),
       err.kind .. ": " .. err.message)
-    _, err = signature.sign(key_of "rsa.pem", {}, CLAIMS, "ES256")
+    _, err = signature.sign(key_of "rsa.pem", { alg = "ES256" }, CLAIMS)
     assert.equal(dir:file "rsa.pem" .. " signs with RS256 and PS256 only", err.message)
   end)
 end)

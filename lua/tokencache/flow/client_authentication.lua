@@ -40,8 +40,8 @@ local SECRETS = { "client_secret", "client_key", "client_key_passphrase", "clien
 ---@field flow tokencache.Flow
 ---@field request tokencache.HttpRequest
 ---@field options table            of the client
----@field read table<string, string>  what was read of those that change, by option
----@field hide string[]            { name, value, ... }: what no message may repeat, beside the body
+---@field read? table<string, string>  what was read of those that change, by option
+---@field hide? string             a form: what no message may repeat, beside the body
 
 local dpop -- loaded when first used
 
@@ -67,6 +67,7 @@ local function text_of(making, name)
     return nil, errors.new("config", name .. ": " .. problem)
   end
   if type(value) ~= "string" then
+    making.read = making.read or {}
     making.read[name] = text
   end
   return text
@@ -79,9 +80,7 @@ local function name_of(making, name)
 end
 
 local function add_params(making, ...)
-  local request = making.request
-  local separator = request.body == "" and "" or "&"
-  request.body = request.body .. separator .. core.form_encode { ... }
+  making.request.body = core.form_encode({ ... }, making.request.body)
 end
 
 --- Adds the client's id, which a pushed authorization request has already (RFC 9126 §2.1), and what
@@ -100,8 +99,7 @@ local function client_secret(making)
   if problem or text == "" then
     return nil, errors.new("config", problem or "client_secret is empty")
   elseif text then
-    making.hide[#making.hide + 1] = "client_secret"
-    making.hide[#making.hide + 1] = text
+    making.hide = core.form_encode { "client_secret", text }
   end
   return text, err
 end
@@ -128,8 +126,8 @@ function methods.client_secret_basic(making)
   local id, raw = making.flow.client_id, making.options.basic_is_raw
   local encoded = base64(raw and id .. ":" .. text or form_encode(id) .. ":" .. form_encode(text))
   making.request.headers.Authorization = "Basic " .. encoded
-  making.hide[#making.hide + 1] = "credentials"
-  making.hide[#making.hide + 1] = encoded:gsub("=+$", "") -- which is often left out
+  local unpadded = encoded:gsub("=+$", "") -- as it is often written
+  making.hide = core.form_encode({ "credentials", unpadded }, making.hide)
 end
 
 function methods.client_secret_post(making)
@@ -203,7 +201,7 @@ end
 ---@return table? header
 ---@return tokencache.Error?
 local function header_of(making)
-  local header = { typ = "JWT", kid = making.options.client_key_id }
+  local header = { alg = making.options.alg, typ = "JWT", kid = making.options.client_key_id }
   if making.options.client_certificate then
     local pem, err = text_of(making, "client_certificate")
     if pem then
@@ -239,7 +237,7 @@ local function signed_assertion(making, deadline)
     return nil, err
   end
   local metadata = making.flow.equipped_with or {}
-  return assertion.signature().sign(key, header, claims, making.options.alg,
+  return assertion.signature().sign(key, header, claims,
     metadata.token_endpoint_auth_signing_alg_values_supported)
 end
 
@@ -403,7 +401,7 @@ end
 ---@return tokencache.Error?
 function client_authentication.certificate(flow)
   if client_authentication.is_by_tls(flow.method) then
-    return certificate_of { flow = flow, options = flow.credentials(), read = {} }
+    return certificate_of { flow = flow, options = flow.credentials() }
   end
 end
 
@@ -438,8 +436,7 @@ end
 ---@return string|tokencache.Error sent  the form of what no message may repeat, see core.hide
 function client_authentication.request(flow, url, body, timeout, deadline, is_token_request, key)
   local request = endpoint.request(flow, url, body, timeout, deadline)
-  local making = { flow = flow, request = request, options = flow.credentials(), read = {},
-    hide = {} }
+  local making = { flow = flow, request = request, options = flow.credentials() }
   local err = methods[flow.method](making, deadline)
   if key and not err then
     dpop = dpop or require "tokencache.dpop"
@@ -448,15 +445,12 @@ function client_authentication.request(flow, url, body, timeout, deadline, is_to
   if err then
     return nil, err
   end
-  local sent = request.body
-  if making.hide[1] then
-    sent = sent .. "&" .. core.form_encode(making.hide)
-  end
+  local sent = making.hide and request.body .. "&" .. making.hide or request.body
   local problem = is_token_request and quirks.change(flow, request)
   if problem then
     return nil, errors.new("config", problem)
   end
-  materials[request] = next(making.read) and making.read or nil
+  materials[request] = making.read
   return request, sent
 end
 

@@ -39,29 +39,37 @@ end
 ---@param own string
 ---@param accepted? string[]
 local function choose(own, accepted)
-  local is_accepted = {}
-  for _, alg in ipairs(accepted or {}) do
-    is_accepted[alg] = true
+  local chosen = own
+  for _, alg in ipairs(own == "RS256" and accepted or {}) do
+    if alg == "RS256" then
+      return own
+    elseif alg == "PS256" then
+      chosen = alg
+    end
   end
-  return own == "RS256" and not is_accepted.RS256 and is_accepted.PS256 and "PS256" or own
+  return chosen
 end
 
 --- Signs claims.
 ---@param key tokencache.SigningKey
----@param header table   without alg; a JWK's kid is added where there is none
+---@param header table   alg is the key's own where there is none, and kid that of a JWK
 ---@param claims string  JSON
----@param alg? string    default: the key's own
 ---@param accepted? string[]  what the provider says that it takes
 ---@return string? jws   in the compact form
 ---@return tokencache.Error?
-function signature.sign(key, header, claims, alg, accepted)
+function signature.sign(key, header, claims, accepted)
   local read, problem = private_key.read(key.text, key.passphrase)
   if not read then
     return config_error(key, problem)
   end
-  header.alg = alg or choose(read.key:alg(), accepted)
+  header.alg = header.alg or choose(read.key:alg(), accepted)
   header.kid = header.kid or read.kid
-  local jws, err = read.key:sign(header.alg, json.encode(header), claims)
+  local text, jws, err
+  text, problem = json.encode(header)
+  if not text then
+    return nil, errors.new("config", "the header of what is signed: " .. problem)
+  end
+  jws, err = read.key:sign(header.alg, text, claims)
   if not jws then
     return config_error(key, err.message)
   end
