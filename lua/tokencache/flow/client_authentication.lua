@@ -138,9 +138,11 @@ function methods.client_secret_post(making)
   add_client_id(making, "client_secret", text)
 end
 
+--- The assertion comes last: LuaJIT hashes the ends of a text and some bytes within, and compares
+--- bodies that differ elsewhere with each other.
 local function add_assertion(making, text)
-  add_client_id(making, "client_assertion", text, "client_assertion_type",
-    making.options.client_assertion_type or ASSERTION_TYPE)
+  add_client_id(making, "client_assertion_type",
+    making.options.client_assertion_type or ASSERTION_TYPE, "client_assertion", text)
 end
 
 --- Whom an assertion is for (RFC 7523 §3): the issuer, which no metadata can turn into somebody
