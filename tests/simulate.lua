@@ -4,6 +4,7 @@
 -- Then, unless it is a single one, each rule is taken out of the code in turn: the same schedules
 -- must notice that.
 
+local collector = require "support.collector"
 local log = require "tokencache.log"
 local schedule = require "simulation.schedule"
 local without = require "simulation.without"
@@ -18,7 +19,7 @@ local compiler = package.loaded.jit -- on LuaJIT
 if compiler then
   compiler.off() -- coroutines of a few steps each take twice as long where they are compiled
 end
-collectgarbage("setpause", 400) -- a third of the time went into the collector
+collector("pause", 400) -- a third of the time went into the collector
 
 local function history_of(seed)
   local history = {}

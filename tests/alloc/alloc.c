@@ -29,6 +29,10 @@
 #define FAILURES_SHOWN 10
 #define TIMES 2 /* what a loop has from its first turn may be lost in its second */
 
+#if LUA_VERSION_NUM >= 505
+#define lua_newstate(allocate, data) lua_newstate(allocate, data, 1) /* a seed, always the same */
+#endif
+
 static const char *build, *scenario;
 static char directory[64]; /* of the scenario */
 static long failed_at;

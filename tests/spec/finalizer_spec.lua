@@ -259,10 +259,10 @@ describe("a finalizer that empties the table which is being", function()
   local function check(write)
     assert.equal("", run([[
       require("tokencache").set_logger(false)
-      local finalizer = require "support.finalizer"
+      local collector, finalizer = require "support.collector", require "support.finalizer"
       local tokencache, json = require "tokencache", require "tokencache.json"
-      collectgarbage("setpause", 1)
-      collectgarbage("setstepmul", 10000)
+      collector("pause", 1)
+      collector("stepmul", 10000)
       local cache = tokencache.cache.from_store(tokencache.store.memory {}, "k")
       local nested, emptied = {}, 0
       local info = { access_token = "a", nested = nested }

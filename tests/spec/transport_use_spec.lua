@@ -111,7 +111,7 @@ describe("the curl transport", function()
     it("and meanwhile by a finalizer, which runs while the answer is made into strings", function()
       local code, output = process.run(process.lua([[
         local token_url, other_url = ...
-        local tokencache = require "tokencache"
+        local collector, tokencache = require "support.collector", require "tokencache"
         local transport = require("tokencache.transport.curl").new { proxy = "" }
         local calls, is_calling = 0, false
         local function call_when_collected()
@@ -130,8 +130,8 @@ describe("the curl transport", function()
           end
         end
         call_when_collected()
-        collectgarbage("setpause", 1)
-        collectgarbage("setstepmul", 10000)
+        collector("pause", 1)
+        collector("stepmul", 10000)
         local flow = tokencache.flow.client_credentials {
           provider = { token_url = token_url }, client_id = "a", client_secret = "b",
           cache = tokencache.cache.memory(), http = transport,

@@ -5,13 +5,14 @@
 ---     amid.expect(expected, call, other_call)   -- other_call is what the finalizers do
 ---     amid.OURS, amid.OTHERS                    -- two long texts
 
+local collector = require "support.collector"
 local finalizer = require "support.finalizer"
 
 local ENOUGH = 30 -- finalizers
 local MOST = 3000 -- calls: the collector may fall in step with them, and so never run amid one
 
-collectgarbage("setpause", 1)
-collectgarbage("setstepmul", 10000)
+collector("pause", 1)
+collector("stepmul", 10000)
 
 local amid = { OURS = ("a"):rep(3000), OTHERS = ("B!"):rep(2500) }
 

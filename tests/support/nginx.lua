@@ -129,9 +129,9 @@ function Request:finish()
   end
   local headers, cookies = {}, {}
   for name, value in head:gmatch("\r\n([^:]+): *([^\r]*)") do
-    name = name:lower()
-    headers[name] = value
-    if name == "set-cookie" then
+    local lowered = name:lower()
+    headers[lowered] = value
+    if lowered == "set-cookie" then
       cookies[value:match("^[^=]*")] = value
     end
   end

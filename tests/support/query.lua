@@ -14,8 +14,8 @@ end
 function query.read(url)
   local base, rest = url:match("^([^?]*)%??(.*)$")
   local params = {}
-  for name, value in rest:gmatch("([^&=]+)=([^&]*)") do
-    name = decode(name)
+  for encoded, value in rest:gmatch("([^&=]+)=([^&]*)") do
+    local name = decode(encoded)
     assert(params[name] == nil, name .. " is there twice")
     params[name] = decode(value)
   end
