@@ -203,8 +203,8 @@ local function find_endpoint(flow, metadata, name)
     url = metadata.of_tls[name] or url
   end
   if not url then
-    return config_error(("the metadata of %s names no %s (%s in provider)"):format(metadata.issuer,
-      theirs, name))
+    return nil, errors.new("config", ("the metadata of %s names no %s; give %s in provider if it "
+      .. "has one"):format(metadata.issuer, theirs, name))
   end
   local problem = core.problem_of_endpoint("the metadata's " .. theirs, url,
     flow.allow_insecure_http)
@@ -271,8 +271,8 @@ end
 function discovery.endpoint(flow, name, deadline)
   local given = flow.endpoints[name]
   if not given and not flow.issuer then
-    return nil, errors.new("config", "provider: " .. name .. " is not given, nor issuer to find it "
-      .. "by")
+    return nil, errors.new("config", ("the provider has no %s, as far as is known; give that in "
+      .. "provider if it has one, or issuer to find it by"):format(name))
   end
   local metadata, err = discovery.prepare(flow, deadline or flow.io.monotonic() + flow.timeout)
   if not metadata then

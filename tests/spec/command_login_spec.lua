@@ -94,6 +94,19 @@ describe("tokencache login #once", function()
     assert.equal("alice", server:owner(command:ask { "token", "work" })) -- what was there stays
   end)
 
+  it("says why there is no login by another device", function()
+    for problem, account in pairs {
+      ["another issuer, " .. server.url .. "; check issuer"] = { "--issuer", server.url .. "/" },
+      ["no device_authorization_url"] = { "--provider", "spotify" },
+    } do
+      local status, _, err = command:run { "login", "work", "--client-id", "public", "--device",
+        account[1], account[2] }
+      assert.equal(7, status)
+      assert.matches(problem, err, 1, true)
+      assert.is_nil(err:find("option login", 1, true))
+    end
+  end)
+
   it("says what is wrong with what was pasted", function()
     for text, try in pairs {
       ["hello world"] = { 9, "is not the address that the browser was sent to" },

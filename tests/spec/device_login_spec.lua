@@ -115,6 +115,21 @@ describe("a login by another device at a real server", function()
     assert(new(provider):poll(pending))
   end)
 
+  it("says what is wrong with an issuer", function()
+    local others = { server.url .. "/", (server.url:gsub("127.0.0.1", "localhost")) }
+    for _, issuer in ipairs(others) do
+      for name, changes in pairs { device = {}, pkce = { redirect_uri = "http://127.0.0.1:0/" } } do
+        local logged = keep_log()
+        local _, err = tokencache.flow[name](options(changes, { provider = { issuer = issuer } }))
+          :get_access_token()
+        assert.equal("config", err.kind)
+        assert.matches("is the document of another issuer, " .. server.url .. "; check issuer",
+          err.message, 1, true)
+        assert.same({}, logged)
+      end
+    end
+  end)
+
   it("goes on when the server was away for a minute", function()
     local curl, nowhere = require("tokencache.transport.curl").new {}, loopback.free_port()
     local prompt, came_back, refused = nil, nil, 0

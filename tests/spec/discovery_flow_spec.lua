@@ -116,7 +116,7 @@ describe("a flow", function()
     for endpoint, problem in pairs { [ISSUER .. "/t#a"] = "a fragment",
       ["http://login.example/token"] = "must be https",
       ["/token"] = "the metadata's token_endpoint: ",
-      [false] = "names no token_endpoint (token_url in provider)" } do
+      [false] = "names no token_endpoint; give token_url in provider" } do
       local provider = new_provider { token_endpoint = endpoint }
       local _, err = new_stage(provider):flow(options()):get_access_token()
       assert.equal("config", err.kind)

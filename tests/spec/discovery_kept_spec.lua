@@ -334,7 +334,7 @@ describe("the keys of a provider", function()
     local flow = new_stage(new_provider()):user_flow(options())
     local keys, err = discovery.keys(flow, flow.io.monotonic() + 10)
     assert.is_nil(keys)
-    assert.matches("names no jwks_uri (jwks_url in provider)", err.message, 1, true)
+    assert.matches("names no jwks_uri; give jwks_url in provider", err.message, 1, true)
   end)
 end)
 

@@ -116,7 +116,11 @@ describe("a login takes the way", function()
     assert.equal("", ways)
     assert.equal("config", err.kind)
     assert.equal("there is no way to log in here; of browser, device none can be had (option "
-      .. "login)", tostring(err))
+      .. "login): the provider has no device_authorization_url, as far as is known; give that in "
+      .. "provider if it has one, or issuer to find it by", tostring(err))
+    ways, err = take { login = { "device" }, provider = PROVIDER }
+    assert.equal("", ways)
+    assert.matches("^the provider has no device_authorization_url", tostring(err))
   end)
 
   it("that has a name", function()

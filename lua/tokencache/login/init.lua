@@ -37,13 +37,13 @@ end
 
 local can = {}
 
---- The error: the provider could not be asked whether it has that.
+--- The error: why the provider has none, or could not be asked whether it does.
 function can.device(flow)
   if flow.response_type == "token" then
     return false
   end
   local url, err = flow:_endpoint("device_authorization_url")
-  return url ~= nil, err and err.kind ~= "config" and err or nil
+  return url ~= nil, err
 end
 
 --- Whether the browser of this machine can be sent back to this process. Where there seems to be
@@ -78,6 +78,15 @@ local function gives_way(flow, way, err)
   return err and err.kind == "config" and (flow.has_chosen or way == "device")
 end
 
+--- Why none of the ways can be had. Of one alone it is enough what that lacks.
+local function no_way(ways, reason)
+  if reason and (#ways == 1 or reason.kind ~= "config") then
+    return reason
+  end
+  return errors.new("config", "there is no way to log in here; of " .. table.concat(ways, ", ")
+    .. " none can be had (option login)" .. (reason and ": " .. reason.message or ""))
+end
+
 ---@param flow tokencache.UserFlow
 ---@param turn? table       what an earlier call returned
 ---@param ways? string[]    default: the flow's
@@ -90,10 +99,16 @@ function login.run(flow, turn, ways)
     return by_callback(flow)
   end
   ways = ways or flow.ways
-  local problem, unknown
+  if flow.discovers then -- what no way goes without
+    local url, err = flow:_endpoint(flow.discovers)
+    if not url then
+      return nil, err
+    end
+  end
+  local problem, lack
   for i, way in ipairs(ways) do
     local is_possible, reason = can[way](flow, table.concat(ways, " ", i + 1))
-    unknown = unknown or reason
+    lack = lack or reason
     if is_possible then
       if problem then
         log.warning("the login goes on in another way: ", problem)
@@ -107,8 +122,7 @@ function login.run(flow, turn, ways)
       problem, turn = err, nil
     end
   end
-  return nil, problem or unknown or errors.new("config", "there is no way to log in here; of "
-    .. table.concat(ways, ", ") .. " none can be had (option login)")
+  return nil, problem or no_way(ways, lack)
 end
 
 return login
