@@ -17,6 +17,7 @@ export OIDC_PORT="${PORT:-9000}"
 start_provider "make provider" || exit
 node tests/servers/jose_keys.mjs make "$work"
 node tests/servers/jose_keys.mjs register "$url/test/client?id=signer" "$work/ec.public.jwk"
+key=$work/ec.pem
 cat <<END
 An authorization server to try tokencache with; Ctrl-C ends it.
 
@@ -25,9 +26,9 @@ for a program          client_id "basic", client_secret "basic-secret-8d1f", sco
 for people, no secret  client_id "public", scope "openid"; any name and password will do
 for people, on a       client_id "confidential", client_secret "confidential-secret-51c9",
   server               scope "openid"
-for a program that     client_id "signer", client_key = { file = "$work/ec.pem" },
+for a program that     client_id "signer", client_key = { file = "$key" },
   has a key            scope "read"; or by the command:
-    tokencache add try --issuer $url --client-id signer --client-key $work/ec.pem --grant client_credentials
+    tokencache add try --issuer $url --client-id signer --client-key $key --grant client_credentials
     tokencache token try
 for token_exchange     the same client; subject_token "subject-ann", or what else begins so
 for jwt_bearer         the same client, and its key as assertion_key; any subject

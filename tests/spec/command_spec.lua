@@ -221,8 +221,8 @@ describe("the command", function()
     command:expire "work"
     server:be_silent(true)
     local err = fails(6, { "token", "work" })
-    assert.matches("^tokencache: work: [^\n]*timed out[^\n]*, or raise the timeout; run: tokencache "
-      .. "token work\n$", err)
+    assert.matches("^tokencache: work: [^\n]*timed out[^\n]*, or raise the timeout; run: "
+      .. "tokencache token work\n$", err)
     server:be_silent(false)
     assert.equal("alice", server:owner(command:ask { "token", "work" }))
   end)
