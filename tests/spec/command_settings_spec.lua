@@ -58,7 +58,7 @@ describe("tokencache set #once", function()
       end
       assert.equal(7, (command:run { "status", "work" }))
     end
-    process.write_file(path, text)
+    command:ask { "set", "-q", "work", "--issuer", server.url } -- back again
     assert.equal("", thief:heard())
     assert.equal("alice", server:owner(command:ask { "token", "work" }))
     -- logged out here alone
