@@ -32,6 +32,32 @@ describe("the command over a keyring #once", function()
     assert.equal("1", status .. found)
   end)
 
+  it("keeps the passphrase of a client's key there", function()
+    local key = command.home .. "/key.pem"
+    local status, output = process.run { "openssl", "genpkey", "-algorithm", "EC", "-pkeyopt",
+      "ec_paramgen_curve:P-256", "-aes256", "-pass", "pass:passphrase-4711", "-out", key }
+    assert.equal(0, status, output)
+    local _, public = process.run { "node", "-e", ([[
+      const { createPublicKey, createPrivateKey } = require("crypto");
+      const key = createPrivateKey({ key: require("fs").readFileSync("%s"),
+        passphrase: "passphrase-4711" });
+      process.stdout.write(JSON.stringify(createPublicKey(key).export({ format: "jwk" })));
+    ]]):format(key) }
+    server:change_client({ token_endpoint_auth_method = "private_key_jwt",
+      token_endpoint_auth_signing_alg = "ES256",
+      jwks = { keys = { require("tokencache.json").decode(public) } } }, "robot")
+    local input = command.home .. "/stdin"
+    command:ask({ "add", "-q", "robot", "--issuer", server.url, "--client-id", "robot", "--grant",
+      "client_credentials", "--client-key", key, "--client-key-passphrase-file", "-" },
+      { input = "passphrase-4711\n" })
+    os.remove(input)
+    assert.is_true(server:introspect(command:ask { "token", "robot" }).active)
+    local found
+    status, found = process.run { "grep", "-rl", "passphrase-4711", command.home }
+    assert.equal("1", status .. found)
+    command:ask { "remove", "-q", "robot" }
+  end)
+
   it("says what to do where it is locked, and asks nobody", function()
     keyring:lock()
     local status, out, err = command:run { "token", "work" }
