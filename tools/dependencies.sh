@@ -9,7 +9,7 @@ missing=""
 npm=""
 
 # need PACKAGE PROBE...: Debian's name for it, and a command that succeeds where it is present; of
-# names with a bar between them, the first that this release has
+# names with a bar between them, the first that this release has; "-" is none, where it can be spared
 need() {
   package=$1
   shift
@@ -102,7 +102,7 @@ case $purpose in
     fuzzers
     node_and_npm
     need chromium program chromium
-    need glewlwyd program glewlwyd
+    need "glewlwyd|-" program glewlwyd
     need sqlite3 program sqlite3
     need libasan8 test -e "$(cc -print-file-name=libasan.so 2>/dev/null || echo libasan.so)"
     need libsecret-1-dev library libsecret-1
@@ -222,9 +222,10 @@ packages() {
   for names in $missing; do
     chosen=""
     for name in $(echo "$names" | tr '|' ' '); do
-      [ -n "$chosen" ] || [ -z "$(apt-cache show "$name" 2>/dev/null)" ] || chosen=$name
+      [ -n "$chosen" ] || { [ "$name" != - ] && [ -z "$(apt-cache show "$name" 2>/dev/null)" ]; } ||
+        chosen=$name
     done
-    echo "${chosen:-$names}"
+    [ "$chosen" = - ] || echo "${chosen:-$names}"
   done
 }
 

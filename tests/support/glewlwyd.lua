@@ -1,6 +1,7 @@
 --- An authorization server that still does the implicit grant: Debian's glewlwyd, on an SQLite file
 --- of its own, for the length of a spec. It knows the user alice, whose password is wonderland.
 ---
+---     if not glewlwyd.is_installed() then return pending(glewlwyd.NEED) end
 ---     local server = glewlwyd.start { redirect_uri = "http://127.0.0.1:4711/callback" }
 ---     server.provider     -- for a flow: authorize_url
 ---     server.client_id    -- may have tokens by response_type=token, at that redirect URI alone
@@ -14,7 +15,7 @@ local loopback = require "support.loopback"
 local ltn12 = require "ltn12"
 local process = require "support.process"
 
-local glewlwyd = {}
+local glewlwyd = { NEED = "needs glewlwyd, which is not installed" }
 
 local LIB, SHARE = "/usr/lib/glewlwyd/", "/usr/share/glewlwyd/"
 local SCHEMA = "/usr/share/dbconfig-common/data/glewlwyd/install/sqlite3"
@@ -143,6 +144,11 @@ function Glewlwyd:login(url)
   local _, _, headers = http.request { url = url .. "&g_continue", redirect = false,
     headers = { cookie = alice.session } }
   return headers.location
+end
+
+---@return boolean
+function glewlwyd.is_installed()
+  return (process.run({ "sh", "-c", "command -v glewlwyd" })) == 0
 end
 
 ---@param settings { redirect_uri: string }
