@@ -53,7 +53,7 @@ static const char *cause_of(memcached_return_t status, const memcached_st *st, b
   if (status == MEMCACHED_CONNECTION_FAILURE && memcached_last_error_errno(st) == 0) {
     /* of a get libmemcached does not tell these apart */
     return "no connection, or the server closed it; check that it runs, that it is a memcached, "
-           "and started without -S";
+           "and started without -S or -Y";
   }
   if (status == MEMCACHED_TIMEOUT) {
     return "no answer in time; try again later, or raise timeout=; one started with -S or -Y may "
