@@ -274,6 +274,7 @@ static CURLcode set_request(tc_http *http, const tc_http_request *request) {
   SET(CURLOPT_HTTPHEADER, http->headers);
   SET(CURLOPT_HTTP_CONTENT_DECODING, 1L);
   SET(CURLOPT_TIMEOUT_MS, milliseconds(request->timeout));
+  SET(CURLOPT_FRESH_CONNECT, tc_http_is_one_closed(&http->sockets) ? 1L : 0L);
   if (request->method == TC_HTTP_POST) {
     SET(CURLOPT_POST, 1L);
     SET(CURLOPT_POSTFIELDS, tc_buf_str(&http->body).data);
@@ -355,7 +356,7 @@ int tc_http_start(tc_http *http, const tc_http_request *request, tc_http_answer 
 }
 
 /* Reports whether the connection that failed was one to a proxy. libcurl says of the environment's
-   that it went "via" it, or, before 8.0, names its port. */
+   that it went "via" or "over" it, or, before 8.0, names its port. */
 static bool was_to_proxy(const tc_http *http) {
   tc_url url;
   tc_error unused;
@@ -364,7 +365,7 @@ static bool was_to_proxy(const tc_http *http) {
   (void)tc_url_parse(tc_buf_str(&http->url), &url, &unused); /* it did so before */
   (void)snprintf(port, sizeof port, " port %.*s ", url.port.len > 0 ? (int)url.port.len : 3,
                  url.port.len > 0 ? url.port.data : "443");
-  return strstr(http->reason, " via ") != NULL ||
+  return strstr(http->reason, " via ") != NULL || strstr(http->reason, " over proxy ") != NULL ||
          (strstr(http->reason, " port ") != NULL && strstr(http->reason, port) == NULL);
 }
 

@@ -1,8 +1,13 @@
+#define _GNU_SOURCE /* POLLRDHUP; NOLINT(*-reserved-identifier,cert-dcl*) */
 #include "backend/http_sockets.h"
 
-#include <stdbool.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#ifndef POLLRDHUP
+#define POLLRDHUP 0
+#endif
 
 void tc_http_forget_sockets(tc_http_sockets *sockets) {
   for (size_t i = 0; i < TC_HTTP_MOST_SOCKETS; i++) sockets->slots[i].fd = -1;
@@ -29,6 +34,14 @@ int tc_http_close_socket(void *data, curl_socket_t fd) {
     if (sockets->slots[i].fd == fd) sockets->slots[i].fd = -1;
   }
   return close(fd);
+}
+
+bool tc_http_is_one_closed(const tc_http_sockets *sockets) {
+  struct pollfd polled[TC_HTTP_MOST_SOCKETS];
+  for (size_t i = 0; i < TC_HTTP_MOST_SOCKETS; i++) {
+    polled[i] = (struct pollfd){.fd = sockets->slots[i].fd, .events = POLLRDHUP};
+  }
+  return poll(polled, TC_HTTP_MOST_SOCKETS, 0) > 0;
 }
 
 /* Whether `fd` is still what it was: a forked child may have closed it and opened something else.
