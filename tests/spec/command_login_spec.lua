@@ -94,6 +94,15 @@ describe("tokencache login #once", function()
     assert.equal("alice", server:owner(command:ask { "token", "work" })) -- what was there stays
   end)
 
+  it("sends the pasted login of a preset where that is registered", function()
+    for preset, redirect in pairs { microsoft = "http%3A%2F%2Flocalhost&",
+      spotify = "http%3A%2F%2F127.0.0.1%3A8888%2Fcallback&" } do
+      local _, _, err = command:run { "login", "work", "--provider", preset, "--client-id", "a",
+        "--paste" }
+      assert.matches("redirect_uri=" .. redirect, err, 1, true)
+    end
+  end)
+
   it("says why there is no login by another device", function()
     for problem, account in pairs {
       ["another issuer, " .. server.url .. "; check issuer"] = { "--issuer", server.url .. "/" },

@@ -80,6 +80,13 @@ describe("a pasted login", function()
     assert.same(query.read(authorize_url()), query.read(shown))
   end)
 
+  it("sends nobody to port 0", function()
+    options.redirect_uri = "http://127.0.0.1:0/callback"
+    local result, said = paste(response_url() .. "\n")
+    assert_logged_in(result)
+    assert.equal("http://127.0.0.1/callback", query.read(said:match "(http%S+)").redirect_uri)
+  end)
+
   it("takes the address with whatever surrounds it", function()
     assert_logged_in(paste("  " .. response_url() .. " \t\r\nmore\n"))
   end)

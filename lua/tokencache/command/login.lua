@@ -40,11 +40,7 @@ local function log_in(name, settings, arguments)
   if settings.grant then
     say.fail("usage", name .. ": nobody logs in to it", "tokencache token " .. name)
   end
-  local ways = ways_of(arguments)
-  if #ways == 1 and ways[1] == "paste" then -- nobody listens, so no port is free or taken
-    settings.redirect_uri = settings.redirect_uri or "http://127.0.0.1/callback"
-  end
-  local account = flows.open(name, settings, ways)
+  local account = flows.open(name, settings, ways_of(arguments))
   storage.check_room(name)
   local info, err = account:get_token_info { login = true }
   if not info then

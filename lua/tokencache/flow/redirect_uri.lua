@@ -67,12 +67,12 @@ function redirect_uri.read(given, may_be_name)
   return list
 end
 
---- The same with the port that is listened on in place of port 0.
+--- The same with the port that is listened on in place of port 0, or with none.
 ---@param one tokencache.RedirectUri
----@param port integer
+---@param port? integer
 ---@return string
 function redirect_uri.at(one, port)
-  return one.any_port and one.text:gsub(":0", ":" .. port, 1) or one.text
+  return one.any_port and one.text:gsub(":0", port and ":" .. port or "", 1) or one.text
 end
 
 return redirect_uri

@@ -12,7 +12,8 @@ local options = require "tokencache.util.options"
 local redirect_uri = require "tokencache.flow.redirect_uri"
 
 ---@class tokencache.UserFlow: tokencache.Flow, tokencache.UserAccount
----@field redirect_uri string     the first, where there are several
+---@field redirect_uri string     the first, where there are several, as it is sent unless somebody
+---                               listens: without a port 0
 ---@field redirects tokencache.RedirectUri[]
 ---@field any_port boolean        a login may be sent back to another one than `redirect_uri`
 ---@field response_mode? string  how the answer comes: "query", "fragment", "form_post"; default:
@@ -168,7 +169,7 @@ function user.complete(kind)
       return problem
     end
     self.any_port = self.redirects[1].any_port or #self.redirects > 1
-    self.redirect_uri = self.redirects[1].text
+    self.redirect_uri = redirect_uri.at(self.redirects[1])
     self.authorize = checked.authorize or nil
     self.response_type = kind.response_type
     self.pkce = kind.pkce or checked.pkce or false
