@@ -103,6 +103,13 @@ describe("tokencache login #once", function()
     end
   end)
 
+  it("ends where the provider does not know the client", function()
+    local status, _, err = command:run { "login", "work", "--issuer", server.url, "--client-id",
+      "wrong" }
+    assert.equal(7, status)
+    assert.matches("^tokencache: work: [^\n]* answered invalid_client[^\n]*\n$", err)
+  end)
+
   it("says why there is no login by another device", function()
     for problem, account in pairs {
       ["another issuer, " .. server.url .. "; check issuer"] = { "--issuer", server.url .. "/" },

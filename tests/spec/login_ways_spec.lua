@@ -110,6 +110,22 @@ describe("a login takes the way", function()
     assert.equal("browser", take { login = { "browser", "paste" } })
   end)
 
+  it("and no other where the provider does not know the client", function()
+    local logged = keep_log()
+    for description, ways in pairs { ["no client"] = "device", ["Only clients of type 'TVs and "
+      .. "Limited Input devices' can use the OAuth 2.0 flow"] = "device paste" } do
+      failures.device = errors.new("config", "no", { code = "invalid_client",
+        description = description })
+      for _, options in ipairs { {}, { login = { "device", "paste" } } } do
+        assert.equal(ways, take(options))
+      end
+    end
+    failures.device = errors.new("config", "no", { code = "invalid_client" })
+    local _, err = take {}
+    assert.equal("invalid_client", err.code)
+    assert.equal(2, #logged)
+  end)
+
   it("of none where none can be had", function()
     local ways, err = take { login = { "browser", "device" }, provider = PROVIDER,
       redirect_uri = ELSEWHERE }

@@ -73,9 +73,16 @@ function run.paste(flow)
   return require("tokencache.login.paste")(flow)
 end
 
+--- Whether the provider does not know the client (RFC 6749 §5.2), whatever the way. Google says the
+--- same of one whose type has no login by another device.
+local function is_unknown(err)
+  return err.code == "invalid_client" and not (err.description or ""):find "type"
+end
+
 --- Whether a way has turned out not to be had, and the next one is to be tried.
 local function gives_way(flow, way, err)
   return err and err.kind == "config" and (flow.has_chosen or way == "device")
+    and not is_unknown(err)
 end
 
 --- Why none of the ways can be had. Of one alone it is enough what that lacks.
