@@ -69,6 +69,7 @@ describe("tokencache login #once", function()
     local child = at_terminal(words "--browser",
       { BROWSER = "node " .. os.getenv "PWD" .. "/tests/servers/browser.mjs" })
     expect_login(child)
+    assert.matches("of this machine; with --paste any will do", child:output(), 1, true)
   end)
 
   it("takes the address that a browser ended at", function()

@@ -148,6 +148,6 @@ describe("a login without libmicrohttpd", function()
     local flow = new { redirect_uri = "http://127.0.0.1:0/" }
     flow.may_log_in = true
     assert_fails("config", "libmicrohttpd cannot be loaded; install it, or give open_browser = "
-      .. "false (--paste): no such file", flow:get_access_token())
+      .. "false: no such file", flow:get_access_token())
   end)
 end)

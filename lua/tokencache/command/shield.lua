@@ -20,7 +20,7 @@ function Transport:request(request)
   return response, err
 end
 
-local shield = options.merge(blocking, {})
+local shield = options.merge(blocking, { pasting = "--paste" })
 
 function shield.transport(given)
   local within = blocking.transport(given)

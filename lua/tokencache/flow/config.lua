@@ -86,6 +86,7 @@ local io_rules = {
   process = { "table", default = process.own },
   random = { "callable", default = default_io.random },
   log_in = { "callable", default = default_io.log_in },
+  pasting = { "string" },
   transport = { "callable", default = default_io.transport },
 }
 

@@ -15,6 +15,7 @@ local core = require "tokencache._core"
 ---@field random fun(count: integer): string?, any  bytes nobody can guess; or nil and why not
 ---@field log_in? fun(flow: tokencache.UserFlow, turn?: table): table?, tokencache.Error?, table?
 ---                                   lets a user log in: as of tokencache.login
+---@field pasting? string            what a user gives for a login by pasting; default: the option
 ---@field transport fun(options: table): tokencache.Transport
 
 --- What coroutines wait for; it is woken once.

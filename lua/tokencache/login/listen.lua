@@ -32,18 +32,23 @@ local function start_url(flow, listener, redirect, url)
     listener:port(), path), err
 end
 
-local function open_browser(url, start)
+--- What the user of this program is to give for a login by pasting.
+local function pasting(flow)
+  return flow.io.pasting or "open_browser = false"
+end
+
+local function open_browser(flow, url, start)
   local browser = require("tokencache._browser").open(start)
   say(browser and "Use the browser that opens now to log in. If none does, open" or "Open",
     " this address in a browser and log in:\n\n  ", url, "\n\n",
-    "It must be a browser of this machine; with open_browser = false (--paste) any will do.\n")
+    "It must be a browser of this machine; with ", pasting(flow), " any will do.\n")
   return browser
 end
 
-local function warn_of(stranger)
+local function warn_of(flow, stranger)
   say("Another user of this machine", stranger >= 0 and (" (uid %d)"):format(stranger) or "",
     " has tried to take part in this login, and was turned away. If it was you, start again with ",
-    "open_browser = false (--paste), and paste the address.\n")
+    pasting(flow), ", and paste the address.\n")
 end
 
 --- Waits for the callback; the browser may turn out not to work meanwhile.
@@ -55,7 +60,7 @@ local function wait(flow, listener, browser)
     local stranger = listener:stranger()
     if stranger and not is_warned then
       is_warned = true
-      warn_of(stranger)
+      warn_of(flow, stranger)
     end
     if query or err then
       return query, err
@@ -97,7 +102,7 @@ local function ask(flow, listener, redirect, url)
   if not start then
     return nil, err
   end
-  local browser = open_browser(url, start)
+  local browser = open_browser(flow, url, start)
   local query
   query, err = wait(flow, listener, browser)
   if browser then
@@ -135,8 +140,7 @@ return function(flow, turn)
   local module
   local state, err = authorization.new_state(flow)
   if state then
-    module, err = library("tokencache._redirect", "libmicrohttpd",
-      "give open_browser = false (--paste)")
+    module, err = library("tokencache._redirect", "libmicrohttpd", "give " .. pasting(flow))
   end
   if not module then
     return nil, err
