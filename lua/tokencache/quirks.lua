@@ -57,16 +57,20 @@ function quirks.change(flow, request)
   request.headers, request.body = shown.headers, shown.body
 end
 
---- Puts right what an answer means but does not say.
+--- Puts right what an answer means but does not say, and warns of what that of a login lacks.
 ---@param flow tokencache.Flow
 ---@param object table  the answer's, changed in place
-function quirks.mend(flow, object)
+---@param renews? boolean  it answers a refresh token
+function quirks.mend(flow, object, renews)
   local scope, token_type = object.scope, object.token_type
   if type(scope) == "table" then
     object.scope = quirks.joined(scope) -- Twitch's
   end
   if flow.token_types and type(token_type) == "string" and flow.token_types[token_type:lower()] then
     object.token_type = "Bearer"
+  end
+  if object.access_token and not renews and flow.may_log_in ~= nil then -- a person's
+    require "tokencache.flow.ungranted"(flow, object)
   end
 end
 
@@ -126,7 +130,7 @@ function quirks.read(flow, response, renews)
     answer = new_answer(response)
   end
   if answer.object then
-    quirks.mend(flow, answer.object)
+    quirks.mend(flow, answer.object, renews)
   end
   if renews and not problem then
     dead, problem = is_dead(flow, answer)

@@ -104,6 +104,16 @@ describe("tokencache login #once", function()
     end
   end)
 
+  it("says which scopes were not granted", function()
+    local child = command:start { "login", "work", "--issuer", server.url, "--client-id", "public",
+      "--scope", "openid calendar.read", "--device" }
+    finally(function() child:stop() end)
+    assert.equal("Sign-in Success", server:login(seen(child, "or open\n\n  (http%S+)\n")))
+    child:wait()
+    assert.matches("\ntokencache: warning: the provider did not grant the login all scopes; "
+      .. "missing: calendar.read\ntokencache: work: logged in", child:output(), 1, true)
+  end)
+
   it("ends where the provider does not know the client", function()
     local status, _, err = command:run { "login", "work", "--issuer", server.url, "--client-id",
       "wrong" }

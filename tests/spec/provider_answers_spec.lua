@@ -357,6 +357,47 @@ describe("the end of a refresh token", function()
   end)
 end)
 
+describe("a login without all scopes", function()
+  --- What is logged of a login that asks for a scope and is answered another.
+  local function log_in(asked, granted)
+    stage = stages.new()
+    answer { access_token = "new", refresh_token = "r", scope = granted, expires_in = 3600 }
+    local user_flow = stage:user_flow { state = "s", scope = asked, authorize = function()
+      return stages.REDIRECT_URI .. "?code=c&state=s"
+    end }
+    assert(user_flow:get_access_token())
+    stage.now = stage.now + 3600
+    assert(user_flow:get_access_token()) -- which says nothing once more
+    return table.concat(stage.logged, "\n")
+  end
+
+  it("is told", function()
+    for asked, granted in pairs { ["openid calendar.read"] = "openid", ["b a read"] = "read",
+      ["a:x a:y a"] = "a:x", ["read b offline_access"] = { "read" }, ["c,d"] = "d,openid" } do
+      assert.matches("^warning the provider did not grant the login all scopes; missing: [%w.: ]+$",
+        log_in(asked, granted))
+    end
+    assert.matches("missing: a b$", log_in("b a read", "read"))
+  end)
+
+  it("is not seen in answers that name scopes otherwise, or not at all", function()
+    for asked, granted in pairs {
+      ["openid email"] = "openid https://www.googleapis.com/auth/userinfo.email", -- Google
+      ["https://graph.microsoft.com/.default offline_access"] = "Mail.Read User.Read openid",
+      ["user.read mail.read"] = "User.Read", ["user user:email repo"] = "repo,user", -- GitHub
+      ["openid offline_access read"] = "read", ["read"] = "profile email", ["write"] = "",
+      ["a b"] = { "b", "a" }, ["x"] = false } do
+      assert.equal("", log_in(asked, granted or nil))
+    end
+  end)
+
+  it("is none where nobody logs in", function()
+    answer { access_token = "new", scope = "a" }
+    assert(stage:flow({ scope = "a b" }):get_access_token())
+    assert.same({}, stage.logged)
+  end)
+end)
+
 describe("on_answer", function()
   local function user_flow(on_answer, more)
     return stage:user_flow { provider = merged({ token_url = "https://login.example/token",
