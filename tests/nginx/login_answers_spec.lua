@@ -4,6 +4,7 @@
 local login_gateway = require "support.login_gateway"
 local loopback = require "support.loopback"
 local oidc_provider = require "support.oidc_provider"
+local process = require "support.process"
 
 --- Another server, which has no Lua.
 local OTHER = [[
@@ -73,6 +74,17 @@ describe("tokencache.nginx.login", function()
     assert.equal(400, answer.status)
     assert.matches('^<h1>Ours</h1>400: No login was begun .* <p><a href="/auth/login">',
       answer.body)
+  end)
+
+  it("says at its start that it has no threads, and does not ask to try again", function()
+    local threadless = login_gateway.start(provider, {}, { thread_pool = false })
+    finally(function() threadless:stop() end)
+    local said = "login: config: no session could be kept: nginx has no thread pool"
+    threadless.server:announce(said)
+    process.wait_until("the log", function() return threadless.server:log():find(said) end)
+    local answer = threadless:request("GET", "/", { Accept = "text/html" })
+    assert.equal(500, answer.status)
+    assert.is_nil(answer.headers["retry-after"])
   end)
 
   it("has browsers keep the session when they end, where it is told to", function()

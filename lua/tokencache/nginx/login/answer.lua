@@ -43,13 +43,18 @@ function answer.page(gateway, status, message, more, cookies)
   return ngx.exit(ngx.HTTP_OK) -- it is answered
 end
 
+---@param err tokencache.Error
+function answer.note(err)
+  ngx.log(ngx.ERR, "login: ", err.kind, ": ", tostring(err))
+end
+
 --- Something that is nobody's fault who sits at a browser.
 ---@param gateway tokencache.LoginGateway
 ---@param err tokencache.Error
 ---@param seconds? number  until it may work again
 ---@param cookies? string[]
 function answer.unavailable(gateway, err, seconds, cookies)
-  ngx.log(ngx.ERR, "login: ", err.kind, ": ", tostring(err))
+  answer.note(err)
   if err.kind == "config" then
     return answer.page(gateway, 500, "This server is set up wrongly; its log tells more.", nil,
       cookies)

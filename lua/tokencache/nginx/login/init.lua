@@ -41,6 +41,7 @@ local settings = require "tokencache.nginx.settings"
 local shared_dict = require "tokencache.store.shared_dict"
 local store_sessions = require "tokencache.nginx.login.store_sessions"
 local tiered = require "tokencache.store.tiered"
+local timer = require "tokencache.nginx.timer"
 
 local REMEMBERED = 10000 -- sessions, by a worker; or
 local OF_LONG = 500      -- of headers Cookie that are long, as where sessions are kept in cookies
@@ -69,6 +70,7 @@ local metatable = {
 }
 
 --- To be called in init_worker_by_lua: tokens are renewed from then on before a request needs that.
+--- Where no session could be kept, the error log says so at once.
 function Gateway:init_worker()
   options.called_on(self, metatable, "init_worker")
   local ok, err = true, nil
@@ -78,6 +80,12 @@ function Gateway:init_worker()
   if not ok then
     log.warning("tokens will be renewed only when they are asked for: ", err)
   end
+  timer.after(0, function() -- who has set it up is to know before the first who logs in does
+    local has_room, problem = self.sessions:try_room()
+    if not has_room then
+      answer.note(problem)
+    end
+  end)
 end
 
 --- A script cannot log in: only what fills the browser's window is sent to the provider.

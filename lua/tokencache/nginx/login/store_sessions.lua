@@ -13,7 +13,7 @@ local revocation = require "tokencache.account.revocation"
 local RANDOM_BYTES = 32
 local ID_PATTERN = "^" .. ("[%w_-]"):rep(43) .. "$" -- as many in base64url
 local USED = "login-used:"  -- in the shared dict: its use need not be noted
-local ROOM = "login-room:"  -- and: why nothing could be written; "" where it could
+local ROOM = "login-room:"  -- and: why nothing could be written, kind first; "" where it could
 local TRIED, FAILED = 5, 1
 local NOTED_AT = 20 -- a use is noted anew after this part of the idle time
 
@@ -52,20 +52,38 @@ function Sessions:open(value)
   return self.flow:account(key), id
 end
 
---- Reports whether a login could be kept: nobody is to log in in vain.
+--- An error of the kind that what went wrong has: a wrong set-up stays one.
+local function failure(what, problem)
+  local err = errors.wrap("cache", problem)
+  return errors.new(err.kind, what .. ": " .. err.message)
+end
+
+--- Tries whether a login could be kept.
+---@return true?
+---@return tokencache.Error?
+function Sessions:try_room()
+  local ok, err = self.store:set("session-room:" .. self.place, "1", TRIED)
+  if errors.has_failed(ok, err) then
+    return nil, failure("no session could be kept", err or "it cannot be written")
+  end
+  return true
+end
+
+--- Reports the same as it was lately in any worker: nobody is to log in in vain.
 ---@return true?
 ---@return tokencache.Error?
 function Sessions:has_room()
   local problem = self.dict:get(ROOM .. self.place)
   if not problem then
-    local ok, err = self.store:set("session-room:" .. self.place, "1", TRIED)
-    problem = errors.has_failed(ok, err) and tostring(err or "it cannot be written") or ""
+    local ok, err = self:try_room()
+    problem = ok and "" or err.kind .. ":" .. err.message
     self.dict:set(ROOM .. self.place, problem, problem == "" and TRIED or FAILED)
   end
   if problem == "" then
     return true
   end
-  return nil, errors.new("cache", "no session could be kept: " .. problem)
+  local kind, message = problem:match "^(%l+):(.*)$"
+  return nil, errors.new(kind, message)
 end
 
 --- Finishes a login in a new session.
@@ -99,7 +117,7 @@ function Sessions:log_in(response_url, pending, admit)
     if not account:log_out() then
       revocation(self.flow, info, self.flow.timeout)
     end
-    return nil, errors.new("cache", "the session could not be kept: " .. tostring(problem))
+    return nil, failure("the session could not be kept", problem)
   end
   self:note_use(id)
   return value
