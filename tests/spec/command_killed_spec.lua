@@ -148,7 +148,7 @@ describe("the command that is ended #once", function()
       require("tokencache._core").sleep((i - 1) % 3 * 0.02)
       child:signal "KILL"
       child:stop()
-      local is_there = command:ask { "list" } == "work"
+      local is_there = command:ask { "list", "-q" } == "work"
       local status = command:run { "status", "work" }
       assert.is_true(status == (is_there and (ask() and 0 or 3) or 7))
     end

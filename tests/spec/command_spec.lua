@@ -137,10 +137,12 @@ describe("the command", function()
   end)
 
   it("says what to do, by kind of failure", function()
+    for _, word in ipairs { "token", "header", "login", "curl-config" } do
+      assert.equal("tokencache: there is no account nobody; run: tokencache login nobody "
+        .. "--provider ... --client-id ...\n", fails(7, { word, "nobody" }))
+    end
     assert.equal("tokencache: there is no account nobody; run: tokencache list\n",
-      fails(7, { "token", "nobody" }))
-    assert.matches("no account nobody; run: tokencache login nobody %-%-provider %.%.%. ",
-      fails(7, { "login", "nobody" }))
+      fails(7, { "logout", "nobody" }))
     assert.matches("run: tokencache token %-%-help\n$", fails(2, { "token" }))
     assert.equal("tokencache: unknown command 'tokn'; did you mean 'token'; run: tokencache --help"
       .. "\n", fails(2, { "tokn", "work" }))

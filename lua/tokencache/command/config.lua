@@ -195,10 +195,11 @@ end
 
 --- The same as find; there must be one.
 ---@param name string
+---@param is_wanted? boolean  whoever asks wants it made, and not another that is there
 ---@return table settings
-function config.account(name)
-  return config.find(name)
-    or say.fail("config", "there is no account " .. name, "tokencache list")
+function config.account(name, is_wanted)
+  return config.find(name) or say.fail("config", "there is no account " .. name, is_wanted
+    and "tokencache login " .. name .. " --provider ... --client-id ..." or "tokencache list")
 end
 
 --- The names of all accounts, sorted.

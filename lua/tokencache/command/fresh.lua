@@ -68,7 +68,7 @@ end
 ---@param refused? string    the token that an API does not take any more
 ---@return tokencache.TokenInfo
 function fresh.token(name, min_valid, refused)
-  local settings, account = config.account(name), nil
+  local settings, account = config.account(name, true), nil
   local function ask(which)
     account = account or require "tokencache.command.flows".open(name, settings)
     local info, err = account:get_token_info { refused = which }

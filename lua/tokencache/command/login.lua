@@ -62,8 +62,7 @@ function login.login(arguments)
       log_in(name, made, arguments)
     end)
   else
-    say.fail("config", "there is no account " .. name, "tokencache login " .. name
-      .. " --provider ... --client-id ...")
+    config.account(name, true) -- fails
   end
   say.note(name, ": logged in; for a token run: tokencache token ", name)
 end

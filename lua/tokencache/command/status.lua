@@ -11,9 +11,9 @@ local token_info = require "tokencache.token_info"
 
 local commands = {}
 
---- Says what to do where there is no account yet, to a person.
+--- Says what to do where there is no account yet.
 local function greet(names)
-  if #names == 0 and core.process.is_terminal(1) then
+  if #names == 0 then
     say.note("there are no accounts yet; run: tokencache login --help")
   end
 end
