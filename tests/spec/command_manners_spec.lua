@@ -181,6 +181,20 @@ describe("the command #once", function()
     assert.equal("work", command:ask { "list" })
   end)
 
+  it("says once which directory cannot be made, and nothing else", function()
+    for variable, status_of in pairs { XDG_CONFIG_HOME = 7, XDG_STATE_HOME = 8 } do
+      local directory = process.temporary_directory()
+      process.run { "chmod", "500", directory }
+      lock(directory)
+      local status, out, err = command:run({ "add", "new", "--issuer", server.url, "--client-id",
+        "public" }, { environment = { [variable] = directory .. "/a/b" } })
+      process.remove_directory(directory)
+      assert.equal(status_of, status)
+      assert.equal("tokencache: " .. directory .. "/a: permission denied in its directory; give "
+        .. "this user write access there, or choose another path\n", out .. err)
+    end
+  end)
+
   it("ends no login that it cannot remove", function()
     local token = command:ask { "token", "work" }
     lock(command.tokens)

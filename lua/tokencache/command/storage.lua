@@ -26,16 +26,33 @@ function storage.output_of(name, command, path)
   return text
 end
 
---- Makes both directories, for this user alone.
-function storage.make_directories()
-  for _, path in ipairs { config.directory() .. "/accounts", config.state_directory() } do
-    local there = io.open(path)
-    if there then
-      there:close()
-    else
-      os.execute("umask 077; exec mkdir -p " .. say.quoted(path)) -- it says what is wrong
-    end
+local function is_there(path)
+  local file = io.open(path)
+  return file ~= nil and file:close()
+end
+
+--- Makes a directory for this user alone; why it cannot be had is why the first that is missing of
+--- its path cannot.
+---@param path string
+---@param kind string  of the failure
+local function make_directory(path, kind)
+  local made = is_there(path)
+    or os.execute("umask 077; exec mkdir -p " .. say.quoted(path) .. " 2>/dev/null")
+  if made == true or made == 0 then -- Lua 5.1 has the status
+    return
   end
+  local parent = path:match "^(.+)/"
+  while parent and not is_there(parent) do
+    path, parent = parent, parent:match "^(.+)/"
+  end
+  local ok, err = core.file.can_replace(path, 0)
+  say.fail(kind, ok and path .. ": the directory cannot be made" or tostring(err))
+end
+
+--- Makes both directories.
+function storage.make_directories()
+  make_directory(config.directory() .. "/accounts", "config")
+  make_directory(config.state_directory(), "cache")
 end
 
 --- What a constructor that has raised says.
