@@ -119,8 +119,7 @@ describe("flow:account", function()
       { "account: the cache handler has no method get_cached_token; use one of tokencache.cache, "
         .. "or give yours both methods", function() many:account(setmetatable({}, {})) end },
       { "account: call it on a flow, with a colon", function() many.account("key") end },
-      { "get_access_token: unknown option timout; known are check_cache, code, login, "
-        .. "refused, response_url, timeout",
+      { "get_access_token: unknown option timout; did you mean timeout?",
         function() many:account("k"):get_access_token { timout = 1 } end },
       { "get_access_token: code and response_url are for a flow with cache=; call exchange",
         function() many:account("k"):get_access_token { code = "c" } end },

@@ -117,7 +117,7 @@ describe("the command #once", function()
     local path = command.accounts .. "/mine.lua"
     for text, message in pairs {
       ['grant = "x" issuer = "https://a.example" client_id = "a"'] = 'grant may be "client_cred',
-      ["client_di = 1"] = "unknown option client_di",
+      ["client_di = 1"] = "unknown option client_di; did you mean client_id; run: ",
       ["client_id = os.getenv 'HOME'"] = "mine.lua:1: ",
       ["client_id ="] = "mine.lua:1: ",
       ["\27Lua"] = "mine.lua:1: ",

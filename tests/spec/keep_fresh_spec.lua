@@ -257,7 +257,7 @@ describe("keep_fresh", function()
   it("raises where it is called wrongly, or cannot work", function()
     local flow = stage:flow()
     assert.error_matches(function() flow:keep_fresh { margn = 1 } end,
-      "keep_fresh: unknown option margn; known are at_once, jitter, margin")
+      "keep_fresh: unknown option margn; did you mean margin?")
     assert.error_matches(function() flow.keep_fresh() end, "keep_fresh: call it on a flow")
     flow:keep_fresh()
     assert.error_matches(function() flow:keep_fresh() end, "keep_fresh: this flow is kept fresh")

@@ -79,7 +79,7 @@ local mistakes = {
     .. 'table, not a string; give a list, such as { "browser" }' },
   { function() pkce(with { pkce = true }) end, "flow.pkce: unknown option pkce; known are " },
   { function() flow:get_authorize_url { stat = "x" } end,
-    "get_authorize_url: unknown option stat; known are state" },
+    "get_authorize_url: unknown option stat; did you mean state?" },
   { function() flow:get_authorize_url { state = "" } end,
     "get_authorize_url: state must not be empty; left out, it is random" },
   { function() flow:exchange(nil, "pending") end,

@@ -267,7 +267,7 @@ describe("cache.redis", function()
 
   it("raises for options that are wrong", function()
     for message, options in pairs {
-      ["cache.redis: unknown option prt; known are ca_file"] = { prt = 1 },
+      ["cache.redis: unknown option prt; did you mean port?"] = { prt = 1 },
       ["cache.redis: port must be an integer"] = { port = 1.5 },
       ["cache.redis: unknown option host; known are client, key, ttl"] =
         { client = { get = print, set = print }, host = "h" },

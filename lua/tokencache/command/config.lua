@@ -140,7 +140,7 @@ local function read(path, rules)
     checked, problem = options.read(assigned, rules)
   end
   if not checked then
-    say.fail("config", path .. ":" .. (place or " " .. problem), config.edit(path))
+    say.fail("config", path .. ":" .. (place or " " .. problem:gsub("%?$", "")), config.edit(path))
   end
   return checked, text
 end

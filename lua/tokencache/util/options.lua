@@ -99,6 +99,13 @@ local function hint(rule)
   return rule.hint and "; " .. rule.hint or ""
 end
 
+local function unknown(name, names)
+  local near = type(name) == "string" and require "tokencache.util.nearest"(name, names) or {}
+  return "unknown option " .. tostring(name) .. (near[1]
+    and "; did you mean " .. table.concat(near, " or ") .. "?"
+    or "; known are " .. table.concat(names, ", "))
+end
+
 --- What is wrong with `given`, if anything.
 ---@param given table
 ---@param rules table<string, tokencache.OptionRule>
@@ -111,8 +118,7 @@ function options.problem(given, rules)
   for name, value in next, given do
     local rule = rules[name]
     if not rule then
-      return "unknown option " .. tostring(name) .. "; known are "
-        .. table.concat(names, ", ")
+      return unknown(name, names)
     end
     is_right = is_right and (type(value) == rule[1] or options.matches(value, rule[1]))
   end
