@@ -7,7 +7,9 @@
           alloc BUILD SCENARIO FIRST RUN  -- just once: RUN allocations from FIRST on fail
 
    The script returns two functions. `run` is what may fail; it raises "WRONG: ..." where memory is
-   no excuse. `verify` is called with memory to spare and must succeed. */
+   no excuse. `verify` is called with memory to spare and must succeed. A third value "anew" asks
+   for a new Lua state for each attempt; others share one, as to load modules takes longer than to
+   try them. */
 #include <dirent.h>
 #include <dlfcn.h>
 #include <glob.h>
@@ -27,7 +29,9 @@
 #include "places.h"
 
 #define FAILURES_SHOWN 10
-#define TIMES 2 /* what a loop has from its first turn may be lost in its second */
+#define SCENARIO_RESULTS 3
+#define TIMES 2      /* what a loop has from its first turn may be lost in its second */
+#define BATCH_MAX 50 /* attempts in one Lua state */
 
 #if LUA_VERSION_NUM >= 505
 #define lua_newstate(allocate, data) lua_newstate(allocate, data, 1) /* a seed, always the same */
@@ -37,6 +41,15 @@ static const char *build, *scenario;
 static char directory[64]; /* of the scenario */
 static long failed_at;
 static int complaints;
+
+/* The attempts since the last look for leaks. */
+static struct batch {
+  lua_State *L; /* NULL: none is open */
+  long failed[BATCH_MAX];
+  int attempts;
+  long live; /* blocks before them, */
+  int open;  /* and descriptors */
+} batch;
 
 static void complain(const char *what, const char *detail) {
   if (complaints++ < FAILURES_SHOWN) printf("# allocation %ld: %s%s\n", failed_at, what, detail);
@@ -92,9 +105,11 @@ static bool is_memory_error(const char *message) {
 
 /* with_memory(function, ...): for what is no part of the trial */
 static int l_with_memory(lua_State *L) {
+  places_pause(L);
   counted_pause();
   lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
   counted_resume();
+  places_resume(L);
   return lua_gettop(L);
 }
 
@@ -121,14 +136,15 @@ static lua_State *prepare(void) {
            "local searchers = package.searchers or package.loaders "
            "searchers[2] = search package.cpath = '%s/?.so' directory = '%s'",
            build, directory);
-  run_file(L, paths, scenario, 2);
+  run_file(L, paths, scenario, SCENARIO_RESULTS);
   return L;
 }
 
 /* Runs the scenario once. From the first allocation on whose place was refused less than `times`,
-   `run` are refused; 0: from the first. */
-static void attempt(long first, long run, int times) {
-  lua_State *L = prepare();
+   `run` are refused; 0: from the first. Returns the number of that; 0: none had to. */
+static long attempt(long first, long run, int times) {
+  if (batch.L == NULL) batch.L = prepare();
+  lua_State *L = batch.L;
   lua_pushvalue(L, 1);
   if (times > 0) places_begin(L, times);
   counted_arm(first, run);
@@ -141,47 +157,70 @@ static void attempt(long first, long run, int times) {
   if (status != 0 && (!refused || (status != LUA_ERRMEM && !is_memory_error(message)))) {
     complain("run: ", message != NULL ? message : "an error that is no string");
   }
-  lua_settop(L, 2);
+  lua_settop(L, SCENARIO_RESULTS);
+  lua_pushvalue(L, 2);
   if (lua_pcall(L, 0, 0, 0) != 0) {
     message = lua_tostring(L, -1);
     complain("verify: ", message != NULL ? message : "an error that is no string");
   }
-  lua_close(L);
+  lua_settop(L, SCENARIO_RESULTS);
+  return failed_at;
+}
+
+static void close_state(void) {
+  if (batch.L != NULL) lua_close(batch.L);
+  batch.L = NULL;
+}
+
+static void begin_batch(void) {
+  batch.attempts = 0;
+  batch.live = allocations.live;
+  batch.open = count_entries("/proc/self/fd");
+}
+
+static void end_batch(long run) {
+  close_state();
+  if (allocations.live > batch.live) { /* libcrypto keeps the texts of its errors for others */
+    batch.live = allocations.live;
+    for (int i = 0; i < batch.attempts; i++) attempt(batch.failed[i], run, 0);
+    close_state();
+  }
+  if (allocations.live > batch.live) {
+    char count[64];
+    snprintf(count, sizeof(count), "%ld, since allocation %ld", allocations.live - batch.live,
+             batch.failed[0]);
+    complain("blocks leaked: ", count);
+  }
+  if (count_entries("/proc/self/fd") != batch.open) complain("a descriptor leaked", "");
+  if (count_entries(directory) > 2) complain("a temporary file is left", ""); /* cache and lock */
+  remove_files();
+  begin_batch();
 }
 
 /* Returns the number of the allocation that failed; 0: none had to. */
 static long check_one(long first, long run, int times) {
-  long live = allocations.live;
-  int open = count_entries("/proc/self/fd");
-  attempt(first, run, times);
-  long failed = allocations.first;
-  if (allocations.live > live) { /* libcrypto keeps the texts of its errors for the next ones */
-    live = allocations.live;
-    attempt(failed != 0 ? failed : LONG_MAX, run, 0);
-  }
-  if (allocations.live > live) {
-    char count[64];
-    snprintf(count, sizeof(count), "%ld", allocations.live - live);
-    complain("blocks leaked: ", count);
-  }
-  if (count_entries("/proc/self/fd") != open) complain("a descriptor leaked", "");
-  if (count_entries(directory) > 2) complain("a temporary file is left", ""); /* cache and lock */
-  remove_files();
+  long failed = attempt(first, run, times);
+  batch.failed[batch.attempts++] = failed != 0 ? failed : LONG_MAX;
+  bool is_last = failed == 0 || batch.attempts == BATCH_MAX;
+  if (is_last || times < TIMES || lua_isstring(batch.L, SCENARIO_RESULTS)) end_batch(run);
   return failed;
 }
 
+/* Fails one allocation after the other, from the first to the last. Returns how many. */
+static long sweep(long run, int times) {
+  long count = 0;
+  for (long failed = 0; (failed = check_one(failed + 1, run, times)) != 0;) count++;
+  return count;
+}
+
 static void check_every_allocation(int number, const char *name, long run) {
-  long tried = 0, left = 0, wanted = 0, failed = 0;
   complaints = 0;
   places_forget();
-  for (int times = TIMES; times > 0;) { /* a place has the C functions here in it, too */
-    failed = check_one(times == TIMES ? failed + 1 : 1, run, times);
-    if (failed == 0) {
-      times = times == TIMES ? 1 : 0; /* what was in one run, and in no other */
-      wanted = allocations.seen;
-    } else if (times == TIMES) {
-      tried++;
-    } else if (++left > wanted) {
+  begin_batch();
+  long tried = sweep(run, TIMES), wanted = allocations.seen, left = 0;
+  for (long more; (more = sweep(run, 1)) > 0;) {
+    left += more; /* what was in one run, or in the first of a Lua state, and in no other */
+    if (left > wanted) {
       complain("each run asks from other places", "");
       break;
     }
@@ -219,10 +258,12 @@ int main(int argc, char **argv) {
   }
   keep_modules_loaded();
   attempt(LONG_MAX, 1, 0); /* what libc allocates once and keeps */
+  close_state();
   remove_files();
   int failures = 0;
   if (argc == 5) {
     attempt(atol(argv[3]), atol(argv[4]), 0);
+    close_state();
     remove_directory();
     return complaints > 0;
   }

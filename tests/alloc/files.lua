@@ -1,4 +1,4 @@
--- What the allocation-failure run does with a store of files at each step; see alloc.c.
+-- Loads modules, and uses a store of files, while allocations fail; see alloc.c.
 
 -- luacheck: globals directory
 
@@ -29,6 +29,9 @@ end
 
 --- Entries that are compared, checked and listed.
 local function use()
+  local tokencache = require "tokencache"
+  tokencache.cache.file { cache_path = directory .. "/cache" }
+  tokencache.cache.memory {}
   local make_store = require "tokencache.store.file"
   local store = make_store { directory = directory }
   judge.expect(true, store:set("entry", "old"))
@@ -51,4 +54,4 @@ local function verify()
   use()
 end
 
-return use, verify
+return use, verify, "anew" -- what is loaded is not loaded again

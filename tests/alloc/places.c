@@ -10,7 +10,7 @@
 #include "counted.h"
 
 #define PLACES 65536 /* of which a scenario has some hundreds */
-#define CALLS 4096
+#define CALLS 4093   /* a prime number: it takes all bits to tell calls apart */
 #define FRAMES_MAX 200
 
 static struct place {
@@ -28,6 +28,7 @@ static uint64_t lua_lines; /* that led to where Lua is now */
 static int most_times;
 static bool is_chosen;
 static pthread_t runner;
+static int below; /* frames on its stack that are no part of a place */
 
 static uint64_t mix(uint64_t hash, uint64_t value) {
   return (hash ^ value) * 0x100000001b3; /* FNV-1a's prime */
@@ -35,8 +36,7 @@ static uint64_t mix(uint64_t hash, uint64_t value) {
 
 /* The level, which is there, in the calls of a thread. */
 static struct call *call_of(lua_State *L, const lua_Debug *frame) {
-  uint64_t hash = mix((uintptr_t)L, (uintptr_t)frame->i_ci >> 3);
-  return &calls[(hash ^ hash >> 32) % CALLS];
+  return &calls[mix((uintptr_t)L, (uintptr_t)frame->i_ci) % CALLS]; /* an index or an address */
 }
 
 /* Allocations cannot look by themselves: Lua may be moving its stack just then. */
@@ -67,7 +67,11 @@ static struct place *find(uint64_t hash) {
 static bool choose(void) {
   void *frames[FRAMES_MAX];
   int depth = backtrace(frames, FRAMES_MAX);
-  uint64_t hash = pthread_equal(runner, pthread_self()) ? lua_lines : 0;
+  uint64_t hash = 0;
+  if (pthread_equal(runner, pthread_self())) {
+    hash = lua_lines;
+    depth -= below;
+  }
   for (int i = 0; i < depth; i++) hash = mix(hash, (uintptr_t)frames[i]);
   struct place *place = find(hash | 1);
   if (place->times >= most_times) return false;
@@ -81,19 +85,28 @@ void places_forget(void) {
   memset(places, 0, sizeof(places));
 }
 
+void places_pause(lua_State *L) {
+  if (most_times > 0) lua_sethook(L, NULL, 0, 0);
+}
+
+void places_resume(lua_State *L) { /* coroutines that begin then have the hook, too */
+  if (most_times > 0) lua_sethook(L, on_event, LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE, 0);
+}
+
 void places_begin(lua_State *L, int times) {
-  void *frame;
-  (void)backtrace(&frame, 1); /* loads what it needs */
+  void *frames[FRAMES_MAX];
+  below = backtrace(frames, FRAMES_MAX) - 1; /* which also loads what it needs */
   memset(calls, 0, sizeof(calls));
   lua_lines = 0;
   is_chosen = false;
   most_times = times;
   runner = pthread_self();
-  lua_sethook(L, on_event, LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE, 0); /* coroutines have it */
+  places_resume(L);
   counted_choose(choose);
 }
 
 void places_end(lua_State *L) {
   counted_choose(NULL);
+  most_times = 0;
   lua_sethook(L, NULL, 0, 0);
 }

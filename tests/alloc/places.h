@@ -15,4 +15,8 @@ void places_forget(void);
 void places_begin(lua_State *L, int times);
 void places_end(lua_State *L);
 
+/* In between, Lua's lines are not followed, which takes longer than to run them. */
+void places_pause(lua_State *L);
+void places_resume(lua_State *L);
+
 #endif
