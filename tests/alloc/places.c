@@ -34,9 +34,14 @@ static uint64_t mix(uint64_t hash, uint64_t value) {
   return (hash ^ value) * 0x100000001b3; /* FNV-1a's prime */
 }
 
-/* The level, which is there, in the calls of a thread. */
+/* The level, which is there, in the calls of a thread: that has an address, or on Lua 5.1 and
+   LuaJIT an index, above which LuaJIT has the size, which is not that of a level below. */
 static struct call *call_of(lua_State *L, const lua_Debug *frame) {
-  return &calls[mix((uintptr_t)L, (uintptr_t)frame->i_ci) % CALLS]; /* an index or an address */
+#if LUA_VERSION_NUM == 501
+  return &calls[mix((uintptr_t)L, (uintptr_t)frame->i_ci & 0xffff) % CALLS];
+#else
+  return &calls[mix((uintptr_t)L, (uintptr_t)frame->i_ci) % CALLS];
+#endif
 }
 
 /* Allocations cannot look by themselves: Lua may be moving its stack just then. */
