@@ -12,11 +12,13 @@ export RES_OPTIONS="timeout:1 attempts:1"
 # mistaken for one with a header of glibc 2.19's, and LeakSanitizer crashes on what it reads there.
 export ASAN_OPTIONS=intercept_tls_get_addr=0
 
-# The long ones first, and these in halves, or one of them would go on when the others are over.
+# The long ones first, in halves, or one of them would go on when the others are over; at the end
+# what is short.
 luas=$(tools/luas.sh tested)
-every_suite="lua5.4-1 lua5.4-2 nginx-1 nginx-2 asan-1 asan-2
-  $(echo "$luas" | grep -v '^lua5.4$') alloc-asan fuzz
-  $(echo "$luas" | sed 's/^/alloc-/') simulate packaging asan-core core demo
+every_suite="$(printf '%s-1 %s-2\n' nginx nginx asan asan)
+  $(echo "$luas" | sed 's/.*/&-1 &-2/')
+  packaging alloc-asan simulate fuzz
+  $(echo "$luas" | sed 's/^/alloc-/') asan-core core demo
   core-musl core-i386 core-arm64"
 
 known_leaks() {
