@@ -36,7 +36,9 @@
 import { createServer } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { logIn, logOut } from './oidc_login.mjs';
 
 // its notices about settings that only matter in production
@@ -80,8 +82,20 @@ function newKeys() {
   return { keys: pairs.map(({ privateKey }) => privateKey.export({ format: 'jwk' })) };
 }
 
+// The first ones are kept in build/, as it takes longer to make them than to serve many a spec.
+function keptKeys() {
+  const file = fileURLToPath(new URL('../../build/oidc_keys.json', import.meta.url));
+  if (!existsSync(file)) {
+    const written = `${file}.${process.pid}`;
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(written, JSON.stringify(newKeys()), { mode: 0o600 });
+    renameSync(written, file); // of several that do so at once, one counts
+  }
+  return JSON.parse(readFileSync(file));
+}
+
 const configuration = {
-  jwks: newKeys(),
+  jwks: keptKeys(),
   clients: [
     { ...machine, client_id: 'basic', client_secret: 'basic-secret-8d1f',
       token_endpoint_auth_method: 'client_secret_basic' },
