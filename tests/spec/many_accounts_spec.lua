@@ -44,8 +44,8 @@ describe("a process", function()
   end
 
   for _, case in ipairs {
-    { "whose tokens are fresh", 900, suite.is_in_full and 100000 or 2 * LIMIT, 4 },
-    { "each of which is renewed", 2000, suite.is_in_full and 20000 or 1.5 * LIMIT, 8 },
+    { "whose tokens are fresh", 900, suite.is_in_full and 50000 or 2 * LIMIT, 4 },
+    { "each of which is renewed", 2000, suite.is_in_full and 15000 or 1.5 * LIMIT, 8 },
   } do
     local name, now, round, kilobytes_each = case[1], case[2], case[3], case[4]
     it(("of %d accounts %s has memory for %d of them"):format(2 * round, name, LIMIT),

@@ -13,7 +13,7 @@ local store_over = require "tokencache.store.redis_base"
 local suite = require "support.suite"
 local tokencache = require "tokencache"
 
-local FORKS = suite.is_in_full and 1000 or 50
+local FORKS = suite.is_in_full and 200 or 50
 
 local function store(port, options)
   options = options or {}
