@@ -9,7 +9,8 @@ missing=""
 npm=""
 
 # need PACKAGE PROBE...: Debian's name for it, and a command that succeeds where it is present; of
-# names with a bar between them, the first that this release has; "-" is none, where it can be spared
+# names with a bar between them, the first that this release has; "-" is none, where it can be
+# spared
 need() {
   package=$1
   shift

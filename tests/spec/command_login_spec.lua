@@ -229,8 +229,8 @@ describe("tokencache login #once", function()
   end)
 
   it("says that there is no account yet, beside the results", function()
-    for _, words in ipairs { { "list" }, { "status" } } do
-      local status, out, err = command:run(words)
+    for _, arguments in ipairs { { "list" }, { "status" } } do
+      local status, out, err = command:run(arguments)
       assert.equal("0", status .. out)
       assert.equal("tokencache: there are no accounts yet; run: tokencache login --help\n", err)
     end
