@@ -1,17 +1,14 @@
 -- Logs you in once, in your browser. From then on the token comes from the file, and is renewed
 -- when that is due, without you. The provider is Spotify, with SPOTIPY_CLIENT_ID set, or whoever
--- AUTHORIZE_URL and TOKEN_URL name, with CLIENT_ID. Register the redirect URI there as it stands.
+-- ISSUER names, with CLIENT_ID. Register the redirect URI there as it stands.
 -- On a machine without a browser: lua5.4 examples/login.lua paste
--- or device, where the provider has DEVICE_AUTHORIZATION_URL: a code is entered on another machine.
+-- or device, where the provider can do that: a code is entered on another machine.
 local tokencache = require "tokencache"
 
-local token_url = os.getenv "TOKEN_URL"
+local issuer = os.getenv "ISSUER"
 
 local flow = tokencache.flow.pkce {
-  provider = token_url and {
-    authorize_url = os.getenv "AUTHORIZE_URL", token_url = token_url,
-    device_authorization_url = os.getenv "DEVICE_AUTHORIZATION_URL",
-  } or tokencache.provider.spotify,
+  provider = issuer and { issuer = issuer } or tokencache.provider.spotify,
   client_id = os.getenv "CLIENT_ID",
   redirect_uri = os.getenv "REDIRECT_URI" or "http://127.0.0.1:8888/callback",
   scope = os.getenv "SCOPE",

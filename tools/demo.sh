@@ -33,7 +33,7 @@ await_browser() {
 }
 
 log_in() {
-  export AUTHORIZE_URL="$url/auth" CLIENT_ID=public SCOPE=openid CACHE_PATH="$work/login"
+  export ISSUER="$url" CLIENT_ID=public SCOPE=openid CACHE_PATH="$work/login"
   echo
   if CHROMIUM=$(command -v chromium || command -v google-chrome); then
     echo "A person logs in, whose browser is headless Chromium:"

@@ -24,8 +24,7 @@ describe("a login by another device, in a terminal", function()
     local all = {
       LUA = command[1], SCRIPT = command[3], HERE = os.getenv "PWD",
       LD_PRELOAD = command.environment.LD_PRELOAD, CLIENT_ID = "public", SCOPE = "openid",
-      AUTHORIZE_URL = server.provider.authorize_url, TOKEN_URL = server.token_url,
-      DEVICE_AUTHORIZATION_URL = server.provider.device_authorization_url, LC_ALL = "C.UTF-8",
+      ISSUER = server.url, LC_ALL = "C.UTF-8",
     }
     for name, value in pairs(environment or {}) do
       all[name] = value

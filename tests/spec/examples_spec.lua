@@ -33,7 +33,6 @@ describe("examples/", function()
   local function start(name, client, more, argument)
     local environment = merged({
       ISSUER = provider.url,
-      AUTHORIZE_URL = provider.provider.authorize_url, TOKEN_URL = provider.token_url,
       CLIENT_ID = client.client_id, CLIENT_SECRET = client.client_secret, SCOPE = "openid",
     }, more)
     local command = process.lua(("arg = { ... } dofile %q"):format("examples/" .. name), argument)
