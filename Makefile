@@ -9,7 +9,8 @@ CFLAGS  ?= -O2 -g
 PREFIX  ?= /usr/local
 LUAS    := $(shell tools/luas.sh)
 
-$(if $(filter $(LUA),$(LUAS)),,$(error LUA=$(LUA) is not one of $(LUAS)))
+$(if $(filter $(LUA),$(LUAS)),,$(error LUA=$(LUA) is not one of $(LUAS); where it is installed \
+  with its headers also: $(filter-out $(LUAS),$(shell sed -n 's/^\(lua[^ ]*\).*/\1/p' luas.list))))
 
 LUA_VERSION := $(if $(filter luajit,$(LUA)),5.1,$(LUA:lua%=%))
 LUA_PC      := $(if $(filter luajit,$(LUA)),luajit,$(LUA))
