@@ -4,6 +4,7 @@ local keep_log = require "support.keep_log"
 local log = require "tokencache.log"
 local logins = require "support.logins"
 local merged = require "support.merged"
+local new_table_store = require "support.table_store"
 local stages = require "support.stage"
 local tokencache = require "tokencache"
 
@@ -83,6 +84,15 @@ describe("a log out", function()
     assert.same({ true }, { stage:user_flow():log_out() })
     assert.is_nil(stage.stored)
     assert.equal(0, #stage.requests)
+  end)
+
+  it("leaves a mark that lives for a day", function()
+    for _, method in ipairs { "remove", "log_out" } do
+      local store = new_table_store()
+      local account = new_flow({ store = store }):account("ann")
+      assert.same({ true }, { account[method](account) })
+      assert.equal(24 * 60 * 60, store.ttls["tokencache-mark:ann"])
+    end
   end)
 
   it("is of no matter where nobody is logged in", function()
