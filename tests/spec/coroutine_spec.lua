@@ -128,6 +128,14 @@ describe("coroutines that share a flow", function()
     return all
   end
 
+  local function in_turn()
+    local turn = 0
+    return function(count)
+      turn = turn % count + 1
+      return turn
+    end
+  end
+
   it("with a lock make one request between them", function()
     for seed = 1, 30 do
       local stage = stages.new { lock = true, token_info = EXPIRED }
@@ -149,16 +157,36 @@ describe("coroutines that share a flow", function()
     local stage = stages.new { lock = true, token_info = EXPIRED }
     stage.yields = true
     stage.on.request = function() return stages.answer({ error = "invalid_client" }, 401) end
-    local kinds, turn = {}, 0
+    local kinds = {}
     threads.interleave(many(stage:flow { timeout = 1000 }, 60, function(_, err)
       kinds[#kinds + 1] = err.kind
-    end), function(count)
-      turn = turn % count + 1
-      return turn
-    end)
+    end), in_turn())
     assert.equal(1, #stage.requests)
     assert.equal(("config "):rep(60), table.concat(kinds, " ") .. " ")
     assert.is_nil(stage.holder)
+  end)
+
+  it("with a lock do not fail by the failure of another client", function()
+    for _, difference in ipairs {
+      { client_id = "another" }, { client_secret = "another" },
+      { provider = { token_url = "https://login.example/another" } },
+      { token_endpoint_auth_method = "client_secret_post" },
+    } do
+      local stage = stages.new { lock = true, token_info = EXPIRED }
+      stage.yields = true
+      stage.on.request = function()
+        assert(stage:acts():find "try_lock .*try_lock") -- the other waits for the lock
+        stage.on.request = nil
+        return stages.answer({ error = "invalid_client" }, 401)
+      end
+      local results = {}
+      local function note(token, err)
+        results[#results + 1] = token or err.kind
+      end
+      local one, another = stage:flow(), stage:flow(difference)
+      threads.interleave({ many(one, 1, note)[1], many(another, 1, note)[1] }, in_turn())
+      assert.same({ "config", "access-1" }, results)
+    end
   end)
 
   it("without a lock each get a token, and a fresh one stays", function()
