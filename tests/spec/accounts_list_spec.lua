@@ -36,6 +36,20 @@ describe("flow:accounts", function()
     return seen, count
   end
 
+  --- The most keys that the store returns at once: a worker of nginx serves nobody meanwhile.
+  local function most_in_a_step(flow)
+    local store, most = flow.store, 0
+    local keys = store.keys
+    function store.keys(...)
+      local page, more = keys(...)
+      most = math.max(most, #page)
+      return page, more
+    end
+    listed(flow)
+    store.keys = keys
+    return most
+  end
+
   for name, new_store in pairs(backends) do
     describe("over " .. name, function()
       local store, flow
@@ -57,6 +71,7 @@ describe("flow:accounts", function()
         assert.same(wanted, (listed(flow, "users:")))
         local _, count = listed(flow)
         assert.equal(COUNT + 1, count)
+        assert.is_true(most_in_a_step(flow) <= 250)
         assert.same({ [long] = true }, (listed(flow, "long:")))
         assert.same({}, (listed(flow, "users:x")))
         assert.same({ ["users:7@example.org*?[7]"] = true }, (listed(flow, "users:7@")))

@@ -264,6 +264,7 @@ describe("store.memory", function()
         end
       end)
       assert.is_true(pages >= 5)
+      assert.equal(pages, (select(2, walk "nobody"))) -- it looks at as many for each
       for i = 1, 1000 do
         assert.equal(1, seen["key-" .. i])
       end
