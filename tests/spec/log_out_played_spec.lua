@@ -112,6 +112,23 @@ describe("a log out", function()
     assert.equal("old", flow:get_access_token())
   end)
 
+  it("removes what is no token, but nothing where the handler cannot be read", function()
+    for _, method in ipairs { "log_out", "remove" } do
+      for _, read in ipairs { {}, { logins.LOGIN } } do
+        stage.on.load = function() return read[1], "the database is away" end
+        local ok, err = flow[method](flow)
+        assert.is_nil(ok)
+        assert.equal("cache", err.kind)
+        assert.matches("the database is away", tostring(err), 1, true)
+      end
+    end
+    assert.equal("", revoked())
+    assert.is_table(stage.stored)
+    stage.on.load = function() return 42 end
+    assert.same({ true }, { flow:log_out() })
+    assert.is_nil(stage.stored)
+  end)
+
   it("revokes what was removed though the one before said that it could not be", function()
     function stage.on.remove()
       stage.stored = nil

@@ -42,14 +42,16 @@ end
 ---@return any err    the store could not be read
 ---@return any entry  what is there, as the handler compares it
 ---@return tokencache.TokenInfo? there  what that says
+---@return boolean is_found  something was read, be it damaged
 local function token_of(account, state)
-  local there, err, entry = account.handler:get_cached_token(true)
-  there, err = token_info.checked(there, err)
+  local read, err, entry = account.handler:get_cached_token(true)
+  local is_found, there = entry ~= nil or read ~= nil and err == nil, nil
+  there, err = token_info.checked(read, err)
   local info
   if err == nil then
     info, err = debt.resolve(account, state, there, entry)
   end
-  return info or debt.unread(account, state) or state.latest, err, entry, there
+  return info or debt.unread(account, state) or state.latest, err, entry, there, is_found
 end
 
 ---@class tokencache.LogOut
@@ -86,7 +88,7 @@ local function has_entries(handler)
 end
 
 --- Removes what was read, as long as that is not a later login's, and notes it. A damaged entry is
---- removed too: it comes beside the error. Where there is none, nobody knows what is there.
+--- removed too. Where nothing was read, nobody knows what is there.
 ---@param out tokencache.LogOut
 ---@param again? boolean     it was removed a moment ago
 ---@return boolean? removed  nil: it failed; false: a later login is there
@@ -94,7 +96,7 @@ end
 local function remove(out, again)
   local handler = out.account.handler
   for i = 1, LATECOMERS do
-    local info, err, entry, there = token_of(out.account, out.state)
+    local info, err, entry, there, is_found = token_of(out.account, out.state)
     if is_later(out, info) then
       if there and out.ended and there.access_token == out.ended.access_token then
         out.ended = nil -- it has been saved again
@@ -103,8 +105,7 @@ local function remove(out, again)
     elseif i == 1 and not again or entry ~= nil then
       out.ended = info
     end
-    if err ~= nil and (entry == nil and handler.replace_cached_token
-      or out.account.flow.io.monotonic() > out.deadline) then
+    if err ~= nil and (not is_found or out.account.flow.io.monotonic() > out.deadline) then
       return nil, err
     elseif entry == nil and err == nil
       and (again or i > 1 or has_entries(handler) or out.is_left and not there) then
