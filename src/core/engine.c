@@ -10,6 +10,7 @@
 
 #define MOST_ATTEMPTS 3
 #define MOST_NEWS 3      /* other entries in the cache, found where the one read should be */
+#define MOST_LOSSES 3    /* of the lock, each time before the request was sent */
 #define FIRST_PAUSE 0.25 /* seconds before the second attempt; doubled for each further one */
 #define FIRST_WAIT 0.02  /* seconds before a busy lock is tried again; grows by half */
 #define LONGEST_WAIT 0.5
@@ -181,8 +182,13 @@ static tc_event on_response(tc_engine *engine, const tc_token_response *response
 
 /* Another may be renewing the login by now. */
 static tc_event on_lost(tc_engine *engine) {
-  engine->lock.ended = true;
   engine->request.attempts--;
+  if (++engine->lock.losses >= MOST_LOSSES) {
+    return tc_engine_fail(engine, TC_ERR_CACHE,
+                          "the cache's lock ended again and again before the request could be sent;"
+                          " see that its extend_lock returns true while the lock is held");
+  }
+  engine->lock.ended = true;
   return EV_LOST;
 }
 

@@ -108,9 +108,10 @@ typedef struct tc_engine {
   struct { /* the cache's lock */
     bool absent;
     bool held;
-    bool ended;     /* by itself */
-    bool sleepless; /* the run may not wait for it */
-    double wait;    /* seconds, before it was last tried again */
+    bool ended;      /* by itself */
+    bool sleepless;  /* the run may not wait for it */
+    unsigned losses; /* how often it has ended before a request */
+    double wait;     /* seconds, before it was last tried again */
   } lock;
 
   struct { /* the token at hand: the best known */

@@ -3,6 +3,7 @@
 local collect = require "support.collect"
 local log = require "tokencache.log"
 local logins = require "support.logins"
+local merged = require "support.merged"
 local stages = require "support.stage"
 local threads = require "support.threads"
 
@@ -140,6 +141,28 @@ describe("a lock that can be extended", function()
     assert.equal("load try_lock load extend_lock unlock try_lock load unlock", stage:acts())
     assert.same({}, stage.requests)
     assert.equal(1, #stage.logged)
+  end)
+
+  it("and always has ended, as its handler says, is given up soon", function()
+    for _, token_info in ipairs { logins.LOGIN, merged(logins.LOGIN, { expires_at = 1030 }) } do
+      local stage = stages.new { lock = "extendable", token_info = token_info }
+      stage.on.extend_lock = function() -- it says nothing
+        assert(#stage.ttls < 9, "the lock is taken without end")
+      end
+      local token, err = stage:user_flow():get_access_token()
+      if token_info.expires_at < stage.now then
+        assert.is_nil(token)
+        assert.equal("cache", err.kind)
+        assert.matches("the cache's lock ended .*see that its extend_lock returns true",
+          tostring(err))
+      else
+        assert.equal("old", token)
+      end
+      assert.equal(3, #stage.ttls)
+      assert.same({}, stage.slept)
+      assert.same({}, stage.requests)
+      assert.is_nil(stage.holder)
+    end
   end)
 
   it("and has ended is warned of once, and the work goes on", function()
