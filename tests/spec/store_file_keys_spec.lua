@@ -139,6 +139,22 @@ describe("store.file", function()
     assert.same({ keys }, { store:keys("", cursor) })
   end)
 
+  it("tells entry, lock and mark of a long key from those of a key like its digest", function()
+    local digest = key_names.sha256(LONG)
+    local like = { digest, "sha256=" .. digest, "tokencache-key: " .. LONG }
+    store:set(LONG, "x")
+    assert.is_true(store:set(store:mark_key(LONG), "17", 86400))
+    local handle, guard = store:try_lock(LONG, 10)
+    for _, key in ipairs(like) do
+      assert.is_nil((store:get(key)))
+      assert.is_nil((store:get(store:mark_key(key))))
+      store:unlock((assert(store:try_lock(key, 10))))
+    end
+    assert.equal("17", store:get(store:mark_key(LONG)))
+    assert.is_false((store:try_lock(LONG, 10)))
+    store:unlock(handle, guard)
+  end)
+
   it("keeps a long key in its file, and reads files without it", function()
     process.write_file(dir:file(name_of(LONG)), "old")
     assert.equal("old", store:get(LONG))

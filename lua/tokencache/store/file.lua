@@ -97,13 +97,14 @@ end
 
 local MARK = reserved_key.of_mark("")
 
---- The mark's own name tells it from entries, however long the key is.
+--- The mark's own name tells it from entries, however long the key is. Of a long one it is the mark
+--- beside that of its digest: no key begins like a mark.
 ---@param key string
 ---@return string
 function Store:mark_key(key) -- luacheck: ignore 212
   local mark = MARK .. key
   local digest = file_name.is_long(mark) and key_names.sha256(key)
-  return digest and MARK .. digest or mark
+  return digest and MARK .. MARK .. digest or mark
 end
 
 local SWEEP = 3600 -- seconds between two looks for marks that have ended
