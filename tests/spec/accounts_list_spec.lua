@@ -154,4 +154,32 @@ describe("flow:accounts", function()
     assert.same({ "ua", "ub" }, seen)
     assert.error_matches(function() flow:accounts(1) end, "prefix must be a string, not a number")
   end)
+
+  it("says what is wrong with what the store's keys() returns, in place of going on", function()
+    local RETURN_LIST = "it returned %s.*; return a list"
+    for _, case in ipairs {
+      { { n = 0 }, RETURN_LIST:format "nil" },
+      { { "abc" }, RETURN_LIST:format "a string" },
+      { { true }, RETURN_LIST:format "a boolean" },
+      { { { "a", nil, "c" } }, "its list has a hole" },
+      { { { "a", 1 } }, "its list .* holds something else than strings" },
+      { { { "a" }, false }, "its next cursor is false, so the list has no end" },
+      { { { "a" }, "same" }, "cursor is one that it returned before, so the list has no end" },
+      { { {}, 5 }, "cursor is one that it returned before, so the list has no end" },
+    } do
+      local store, calls = new_table_store(), 0
+      function store.keys()
+        calls = calls + 1
+        assert(calls < 9, "asked without end")
+        return case[1][1], case[1][2]
+      end
+      local flow = stages.new():user_flow { store = store }
+      assert.error_matches(function() for _ in flow:accounts() do end end, "accounts: the store's "
+        .. "keys%(%) is wrong: " .. case[2])
+    end
+    local store = new_table_store()
+    function store.keys() return nil, { kind = "cache", message = "the server is away" } end
+    assert.error_matches(function() stages.new():user_flow({ store = store }):accounts()() end,
+      "accounts: the server is away$")
+  end)
 end)

@@ -2,6 +2,7 @@
 --- that must notice.
 
 local broken_entries = require "support.broken_entries"
+local broken_lists = require "support.broken_lists"
 local classes = require "support.handler_classes"
 local compare = require "tokencache.testing.compare"
 
@@ -294,6 +295,10 @@ handlers.sound = maker({ try_lock = Locking.try_lock, get_mark = Marking.get_mar
 handlers.broken = {}
 for name, case in pairs(broken) do
   handlers.broken[name] = { make = maker(case[1], case[3]), noticed_by = case[2] }
+end
+
+for name, case in pairs(broken_lists.broken) do
+  handlers.broken[name] = case
 end
 
 return handlers

@@ -37,7 +37,7 @@ local Flow = {}
 
 Flow.call_rules = config.call_rules
 
-local about_token, discovery, from_store, keep_fresh, key_names -- loaded when first used
+local about_token, discovery, from_store, keep_fresh, key_names, next_page -- loaded when first used
 
 local base = {}
 
@@ -104,15 +104,6 @@ function Flow:account(key)
   return account
 end
 
---- A page of keys, as the store lists them.
-local function next_page(self, prefix, cursor)
-  local page, more = self.store:keys(prefix, cursor)
-  if not page then
-    error("accounts: " .. tostring(more), 3)
-  end
-  return page, more
-end
-
 --- Iterates over the keys of the accounts that the store holds, each once. What goes wrong is
 --- raised. A store may yield, which an iterator cannot do on Lua 5.1: take `store:keys` there.
 ---@param prefix? string  keys that begin so; default: all
@@ -129,15 +120,20 @@ function Flow:accounts(prefix)
   if problem then
     error("accounts: " .. problem, 2)
   end
-  local page, cursor, i = {}, nil, 0
+  next_page = next_page or require "tokencache.store.page"
+  local page, cursor, i, seen = {}, nil, 0, {}
   local is_last = false
   return function()
     while i >= #page do
       if is_last then
         return nil
       end
-      page, cursor = next_page(self, prefix or "", cursor)
-      i, is_last = 0, cursor == nil
+      local more
+      page, more = next_page(self.store, prefix or "", cursor, seen)
+      if not page then
+        error("accounts: " .. more, 2)
+      end
+      i, cursor, is_last = 0, more, more == nil
     end
     i = i + 1
     return page[i]

@@ -5,6 +5,7 @@ local checks = require "tokencache.testing.checks"
 local compare = require "tokencache.testing.compare"
 local entry_tests = require "tokencache.testing.entry"
 local io = require "tokencache.io"
+local key_tests = require "tokencache.testing.keys"
 local options = require "tokencache.util.options"
 local samples = require "tokencache.testing.tokens"
 
@@ -347,6 +348,7 @@ return function(make_handler, opts)
     test_lock_life(busted.it, new)
     entry_tests.test_entry(busted.it, new)
     entry_tests.test_mark(busted.it, new)
+    key_tests(busted.it, new)
     if reopen then
       test_reopened(busted.it, new, reopen)
       entry_tests.test_reopened(busted.it, new, reopen)
