@@ -45,9 +45,9 @@ end
 ---@return boolean is_found  something was read, be it damaged
 local function token_of(account, state)
   local read, err, entry = account.handler:get_cached_token(true)
-  local is_found, there = entry ~= nil or read ~= nil and err == nil, nil
+  local is_found = entry ~= nil or read ~= nil and err == nil
+  local there, info
   there, err = token_info.checked(read, err)
-  local info
   if err == nil then
     info, err = debt.resolve(account, state, there, entry)
   end
