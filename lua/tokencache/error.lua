@@ -1,6 +1,7 @@
 --- Errors as values: what can go wrong at run time is returned as `nil, err`.
 
 local core = require "tokencache._core"
+local text_of_error = require "tokencache.util.text_of_error"
 
 ---@alias tokencache.Kind
 ---| "reauthorize" # the user must log in again
@@ -19,6 +20,7 @@ local core = require "tokencache._core"
 ---@field description? string   the server's own words, made printable
 ---@field status? integer       HTTP status
 ---@field retry_after? number   seconds the server asked to wait
+---@field package reason? string  of a store's: the same for all of its keys
 
 local errors = {}
 
@@ -47,14 +49,24 @@ function errors.wrap(kind, err)
   if type(err) ~= "table" or getmetatable(err) == "tokencache.error" then
     return type(err) == "table" and err or errors.new(kind, tostring(err))
   end
-  local message = type(err.message) == "string" and err.message or tostring(err)
+  local message = type(err.message) == "string" and err.message
+    or text_of_error(err, "an error without a message")
   return errors.new(kinds[err.kind] and err.kind or kind, message, {
     code = err.code,
     description = err.description,
     status = err.status,
     retry_after = err.retry_after,
     sent = err.sent,
+    reason = err.reason,
   })
+end
+
+--- What log.repeated knows a failure of a cache by: the same for all accounts in one store.
+---@param doing string
+---@param err any
+---@return string
+function errors.id(doing, err)
+  return doing .. ": " .. (type(err) == "table" and err.reason or tostring(err))
 end
 
 --- Whether a method that can only succeed or fail has failed; returning nothing is success.

@@ -40,9 +40,8 @@ end
 ---@param what string
 ---@param err? any  nil: the lock has ended
 local function warn(what, err)
-  local reason = err ~= nil and tostring(errors.wrap("cache", err)) or "it has ended"
-  log.repeated("warning", "lock: " .. what .. ": " .. reason, "the cache's lock ", what, ": ",
-    reason)
+  err = err ~= nil and errors.wrap("cache", err) or "it has ended"
+  log.repeated("warning", errors.id("lock: " .. what, err), "the cache's lock ", what, ": ", err)
 end
 
 --- Tries once.

@@ -25,7 +25,7 @@ local function note_failure(owed, err)
   err = errors.wrap("cache", err)
   owed.problem = err
   shared.warn_of_absence(owed)
-  log.repeated("error", "save: " .. tostring(err), "the token could not be saved; it is kept in "
+  log.repeated("error", errors.id("save", err), "the token could not be saved; it is kept in "
     .. "memory, and the save is tried again: ", err)
 end
 

@@ -15,7 +15,7 @@ end
 
 ---@return tokencache.Error
 function store_errors.failure(handler, message)
-  return errors.new("cache", store_errors.name_of(handler) .. ": " .. message)
+  return errors.new("cache", store_errors.name_of(handler) .. ": " .. message, { reason = message })
 end
 
 --- What a store said went wrong; an error of our own stores names the place itself.

@@ -125,7 +125,7 @@ function actions.load(run, is_dead)
     info = debt.unread(run.account, state)
     if not info then
       run.cache_error = err
-      log.repeated("warning", "load: " .. tostring(err), "the cache could not be read: ", err)
+      log.repeated("warning", errors.id("load", err), "the cache could not be read: ", err)
       return "failed"
     end
     run.unread = err
@@ -160,7 +160,7 @@ end
 
 local function lock_failed(run, err)
   run.cache_error = err
-  log.repeated("warning", "lock: " .. tostring(err), "the cache's lock failed",
+  log.repeated("warning", errors.id("lock", err), "the cache's lock failed",
     run.flow.spends and not run.logged_in and ": " or ", going on without it: ", err)
   return "failed"
 end

@@ -22,7 +22,7 @@ local function succeed(run, origin, err)
   elseif run.is_logged_out then
     return nil, errors.new("reauthorize", "the user has logged out while the token was renewed")
   elseif err then
-    log.repeated("warning", "renewal: " .. tostring(err),
+    log.repeated("warning", errors.id("renewal", err),
       "the token could not be renewed yet, the old one still works: ", err)
   end
   return run.infos[origin]

@@ -45,6 +45,7 @@ end
 --- The same in a failure's message.
 local function quiet(path, result, err)
   if result == nil and type(err) == "table" then
+    err.reason = err.message:gsub(in_pattern(path), "")
     err.message = shown(path, err.message)
   end
   return result, err

@@ -33,9 +33,9 @@ local tiers = {}
 ---@param doing "emptied"|"filled"|"read"
 ---@param err any
 function tiers.warn(doing, err)
-  local reason = tostring(errors.wrap("cache", err or "it returned false"))
-  log.repeated("warning", "front: " .. doing .. ": " .. reason, "the cache's front could not be ",
-    doing, ": ", reason)
+  err = errors.wrap("cache", err or "it returned false")
+  log.repeated("warning", errors.id("front: " .. doing, err), "the cache's front could not be ",
+    doing, ": ", err)
 end
 
 --- Does the outcome of a method that can only succeed or fail; warns of a failure.
