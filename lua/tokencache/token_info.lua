@@ -221,6 +221,9 @@ function token_info.checked(info, err)
     and (type(info) ~= "table" or type(info.access_token) ~= "string") then
     err = "get_cached_token must return a table with an access_token, or nil; mend the handler "
       .. "or empty the cache"
+  elseif err == nil and info ~= nil and info.access_token:find "%c" then
+    err = "get_cached_token returned an access_token with a control character; mend the handler "
+      .. "or empty the cache"
   end
   if err ~= nil then
     return nil, errors.wrap("cache", err)

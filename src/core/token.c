@@ -27,6 +27,14 @@ tc_window tc_token_window(const tc_token *token, double leeway) {
   return window;
 }
 
+bool tc_token_has_control(tc_str text) {
+  for (size_t i = 0; i < text.len; i++) {
+    unsigned char c = (unsigned char)text.data[i];
+    if (c < 0x20 || c == 0x7F) return true;
+  }
+  return false;
+}
+
 static bool copy(tc_str *to, tc_str from) {
   *to = TC_STR_NONE;
   if (from.data == NULL) return true;

@@ -47,6 +47,10 @@ static inline bool tc_token_exists(const tc_token *token) {
   return token->access_token.len > 0;
 }
 
+/* Reports whether the text has a control character, which no token has (RFC 6749 §A.12): a line end
+   in a request's header would begin another header. */
+bool tc_token_has_control(tc_str text);
+
 /* The time in which a token has `leeway` seconds or more left: Unix seconds, both ends included. */
 typedef struct tc_window {
   double from; /* before it the clock must have been put back: nobody knows the token's end then */

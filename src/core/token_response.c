@@ -166,16 +166,6 @@ static void read_lifetime(const tc_token_response *response, const tc_client *cl
   if (received != TC_TIME_UNKNOWN) token->expires_at = received + token->expires_in;
 }
 
-/* Reports whether the text has a control character, which no token has (RFC 6749 §A.12): a line end
-   in a request's header would begin another header. */
-static bool has_control(tc_str text) {
-  for (size_t i = 0; i < text.len; i++) {
-    unsigned char c = (unsigned char)text.data[i];
-    if (c < 0x20 || c == 0x7F) return true;
-  }
-  return false;
-}
-
 /* U+FFFD stands for what the reader of the answer could not read. */
 static bool is_damaged(tc_str text) {
   for (size_t i = 0; i + 3 <= text.len; i++) {
@@ -201,7 +191,7 @@ static int read_token(const tc_token_response *response, const tc_client *client
     return tc_error_set(err, TC_ERR_PROTOCOL,
                         "%s answered without an access_token; check token_url", client->endpoint);
   }
-  if (has_control(response->access_token.string)) {
+  if (tc_token_has_control(response->access_token.string)) {
     return tc_error_set(err, TC_ERR_PROTOCOL,
                         "%s answered with a control character in the access_token",
                         client->endpoint);

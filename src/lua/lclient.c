@@ -133,7 +133,8 @@ static int l_client_free(lua_State *L) {
 }
 
 static bool is_usable(const tc_client *client, const tc_token *token) {
-  return tc_token_exists(token) && !tc_client_shuns(client, token);
+  return tc_token_exists(token) && !tc_token_has_control(token->access_token) &&
+         !tc_client_shuns(client, token);
 }
 
 /* client:window(<token>) -> from, until: Unix seconds between which the token serves for longer

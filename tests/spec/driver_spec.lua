@@ -223,6 +223,19 @@ describe("a cache that cannot be read", function()
     end)
   end
 
+  it("so is one whose access token would end a header and begin another", function()
+    for _, method in ipairs { "get_access_token", "get_token_info", "peek_access_token" } do
+      local stage = stages.new { token_info = { access_token = "a\r\nX: y", expires_at = 9000 } }
+      local flow = stage:user_flow()
+      local token, err = flow[method](flow)
+      assert.is_nil(token)
+      assert.equal("cache get_cached_token returned an access_token with a control character; "
+        .. "mend the handler or empty the cache", err.kind .. " " .. tostring(err))
+      stage.handler.peek_cached_token = stage.handler.get_cached_token
+      assert.is_nil((flow[method](flow)))
+    end
+  end)
+
   it("lets through what the handler raises", function()
     local stage = stages.new()
     stage.on.load = function() error("a bug", 0) end
