@@ -92,6 +92,24 @@ describe("a login at a real server", function()
     end
   end)
 
+  it("is not shown where the function tells its tokens in what it raises or returns", function()
+    for _, end_with in ipairs { function(text) error(text, 0) end,
+      function(text) return nil, text end,
+      function(text) return nil, errors.new("denied", text) end } do
+      local url, pending = answer()
+      local tokens
+      local _, err = flow:exchange(url, pending, function(came)
+        tokens = { came.access_token, came.refresh_token }
+        came.access_token, came.refresh_token = nil, nil
+        return end_with("bad " .. table.concat(tokens, " and "))
+      end)
+      assert.matches("bad %*+ and %*+; the login was", tostring(err))
+      for _, token in ipairs(tokens) do
+        assert.is_nil(tostring(err):find(token, 1, true))
+      end
+    end
+  end)
+
   it("keeps the kind of an error that the function gives as its reason", function()
     local url, pending = answer()
     local _, err = flow:exchange(url, pending, function()

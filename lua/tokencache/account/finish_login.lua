@@ -2,6 +2,7 @@
 --- function of the program's tells, by that token, the key of the account; then the token is saved
 --- there, under the lock.
 
+local core = require "tokencache._core"
 local debt = require "tokencache.account.debt"
 local debt_timers = require "tokencache.account.debt_timers"
 local detached = require "tokencache.account.detached"
@@ -25,10 +26,23 @@ local function nowhere()
   }
 end
 
+--- Its tokens as core.hide takes them. To be called before the program's function gets the info.
+local function secrets_of(info)
+  local secrets = {}
+  for _, name in ipairs { "access_token", "refresh_token", "id_token" } do
+    if type(info[name]) == "string" then
+      secrets[#secrets + 1], secrets[#secrets + 2] = name, info[name]
+    end
+  end
+  return core.form_encode(secrets)
+end
+
 ---@param why string|tokencache.Error
-local function nobodys(flow, info, where, why)
+---@param secrets string  what its text may not show
+local function nobodys(flow, info, where, why, secrets)
   local err, is_revoked = revocation(flow, info, flow.timeout)
-  return nil, errors.new(errors.wrap("config", why).kind, where .. ": " .. tostring(why)
+  return nil, errors.new(errors.wrap("config", why).kind, where .. ": "
+    .. core.hide(tostring(why), secrets)
     .. "; the login was " .. (err and "not revoked: " .. tostring(err)
       or is_revoked and "revoked" or "given up"))
 end
@@ -76,13 +90,14 @@ return function(flow, response, key_of, where)
   if not info then
     return nil, err
   end
-  local ok, key, why = protected(key_of, json.copy(info))
+  local secrets = secrets_of(info)
+  local ok, key, why = protected(key_of, info) -- which may add to it
   local name, problem
   if ok and key then
     name, problem = keys.read(key)
   end
   if not name then
-    return nobodys(flow, info, where, problem or lack(ok, key, why))
+    return nobodys(flow, info, where, problem or lack(ok, key, why), secrets)
   end
   local account = flow:account(name)
   local _, is_logged_out = detached(account, flow.io.monotonic() + flow.timeout, keep, account,
