@@ -98,6 +98,17 @@ describe("flow:account", function()
       "store is a cache handler, which keeps one token; use one of tokencache.store", 1, true)
   end)
 
+  it("says what is wrong with the name that a handler gives its account", function()
+    local stage = stages.new()
+    for _, wrong in ipairs { {}, { nil, "key" }, { 0 / 0, "key" }, { "place" } } do
+      function stage.handler.account_id() return wrong[1], wrong[2] end
+      assert.error_matches(function() stage:user_flow() end,
+        "the cache handler's account_id%(%) must return what the storage is known by")
+    end
+    stage.handler.account_id, stage.handler.identity = nil, 0 / 0
+    assert.error_matches(function() stage:user_flow() end, "the cache handler's identity is NaN")
+  end)
+
   it("says what is wrong with a call, and whose call it was", function()
     local stage, store = scene()
     local many, one = stage:user_flow { store = store }, stage:user_flow()
@@ -118,6 +129,8 @@ describe("flow:account", function()
         function() many:account("") end },
       { "account: the cache handler has no method get_cached_token; use one of tokencache.cache, "
         .. "or give yours both methods", function() many:account(setmetatable({}, {})) end },
+      { "exchange: key must be a string that is not empty, or a list of strings",
+        function() many:exchange("u", "p", 5) end },
       { "account: call it on a flow, with a colon", function() many.account("key") end },
       { "get_access_token: unknown option timout; did you mean timeout?",
         function() many:account("k"):get_access_token { timout = 1 } end },

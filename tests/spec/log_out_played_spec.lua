@@ -324,6 +324,10 @@ describe("a log out", function()
     stage.handler.remove_cached_token = nil
     assert.error_matches(function() flow:log_out() end,
       "log_out: the cache handler has no remove_cached_token")
+    local store = { get = function() end, set = function() end }
+    local account = new_flow({ store = store }):account "anna"
+    assert.error_matches(function() account:log_out() end,
+      "log_out: the store has no method delete")
   end)
 
   it("sends tokens to no address that others can listen at", function()

@@ -274,4 +274,16 @@ describe("a server away", function()
       assert.equal(1, #stage.requests)
     end
   end)
+
+  it("is not said to have answered where a spent token was not sent", function()
+    local stage = stages.new { token_info = logins.LOGIN }
+    logins.rotate(stage)
+    local flow = stage:user_flow()
+    flow:get_access_token()
+    local token, err = flow:refresh_access_token "refresh-1"
+    assert.is_nil(token)
+    assert.equal("reauthorize invalid_grant", err.kind .. " " .. err.code)
+    assert.matches("the refresh token is spent or dead, so it was not sent", tostring(err))
+    assert.equal(1, #stage.requests)
+  end)
 end)

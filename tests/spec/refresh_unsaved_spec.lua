@@ -12,6 +12,17 @@ after_each(function()
   log.set_logger(nil)
 end)
 
+describe("a handler whose replace_cached_token returns nothing", function()
+  it("is named in the log", function()
+    local stage = stages.new { token_info = logins.LOGIN }
+    logins.rotate(stage)
+    function stage.handler.replace_cached_token() end
+    assert.equal("access-1", stage:user_flow():get_access_token())
+    assert.matches("the save is tried again: replace_cached_token returned nothing$",
+      stage.logged[1])
+  end)
+end)
+
 describe("a renewed login that could not be saved", function()
   --- A flow that has renewed the login to refresh-2, and could not save it.
   local function unsaved(changes, settings)

@@ -115,7 +115,7 @@ function payment.attempt(state, owed, held, is_read)
       note_save(state, owed, began)
       return true, { info = owed.info }
     elseif ok == nil or err ~= nil and err ~= "gone" then
-      note_failure(owed, err)
+      note_failure(owed, err == nil and "replace_cached_token returned nothing" or err)
       if overwrites then
         debt.note_mark(owed)
       end

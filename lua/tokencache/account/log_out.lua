@@ -217,7 +217,8 @@ return function(account, opts, revokes)
   if not checked then
     return nil, nil, problem
   elseif account.handler.remove_cached_token == nil then
-    return nil, nil, "the cache handler has no remove_cached_token"
+    return nil, nil, account.key and "the store has no method delete"
+      or "the cache handler has no remove_cached_token; one of from_store needs its store's delete"
   end
   local flow, state = account.flow, account.process:state(account.id)
   local deadline = flow.io.monotonic() + (checked.timeout or flow.timeout)

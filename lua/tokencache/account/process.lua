@@ -56,7 +56,11 @@ function Process:id_of(handler)
   else
     identity, key = identity_of(handler), ""
   end
-  if type(identity) ~= "string" then
+  if identity == nil or identity ~= identity or type(key) ~= "string" then
+    error(handler.account_id and "the cache handler's account_id() must return what the storage is "
+      .. "known by, which is neither nil nor NaN, and the account's key there, a string"
+      or "the cache handler's identity is NaN", 0)
+  elseif type(identity) ~= "string" then
     identity = "\1" .. serial_of(self, identity)
   end
   return identity .. "\0" .. key

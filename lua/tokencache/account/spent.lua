@@ -3,6 +3,7 @@
 --- token that came in its place is known here.
 
 local crypto = require "tokencache.crypto"
+local errors = require "tokencache.error"
 local token_info = require "tokencache.token_info"
 
 local spent = {}
@@ -11,6 +12,13 @@ local MOST = 8 -- of an account: what a store brings back is not much older than
 
 --- What a provider says to a refresh token that is spent or dead.
 spent.ANSWER = { status = 400, object = { error = "invalid_grant" } }
+
+--- What a run ends with that would have sent one of those.
+---@return tokencache.Error
+function spent.unsent_error()
+  return errors.new("reauthorize", "the refresh token is spent or dead, so it was not sent; the "
+    .. "user must log in again", { code = "invalid_grant" })
+end
 
 --- Returns the token's digest; without libcrypto the token itself, which is worth nothing any more.
 local function digest(refresh_token)

@@ -39,6 +39,7 @@ local token_info = require "tokencache.token_info"
 ---@field object? table         the token endpoint's answer
 ---@field renews? tokencache.TokenInfo  what the request renews
 ---@field unread? tokencache.Error  why the cache could not be read, where a token owed stood in
+---@field unsent_error? tokencache.Error  the last request was not sent, as the token was spent
 ---@field dead? string          the refresh token that the provider calls dead
 ---@field asked? number         monotonic seconds: when the last request was sent
 ---@field busy? boolean|"owed"  another held the lock when it was last tried; "owed": for a debt
@@ -377,10 +378,10 @@ function actions.request(run, url, body, timeout, deadline, origin)
   if origin and has_ended then
     return "none" -- another may be sending that refresh token by now
   elseif origin and spent.has(run.state, run.renews.refresh_token) then
-    -- another coroutine has sent it meanwhile
+    run.unsent_error = spent.unsent_error() -- another coroutine has sent it meanwhile
     return "ok", spent.ANSWER.status, nil, spent.ANSWER.object
   end
-  request.spends, run.asked = origin and not flow.reuses, flow.io.monotonic()
+  request.spends, run.asked, run.unsent_error = origin and not flow.reuses, flow.io.monotonic(), nil
   local response, err = endpoint.send(transport, request)
   if client_authentication.is_outdated(flow, request, response, err) and not run.is_repeated then
     run.is_repeated = true

@@ -32,7 +32,8 @@ local function fail(run, err, code_is_unused)
   if err.kind == "timeout" and run.waited then
     err = debt.explanation(run) or err
   end
-  err = run.login_error or run.shared_error or err.kind == "cache" and run.cache_error or err
+  err = run.login_error or run.shared_error or err.kind == "cache" and run.cache_error
+    or err.kind == "reauthorize" and run.unsent_error or err
   if observer.on then
     observer.emit("failure", run.account, { kind = err.kind,
       seconds = run.flow.io.monotonic() - run.since })

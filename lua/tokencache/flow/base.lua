@@ -59,14 +59,18 @@ local function is_handler(given)
     or type(given) == "table" and (given.get_cached_token ~= nil or getmetatable(given) ~= nil)
 end
 
---- Blames the caller of the method.
+---@return tokencache.Account?
+---@return string? problem
 local function account_at(self, key)
   if not self.store then
-    error("account: this flow has one cache, and so one account; give it store= instead of cache= "
-      .. "for accounts by key", 3)
+    return nil, "this flow has one cache, and so one account; give it store= instead of cache= for "
+      .. "accounts by key"
   end
   key_names = key_names or require "tokencache.key"
-  local name = key_names.check("account", key, 3)
+  local name, problem = key_names.read(key)
+  if not name then
+    return nil, problem
+  end
   local account = self.accounts_by_key[name]
   if not account then
     from_store = from_store or require "tokencache.cache.from_store"
@@ -75,6 +79,20 @@ local function account_at(self, key)
     self.process.accounts:add(account)
   end
   return account
+end
+
+--- The same as `account`, but what is wrong is returned.
+---@return tokencache.Account?
+---@return string? problem
+function Flow:_find_account(key)
+  if not is_handler(key) then
+    return account_at(self, key)
+  end
+  local problem = problem_of_handler(key)
+  if problem then
+    return nil, problem
+  end
+  return Account.new(self, key)
 end
 
 --- The account at a key of the flow's store, or over a cache handler. Cheap: call it where the
@@ -91,17 +109,10 @@ function Flow:account(key)
     return account
   end
   local problem = misused(self)
-  if not problem and is_handler(key) then
-    problem = problem_of_handler(key)
-    if not problem then
-      return Account.new(self, key)
-    end
+  if not problem then
+    account, problem = Flow._find_account(self, key)
   end
-  if problem then
-    error("account: " .. problem, 2)
-  end
-  account = account_at(self, key)
-  return account
+  return account or error("account: " .. problem, 2)
 end
 
 --- Iterates over the keys of the accounts that the store holds, each once. What goes wrong is

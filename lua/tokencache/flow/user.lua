@@ -272,7 +272,11 @@ function user.account_of_key(method, self, key)
   elseif key == nil then
     error(method .. ": key is required: this flow keeps many accounts (store=)", 3)
   end
-  return type(key) ~= "function" and self:account(key) or nil
+  if type(key) == "function" then
+    return nil
+  end
+  local account, problem = self:_find_account(key)
+  return account or error(method .. ": " .. problem, 3)
 end
 
 --- The second half of a login: checks the user's answer and gets the token.
