@@ -1,9 +1,15 @@
 -- A token that is owed when a program ends: one more attempt where that needs no event loop.
 
 local cache = require("tokencache").cache
+local core = require "tokencache._core"
 local folder = require "support.folder"
+local log = require "tokencache.log"
+local logins = require "support.logins"
+local new_process = require("tokencache.account.process").new
 local process = require "support.process"
 local real_stores = require "support.real_stores"
+local stages = require "support.stage"
+local timers = require "tokencache.account.debt_timers"
 
 --- The beginning of a program: `renew` spoils the saves while the token is on its way.
 local PROGRAM = [[
@@ -33,6 +39,8 @@ local function run(rest, ...)
 end
 
 describe("a token that could not be saved is saved at the end of the program", function()
+  after_each(function() log.set_logger(nil) end)
+
   it("in a file, if that is possible by then", function()
     local dir = folder.new()
     finally(function() dir:remove() end)
@@ -78,6 +86,32 @@ describe("a token that could not be saved is saved at the end of the program", f
         assert.equal("r2", handler:get_cached_token().refresh_token)
         assert.is_table((assert(handler:try_lock(10))))
       end)
+    end
+  end)
+
+  it("is tried once at a server that does not answer, however many are owed to it", function()
+    local owing = new_process()
+    local attempts, seconds, real = 0, 0, core.monotonic
+    finally(function() core.monotonic = real end)
+    function core.monotonic() return 1000 + seconds end
+    for i = 1, 5 do
+      local stage = stages.new { token_info = logins.LOGIN }
+      logins.rotate(stage)
+      stage.io.process = owing
+      function stage.handler.account_id() return "redis:127.0.0.1:6379", "user:" .. i end
+      stage.on.save = logins.fail
+      assert.equal("access-1", stage:user_flow():get_access_token())
+      stage.on.load = function()
+        attempts, seconds = attempts + 1, seconds + 2 -- it waits for its timeout
+        return nil, "no answer"
+      end
+    end
+    assert.equal(5, owing.owing)
+    timers.save_at_close(owing)
+    assert.equal(1, attempts)
+    assert.equal(5, owing.owing)
+    for id in pairs(owing.states) do
+      owing.states[id] = nil -- for the end of this program
     end
   end)
 end)

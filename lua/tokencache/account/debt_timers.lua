@@ -11,7 +11,7 @@ local shared = require "tokencache.account.shared"
 local timers = {}
 
 local FIRST_BEAT, BEAT = 1, 3 -- seconds before the first look at a debt, and between two
-local LAST_SECOND = 1         -- seconds for the attempts when the Lua state is closed
+local LAST_SECOND = 1         -- seconds when the Lua state is closed, in which attempts may begin
 
 local look_after
 
@@ -82,7 +82,8 @@ function timers.watch(account)
 end
 
 --- At the end of the Lua state, what is owed to a file or a server gets a last attempt: those wait
---- without an event loop. Best effort: a process may end without closing its state.
+--- without an event loop. Best effort: a process may end without closing its state, and one attempt
+--- lasts as long as the store's own timeouts say.
 function timers.save_at_close(process)
   local ends = core.monotonic() + LAST_SECOND
   process.is_closing = true
