@@ -76,7 +76,7 @@ return function(flow, response, key_of, where)
   if not info then
     return nil, err
   end
-  local ok, key, why = protected(key_of, json.copy(info))
+  local ok, key, why = protected(key_of, info) -- which may add to it
   local name, problem
   if ok and key then
     name, problem = keys.read(key)
