@@ -86,7 +86,7 @@ describe("in nginx", function()
     end
     stage:expire()
     for _ = 1, 4 do
-      local _, text = stage:ask("/token?timeout=3") -- a lock left behind lives for ten
+      local _, text = stage:ask("/token?timeout=8") -- a lock left behind lives for ten
       assert.is_true(stage.provider:introspect(text).active, text)
     end
     assert.equal(2, stage:renewals())
@@ -96,8 +96,9 @@ describe("in nginx", function()
     it("a renewal is finished and saved though the client leaves: " .. name, function()
       start(new_store)
       local before = stage:entry()
-      stage.provider:next_token { delay = 0.5 }
+      stage.provider:next_token { held = true }
       leave("/leaving/get_access_token")
+      stage.provider:release()
       expect_finished(before)
     end)
 
@@ -105,9 +106,10 @@ describe("in nginx", function()
       function()
         start(new_store)
         local before, pids = stage:entry(), stage.nginx:worker_pids()
-        stage.provider:next_token { delay = 1 }
+        stage.provider:next_token { held = true }
         leave("/leaving/get_access_token")
         stage.nginx:reload()
+        stage.provider:release()
         expect_finished(before)
         process.wait_until("the old workers to end", function()
           return not process.is_alive(pids[1]) and not process.is_alive(pids[2])
@@ -117,10 +119,11 @@ describe("in nginx", function()
     it("a client gets its token though the worker is to end: " .. name, function()
       start(new_store)
       local before = stage:entry()
-      stage.provider:next_token { delay = 1 }
+      stage.provider:next_token { held = true }
       local request = stage:begin("/token")
       stage:wait_for_requests(1)
       stage.nginx:reload()
+      stage.provider:release()
       local _, body = request:finish()
       assert.equal(stage:entry().access_token, body:match("^%d+ (%S+)\n$"))
       expect_finished(before)
@@ -129,11 +132,12 @@ describe("in nginx", function()
     it("a renewal is finished though its thread is killed: " .. name, function()
       start(new_store)
       local before = stage:entry()
-      stage.provider:next_token { delay = 0.5 }
+      stage.provider:next_token { held = true }
       local request = stage:begin("/killing")
       stage:wait_for_requests(1)
       stage.nginx:get("/give?name=kill")
       assert.equal("killed\n", (select(2, request:finish())))
+      stage.provider:release()
       expect_finished(before)
     end)
   end
@@ -141,10 +145,11 @@ describe("in nginx", function()
   for _, method in ipairs { "remove", "log_out" } do
     it("a login is removed though the client that asked for it leaves: " .. method, function()
       start(stores.Redis)
-      stage.provider:next_token { delay = 0.5 }
+      stage.provider:next_token { held = true }
       local renewal = stage:begin("/token")
       stage:wait_for_requests(1)
       leave("/leaving/" .. method)
+      stage.provider:release()
       local _, body = renewal:finish()
       process.wait_until("the login to be removed", function()
         return stage:entry() == nil

@@ -7,8 +7,10 @@ local HOUR = 3600
 describe("40 requests on four workers that say the same token was refused", function()
   local stage
 
+  -- The flow's clock stands: a new token is new for the whole test.
   before_each(function()
-    stage = workers_with_login.start { workers = 4, store = "shared_dict(ngx.shared.tokens)" }
+    stage = workers_with_login.start { workers = 4, store = "shared_dict(ngx.shared.tokens)",
+      login = ("clock = function() return %d end,"):format(os.time()) }
   end)
 
   after_each(function()
@@ -23,11 +25,17 @@ describe("40 requests on four workers that say the same token was refused", func
     return info.access_token
   end
 
-  local function ask_at_once(path)
-    local requests, workers, texts = {}, {}, {}
+  local function begin(path)
+    local requests = {}
     for i = 1, 40 do
       requests[i] = stage:begin(path)
     end
+    return requests
+  end
+
+  --- What each was told, and how many workers there were.
+  local function finish(requests)
+    local workers, texts = {}, {}
     for i, request in ipairs(requests) do
       local _, body = request:finish()
       local pid, text = body:match("^(%d+) (.*)\n$")
@@ -42,8 +50,11 @@ describe("40 requests on four workers that say the same token was refused", func
 
   it("make one token request, and all get the new token", function()
     local refused = put_refused_token()
-    stage.provider:next_token { delay = 0.3 }
-    local texts, workers = ask_at_once("/token?refused=" .. refused)
+    stage.provider:next_token { held = true }
+    local requests = begin("/token?refused=" .. refused)
+    stage:wait_for_requests(1)
+    stage.provider:release()
+    local texts, workers = finish(requests)
     assert.is_true(workers > 1)
     for _, text in ipairs(texts) do
       assert.equal(stage:entry().access_token, text)
@@ -56,7 +67,7 @@ describe("40 requests on four workers that say the same token was refused", func
   it("make no token request where the new one is refused at once as well", function()
     local refused = put_refused_token()
     local _, token = stage:ask("/token?refused=" .. refused)
-    local texts = ask_at_once("/token?refused=" .. token)
+    local texts = finish(begin("/token?refused=" .. token))
     for _, text in ipairs(texts) do
       assert.matches("^denied: ", text)
     end

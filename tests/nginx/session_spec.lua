@@ -172,7 +172,7 @@ describe("a login in a session of lua-resty-session", function()
   it("is renewed and kept for the browser though the client leaves", function()
     local cookie = log_in()
     local requests = provider:token_requests()
-    provider:next_token { delay = 0.5 }
+    provider:next_token { held = true }
     local request = begin("/leaving?lock=file", cookie)
     process.wait_until("the token request", function()
       return provider:token_requests() > requests
@@ -181,6 +181,7 @@ describe("a login in a session of lua-resty-session", function()
     process.wait_until("nginx to see that the client has left", function()
       return select(2, server:get("/left")) == "true\n"
     end)
+    provider:release()
     local _, token = ask("/token?lock=file", cookie)
     expect_alive(token)
     assert.equal(1, renewals())

@@ -32,7 +32,7 @@ it("a worker that wakes after its lock saves nothing over what is newer in a sha
     local stage = workers_with_login.start { store = "shared_dict(ngx.shared.tokens)",
       server = SERVER }
     finally(function() stage:stop() end)
-    stage.provider:next_token { delay = 1 }
+    stage.provider:next_token { held = true }
     local request = stage.nginx:begin("/stopping")
     stage:wait_for_requests(1)
     local pid = select(2, stage.nginx:get("/by")):match("%d+")
@@ -46,6 +46,7 @@ it("a worker that wakes after its lock saves nothing over what is newer in a sha
     local theirs = merged(stage:entry(), { access_token = "theirs", refresh_token = "theirs",
       expires_at = os.time() + 600 })
     stage:put(theirs)
+    stage.provider:release()
     process.run { "kill", "-CONT", pid }
     local status, ours = request:finish()
     assert.equal(200, status)

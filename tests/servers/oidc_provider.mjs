@@ -24,9 +24,10 @@
 //   POST /test/next_token?status=&error=&retry_after=
 //                                     the next token request is answered so, not processed
 //   POST /test/next_token?lost=1      ... is processed, and the answer lost
-//   POST /test/next_token?delay=      ... is processed that many seconds later
+//   POST /test/next_token?held=1      ... is processed once it is released, or never
+//   POST /test/release                the held one, which there must be
 //   POST /test/silent?on=1            no request is processed or answered any more; on=0 drops them
-//   GET  /test/delayed_worker         the header X-Worker of one that is delayed
+//   GET  /test/held_worker            the header X-Worker of the held one
 //   GET  /test/ended?token=T          when a token was issued, when it ended, and whose it was;
 //                                     nothing if it has not ended
 //   GET  /test/renewals               lines: a user whose token was renewed, and the seconds that
@@ -143,7 +144,7 @@ let exchanges = 0;
 let keysAway = 0; // requests for the keys that are refused
 let tokenRequests = 0;
 let fault; // of the next token request
-let delayedWorker = '';
+let held; // [request, response]
 let unanswered; // while it is silent: requests
 const renewals = []; // lines
 const issued = new Map(); // by access token, which introspection tells no more of once it has ended
@@ -240,7 +241,12 @@ const controls = {
     const { iat, exp, accountId = '' } = issued.get(token) ?? {};
     return exp <= Date.now() / 1000 ? `${iat} ${exp} ${accountId}` : '';
   },
-  delayed_worker: () => delayedWorker,
+  held_worker: () => held?.[0].headers['x-worker'] ?? '',
+  release() {
+    answer(...held);
+    held = undefined;
+    return 'released';
+  },
   renewals: () => renewals.join(''),
   next_token(options) {
     fault = options;
@@ -259,7 +265,7 @@ async function control(name, request, response) {
 }
 
 function answerToken(request, response) {
-  const { status, error, retry_after: wait, lost, delay } = fault ?? {};
+  const { status, error, retry_after: wait, lost, held: hold } = fault ?? {};
   fault = undefined;
   tokenRequests += 1;
   if (status !== undefined) {
@@ -272,8 +278,7 @@ function answerToken(request, response) {
     return;
   }
   if (lost) response.end = () => request.socket.destroy();
-  if (delay) delayedWorker = request.headers['x-worker'] ?? '';
-  if (delay) setTimeout(answer, Number(delay) * 1000, request, response);
+  if (hold) held = [request, response];
   else answer(request, response);
 }
 

@@ -22,11 +22,12 @@ describe("the command that is ended #once", function()
     it("saves the token that is on its way before: SIG" .. signal, function()
       command:expire "work"
       local before = server:token_requests()
-      server:next_token { delay = 0.3 }
+      server:next_token { held = true }
       local child = command:start { "token", "work" }
       finally(function() child:stop() end)
       process.wait_until("the request", function() return server:token_requests() > before end)
       child:signal(signal)
+      server:release()
       child:wait()
       assert.equal("alice", server:owner(command:ask { "token", "work" }))
       assert.equal(before + 1, server:token_requests())
@@ -37,12 +38,13 @@ describe("the command that is ended #once", function()
   --- when the save has failed.
   local function start_in_debt(words)
     local away = command.home .. "/away"
-    server:next_token { delay = 0.3 }
+    server:next_token { held = true }
     local before = server:token_requests()
     local child = command:start(words)
     finally(function() child:stop() end)
     process.wait_until("the request", function() return server:token_requests() > before end)
     assert(os.rename(command.tokens, away))
+    server:release()
     process.wait_until("a save that fails", function()
       return child:output():find "could not be saved"
     end)

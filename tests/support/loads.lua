@@ -119,9 +119,9 @@ loads.TRANSPORT = [[
 ---@return integer pid
 function loads.freeze_renewing_worker(provider)
   local pid
-  provider:next_token { delay = 60 }
+  provider:next_token { held = true }
   process.wait_until("a token request", function()
-    pid = tonumber(provider:control("delayed_worker"))
+    pid = tonumber(provider:control("held_worker"))
     return pid
   end)
   process.freeze(pid)

@@ -14,11 +14,13 @@
 ---     server:login(url)        -- goes through the login pages; the URL that they end at
 ---     server:log_in(cache, now)    -- a login of the confidential client, put into a cache
 ---     server:introspect(token).active
+---     server:has_given(token)          -- it is active, or was until its time was over
 ---     server:owner(token)              -- "alice"
 ---     server:revoke(refresh_token)
 ---     server:log_out("alice")          -- at the provider, where the last login has been
 ---     server:tell_logouts(uri)         -- of the confidential client, by back-channel logout
----     server:next_token { status = 503, error = "server_error" }, { lost = true }, { delay = 3 }
+---     server:next_token { status = 503, error = "server_error" }, { lost = true }, { held = true }
+---     server:release()
 ---     server:stop()
 
 local core = require "tokencache._core"
@@ -163,6 +165,13 @@ function OidcProvider:introspect(token)
   return assert(json.decode(table.concat(answer)))
 end
 
+--- Whether it has given this access token, which may have ended on the way here by its time alone.
+---@param token string
+---@return boolean
+function OidcProvider:has_given(token)
+  return self:introspect(token).active or self:control("ended", { token = token }) ~= ""
+end
+
 --- Whose a token is, as the server says, that was got for the scope openid.
 ---@param token string
 ---@return string
@@ -181,10 +190,15 @@ function OidcProvider:revoke(refresh_token)
 end
 
 --- Decides what comes of the next token request: an answer in place of its being processed; with
---- `lost` its being processed and no answer; with `delay` its being processed after these seconds.
----@param fault { status?: integer, error?: string, lost?: boolean, delay?: number }
+--- `lost` its being processed and no answer; with `held` its being processed once it is released.
+---@param fault { status?: integer, error?: string, lost?: boolean, held?: true }
 function OidcProvider:next_token(fault)
   self:control("next_token", fault, "")
+end
+
+--- Has the token request processed that is held; it must have come.
+function OidcProvider:release()
+  self:control("release", nil, "")
 end
 
 --- Logs out of the provider, in the browser that the user has logged in by last.
