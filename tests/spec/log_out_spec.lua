@@ -1,5 +1,6 @@
 -- Logged out stays logged out: at the provider, here, and in processes that still owe a token.
 
+local core = require "tokencache._core"
 local keep_log = require "support.keep_log"
 local log = require "tokencache.log"
 local login_trial = require "support.login_trial"
@@ -68,13 +69,24 @@ local function over_switch(new_store, switch)
   end
 end
 
+--- The io of another process, whose sleeps move its clock on in no time: it waits in vain for a
+--- lock, and still has all the time that a busy provider takes.
+local function sleepless()
+  local slept = 0
+  return {
+    process = new_process(),
+    monotonic = function() return core.monotonic() + slept end,
+    sleep = function(seconds) slept = slept + seconds end,
+  }
+end
+
 --- A trial whose saves fail while the switch is on, and another process over the same store.
 local function two_processes(new_store)
   local switch = { on = false }
   local here = login_trial.new { server = server, store = over_switch(new_store, switch),
     options = { io = { process = new_process() } } }
   local there = login_trial.new { server = server, store = new_store,
-    options = { io = { process = new_process() }, timeout = 1 } }
+    options = { io = sleepless(), timeout = 60 } }
   return here, there, switch
 end
 
@@ -279,7 +291,7 @@ describe("two processes", function()
   } do
     it("over " .. name .. " agree that the user has logged out", function()
       local trial = login_trial.new { server = server, store = backend[1],
-        options = { timeout = 1 } }
+        options = { io = sleepless(), timeout = 60 } }
       trial:log_in()
       log.set_logger(false)
       local gate = real.dir:file("gate")
