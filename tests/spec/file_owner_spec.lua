@@ -2,7 +2,6 @@
 -- processes of other users.
 
 local cache_file = require "tokencache.cache.file"
-local core = require "tokencache._core"
 local file_store = require "tokencache.store.file"
 local folder = require "support.folder"
 local keep_log = require "support.keep_log"
@@ -189,16 +188,14 @@ describe("a file, as to whose it is", function()
       assert.equal("cache EPERM " .. path .. REFUSED, ("%s %s %s"):format(err.kind, err.code,
         tostring(err)))
       assert.is_false((cache_file({ cache_path = path, allow_foreign = true }):try_lock(10)))
-      -- so a refresh token is not sent, and not after the whole timeout
+      -- so a refresh token is not sent, and its timeout is not waited for
       process.write_file(path, [[{"access_token":"old","expires_at":0,"refresh_token":"r"}]])
       local flow = require("support.stage").new():user_flow {
         cache = cache_file { cache_path = path }, io = {} }
-      local began = core.monotonic()
       local token
-      token, err = flow:get_access_token { timeout = 20 }
+      token, err = flow:get_access_token { timeout = 1e6 }
       assert.is_nil(token)
       assert.equal("cache", err.kind)
-      assert.is_true(core.monotonic() - began < 10)
     end)
 
     it_as_root("that is closed to this user: an error that names whose it is", function()

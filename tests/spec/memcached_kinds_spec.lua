@@ -13,8 +13,8 @@ after_each(function() log.set_logger() end)
 
 local PROTOCOLS = { text = "", binary = "--BINARY-PROTOCOL" }
 
-local function store(address, options)
-  return tokencache.store.memcached { servers = { address }, options = options, timeout = 0.5 }
+local function store(address, options, timeout)
+  return tokencache.store.memcached { servers = { address }, options = options, timeout = timeout }
 end
 
 --- All calls fail, by messages that name what is to be changed.
@@ -108,9 +108,9 @@ describe("with SASL (-S)", function()
   end)
 
   it("the server is said not to understand the text protocol", function()
-    local one = store(address)
+    local one = store(address, nil, 0.5)
     assert.truthy(expect("TIMEOUT", one:get "k"):find("-S", 1, true)) -- waits for more
-    assert.truthy(expect("CONNECTION_FAILURE", one:get(("k"):rep(40))):find("memcached: no "
+    assert.truthy(expect("CONNECTION_FAILURE", store(address):get(("k"):rep(40))):find("memcached: no "
       .. "connection, or the server closed it; check that it runs, that it is a memcached, and "
       .. "started without -S", 1, true))
   end)

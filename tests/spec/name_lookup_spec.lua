@@ -58,7 +58,11 @@ describe("where the name server does not answer", function()
       local file = assert(io.open(hosts, "a"))
       file:write("127.0.0.1 nowhere.test\n")
       file:close()
-      assert(store:set("k", "found"))
+      local tries = 0
+      repeat -- a busy machine may take longer than that, too
+        tries = tries + 1
+        assert(tries < 100, "it is not looked up again")
+      until store:set("k", "found")
       print(store:get "k")
     end
   ]]

@@ -1,4 +1,3 @@
-local core = require "tokencache._core"
 local process = require "support.process"
 local redirect = require "tokencache._redirect"
 local redirect_listener = require "support.redirect_listener"
@@ -133,10 +132,8 @@ describe("the redirect listener", function()
 
   it("reports nothing until the callback comes", function()
     open()
-    local before = core.monotonic()
     assert.same({ n = 1 }, { n = select("#", server.listener:poll(0)), server.listener:poll(0) })
-    assert.is_nil((server.listener:poll(1000))) -- comes back for the caller to look at its clock
-    assert.is_true(core.monotonic() - before < 100)
+    assert.is_nil((server.listener:poll(1e6))) -- comes back for the caller to look at its clock
   end)
 
   it("closes any number of times, and is of no use then", function()

@@ -295,7 +295,7 @@ describe("#c store.redis in a cluster", function()
   end)
 
   it("says that a node does not answer, and uses the others", function()
-    local one = store { timeout = 1 }
+    local one = store { timeout = 3 }
     assert.is_true(one:set("k", "v"))
     local master, others = group:master_of "k", {}
     for _, key in ipairs { "a", "b", "c", "d", "e" } do
@@ -322,7 +322,9 @@ describe("#c store.redis in a cluster", function()
     for i = 1, 30 do
       assert.is_true(one:set("k" .. i % 10, tostring(i)))
     end
-    assert.are_not.equal(before, group:master_of "k1")
+    process.wait_until("all nodes to know the new master", function()
+      return group:master_of "k1" ~= before
+    end)
     assert.equal("21", one:get "k1")
   end)
 
@@ -336,14 +338,21 @@ describe("#c store.redis in a cluster", function()
       replica:kill()
     end
     master:kill()
-    local one = store { connect_timeout = 1.2 } -- of which the last try has a quarter of a second
-    expect("CONNECT", one:get "k1")
+    --- The last try has a quarter of a second, which a busy machine may take for itself.
+    local function expect_soon(code, key)
+      deadline.enough(1.2, function(seconds)
+        local one = store { connect_timeout = seconds }
+        local value, err = one:get(key)
+        return err and err.code ~= "TIMEOUT" and expect(code, value, err)
+      end)
+    end
+    expect_soon("CONNECT", "k1")
     process.wait_until("the others to notice", function()
       return group:master_of(other):cli("CLUSTER", "INFO"):find "cluster_state:fail"
     end)
-    expect("CLUSTERDOWN", one:get(other))
+    expect_soon("CLUSTERDOWN", other)
     master:restart()
-    local patient = store { connect_timeout = 30 }
+    local patient = store { connect_timeout = 60 }
     assert.is_true(patient:set(other, "v"))
     assert.is_true(patient:set("k1", "v"))
   end)

@@ -76,7 +76,7 @@ function Group:options(more)
   for i, server in ipairs(self.servers) do
     addresses[i] = "127.0.0.1:" .. server.port
   end
-  return merged({ cluster = addresses, connect_timeout = 15,
+  return merged({ cluster = addresses, connect_timeout = 60,
     password = self.servers[1].password }, more)
 end
 

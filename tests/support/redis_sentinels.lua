@@ -87,7 +87,7 @@ function Group:options(more)
   for i, sentinel in ipairs(self.sentinels) do
     addresses[i] = "127.0.0.1:" .. sentinel.port
   end
-  return merged({ sentinels = addresses, master = NAME, connect_timeout = 15,
+  return merged({ sentinels = addresses, master = NAME, connect_timeout = 60,
     password = self.servers[1].password, sentinel_password = self.sentinel_password }, more)
 end
 
