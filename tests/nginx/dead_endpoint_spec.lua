@@ -4,12 +4,14 @@
 local core = require "tokencache._core"
 local fake_endpoint = require "support.fake_endpoint"
 local nginx = require "support.nginx"
+local process = require "support.process"
 
 local REQUESTS, WORKERS = 60, 4
 
 local HTTP = [[
   lua_shared_dict tokens 1m;
   lua_shared_dict owed 1m;
+  lua_shared_dict begun 1m;
   init_by_lua_block {
     local tokencache = require "tokencache"
     local in_nginx = require "support.in_nginx"
@@ -32,9 +34,14 @@ local SERVER = [[
   listen 127.0.0.1:$SPREAD reuseport;
   location / {
     content_by_lua_block {
-      answer(flows[ngx.var.uri:sub(2)]:get_access_token { timeout = tonumber(ngx.var.arg_timeout) })
+      local thread = ngx.thread.spawn(function()
+        return flows[ngx.var.uri:sub(2)]:get_access_token { timeout = tonumber(ngx.var.arg_timeout) }
+      end)
+      ngx.shared.begun:incr("count", 1, 0) -- it is under way: it has come to where it waits
+      answer(select(2, ngx.thread.wait(thread)))
     }
   }
+  location /begun { content_by_lua_block { answer(ngx.shared.begun:get "count") } }
 ]]
 
 describe("60 requests on four workers at", function()
@@ -44,7 +51,7 @@ describe("60 requests on four workers at", function()
     endpoint = fake_endpoint.start()
     port = require("support.loopback").free_port()
     server = nginx.start { workers = WORKERS, http = HTTP, server = SERVER,
-      values = { SLOW = endpoint:url("invalid-client?delay=0.3"), GOOD = endpoint:url("token"),
+      values = { SLOW = endpoint:url("invalid-client?held=1"), GOOD = endpoint:url("token"),
         BLACKHOLE = endpoint.blackhole_url, REFUSED = endpoint.refused_url,
         SPREAD = tostring(port) } }
   end)
@@ -54,13 +61,25 @@ describe("60 requests on four workers at", function()
     endpoint:stop()
   end)
 
+  --- Lets the endpoint answer once so many requests are under way.
+  local function release(count)
+    process.wait_until("all to be under way", function()
+      return select(2, server:get("/begun")) == count .. "\n"
+    end)
+    endpoint:release()
+  end
+
   --- How long the slowest but one in a hundred took, and one alone, is printed, and no more: that
   --- depends on the machine.
-  local function ask(path, pattern)
+  ---@param is_held? boolean  the endpoint answers when all are under way
+  local function ask(path, pattern, is_held)
     local requests, seconds = {}, {}
     local start = core.monotonic()
     for i = 1, REQUESTS do
       requests[i] = server:begin(path, { port = port })
+    end
+    if is_held then
+      release(REQUESTS)
     end
     for i, request in ipairs(requests) do
       local _, body = request:finish()
@@ -71,13 +90,13 @@ describe("60 requests on four workers at", function()
     print(("# %s: p50 %.2f s, p99 %.2f s"):format(path, seconds[30], seconds[60]))
   end
 
-  it("an endpoint that knows no such client, after 0.3 s, make one token request", function()
-    ask("/slow_dict", "^config: ")
+  it("an endpoint that knows no such client make one token request", function()
+    ask("/slow_dict", "^config: ", true)
     assert.equal(1, #endpoint:requests())
   end)
 
   it("the same, each worker with a memory of its own, make one for each", function()
-    ask("/slow_memory", "^config: ")
+    ask("/slow_memory", "^config: ", true)
     assert.is_true(#endpoint:requests() <= WORKERS)
   end)
 
@@ -91,12 +110,16 @@ describe("60 requests on four workers at", function()
   end)
 
   it("one endpoint do not fail by another client's failure", function()
-    local other = server:begin("/slow_dict", { port = port })
-    assert.matches("^access", (select(2, server:get("/other"))))
-    assert.matches("^config: ", (select(2, other:finish())))
+    local failing = server:begin("/slow_dict", { port = port })
+    process.wait_until("its token request", function() return #endpoint:requests() == 1 end)
+    local other = server:begin("/other")
+    release(2)
+    assert.matches("^config: ", (select(2, failing:finish())))
+    assert.matches("^access", (select(2, other:finish())))
   end)
 
   it("an endpoint that is there again do not fail by an earlier failure", function()
+    endpoint:release()
     assert.matches("^config: ", (select(2, server:get("/slow_dict"))))
     assert.matches("^access", (select(2, server:get("/other"))))
   end)

@@ -19,6 +19,7 @@ let open = 0;
 let queue = []; // what /token does next; the last entry stays
 let tokens = 0;
 let proxyLogin;
+let held = []; // behaviours that wait; undefined: none does any more
 
 // By the client's port, so that the TCP connection below a TLS one is found.
 const sockets = new Map();
@@ -132,8 +133,8 @@ const behaviours = {
     response.writeHead(302, { Location: '/token' });
     response.end();
   },
-  'invalid-client': ({ response, query }) => setTimeout(json, 1000 * (query.get('delay') ?? 0),
-    response, 401, { error: 'invalid_client' }, { 'WWW-Authenticate': 'Basic realm="fake"' }),
+  'invalid-client': ({ response }) => json(response, 401, { error: 'invalid_client' },
+    { 'WWW-Authenticate': 'Basic realm="fake"' }),
   'oauth-error': ({ response, query }) => json(response, Number(query.get('status') ?? 200), {
     error: query.get('error') ?? 'invalid_request',
     error_description: query.get('description') ?? undefined,
@@ -195,7 +196,9 @@ const answer = (server) => async (request, response) => {
   const url = new URL(request.url, 'http://fake');
   const { path, query, behave } = choose(url.pathname.slice(1).split('/'));
   if (!behave) return json(response, 404, { message: 'no such behaviour' });
-  behave({ request, response, body, path, query: query ?? url.searchParams });
+  const given = { request, response, body, path, query: query ?? url.searchParams };
+  if (held && given.query.has('held')) held.push(() => behave(given));
+  else behave(given);
 };
 
 // A forward proxy: absolute URLs, and CONNECT for TLS.
@@ -251,6 +254,7 @@ const controls = {
     requests = [];
     connections = tokens = 0;
     queue = [];
+    held = [];
     proxyLogin = undefined;
   },
   // the answer's headers come as x-answer-NAME
@@ -262,6 +266,10 @@ const controls = {
     queue.push({ status: Number(query.get('status')), headers, body });
   },
   behave: (request, body) => queue.push(body.toString()),
+  release: () => {
+    held?.forEach((go) => go());
+    held = undefined;
+  },
   'proxy-login': (request, body) => { proxyLogin = body.toString(); },
   'close-connections': () =>
     Object.values(servers).forEach((server) => server.closeAllConnections()),

@@ -15,10 +15,11 @@
 ---     endpoint:connections()             -- how many were made, those to the proxy included
 ---     endpoint:open_connections()        -- how many are open now
 ---     endpoint:close_connections()       -- from the server's side
+---     endpoint:release()                 -- see below
 ---     endpoint:clear()                   -- forgets all that: the first line of a before_each
 ---     endpoint:stop()
 ---
---- Behaviours, by path:
+--- Behaviours, by path. With held=1 in its query one waits until `release`:
 ---     token                      a good token: access-1, access-2, ...
 ---     once?delay=S               renews each refresh token once, after S seconds: R to R~1, ...
 ---     silent, drip               never answers; answers for ever
@@ -35,7 +36,7 @@
 ---                                last bytes where C is below zero
 ---     status/N?retry_after=S     status N and an empty object; retry_date=S: S seconds ahead
 ---     redirect                   302 to /token
----     invalid-client?delay=S     401 as in RFC 6749 §5.2, after S seconds
+---     invalid-client             401 as in RFC 6749 §5.2
 ---     oauth-error?error=E&status=N&description=D
 ---                                status 200 by default, as GitHub does
 ---     echo-error                 400; the description holds the request's secrets, and controls
@@ -167,6 +168,11 @@ end
 ---@return FakeRequest[]
 function Endpoint:requests()
   return self:control("requests")
+end
+
+--- Lets go of what is held, now and from now on.
+function Endpoint:release()
+  self:control("release")
 end
 
 function Endpoint:connections()

@@ -103,9 +103,9 @@ function Group:slot_of(key)
   return tonumber(ask(self, "KEYSLOT", key))
 end
 
----@param slot integer
-function Group:master_of_slot(slot)
-  for line in ask(self, "NODES"):gmatch "[^\n]+" do
+--- The master of a slot, by what a node says.
+local function owner(self, nodes, slot)
+  for line in nodes:gmatch "[^\n]+" do
     local id, flags, ranges = line:match "^(%S+) %S+ (%S+) %S+ %S+ %S+ %S+ %S+ ?(.*)$"
     for range in flags:find "master" and ranges:gmatch "%S+" or function() end do
       local from, to = range:match "^(%d+)%-?(%d*)$"
@@ -115,6 +115,11 @@ function Group:master_of_slot(slot)
       end
     end
   end
+end
+
+---@param slot integer
+function Group:master_of_slot(slot)
+  return owner(self, ask(self, "NODES"), slot)
 end
 
 ---@param key string
@@ -158,9 +163,16 @@ function Group:move_keys(slot, from, to, most) -- luacheck: ignore 212
   return true
 end
 
-function Group:finish_move(slot, from, to) -- luacheck: ignore 212
+--- Until all nodes know of it.
+function Group:finish_move(slot, from, to)
   for _, server in ipairs { to, from } do
     server:cli("CLUSTER", "SETSLOT", slot, "NODE", to.id)
+  end
+  for _, server in ipairs(self.servers) do
+    process.wait_until("all nodes to know the slot's master", function()
+      return not server.child:is_running()
+        or owner(self, server:cli("CLUSTER", "NODES"), slot) == to
+    end)
   end
 end
 
