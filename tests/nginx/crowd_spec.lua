@@ -23,7 +23,7 @@ local HTTP = [[
         proxy = "", store = store, authorize = false, request_time = request_time,
       }
     end
-    flow, slow_flow = new_flow(0.02, 10), new_flow(0.9, 2)
+    flow, slow_flow = new_flow(0.02, 10), new_flow(0.1, 5)
   }
 ]]
 
@@ -134,7 +134,7 @@ describe("more renewals than nginx has threads for", function()
   end)
 
   it("are not begun later than their time allows", function()
-    finish(begin("/token?slow=1&timeout=2", 40), 1, 1)
-    expect_none_lost(40)
+    finish(begin("/token?slow=1&timeout=2", ACCOUNTS), 1, 1)
+    expect_none_lost(ACCOUNTS)
   end)
 end)

@@ -56,7 +56,7 @@ local SERVER = [[
     content_by_lua_block { answer(flow:account(ngx.var.arg_key):get_access_token()) }
   }
   location /wait {
-    content_by_lua_block { answer(showing:account("waiting"):get_access_token { timeout = 5 }) }
+    content_by_lua_block { answer(showing:account("waiting"):get_access_token { timeout = 60 }) }
   }
   location /shown { content_by_lua_block { answer(ngx.shared.shown:get "uri") } }
   location /phase {

@@ -50,11 +50,11 @@ describe("a session of tokencache.nginx.login", function()
 
   -- Else a worker goes on to serve what has ended for another one, and does not note such uses.
   it("is remembered by a worker no longer than one use of it is noted for", function()
-    local gateway = scene.start { idle_timeout = 1 }
+    local gateway = scene.start { idle_timeout = 10 }
     local browser = scene.log_in("alice")
     assert.equal("alice", browser:user())
     gateway:change_entry(browser, nil)
-    gateway:advance(0.06)
+    gateway:advance(0.6)
     assert.is_nil(browser:user())
   end)
 
@@ -78,35 +78,28 @@ describe("a session of tokencache.nginx.login", function()
     end)
   end)
 
-  --- Tokens that end soon, for the rest of the test; returns what counts their renewals.
-  local function begin_short_tokens()
-    local provider = scene.provider
-    local function renewals()
-      return provider:counts().refresh_token or 0
-    end
-    provider:set_token_lifetime(3)
-    finally(function() provider:set_token_lifetime(HOUR) end)
-    local before = renewals()
-    return function() return renewals() - before end
+  local function renewals()
+    return scene.provider:counts().refresh_token or 0
   end
 
   it("has its token renewed before a request needs that", function()
-    local renewals = begin_short_tokens()
+    scene.provider:set_token_lifetime(3)
+    finally(function() scene.provider:set_token_lifetime(HOUR) end)
     scene.start()
+    local before = renewals()
     assert.equal("alice", scene.log_in("alice"):user())
-    process.wait_until("the token to be renewed", function() return renewals() > 0 end)
+    process.wait_until("the token to be renewed", function() return renewals() > before end)
   end)
 
   it("goes on over expiries, of which none of its requests notices", function()
-    local provider, renewals = scene.provider, begin_short_tokens()
-    local gateway = scene.start({ leeway = 1 }, { workers = 4 })
-    local users, tokens, count = { "alice", "bob", "carol" }, {}, 0
-    local browsers = {}
+    local gateway = scene.start({ clock = "ngx.now", idle_timeout = 10 * HOUR }, { workers = 4 })
+    local users, browsers, seen = { "alice", "bob", "carol" }, {}, {}
     for i, user in ipairs(users) do
       browsers[i] = scene.log_in(user)
     end
-    process.wait_until("tokens to be renewed twice", function()
-      local requests = {}
+    --- Asks for each user some times at once, and counts the answers with a token seen before.
+    local function ask()
+      local requests, old = {}, 0
       for i = 1, 12 do
         requests[i] = gateway.server:begin("/", { headers = {
           Cookie = "tokencache=" .. browsers[i % 3 + 1].cookies.tokencache } })
@@ -116,15 +109,34 @@ describe("a session of tokencache.nginx.login", function()
         assert.equal(200, status)
         assert.equal(users[i % 3 + 1], body:match("\r\nX%-User: ([^\r]*)"))
         local token = body:match("\r\nAuthorization: Bearer ([^\r]*)")
-        if not tokens[token] then
-          tokens[token], count = true, count + 1
-          assert.is_true(provider:has_given(token))
-        end
+        old = old + (seen[token] and 1 or 0)
+        requests[i] = token
       end
-      return count >= 3 * #users
+      return requests, old
+    end
+    --- Notes tokens, of which each user has one.
+    local function note(tokens)
+      local count = 0
+      for _, token in ipairs(tokens) do
+        count = count + (seen[token] and 0 or 1)
+        seen[token] = true
+        assert.is_true(scene.provider:introspect(token).active)
+      end
+      assert.equal(#users, count)
+    end
+    note((ask()))
+    local before, tokens, old = renewals(), nil, nil
+    gateway:advance(HOUR - 30) -- the tokens are due, and work
+    process.wait_until("new tokens", function()
+      tokens, old = ask()
+      return old == 0
     end)
-    local renewed = renewals()
-    assert.is_true(renewed >= count - #users and renewed <= count)
+    note(tokens)
+    gateway:advance(HOUR + 1) -- the tokens are over
+    tokens, old = ask()
+    assert.equal(0, old)
+    note(tokens)
+    assert.equal(before + 2 * #users, renewals())
   end)
 
   it("gets another token where the application refuses this one", function()

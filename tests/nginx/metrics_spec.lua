@@ -254,7 +254,7 @@ describe("tokencache.nginx.metrics", function()
     assert.same({ [200] = REQUESTS }, load("/good", REQUESTS))
     process.wait_until("Prometheus to have counted all requests", function()
       return scraper:value "sum(tokencache_requests_total)" == REQUESTS
-    end, 30)
+    end)
     assert.equal(provider:counts().client_credentials - before,
       scraper:value "sum(tokencache_refresh_duration_seconds_count)")
     local dashboard = json.decode(process.read_file "examples/nginx/dashboard.json")
@@ -263,7 +263,7 @@ describe("tokencache.nginx.metrics", function()
         local query = target.expr:gsub("$__rate_interval", "1m"):gsub("$client", ".*")
         process.wait_until(query .. " to have a value", function()
           return scraper:query(query)[1] ~= nil -- a number or NaN
-        end, 10)
+        end)
       end
     end
   end)

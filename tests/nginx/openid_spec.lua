@@ -20,7 +20,7 @@ local HTTP = [[
     end
     flow = tokencache.flow.pkce {
       provider = { issuer = "$ISSUER", jwks_url = $KEYS }, client_id = "public", proxy = "",
-      scope = "openid", redirect_uri = "http://127.0.0.1:8123/callback", timeout = 10,
+      scope = "openid", redirect_uri = "http://127.0.0.1:8123/callback", timeout = 60,
       store = tokencache.store.shared_dict(ngx.shared.tokens),
     }
   }

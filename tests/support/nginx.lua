@@ -152,7 +152,7 @@ end
 function nginx.begin(port, path, options)
   options = options or {}
   local client = assert(socket.connect("127.0.0.1", port))
-  client:settimeout(options.timeout or 30)
+  client:settimeout(options.timeout or 60)
   local lines = { (options.method or "GET") .. " " .. path .. " HTTP/1.0", "Host: 127.0.0.1",
     "Connection: close" }
   if options.body then
