@@ -16,17 +16,17 @@ setup(function() server = oidc_provider.start() end)
 
 teardown(function()
   server:stop()
-  real.memcached.child:signal("CONT")
+  real:thaw_memcached()
 end)
 
 --- What a test that failed has left broken is mended.
 before_each(function()
   real.redis:cli("CONFIG", "SET", "maxmemory", 0, "min-replicas-to-write", 0)
   real.redis:cli("ACL", "SETUSER", "default", "~*", "+@all")
-  real.memcached.child:signal("CONT")
+  real:thaw_memcached()
 end)
 
-real = real_stores.use { timeout = 0.2 }
+real = real_stores.use { may_freeze = true }
 
 after_each(function()
   log.set_logger(nil)
@@ -60,11 +60,8 @@ local faults = {
   } },
   memcached = { {
     name = "that is frozen",
-    fail = function() real.memcached.child:freeze() end,
-    mend = function()
-      real.memcached.child:signal("CONT")
-      real.memcached:ask "version" -- what it was asked while it was frozen comes first
-    end,
+    fail = function() real:freeze_memcached() end,
+    mend = function() real:thaw_memcached() end,
     is_unreadable = true,
   } },
 }

@@ -4,6 +4,7 @@
 ---     real.new.file()                     -- a store: file, Redis, memcached, each also as in
 ---     real.new["encrypted file"]()        -- and Redis as ["memory before Redis"]
 ---     real.redis, real.memcached          -- the servers
+---     real:freeze_memcached()  real:thaw_memcached()
 ---     real.dir                            -- a folder; that of the store is real:directory()
 
 local folder = require "support.folder"
@@ -37,8 +38,38 @@ function RealStores:directory()
   return self.dir:file("logins")
 end
 
+--- A store of memcached, which gives up soon while that is frozen: each call waits in vain then.
+local function in_memcached(self)
+  local function new(timeout)
+    return store.memcached { servers = { self.memcached.address }, timeout = timeout }
+  end
+  local patient, hasty = new(60), new(0.2)
+  return setmetatable({}, { __index = function(_, name)
+    local member = patient[name]
+    if type(member) ~= "function" then
+      return member
+    end
+    return function(_, ...)
+      local one = self.is_frozen and hasty or patient
+      return one[name](one, ...)
+    end
+  end })
+end
+
+function RealStores:freeze_memcached()
+  self.memcached.child:freeze()
+  self.is_frozen = true
+end
+
+--- Until all is done that it was asked while it was frozen.
+function RealStores:thaw_memcached()
+  self.memcached.child:signal "CONT"
+  self.memcached:ask "version"
+  self.is_frozen = false
+end
+
 --- Declares what busted does before and after.
----@param settings? { parent?: string, timeout?: number }  of the folder; seconds, of memcached
+---@param settings? { parent?: string, may_freeze?: boolean }  of the folder; memcached
 ---@return RealStores
 function real_stores.use(settings)
   settings = settings or {}
@@ -48,7 +79,8 @@ function real_stores.use(settings)
     file = function() return store.file { directory = self:directory() } end,
     Redis = function() return store.redis { port = self.redis.port } end,
     memcached = function()
-      return store.memcached { servers = { self.memcached.address }, timeout = settings.timeout }
+      return settings.may_freeze and in_memcached(self)
+        or store.memcached { servers = { self.memcached.address } }
     end,
     ["memory before Redis"] = function() return real_stores.tiered(self.new.Redis()) end,
   }
