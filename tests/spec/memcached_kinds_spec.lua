@@ -110,7 +110,8 @@ describe("with SASL (-S)", function()
   it("the server is said not to understand the text protocol", function()
     local one = store(address, nil, 0.5)
     assert.truthy(expect("TIMEOUT", one:get "k"):find("-S", 1, true)) -- waits for more
-    assert.truthy(expect("CONNECTION_FAILURE", store(address):get(("k"):rep(40))):find("memcached: no "
+    one = store(address)
+    assert.truthy(expect("CONNECTION_FAILURE", one:get(("k"):rep(40))):find("memcached: no "
       .. "connection, or the server closed it; check that it runs, that it is a memcached, and "
       .. "started without -S", 1, true))
   end)
