@@ -2,11 +2,12 @@
 
 import { chromium } from 'playwright-core';
 
-export const patience = 15000; // milliseconds
+export const patience = 60000; // milliseconds: a busy machine takes long to start a browser
 
 export function launch() {
   return chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    timeout: patience,
     args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
       '--ignore-certificate-errors',
       '--disable-background-networking', '--disable-component-update', '--disable-sync',

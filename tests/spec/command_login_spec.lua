@@ -43,7 +43,7 @@ describe("tokencache login #once", function()
 
   --- The next command has nothing to say.
   local function expect_login(child)
-    child:wait(60) -- a browser takes its time
+    child:wait(120) -- a browser takes its time
     assert.matches("tokencache: work: logged in", child:output())
     assert.equal("alice", server:owner(command:ask { "token", "work" }))
     command:expire "work"

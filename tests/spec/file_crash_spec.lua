@@ -13,7 +13,7 @@ local WRITER = [[
   local path, seed = ...
   local core = require "tokencache._core"
   math.randomseed(tonumber(seed))
-  local deadline = core.monotonic() + 20
+  local deadline = core.monotonic() + 60
   while core.monotonic() < deadline do
     local letter = string.char(math.random(97, 122))
     local bytes = letter:rep(math.random(10) == 1 and math.random(200000) or math.random(2000))

@@ -67,9 +67,13 @@ describe("a login that spotipy renews at the same moment", function()
       local sent = "refresh-" .. round
       assert(cache:save_token_to_cache { access_token = "old", refresh_token = sent,
         expires_at = os.time() - 10, authorized_at = 1000 })
+      local before = #endpoint:requests()
       if round % 2 == 0 then -- else we are first
         let_them_begin()
         socket.sleep(round % 5 * 0.004)
+      end
+      if round % 4 == 0 then -- they are
+        process.wait_until("their request", function() return #endpoint:requests() > before end)
       end
       local token, err = flow:get_access_token()
       local said
