@@ -40,7 +40,7 @@ describe("a login in a browser", function()
     environment = environment or {}
     environment.BROWSER = environment.BROWSER or "env -u LD_PRELOAD node tests/servers/browser.mjs"
     environment.BROWSER_REPORT = work:file("report")
-    options.login_timeout = 60
+    options.login_timeout = 300
     local command = process.lua(SCRIPT, flow, json.encode(options), work:file("cache"))
     local code, output = process.run(command, { environment = environment })
     assert(code == 0, output)

@@ -112,9 +112,9 @@ describe("#once in a Redis Cluster", function()
     end)
     group:wait_until_ready()
     local trial = login_trial.new { server = provider,
-      options = { timeout = 30, io = { process = new_process() } },
+      options = { timeout = 60, io = { process = new_process() } },
       store = function()
-        return tokencache.store.redis(group:options { replicas = 1, timeout = 2 })
+        return tokencache.store.redis(group:options { replicas = 1 })
       end }
     local killed = group:master_of "users:anna"
     trial:log_in()
