@@ -1,9 +1,9 @@
 -- A provider that is known by its issuer alone, at a real server; and what the caller is told where
 -- there is no such document. What becomes of a document that is there: discovery_kept_spec.
 
-local deadline = require "support.deadline"
 local discovery = require "tokencache.discovery"
 local django_provider = require "support.django_provider"
+local enough = require("support.deadline").enough
 local fake_endpoint = require "support.fake_endpoint"
 local merged = require "support.merged"
 local oidc_provider = require "support.oidc_provider"
@@ -187,7 +187,7 @@ describe("where an issuer has no metadata, the error", function()
   end
 
   it("comes when the call's time is over, where nobody answers", function()
-    deadline.enough(0.3, function(seconds)
+    enough(0.3, function(seconds)
       local err = ask("silent", { timeout = seconds })
       assert.equal("timeout", err.kind)
       return err.message:find("/silent/.well-known/openid-configuration", 1, true)
