@@ -34,9 +34,8 @@ local SERVER = [[
   listen 127.0.0.1:$SPREAD reuseport;
   location / {
     content_by_lua_block {
-      local thread = ngx.thread.spawn(function()
-        return flows[ngx.var.uri:sub(2)]:get_access_token { timeout = tonumber(ngx.var.arg_timeout) }
-      end)
+      local flow, timeout = flows[ngx.var.uri:sub(2)], tonumber(ngx.var.arg_timeout)
+      local thread = ngx.thread.spawn(flow.get_access_token, flow, { timeout = timeout })
       ngx.shared.begun:incr("count", 1, 0) -- it is under way: it has come to where it waits
       answer(select(2, ngx.thread.wait(thread)))
     }

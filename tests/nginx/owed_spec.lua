@@ -179,14 +179,21 @@ describe("a token whose save fails, in nginx", function()
       local spoil, mend = kinds[1].start {}
       local pid, token = fall_into_debt(spoil)
       mend()
-      assert.equal("true", (select(2, stage:ask("/" .. method, stage:other(pid)))))
+      local _, said = stage:ask("/" .. method, stage:other(pid))
+      -- half of its time it waits for the lock; on a busy machine it goes on after the other half
+      assert.is_true(said == "true" or said:find "^timeout: .*, which goes on$" ~= nil, said)
+      process.wait_until("the login and the debt to be gone", function()
+        return stage:entry() == nil and select(2, stage.nginx:get("/debts")) == "0\n"
+      end)
       for _, worker in ipairs(stage.nginx:worker_pids()) do
         local _, text = stage:ask("/token", worker)
         assert.matches("^reauthorize: ", text)
       end
       process.wait_until("nothing to be owed", function() return stage:owing(pid) == 0 end)
       if method == "log_out" then
-        assert.is_false(stage.provider:introspect(token).active)
+        process.wait_until("the login to be revoked", function()
+          return not stage.provider:introspect(token).active
+        end)
       end
       assert.is_nil(stage:entry())
     end)

@@ -73,7 +73,8 @@ describe("a transport in nginx", function()
             local beats = 0
             transports[ngx.var.arg_by]:request { method = "POST", url = "$URL",
               body = "", headers = {},
-              timeout = tonumber(ngx.var.arg_timeout), heartbeat_interval = 0.05, heartbeat = function()
+              timeout = tonumber(ngx.var.arg_timeout), heartbeat_interval = 0.05,
+              heartbeat = function()
                 beats = beats + 1
               end }
             ngx.say(beats)
