@@ -82,7 +82,7 @@ describe("back-channel logout", function()
   setup(function()
     local now = os.time()
     made = id_tokens.make({ iss = ISSUER, sub = "alice", aud = "confidential", iat = now,
-      exp = now + 120, jti = "a", events = { [EVENT] = {} } },
+      exp = now + 1200, jti = "a", events = { [EVENT] = {} } },
       { good = {}, next = { claims = { jti = "b" } }, other = { claims = { aud = "other" } },
         forged = { key = "rs2", header = { kid = "rs" } } })
     provider = oidc_provider.start()
