@@ -27,6 +27,18 @@ describe("the curl transport", function()
   end)
 
   describe("refuses", function()
+    it("URLs that are none of its business", function()
+      for _, url in ipairs {
+        "ftp://127.0.0.1/", "file:///etc/passwd", "nonsense", "http://user:hush-body@127.0.0.1/",
+        "http://127.0.0.1/a b", "",
+      } do
+        local _, err = transport:request { method = "POST", url = url, headers = {}, body = "" }
+        assert.equal("config", err.kind, url)
+        assert.is_false(err.sent)
+        assert.is_nil(tostring(err):find("hush", 1, true))
+      end
+    end)
+
     it("unknown and wrong options by name", function()
       assert.has_error(function() curl.new { ca_fiel = "x" } end,
         "transport.curl: unknown option ca_fiel; known are ca_file, connect_timeout, proxy")

@@ -184,7 +184,7 @@ end
 --- Raises unless what is at the path, by support.in_nginx, passed all of its tests.
 ---@param path string
 function Nginx:check_tap(path)
-  local _, body = self:get(path)
+  local _, body = self:get(path, { timeout = 300 }) -- for all of them
   local planned = tonumber(body:match("1%.%.(%d+)\n$"))
   local _, passed = ("\n" .. body):gsub("\nok %d+ %- ", "")
   assert(planned and planned > 0 and passed == planned, body)
@@ -260,11 +260,17 @@ function Nginx:stop(name)
   if not self.child then
     return
   end
+  local ok, problem = pcall(self.check, self)
+  if not name then -- then it kills workers that have not ended within two seconds
+    self:announce "exited on signal 9"
+  end
   self.child:signal(name or "TERM")
   self.child:wait()
   self.child:stop()
   self.child = nil
-  local ok, problem = pcall(self.check, self)
+  if ok then
+    ok, problem = pcall(self.check, self)
+  end
   process.remove_directory(self.directory)
   assert(ok, problem)
 end
