@@ -124,13 +124,10 @@ describe("the login gateway under load", function()
     end)
     assert.equal(503, answer.status)
     assert.is_true(tonumber(answer.headers["retry-after"]) >= 1)
-    local asked = core.monotonic()
     local statuses = flood(scene.server.port, CROWD, function()
       return "/any_token", { Cookie = ending[1]:cookie_header() }
     end)
-    assert.same({ [503] = CROWD }, statuses)
-    local seconds = core.monotonic() - asked
-    assert.is_true(seconds < CROWD / 5, seconds .. " s") -- to wait takes each of them three
+    assert.same({ [503] = CROWD }, statuses) -- that none waits, login_time_spec shows
     scene.server:announce("login: t")
     check_report(finish(load, began))
     scene.provider:be_silent(false)
