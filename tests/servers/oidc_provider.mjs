@@ -135,6 +135,8 @@ const configuration = {
     },
   },
   cookies: { keys: [randomBytes(16).toString('hex')] },
+  // of those who hear of a logout, who would have 2.5 s
+  httpOptions: () => ({ signal: AbortSignal.timeout(60000) }),
 };
 
 let wantsNonce = false; // of DPoP

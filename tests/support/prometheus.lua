@@ -16,7 +16,7 @@ local url = require "socket.url"
 local prometheus = {}
 
 local CONFIGURATION = [[
-global: { scrape_interval: 200ms, scrape_timeout: 200ms }
+global: { scrape_interval: 500ms, scrape_timeout: 500ms }
 scrape_configs:
   - job_name: tokencache
     static_configs: [ { targets: [ "127.0.0.1:%d" ] } ]
