@@ -3,9 +3,22 @@
 --- one of our saves, and writes after it, undoes that: documented, and counted here.
 
 local assert = require "luassert"
+local core = require "tokencache._core"
 local python_sessions = require "support.python_sessions"
 
 local TIMES = 1000
+
+--- Calls while the clock stands by which a save gives up that finds the session changed again and
+--- again for two seconds.
+local function without_time(fn)
+  local monotonic = core.monotonic
+  core.monotonic = function() return 0 end
+  local ok, problem = pcall(fn)
+  core.monotonic = monotonic
+  if not ok then
+    error(problem, 0)
+  end
+end
 
 --- Both count to a thousand in one session, which neither ever finds torn or gone.
 ---@param python table  of support.python_sessions
@@ -20,16 +33,18 @@ return function(python, open, settings, opts, in_files)
   opts.cookie, opts.secret_key = python_sessions.value(cookie), settings.SECRET_KEY
   local answer = python:begin { app = settings, cookie = cookie, count = "theirs", times = TIMES }
   local written, undone = 0, 0
-  for _ = 1, TIMES do
-    local session = assert(open(opts))
-    if session.ours ~= written then
-      assert.is_true(session.ours < written)
-      undone = undone + written - session.ours
+  without_time(function()
+    for _ = 1, TIMES do
+      local session = assert(open(opts))
+      if session.ours ~= written then
+        assert.is_true(session.ours < written)
+        undone = undone + written - session.ours
+      end
+      session.ours = session.ours + 1
+      assert(session:save())
+      written = session.ours
     end
-    session.ours = session.ours + 1
-    assert(session:save())
-    written = session.ours
-  end
+  end)
   answer()
   local last = assert(open(opts))
   undone = undone + written - last.ours
