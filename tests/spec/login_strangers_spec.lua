@@ -135,7 +135,11 @@ describe("another user of the machine", function()
 
   it("answers no login whose address was read from the browser's command line", function()
     local provider, work = oidc_provider.start(), folder.new()
-    finally(function()
+    local children = {}
+    finally(function() -- one: the last of several is the only one that is called
+      for _, child in ipairs(children) do
+        child:stop()
+      end
       provider:stop()
       work:remove()
     end)
@@ -149,7 +153,7 @@ describe("another user of the machine", function()
     work:shell("chmod +x waiting-browser")
     local attack = process.start { STRANGER[1], STRANGER[2], STRANGER[3], STRANGER[4], "node",
       "-e", ATTACK, provider.url, work.path }
-    finally(function() attack:stop() end)
+    children[1] = attack
 
     local child = process.start(process.lua([[
       local json, tokencache = require "tokencache.json", require "tokencache"
@@ -160,7 +164,7 @@ describe("another user of the machine", function()
     ]], json.encode { provider = provider.provider, client_id = "public", scope = "openid read",
       redirect_uri = "http://127.0.0.1:0/callback" }), {
       environment = { BROWSER = work:file("waiting-browser"), SUDO_UID = "" } })
-    finally(function() child:stop() end)
+    children[2] = child
 
     attack:wait()
     if not attack:output():find("callback 200", 1, true) then -- it has failed: the user comes
