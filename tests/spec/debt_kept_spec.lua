@@ -100,18 +100,20 @@ describe("what is owed to a cache", function()
     assert.equal("refresh-2", saved().refresh_token)
   end)
 
-  it("is not changed by the function that tells a login's account", function()
+  it("is not changed by what the program does to the table of a login", function()
     local flow = stage:user_flow { store = store }
     local url, pending = flow:get_authorize_url()
+    store.is_full = true
     local info = flow:exchange("https://app.example/callback?code=c&state="
       .. url:match("state=([^&]+)"), pending, function(token)
-      token.refresh_token, token.hello = nil, print
+      token.name = "Bob" -- which is kept with it
       return "bob"
     end)
-    assert.equal("refresh-2", info.refresh_token)
-    assert.is_nil(info.hello)
-    assert.equal("refresh-2",
-      tokencache.cache.from_store(store, "bob"):get_cached_token().refresh_token)
+    info.refresh_token = nil
+    store.is_full = false
+    flow:account("bob"):get_access_token()
+    local kept = tokencache.cache.from_store(store, "bob"):get_cached_token()
+    assert.same({ "refresh-2", "Bob" }, { kept.refresh_token, kept.name })
   end)
 
   it("is found where a crowd of others came while its token was asked for", function()

@@ -91,6 +91,9 @@ function Process:keep(state)
   if self.states[state.id] ~= state then
     self.states[state.id] = state
     self.ring:add(state)
+    if state.owed then -- it was counted off when it was put out
+      self.owing = self.owing + 1
+    end
   end
 end
 
