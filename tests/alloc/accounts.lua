@@ -67,7 +67,7 @@ local function prepare()
   local tokencache = require "tokencache"
   tokencache.set_logger(false)
   for _, name in ipairs { "driver", "json", "account.log_out", "cache.from_store", "discovery",
-    "_crypto", "key", "util.lru" } do
+    "_crypto", "key", "store.page", "util.lru" } do
     require("tokencache." .. name)
   end
   failing = false

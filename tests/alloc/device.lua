@@ -26,7 +26,7 @@ end
 local function prepare()
   local tokencache = require "tokencache"
   tokencache.set_logger(false)
-  for _, name in ipairs { "driver", "json", "_crypto" } do
+  for _, name in ipairs { "driver", "json", "_crypto", "flow.ungranted" } do
     require("tokencache." .. name)
   end
   local is_there, qrcode = pcall(require, "tokencache._qrcode")

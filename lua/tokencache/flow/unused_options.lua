@@ -40,8 +40,8 @@ return function(given, method)
   local by_assertion = method == "private_key_jwt" and is_given(given, "client_assertion")
   local uses = by_assertion and ASSERTION or USES[method or "client_secret_basic"] or {}
   for _, name in ipairs(OPTIONS) do
-    if is_given(given, name) and not uses[name] and (name ~= "client_secret"
-      or given.token_endpoint_auth_method or uses ~= USES.none) then
+    local is_let_be = name == "client_secret" and uses == USES.none -- it is not sent, as it was not
+    if is_given(given, name) and not uses[name] and not is_let_be then
       return name .. " is of no use " .. reason(given, name)
     end
   end
