@@ -373,9 +373,8 @@ function actions.request(run, url, body, timeout, deadline, origin)
   if not request then
     return "failed", sent.kind, sent.message, true
   end
-  local has_ended = run.lock:cover(transport, request)
   run.renews = origin and run.infos[origin]
-  if origin and has_ended then
+  if run.lock:cover(transport, request) and origin then
     return "none" -- another may be sending that refresh token by now
   elseif origin and spent.has(run.state, run.renews.refresh_token) then
     run.unsent_error = spent.unsent_error() -- another coroutine has sent it meanwhile
