@@ -116,7 +116,8 @@ function Flow:account(key)
 end
 
 --- Iterates over the keys of the accounts that the store holds, each once. What goes wrong is
---- raised. A store may yield, which an iterator cannot do on Lua 5.1: take `store:keys` there.
+--- raised. A store may yield, which an iterator cannot do on Lua 5.1: take `store:keys` there. In
+--- nginx others have their turn after each page.
 ---@param prefix? string  keys that begin so; default: all
 ---@return fun(): string?
 function Flow:accounts(prefix)
@@ -138,6 +139,9 @@ function Flow:accounts(prefix)
     while i >= #page do
       if is_last then
         return nil
+      end
+      if cursor ~= nil and self.io.pause then
+        self.io.pause() -- a long list is many pages
       end
       local more
       page, more = next_page(self.store, prefix or "", cursor, seen)

@@ -80,6 +80,7 @@ local io_rules = {
   now = { "callable", default = default_io.now },
   monotonic = { "callable", default = default_io.monotonic },
   sleep = { "callable", default = default_io.sleep },
+  pause = { "callable", default = default_io.pause },
   refusal = { "callable", default = default_io.refusal },
   after = { "callable", default = default_io.after },
   new_waiter = { "callable", default = default_io.new_waiter },

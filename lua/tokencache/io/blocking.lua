@@ -6,6 +6,7 @@ local core = require "tokencache._core"
 ---@field now fun(): number              Unix seconds
 ---@field monotonic fun(): number        seconds from some fixed point; deadlines are kept by it
 ---@field sleep fun(seconds: number): any, any  nil, err where one may not wait
+---@field pause? fun()                  lets others have their turn, where that is possible now
 ---@field refusal? fun(): tokencache.Error?      why one may not wait now
 ---@field after? fun(seconds: number, fn: fun(), at_end?: fun()): boolean?, any  calls fn then,
 ---                                   where it may yield; at_end instead if the process ends before;

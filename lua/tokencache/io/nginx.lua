@@ -27,6 +27,12 @@ local function sleep(seconds)
   return true
 end
 
+local function pause()
+  if not phase.refusal() then
+    ngx.sleep(0)
+  end
+end
+
 --- A worker that listens or asks at its terminal serves nobody: only what the program does itself.
 local function log_in(flow)
   if flow.authorize or flow.show then
@@ -42,6 +48,7 @@ return {
   now = now,
   monotonic = core.monotonic,
   sleep = sleep,
+  pause = pause,
   refusal = phase.refusal,
   after = timer.after,
   new_waiter = new_waiter,

@@ -203,6 +203,31 @@ it("has a list of what is left, where tokens are evicted", function()
   end
 end)
 
+it("lets others have their turn between the pages of flow:accounts()", function()
+  for _, store in ipairs { new_store(), tokencache.store.memory() } do
+    for i = 1, 2000 do
+      store:set("token:" .. i, "bytes")
+    end
+    local flow = tokencache.flow.client_credentials {
+      provider = { token_url = "https://as.example/token" }, client_id = "c", client_secret = "s",
+      store = store,
+    }
+    local turns, count = 0, 0
+    local other = ngx.thread.spawn(function()
+      while true do
+        turns = turns + 1
+        ngx.sleep(0)
+      end
+    end)
+    for _ in flow:accounts() do
+      count = count + 1
+    end
+    ngx.thread.kill(other)
+    equal(2000, count)
+    equal(true, turns >= 9 or turns) -- ten pages
+  end
+end)
+
 it("never holds up a worker for long, with 100,000 keys", function()
   local store = new_store()
   local function key(i)
