@@ -8,10 +8,13 @@
 typedef struct lbuf {
   tc_buf buf; /* first, so that it leads here */
   bool taken;
+  bool lasting;   /* finalized for certain: made before the state is closed */
   bool collected; /* finalized: nobody frees it any more */
 } lbuf;
 
-static char spare; /* its address is where the registry keeps the buffer that was made last */
+/* Where the registry keeps buffers, by address: the first that was made, which lasts, and the last
+   of those for calls that find it taken. */
+static char places[2];
 
 static int l_buf_free(lua_State *L) {
   lbuf *self = luaL_checkudata(L, 1, METATABLE);
@@ -21,15 +24,24 @@ static int l_buf_free(lua_State *L) {
   return 0;
 }
 
+static lbuf *push_kept(lua_State *L, int place) {
+  lua_pushlightuserdata(L, &places[place]);
+  lua_rawget(L, LUA_REGISTRYINDEX);
+  return lua_touserdata(L, -1);
+}
+
 /* Pushes a buffer that no call has taken. */
 static lbuf *push_free(lua_State *L) {
-  lua_pushlightuserdata(L, &spare);
-  lua_rawget(L, LUA_REGISTRYINDEX);
-  lbuf *self = lua_touserdata(L, -1);
-  if (self != NULL && !self->taken) return self;
-  lua_pop(L, 1);
-  self = tc_lua_new_object(L, sizeof *self, METATABLE, NULL, l_buf_free);
-  lua_pushlightuserdata(L, &spare);
+  bool lasts = true;
+  for (int i = 0; i < 2; i++) {
+    lbuf *kept = push_kept(L, i);
+    if (kept != NULL && !kept->taken) return kept;
+    if (kept != NULL) lasts = false;
+    lua_pop(L, 1);
+  }
+  lbuf *self = tc_lua_new_object(L, sizeof *self, METATABLE, NULL, l_buf_free);
+  self->lasting = lasts;
+  lua_pushlightuserdata(L, &places[lasts ? 0 : 1]);
   lua_pushvalue(L, -2);
   lua_rawset(L, LUA_REGISTRYINDEX);
   return self;
@@ -48,12 +60,21 @@ tc_buf *tc_lua_take_buf(lua_State *L) {
 
 void tc_lua_give_back_buf(tc_buf *buf) {
   lbuf *self = (lbuf *)buf;
-  if (self->collected || buf->cap > MOST_KEPT) {
+  if (self->collected || !self->lasting || buf->cap > MOST_KEPT) {
     tc_buf_free(buf);
   } else {
     tc_buf_clear(buf);
   }
   self->taken = false;
+}
+
+void tc_lua_give_back_bufs(lua_State *L) {
+  const lbuf *lasting = push_kept(L, 0), *other = push_kept(L, 1);
+  lua_pop(L, 2);
+  for (int i = lua_gettop(L); i > 0; i--) {
+    lbuf *self = lua_touserdata(L, i);
+    if (self != NULL && (self == lasting || self == other)) tc_lua_give_back_buf(&self->buf);
+  }
 }
 
 int tc_lua_return_buf(lua_State *L, tc_buf *buf) {

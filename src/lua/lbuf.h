@@ -14,8 +14,12 @@ void tc_lua_ready_buf(lua_State *L);
    the function again, before it copies the bytes. */
 tc_buf *tc_lua_take_buf(lua_State *L);
 
-/* Erases a buffer and keeps it for the next call. One that fails need not give it back. */
+/* Erases a buffer and lets the next call have it. */
 void tc_lua_give_back_buf(tc_buf *buf);
+
+/* The same for those that a binding has taken which fails: tc_lua_fail does so. One that raises
+   loses its buffer to the collector, and later calls then make theirs anew. */
+void tc_lua_give_back_bufs(lua_State *L);
 
 /* Ends a binding: pushes what is in the buffer as a string and gives it back; raises if it has
    failed. */

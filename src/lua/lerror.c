@@ -1,5 +1,6 @@
 #include "lua/lerror.h"
 
+#include "lua/lbuf.h"
 #include "lua/lclass.h"
 
 #define METATABLE "tokencache.error"
@@ -73,6 +74,7 @@ int tc_lua_fail_collected(lua_State *L) {
 }
 
 int tc_lua_fail(lua_State *L, const tc_error *err) {
+  tc_lua_give_back_bufs(L);
   if (err->number == TC_ERR_NOMEM) return luaL_error(L, "not enough memory");
   lua_pushnil(L);
   tc_lua_push_error(L, err);

@@ -293,3 +293,14 @@ describe("a finalizer that empties the table which is being", function()
     check "assert(cache:save_token_to_cache(info))"
   end)
 end)
+
+describe("while the state is closed", function()
+  -- that nothing leaks is for the sanitizer to say
+  it("bindings work, after one that has failed too", function()
+    assert.equal("134\n", run [[
+      local core = require "tokencache._core"
+      assert(core.file.list "/nonexistent" == nil)
+      core.at_close(function() print(#core.base64url_encode(("x"):rep(100))) end)
+    ]])
+  end)
+end)
