@@ -99,8 +99,8 @@ without.rules = {
   }, {
     rule = "before the request it is certain that the lock is still held",
     module = "tokencache.driver.actions",
-    from = "if origin and has_ended then",
-    to = "if origin and has_ended and not run then",
+    from = "if run.lock:cover(transport, request) and origin then",
+    to = "if run.lock:cover(transport, request) and origin and not run then",
   }, {
     rule = "a front is emptied where the store behind it changes",
     module = "tokencache.store.tiered",
