@@ -40,9 +40,11 @@ function judge.check_time(world, call)
   end
 end
 
---- Whether the process stood still from the answer to its request up to the end of the token.
+--- Whether the process stood still up to the end of the token, from the answer to its request; or,
+--- of a call that sent none, while what it had read already was saved.
 local function was_stopped(call, access)
-  return call.answered_at and access.ends and call.task.process.stopped_until >= access.ends
+  return access.ends and (call.answered_at or call.started < access.ends)
+    and call.task.process.stopped_until >= access.ends
 end
 
 --- Whether the token has ended, by the clocks of who received it and of who returns it; that may

@@ -71,6 +71,8 @@ end
 Truth.excuse = excuse
 
 function Truth:on_lock(lock)
+  local before = lock.process.locks[lock.name]
+  lock.before = before and before.released_at and before.before or before
   lock.process.locks[lock.name] = lock
   local call = lock.task.call
   if call then
@@ -89,9 +91,12 @@ end
 --- The process lets go of a lock, whether it still is in force or not.
 ---@param now number
 function Truth.on_release(now, task, handle)
-  local call = task.call
-  if call and call.lock and call.lock.serial == handle.serial then
-    call.lock.released_at = now
+  local lock = task.process.locks[handle.name]
+  while lock and lock.serial ~= handle.serial do
+    lock = lock.before
+  end
+  if lock then
+    lock.released_at = now
   end
 end
 
@@ -211,9 +216,11 @@ local function could_know(self, lock)
   return lock.ended ~= "restored"
 end
 
---- The lock under which a call works: its own, or one that it has taken over from a debt.
+--- The lock under which a call works: its own, or one that it has taken over from a debt; of two
+--- that its process believes to hold, as the store lost one, that which it has not let go of.
 local function lock_of(self, process, account, call)
   local latest = process.locks[account]
+  latest = latest and latest.released_at and latest.before or latest
   if call and call.lock and not call.lock.released_at then
     return call.lock
   end
