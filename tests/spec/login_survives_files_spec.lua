@@ -68,8 +68,8 @@ local UNPRIVILEGED = {
 local MOUNTED = {
   { name = "a disk that gets full", fail = "cat /dev/zero >filler 2>&- || true",
     mend = "rm filler", is_sudden = true },
-  { name = "a read-only file system", fail = "mount -o remount,ro .",
-    mend = "mount -o remount,rw ." },
+  { name = "a read-only file system", fail = "mount -o remount,bind,ro .",
+    mend = "mount -o remount,bind,rw ." },
 }
 
 for _, way in ipairs(ways) do
