@@ -29,10 +29,10 @@ local function start()
   local file = self.directory .. "/nutcracker.yml"
   process.write_file(file, CONFIG:format(self.port, self.servers[1].port,
     self.servers[2].port))
-  self.child = process.start { "/usr/sbin/nutcracker", "--conf-file", file, "--stats-addr",
-    "127.0.0.1", "--stats-port", loopback.free_port() }
+  self.child = process.start { "/usr/sbin/nutcracker", "--conf-file", file, "--output",
+    self.directory .. "/log", "--stats-addr", "127.0.0.1", "--stats-port", loopback.free_port() }
   process.wait_until("twemproxy to be ready", function()
-    assert(self.child:is_running(), self.child:output())
+    assert(self.child:is_running(), process.read_file(self.directory .. "/log"))
     return loopback.is_listening(self.port)
   end)
   return self
