@@ -3,6 +3,7 @@
 
 local errors = require "tokencache.error"
 local in_words = require "tokencache.util.in_words"
+local json = require "tokencache.json"
 local timestamp = require "tokencache.util.timestamp"
 
 local token_info = {}
@@ -240,6 +241,15 @@ function token_info.copy(info)
     copy[name] = value
   end
   return copy
+end
+
+--- A copy that shares no table, so that neither side can change the other's; but those of a handler
+--- of the program's own which are nested too deeply, or in themselves, stay shared.
+---@param info table
+---@return table
+function token_info.deep_copy(info)
+  local done, copy = pcall(json.copy, info)
+  return done and copy or token_info.copy(info)
 end
 
 local FIELDS = {

@@ -2,6 +2,7 @@
 -- use any more keeps it from the cache, and no crowd of other accounts puts it out. #once
 
 local logins = require "support.logins"
+local merged = require "support.merged"
 local new_store = require "support.table_store"
 local stages = require "support.stage"
 local tokencache = require "tokencache"
@@ -67,6 +68,19 @@ describe("what is owed to a cache", function()
   local function saved()
     return assert(tokencache.cache.from_store(store, KEY):get_cached_token())
   end
+
+  it("is not lost with a field that cannot be copied", function()
+    local flow, request = stage:user_flow { store = store }, { is_full = true }
+    local row = { info = merged(logins.LOGIN, { extra = {} }) }
+    row.info.extra.itself = row.info.extra
+    local account = flow:account(new_handler(row, request))
+    assert.equal("access-1", account:get_access_token())
+    assert.equal("access-1", account:get_access_token())
+    request.is_full = false
+    assert.equal("access-1", account:get_access_token())
+    assert.equal("access-1", row.info.access_token)
+    assert.equal(1, #stage.requests)
+  end)
 
   it("is saved by the handler of who asks next", function()
     local flow, row = stage:user_flow { store = store }, { info = logins.LOGIN }

@@ -4,7 +4,6 @@
 
 local detached = require "tokencache.account.detached"
 local errors = require "tokencache.error"
-local json = require "tokencache.json"
 local log = require "tokencache.log"
 local revocation = require "tokencache.account.revocation"
 local shared = require "tokencache.account.shared"
@@ -240,7 +239,7 @@ local function owed_elsewhere(account, state, info, entry, is_locked)
     owed.read, owed.entry, owed.tries = info, entry, math.max(owed.tries or 0, 1)
     debt.owe(account, state, owed)
   end
-  return json.copy(owed.info), nil, not is_locked
+  return token_info.deep_copy(owed.info), nil, not is_locked
 end
 
 --- What is owed, where the store cannot be read.
@@ -249,7 +248,7 @@ end
 ---@return tokencache.TokenInfo?
 function debt.unread(account, state)
   local owed = state.owed or shared.get_debt(account)
-  return owed and json.copy(owed.info)
+  return owed and token_info.deep_copy(owed.info)
 end
 
 --- While this worker was stopped, another may have taken the debt over, and renewed the token.
@@ -286,7 +285,7 @@ function debt.resolve(account, state, info, entry, is_locked)
     return nil, errors.wrap("cache", err)
   elseif is_newest then
     owed.read, owed.entry = info, entry
-    return json.copy(owed.info)
+    return token_info.deep_copy(owed.info)
   elseif owed and state.owed == owed and not owed.is_being_saved then -- who does that gives it up
     debt.clear(state)
     give_up(state, owed, info)
@@ -305,7 +304,7 @@ function debt.resolve(account, state, info, entry, is_locked)
   end
   debt.owe(account, state,
     { info = successor, read = info, entry = entry, renewed = info, since = since })
-  return json.copy(successor)
+  return token_info.deep_copy(successor)
 end
 
 --- Why no token is asked for: one that is owed must be saved before, and who owes it has the lock.

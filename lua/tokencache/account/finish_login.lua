@@ -8,7 +8,6 @@ local debt_timers = require "tokencache.account.debt_timers"
 local detached = require "tokencache.account.detached"
 local errors = require "tokencache.error"
 local hold = require "tokencache.account.hold"
-local json = require "tokencache.json"
 local keys = require "tokencache.key"
 local log = require "tokencache.log"
 local payment = require "tokencache.account.debt_payment"
@@ -16,6 +15,7 @@ local Account = require "tokencache.account"
 local protected = require "tokencache.util.protected"
 local revocation = require "tokencache.account.revocation"
 local text_of_error = require "tokencache.util.text_of_error"
+local token_info = require "tokencache.token_info"
 
 --- Makes a handler that keeps nothing: at first the token belongs to no account.
 local function nowhere()
@@ -67,7 +67,7 @@ end
 
 local function keep(account, info)
   local state = account.process:state(account.id)
-  local owed = debt.owe(account, state, { info = json.copy(info), is_login = true })
+  local owed = debt.owe(account, state, { info = token_info.deep_copy(info), is_login = true })
   debt.note_mark(owed)
   local held = take_lock(account, state)
   if state.owed == owed then -- else another coroutine has saved it

@@ -10,7 +10,6 @@ local debt_timers = require "tokencache.account.debt_timers"
 local endpoint = require "tokencache.transport.endpoint"
 local errors = require "tokencache.error"
 local failures = require "tokencache.account.failures"
-local json = require "tokencache.json"
 local lock = require "tokencache.lock"
 local log = require "tokencache.log"
 local log_in = require "tokencache.account.log_in"
@@ -446,8 +445,6 @@ function actions.save(run, is_rotated)
   if run.read and run.read.info then
     token_info.keep_form(info, run.read.info)
   end
-  run.infos.answer = json.copy(info) -- the program's; `info` is the process's
-  warn_of(run, info)
   local read = run.read or {}
   local owed = debt.owe(run.account, run.state, { info = info, read = read.info,
     entry = read.entry, read_at = read.at, is_login = run.logged_in, renewed = renews,
@@ -455,6 +452,8 @@ function actions.save(run, is_rotated)
   if renews and not run.flow.reuses then
     spent.note(run.state, renews.refresh_token, info, owed.since)
   end
+  run.infos.answer = token_info.deep_copy(info) -- the program's; `info` is the process's
+  warn_of(run, info)
   tell(run, run.logged_in and "login" or "refresh", run.asked, info)
   if run.busy then
     note_missing_lock(run)
