@@ -66,7 +66,8 @@ end
 ---@param err any
 ---@return string
 function errors.id(doing, err)
-  return doing .. ": " .. (type(err) == "table" and err.reason or tostring(err))
+  local reason = type(err) == "table" and err.reason -- of a program's error it may be anything
+  return doing .. ": " .. (type(reason) == "string" and reason or tostring(err))
 end
 
 --- Whether a method that can only succeed or fail has failed; returning nothing is success.

@@ -79,4 +79,15 @@ describe("where a store fails for many accounts, the log has a line", function()
     end)
     assert.same({ "warning the cache could not be read: an error without a message" }, lines)
   end)
+
+  it("also where the error has a reason that is no text", function()
+    for _, reason in ipairs { {}, true } do
+      logged = keep_log()
+      local cache = { get_cached_token = function()
+        return nil, { message = "the server is away", reason = reason }
+      end, save_token_to_cache = function() end }
+      local _, err = stage:user_flow({ cache = cache }):get_access_token()
+      assert.equal("cache: the server is away", err.kind .. ": " .. err.message)
+    end
+  end)
 end)
