@@ -126,6 +126,11 @@ describe("a service account of Google's #once", function()
     local _, err = flow:get_token_info { check_cache = false }
     assert.equal("config: service_account: " .. path .. ": its private_key holds no private key in "
       .. "PEM, nor a JWK", err.kind .. ": " .. err.message)
+    write { private_key = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAA==\n"
+      .. "-----END ENCRYPTED PRIVATE KEY-----\n" }
+    _, err = flow:get_token_info { check_cache = false }
+    assert.equal("service_account: " .. path .. ": its private_key is encrypted, and no passphrase "
+      .. "is given", err.message)
   end)
 
   it("that cannot be used is named, with the reason", function()

@@ -84,8 +84,7 @@ local function issuer_of(self, given)
       return nil, problem
     end
     claims.iss, claims.scope = account.client_email, scope ~= "" and scope or nil
-    return { text = account.private_key, name = account.name .. ": its private_key",
-      option = "service_account" },
+    return { text = account.private_key, name = account.name .. ": its private_key" },
       { typ = "JWT", kid = type(account.private_key_id) == "string" and account.private_key_id
         or nil }, claims
   end
