@@ -59,7 +59,7 @@ local SERVER = [[
     proxy_pass http://127.0.0.1:$COOKIE/;
   }
   location /redis/ {
-    access_by_lua_block { renew("flask", "session", { in_store = true }) }
+    access_by_lua_block { renew("flask", "session", { in_store = true, serializer = "$FORMAT" }) }
     proxy_pass http://127.0.0.1:$FLASK/;
   }
   location /django/ {
@@ -96,6 +96,7 @@ describe("nginx in front of an application of Python's", function()
     end
     server = nginx.start { workers = 2, http = HTTP, server = SERVER, values = {
       REDIS = redis.port, URL = endpoint:url "once", COOKIE = ports.cookie, FLASK = ports.redis,
+      FORMAT = python:ask({ app = apps.cookie }).formats[1], -- of this Flask-Session
       DJANGO = ports.django, DJANGO_DB = ports.postgres, POSTGRES = postgres.port } }
   end)
 
