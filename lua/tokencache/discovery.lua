@@ -127,7 +127,7 @@ local function source_of(flow)
     end
     source = { name = "metadata of " .. issuer, urls = urls_of(issuer),
       read = reader_of(issuer, flow.id_token_issuer),
-      remedy = "check issuer, or give the endpoints in provider: authorize_url, token_url" }
+      remedy = "check issuer, or give the endpoints in provider, such as token_url" }
     flow.metadata_source = source
   end
   return source

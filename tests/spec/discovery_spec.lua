@@ -181,7 +181,8 @@ describe("where an issuer has no metadata, the error", function()
       assert.equal(expected[1], err.kind, err.message)
       assert.matches(expected[2], err.message, 1, true)
       assert.matches(issuer .. "/.well-known/openid-configuration", err.message, 1, true)
-      local says_what_to_do = err.message:find("check issuer, or", 1, true) ~= nil
+      local says_what_to_do = err.message:find(
+        "; check issuer, or give the endpoints in provider, such as token_url", 1, true) ~= nil
       assert.equal(err.kind ~= "transient", says_what_to_do)
     end)
   end
