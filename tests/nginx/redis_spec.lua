@@ -169,7 +169,7 @@ describe("inside nginx, store.redis", function()
       assert.equal("false false true", run(ask))
       assert.truthy(run [[ return tokencache.store.redis({ port = PORT,
         password = { file = "/nowhere/word" } }):get "k" ]]
-        :find("Redis: no password: /nowhere/word: No such file or directory$"))
+        :find("Redis: no password: /nowhere/word: No such file or directory; check the path"))
     end)
 
   it("loses no call to a server that was killed and restarted", function()

@@ -224,15 +224,16 @@ describe("a secret #once", function()
     end
   end)
 
+  local MISSING = ": No such file or directory; check the path, and that this user may read it"
   it("that cannot be had is a config error that says which and why", function()
     local path = dir:file "none"
     local function refusal(options)
       local _, err = flow_of(options):get_access_token()
       return err.kind .. ": " .. err.message
     end
-    assert.equal("config: client_secret: " .. path .. ": No such file or directory",
+    assert.equal("config: client_secret: " .. path .. MISSING,
       refusal { client_secret = { file = path } })
-    assert.equal("config: client_key: " .. path .. ": No such file or directory",
+    assert.equal("config: client_key: " .. path .. MISSING,
       refusal { client_key = { file = path } })
     assert.equal("config: client_key: the vault is closed",
       refusal { client_key = function() return nil, "the vault is closed" end })

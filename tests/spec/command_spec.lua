@@ -146,7 +146,8 @@ describe("the command", function()
     assert.matches("run: tokencache token %-%-help\n$", fails(2, { "token" }))
     assert.equal("tokencache: unknown command 'tokn'; did you mean 'token'; run: tokencache --help"
       .. "\n", fails(2, { "tokn", "work" }))
-    assert.equal("tokencache: /nowhere: No such file or directory\n",
+    assert.equal("tokencache: /nowhere: No such file or directory"
+      .. "; check the path, and that this user may read it\n",
       fails(2, { "import", "/nowhere", "x" }))
     assert.equal("tokencache: /: Is a directory\n", fails(2, { "import", "/", "x" }))
     assert.equal("tokencache: /: Is a directory\n",

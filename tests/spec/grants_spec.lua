@@ -159,7 +159,8 @@ describe("a service account of Google's #once", function()
     local _, misuse = pcall(flow_of, { service_account = { path = path } })
     assert.matches("service_account must be a text, { file = path }, or a function", misuse)
     dir:shell "rm account.json"
-    assert.equal(here .. ": No such file or directory", refusal())
+    assert.equal(here .. ": No such file or directory"
+      .. "; check the path, and that this user may read it", refusal())
   end)
 end)
 

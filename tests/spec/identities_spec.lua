@@ -122,7 +122,8 @@ describe("what proves who asks #once", function()
         problem_of({ [option] = file "sealed.pem" }, flow))
       assert.equal("sealed.pem cannot be decrypted: the " .. passphrase .. " is not its, or it is "
         .. "damaged", problem_of({ [option] = file "sealed.pem", [passphrase] = "4711" }, flow))
-      assert.equal(passphrase .. ": none: No such file or directory",
+      assert.equal(passphrase .. ": none: No such file or directory"
+        .. "; check the path, and that this user may read it",
         problem_of({ [option] = file "sealed.pem", [passphrase] = file "none" }, flow))
     end
     assert.equal("rsa.pem signs with RS256 and PS256 only; check token_endpoint_auth_signing_alg",

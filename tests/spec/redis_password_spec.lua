@@ -82,7 +82,8 @@ describe("store.redis, whose password changes,", function()
       assert.equal("cache", err.kind)
       return tostring(err):match "Redis: no password: (.*)"
     end
-    assert.equal("/nowhere/word: No such file or directory", problem { file = "/nowhere/word" })
+    assert.equal("/nowhere/word: No such file or directory"
+      .. "; check the path, and that this user may read it", problem { file = "/nowhere/word" })
     assert.truthy(problem({ file = directory.path }):find("Is a directory", 1, true))
     assert.equal("the vault is closed", problem(function() return nil, "the vault is closed" end))
     assert.equal("its function must return a string, not a table",

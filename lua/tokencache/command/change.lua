@@ -24,7 +24,7 @@ function change.read(path)
     file, problem = io.open(path, "rb")
   end
   if not file then
-    return nil, problem
+    return nil, problem .. "; check the path, and that this user may read it"
   end
   local text, failure = file:read "*a" -- of a directory nil
   return text, failure and path .. ": " .. failure

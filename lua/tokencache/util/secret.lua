@@ -65,7 +65,7 @@ end
 local function read_file(path, is_public)
   local file, problem = io.open(path, "rb")
   if not file then
-    return nil, problem
+    return nil, problem .. "; check the path, and that this user may read it"
   end
   local text
   text, problem = file:read(MOST + 1)
