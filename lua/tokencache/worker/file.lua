@@ -25,14 +25,17 @@ local ROOM = 16384
 --- it, then writes.
 local PAUSES = { 0.002, 0.004, 0.008, 0.016, 0.032, 0.064 }
 
+local BRACE = ("}"):byte()
+
 --- Reports whether it is JSON to its end. Few tokens hold an object, so what ends in a brace is one
 --- most of the time.
 local function is_whole(bytes)
-  if blank(bytes) or not bytes:find("}%s*$") then
+  if blank(bytes) or bytes:byte(-1) ~= BRACE and not bytes:find("}%s*$") then
     return false
   end
-  local _, second = bytes:find("{.-{")
-  return not second or require("tokencache.json").decode(bytes) ~= nil
+  local first = bytes:find("{", 1, true)
+  return not first or not bytes:find("{", first + 1, true)
+    or require("tokencache.json").decode(bytes) ~= nil
 end
 
 local damaged = lru(64) -- by path: the stamps of files that have stayed so, which nobody is writing
