@@ -168,8 +168,12 @@ local function log_out(world, task, key, method)
   local there = world.provider.refresh[world.store:refresh_token_at(key)]
   there = there and there.family
   begin_change(account)
+  account.is_unmarked = nil
   local object = task.process:account(key)
   local ok, err = object[method](object, { timeout = timeout })
+  if account.is_unmarked and there and world.store:refresh_token_at(key) == "" then
+    world.truth:excuse(there, "it was removed, and who owed it could not be told")
+  end
   ok = ok and not (err and err.kind == "cache")
     and not world.truth:went_back_since(call.started)
   local is_late = world.now > call.started + timeout

@@ -15,7 +15,8 @@
 --- - a clock was put, and the store could not tell which log outs there were before the login;
 --- - it, or a login before it, could not be saved at once, and the clocks by which they were noted
 ---   said that it was the earlier one;
---- - it was logged out while another process owed it, over a handler that has no marks;
+--- - it was logged out while another process owed it, over a handler that has no marks, or where the
+---   mark could not be saved, as its caller was told;
 --- - the store has no locks at all.
 
 local keeper = require "simulation.keeper"
@@ -138,6 +139,8 @@ function Truth.on_store_failure(task, method, key, fate)
   local marked = accounts[key:match("^tokencache%-mark:(.*)$")]
   if marked and method == "get" then
     marked.unread_by[task.process] = true
+  elseif marked and method == "set" and fate == "before" then
+    marked.is_unmarked = true
   elseif accounts[key] and (method == "set" or method == "replace") then
     accounts[key].unsaved_by[task.process] = true
   end

@@ -2,6 +2,7 @@
 -- that waits for it in vain learns the reason.
 
 local deadline = require "support.deadline"
+local leave = require "tokencache.account.leave"
 local log = require "tokencache.log"
 local logins = require "support.logins"
 local process = require "support.process"
@@ -131,6 +132,13 @@ for name, code in pairs(kinds) do
     handler:unlock(handle, guard)
   end)
 end
+
+it("a debt is named to who leaves a run that had sent a request before #once", function()
+  local _, err = leave { flow = {}, infos = {}, options = {}, state = {}, waited = true, asked = 1,
+    busy = "owed" }
+  assert.equal("cache", err.kind)
+  assert.matches("for it has a token that it could not save yet", err.message, 1, true)
+end)
 
 it("a lock is let go of where the token is saved while the lock is being kept #once", function()
   local stage = stages.new { lock = "extendable", token_info = logins.LOGIN }

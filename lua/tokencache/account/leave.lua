@@ -12,7 +12,7 @@ return function(run)
   if old and not run.options.forced and old.access_token ~= run.options.refused
     and flow.client:works(flow.now(), token_info.flat(old)) then
     return old
-  elseif run.waited and not run.asked then
+  elseif run.busy or run.waited and not run.asked then
     return nil, debt.explanation(run) or errors.new("timeout",
       "the deadline passed while another process was getting the token")
   end
