@@ -99,7 +99,7 @@ static int l_core_printable(lua_State *L) {
   if (to == NULL) return luaL_error(L, "not enough memory");
   tc_error_copy_foreign(to, text.len + 1, text);
   lua_pushstring(L, to);
-  tc_buf_free(out);
+  tc_lua_give_back_buf(out);
   return 1;
 }
 

@@ -15,7 +15,10 @@ static int l_qrcode_encode(lua_State *L) {
   tc_buf *modules = tc_lua_take_buf(L);
   errno = 0;
   QRcode *code = QRcode_encodeData((int)len, (const unsigned char *)text, 0, QR_ECLEVEL_L);
-  if (code == NULL && errno != ENOMEM) return 0;
+  if (code == NULL && errno != ENOMEM) {
+    tc_lua_give_back_buf(modules);
+    return 0;
+  }
   lua_Integer width = code != NULL ? code->width : 0;
   for (lua_Integer i = 0; i < width * width; i++) {
     tc_buf_add_char(modules, (char)(code->data[i] & 1));
@@ -24,7 +27,7 @@ static int l_qrcode_encode(lua_State *L) {
   if (code == NULL || modules->failed) return luaL_error(L, "not enough memory");
   lua_pushlstring(L, modules->data, modules->len);
   lua_pushinteger(L, width);
-  tc_buf_free(modules);
+  tc_lua_give_back_buf(modules);
   return 2;
 }
 
@@ -38,5 +41,6 @@ int luaopen_tokencache__qrcode(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"encode", l_qrcode_encode}, {"is_seen", l_qrcode_is_seen}, {NULL, NULL}};
   luaL_newlib(L, functions);
+  tc_lua_ready_buf(L);
   return 1;
 }

@@ -43,7 +43,7 @@ static int l_secret_get(lua_State *L) {
   int status = tc_secret_get(&place, key, bytes, &err);
   if (status < 0) return tc_lua_fail(L, &err);
   if (status == 0) return tc_lua_return_buf(L, bytes);
-  tc_buf_free(bytes);
+  tc_lua_give_back_buf(bytes);
   lua_pushnil(L);
   return 1;
 }
@@ -86,5 +86,6 @@ int luaopen_tokencache__secret_service(lua_State *L) {
                                        {"keys", l_secret_keys},
                                        {NULL, NULL}};
   luaL_newlib(L, functions);
+  tc_lua_ready_buf(L);
   return 1;
 }
