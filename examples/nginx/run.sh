@@ -66,7 +66,9 @@ export PUBLIC_URL="${PUBLIC_URL:-http://127.0.0.1:$PORT}"
 export LUA_PATH="$root/lua/?.lua;$root/lua/?/init.lua;;"
 export LUA_CPATH="$root/build/luajit/?.so;;"
 
-sed -e "s|127.0.0.1:8080|127.0.0.1:$PORT|" \
+# Debian's places for bodies that are too large for memory belong to another user.
+own="client_body_temp_path body; proxy_temp_path proxy;"
+sed -e "s|127.0.0.1:8080|127.0.0.1:$PORT|" -e "s|^http {|& $own|" \
   ${API:+-e "s|server unix:api.sock|server $API|"} \
   ${APPLICATION:+-e "s|server unix:application.sock|server $APPLICATION|"} \
   "examples/nginx/$name.conf" >"$work/nginx.conf" || exit
