@@ -15,7 +15,7 @@
 --- - a clock was put, and the store could not tell which log outs there were before the login;
 --- - it, or a login before it, could not be saved at once, and the clocks by which they were noted
 ---   said that it was the earlier one;
---- - it was logged out while another process owed it, over a handler that has no marks, or where the
+--- - it was logged out while another process owed it, over a handler that has no marks, or where a
 ---   mark could not be saved, as its caller was told;
 --- - the store has no locks at all.
 
