@@ -31,6 +31,8 @@ local options = require "tokencache.util.options"
 
 local in_words = require "tokencache.util.in_words"
 
+local METHODS = { "get", "set" }
+
 --- What is wrong with an object as a store, in words; nil: nothing.
 ---@param store any
 ---@return string? problem
@@ -41,7 +43,7 @@ return function(store)
   if store.get_cached_token ~= nil and store.get == nil then
     return "store is a cache handler, which keeps one token; use one of tokencache.store"
   end
-  local lacking = options.lacking(store, { "get", "set" })
+  local lacking = options.lacking(store, METHODS)
   return lacking
     and "store " .. lacking .. "; use one of tokencache.store, or give yours get and set"
 end

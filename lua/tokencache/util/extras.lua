@@ -35,12 +35,18 @@ return function(metatable, extras, field, names)
   for _, name in ipairs(names or {}) do
     extras[#extras + 1] = passed_on(field, name)
   end
-  local by_set, count = {}, #extras
+  local by_set, needs, count = {}, {}, 0
+  for _, extra in ipairs(extras) do
+    if needs[count] ~= extra.needs then
+      count = count + 1
+      needs[count] = extra.needs
+    end
+  end
   return function(other)
     local set = 0
     for i = 1, count do
       set = set + set
-      if other[extras[i].needs] ~= nil then
+      if other[needs[i]] ~= nil then
         set = set + 1
       end
     end
