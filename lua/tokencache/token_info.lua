@@ -3,8 +3,9 @@
 
 local errors = require "tokencache.error"
 local in_words = require "tokencache.util.in_words"
-local json = require "tokencache.json"
 local timestamp = require "tokencache.util.timestamp"
+
+local json -- loaded when first used
 
 local token_info = {}
 
@@ -248,6 +249,7 @@ end
 ---@param info table
 ---@return table
 function token_info.deep_copy(info)
+  json = json or require "tokencache.json"
   local done, copy = pcall(json.copy, info)
   return done and copy or token_info.copy(info)
 end
