@@ -92,6 +92,20 @@ describe("the command #once", function()
     command:ask { "remove", "-q", "work" }
   end)
 
+  it("takes no relative path where the directory that one is in is gone", function()
+    add("work", "robot", { "--client-secret-file", "-" }, "secret")
+    local words = { "sh", "-c", 'mkdir gone && cd gone && rmdir ../gone && "$@"', "sh" }
+    for _, word in ipairs(command:words { "set", "-q", "work", "--client-key", "ec.pem" }) do
+      words[#words + 1] = word
+    end
+    local status, output = process.run(words,
+      { environment = command.environment, directory = dir.path })
+    assert.equal(2, status)
+    assert.matches("--client-key: the directory that one is in now does not exist any more; go to "
+      .. "another, or give the whole path", output, 1, true)
+    command:ask { "remove", "-q", "work" }
+  end)
+
   it("says where a secret goes that is given in a wrong place, and never shows it", function()
     local path = command.accounts .. "/new.lua"
     for name, where in pairs { ["ec.pem"] = "", ["ec.jwk"] = "--client-key: " } do

@@ -143,6 +143,8 @@ describe("the command", function()
     end
     assert.equal("tokencache: there is no account nobody; run: tokencache list\n",
       fails(7, { "logout", "nobody" }))
+    assert.equal("tokencache: there is no account wrok; did you mean work?\n",
+      fails(7, { "token", "wrok" }))
     assert.matches("run: tokencache token %-%-help\n$", fails(2, { "token" }))
     assert.equal("tokencache: unknown command 'tokn'; did you mean 'token'; run: tokencache --help"
       .. "\n", fails(2, { "tokn", "work" }))

@@ -62,7 +62,12 @@ function change.of(arguments)
       say.fail("usage", "--" .. field:gsub("_", "-") .. ": give the path of a file, and not what "
         .. "is in it")
     end
-    changes[field] = path and config.absolute(path, core.file.real_path ".")
+    path = path and config.absolute(path, core.file.real_path ".")
+    if path and path:sub(1, 2) == "./" then
+      say.fail("usage", "--" .. field:gsub("_", "-") .. ": the directory that one is in now does "
+        .. "not exist any more; go to another, or give the whole path")
+    end
+    changes[field] = path
   end
   if (changes.provider or "") ~= "" and (changes.issuer or "") ~= "" then
     say.fail("usage", "give --provider or --issuer, not both")

@@ -198,7 +198,16 @@ end
 ---@param is_wanted? boolean  whoever asks wants it made, and not another that is there
 ---@return table settings
 function config.account(name, is_wanted)
-  return config.find(name) or say.fail("config", "there is no account " .. name, is_wanted
+  local settings = config.find(name)
+  if settings then
+    return settings
+  end
+  local near = require "tokencache.util.nearest"(name, config.names())
+  if near[1] then
+    say.fail("config", "there is no account " .. name .. "; did you mean "
+      .. table.concat(near, " or ") .. "?")
+  end
+  say.fail("config", "there is no account " .. name, is_wanted
     and "tokencache login " .. name .. " --provider ... --client-id ..." or "tokencache list")
 end
 
