@@ -120,6 +120,12 @@ function judge.finish(world)
   end
 end
 
+--- Whether the login that the store holds has ended.
+local function is_dead(world, account)
+  local there = world.provider.refresh[world.store:refresh_token_at(account)]
+  return there ~= nil and not there.family.is_alive
+end
+
 --- When all is quiet and nothing fails any more, every login that was not lost for a reason works.
 function judge.final(world, call, token, err)
   local account = world.accounts[call.account]
@@ -127,7 +133,7 @@ function judge.final(world, call, token, err)
     return
   elseif not world.store.kind.lock or token or account.is_unclear or not account.current then
     return
-  elseif err.kind == "timeout" and world.keeps_dead and not account.current.is_alive then
+  elseif err.kind == "timeout" and world.keeps_dead and is_dead(world, call.account) then
     return -- each process in turn asks about it
   elseif err.kind ~= "reauthorize" then
     return world:fail("a call fails although all works again: " .. err.kind .. ": " .. err.message)
