@@ -1,7 +1,7 @@
 --- What a provider says of itself (RFC 8414, OpenID Connect Discovery 1.0): where its endpoints are
 --- and what they can do. What the program or a preset has said counts more.
 
-local client_authentication = require "tokencache.flow.client_authentication"
+local client_options = require "tokencache.flow.client_options"
 local core = require "tokencache._core"
 local document = require "tokencache.document"
 local errors = require "tokencache.error"
@@ -199,7 +199,7 @@ end
 
 local function find_endpoint(flow, metadata, name)
   local url, theirs = metadata[name], ENDPOINTS[name]
-  if client_authentication.is_by_tls(flow.method) then
+  if client_options.is_by_tls(flow.method) then
     url = metadata.of_tls[name] or url
   end
   if not url then

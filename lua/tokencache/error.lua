@@ -1,7 +1,6 @@
 --- Errors as values: what can go wrong at run time is returned as `nil, err`.
 
 local core = require "tokencache._core"
-local text_of_error = require "tokencache.util.text_of_error"
 
 ---@alias tokencache.Kind
 ---| "reauthorize" # the user must log in again
@@ -50,7 +49,7 @@ function errors.wrap(kind, err)
     return type(err) == "table" and err or errors.new(kind, tostring(err))
   end
   local message = type(err.message) == "string" and err.message
-    or text_of_error(err, "an error without a message")
+    or require("tokencache.util.text_of_error")(err, "an error without a message")
   return errors.new(kinds[err.kind] and err.kind or kind, message, {
     code = err.code,
     description = err.description,

@@ -2,6 +2,7 @@
 --- it publishes its metadata.
 
 local core = require "tokencache._core"
+local hidden = require "tokencache.util.hidden"
 local options = require "tokencache.util.options"
 
 local LONGEST_SHOWN = 40 -- bytes of a name; what comes after a colon may be a secret
@@ -193,6 +194,39 @@ function provider.problem(server)
       return name .. " " .. problem
     end
   end
+end
+
+--- Returns a function that finds one of the codes or statuses in an answer. A code counts on a
+--- working server's word only, as invalid_grant does.
+local function finder(list)
+  local codes, statuses = {}, {}
+  for _, sign in ipairs(list) do
+    (type(sign) == "number" and statuses or codes)[sign] = true
+  end
+  return function(answer)
+    local status, code = answer.status, answer.object and answer.object.error
+    return statuses[status] or code ~= nil and codes[code] and status < 500 and status ~= 429
+  end
+end
+
+local function lowered(names)
+  local set = {}
+  for _, name in ipairs(names) do
+    set[name:lower()] = true
+  end
+  return set
+end
+
+--- Adds to a flow what it needs to know of its provider's quirks.
+---@param flow table
+---@param server tokencache.Provider  checked
+function provider.add_to(flow, server)
+  local dead = server.dead_refresh_token
+  flow.headers = hidden(server.headers) -- there may be a key among them
+  flow.grant_types = server.grant_types or {}
+  flow.on_request, flow.on_answer = server.on_request, server.on_answer
+  flow.calls_dead = options.matches(dead, "callable") and dead or dead and finder(dead)
+  flow.token_types = server.token_types and lowered(server.token_types)
 end
 
 return provider

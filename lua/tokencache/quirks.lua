@@ -3,19 +3,11 @@
 
 local core = require "tokencache._core"
 local endpoint = require "tokencache.transport.endpoint"
-local hidden = require "tokencache.util.hidden"
 local options = require "tokencache.util.options"
 local protected = require "tokencache.util.protected"
 local provider = require "tokencache.provider"
 
 local quirks = {}
-
---- A list of scopes as one text; nil: it is no list of strings.
----@param scopes table
----@return string?
-function quirks.joined(scopes)
-  return options.is_list(scopes, "string") and table.concat(scopes, " ") or nil
-end
 
 --- What a function of the provider's has come to, for a message. What it says itself may hold
 --- secrets: it has seen them.
@@ -64,7 +56,7 @@ end
 function quirks.mend(flow, object, renews)
   local scope, token_type = object.scope, object.token_type
   if type(scope) == "table" then
-    object.scope = quirks.joined(scope) -- Twitch's
+    object.scope = options.joined(scope) -- Twitch's
   end
   if flow.token_types and type(token_type) == "string" and flow.token_types[token_type:lower()] then
     object.token_type = "Bearer"
@@ -136,39 +128,6 @@ function quirks.read(flow, response, renews)
     dead, problem = is_dead(flow, answer)
   end
   return answer, dead or false, problem
-end
-
---- Returns a function that finds one of the codes or statuses in an answer. A code counts on a
---- working server's word only, as invalid_grant does.
-local function finder(list)
-  local codes, statuses = {}, {}
-  for _, sign in ipairs(list) do
-    (type(sign) == "number" and statuses or codes)[sign] = true
-  end
-  return function(answer)
-    local status, code = answer.status, answer.object and answer.object.error
-    return statuses[status] or code ~= nil and codes[code] and status < 500 and status ~= 429
-  end
-end
-
-local function lowered(names)
-  local set = {}
-  for _, name in ipairs(names) do
-    set[name:lower()] = true
-  end
-  return set
-end
-
---- Adds to a flow what it needs to know of its provider's quirks.
----@param flow table
----@param server tokencache.Provider  checked
-function quirks.take(flow, server)
-  local dead = server.dead_refresh_token
-  flow.headers = hidden(server.headers) -- there may be a key among them
-  flow.grant_types = server.grant_types or {}
-  flow.on_request, flow.on_answer = server.on_request, server.on_answer
-  flow.calls_dead = options.matches(dead, "callable") and dead or dead and finder(dead)
-  flow.token_types = server.token_types and lowered(server.token_types)
 end
 
 return quirks

@@ -1,15 +1,13 @@
 --- Reads the options of a flow: checks them, adds what the provider and the environment say, and
 --- makes of them the fields of the flow.
 
-local client_authentication = require "tokencache.flow.client_authentication"
+local client_options = require "tokencache.flow.client_options"
 local core = require "tokencache._core"
 local default_io = require "tokencache.io"
 local in_words = require "tokencache.util.in_words"
 local options = require "tokencache.util.options"
 local process = require "tokencache.account.process"
 local provider = require "tokencache.provider"
-local quirks = require "tokencache.quirks"
-local unused_options = require "tokencache.flow.unused_options"
 
 local config = {}
 
@@ -46,7 +44,7 @@ local config = {}
 ---@field store? tokencache.Store  for many accounts: instead of cache
 
 --- Options of every flow; a flow adds its own.
-config.rules = options.merge(client_authentication.rules, {
+config.rules = options.merge(client_options.rules, {
   provider = { "table", required = true,
     hint = 'give { issuer = "https://..." }, one of tokencache.provider, or a table with its '
       .. "token_url" },
@@ -224,7 +222,7 @@ local function scope_text(scope)
   if type(scope) ~= "table" then
     return scope
   end
-  local text = quirks.joined(scope)
+  local text = options.joined(scope)
   return text, not text and "scope must be a list of strings" or nil
 end
 
@@ -253,7 +251,7 @@ local function take_endpoint(draft)
   local grant = definition.grant_type or definition.name
   flow.grant_type = checked.grant or (server.grant_types or {})[grant] or grant
   flow.has_secret = (checked.client_secret or "") ~= ""
-  flow.auth_method = client_authentication.method(checked, server.token_endpoint_auth_method)
+  flow.auth_method = client_options.method(checked, server.token_endpoint_auth_method)
     or definition.may_be_public and not flow.has_secret and "none"
     or server.token_endpoint_auth_method
   flow.allow_insecure_http = server.allow_insecure_http
@@ -263,11 +261,11 @@ local function take_endpoint(draft)
   local method = flow.auth_method
     or (not flow.discovers or definition.needs_secret) and definition.auth_method or "none"
   flow.method = not flow.discovers and method or nil
-  local lacking = client_authentication.lacking(method, checked)
-  local problem = client_authentication.problem(checked, method)
-    or unused_options(draft.given, flow.auth_method or flow.method)
+  local lacking = client_options.lacking(method, checked)
+  local problem = client_options.problem(checked, method)
+    or client_options.unused(draft.given, flow.auth_method or flow.method)
     or lacking and require_option(draft, lacking)
-    or client_authentication.take(flow, checked, server)
+    or client_options.take(flow, checked, server)
   if problem or draft.url then
     return problem
   elseif not server.issuer then
@@ -331,7 +329,7 @@ local function make_client(draft)
     client_id = checked.client_id,
     grant_digest = digest,
     scope = scope,
-    remedy = client_authentication.remedy(checked.client_assertion and method == "private_key_jwt"
+    remedy = client_options.remedy(checked.client_assertion and method == "private_key_jwt"
       and "client_assertion" or method, flow.has_secret),
     allow_insecure_http = flow.allow_insecure_http,
     grant_types = definition.name == "grant" and { [""] = checked.grant } or server.grant_types,
@@ -437,7 +435,7 @@ local function take_rest(draft)
   flow.leeway = checked.leeway
   flow.timeout = checked.timeout
   flow.request_time = checked.request_time
-  quirks.take(flow, draft.server)
+  provider.add_to(flow, draft.server)
   flow.endpoints = {}
   for _, name in ipairs(provider.endpoints) do
     local url = draft.server[name]

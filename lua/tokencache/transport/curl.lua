@@ -2,7 +2,6 @@
 --- request may ask for; so in nginx it is sent to the thread pool. Connections are kept between
 --- requests; a forked process makes its own.
 
-local endpoint = require "tokencache.transport.endpoint"
 local environment = require "tokencache.environment"
 local hidden = require "tokencache.util.hidden"
 local options = require "tokencache.util.options"
@@ -145,7 +144,7 @@ function Transport:request(request)
     return response_of(status, header_text, body)
   end
   local begun = part and response_of(body, part_headers, part)
-  if begun and endpoint.object(begun) then
+  if begun and require("tokencache.transport.endpoint").object(begun) then
     return begun
   end
   return nil, header_text

@@ -216,6 +216,13 @@ function options.lacking(object, methods)
   end
 end
 
+--- A list of strings as one text with blanks between; nil: it is no such list.
+---@param list table
+---@return string?
+function options.joined(list)
+  return options.is_list(list, "string") and table.concat(list, " ") or nil
+end
+
 --- Raises where a method is not called on its object, and blames its caller.
 ---@param self any
 ---@param metatable table  of such objects
