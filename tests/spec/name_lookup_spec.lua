@@ -68,7 +68,7 @@ describe("where the name server does not answer", function()
   ]]
 
   it("a call to Redis ends in time, and the next one looks again", function()
-    if not may_run() then return pending "takes the right to mount, and port 53" end
+    if not may_run() then return pending(mounts.RIGHT .. ", and port 53") end
     local output = run(SCRIPT .. [[
       try(tokencache.store.redis { host = "nowhere.test", port = tonumber(port),
         connect_timeout = 0.3 })
@@ -78,7 +78,7 @@ describe("where the name server does not answer", function()
   end)
 
   it("a call to memcached ends in time, and the next one looks again", function()
-    if not may_run() then return pending "takes the right to mount, and port 53" end
+    if not may_run() then return pending(mounts.RIGHT .. ", and port 53") end
     local output = run(SCRIPT .. [[
       try(tokencache.store.memcached { servers = { "nowhere.test:" .. port },
         connect_timeout = 0.3 })
@@ -89,7 +89,7 @@ describe("where the name server does not answer", function()
   end)
 
   it("many calls leave no more than dozens of threads", function()
-    if not may_run() then return pending "takes the right to mount, and port 53" end
+    if not may_run() then return pending(mounts.RIGHT .. ", and port 53") end
     local output = run([[
       local tokencache = require "tokencache"
       local store = tokencache.store.redis { host = "nowhere.test", connect_timeout = 0.001 }

@@ -3,7 +3,7 @@
 local process = require "support.process"
 
 local mounts = {
-  RIGHT = "takes the right to mount (CAP_SYS_ADMIN)",
+  RIGHT = "takes a mount namespace (CAP_SYS_ADMIN, and no chroot)",
 }
 
 --- The command after a line of shell that mounts something.
