@@ -4,11 +4,11 @@ local config = require "tokencache.command.config"
 local core = require "tokencache._core"
 local data = require "tokencache.command.data"
 local flows = require "tokencache.command.flows"
-local is_no_path = require "tokencache.util.secret".is_no_path
 local options = require "tokencache.util.options"
 local owner = require "tokencache.command.owner"
 local say = require "tokencache.command.say"
 local storage = require "tokencache.command.storage"
+local util_secret = require "tokencache.util.secret"
 
 local change = {}
 
@@ -21,10 +21,10 @@ local PATIENCE, STEP = 2, 0.05 -- seconds for another process to be done; betwee
 function change.read(path)
   local file, problem = io.stdin, nil
   if path ~= "-" then
-    file, problem = io.open(path, "rb")
+    file, problem = util_secret.open(path)
   end
   if not file then
-    return nil, problem .. "; check the path, and that this user may read it"
+    return nil, problem
   end
   local text, failure = file:read "*a" -- of a directory nil
   return text, failure and path .. ": " .. failure
@@ -58,7 +58,7 @@ function change.of(arguments)
   end
   for _, field in ipairs(config.paths) do
     local path = changes[field]
-    if path and is_no_path(path) then
+    if path and util_secret.is_no_path(path) then
       say.fail("usage", "--" .. field:gsub("_", "-") .. ": give the path of a file, and not what "
         .. "is in it")
     end

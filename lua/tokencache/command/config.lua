@@ -203,9 +203,8 @@ function config.account(name, is_wanted)
     return settings
   end
   local near = require "tokencache.util.nearest"(name, config.names())
-  if near[1] then
-    say.fail("config", "there is no account " .. name .. "; did you mean "
-      .. table.concat(near, " or ") .. "?")
+  if near then
+    say.fail("config", "there is no account " .. name .. near)
   end
   say.fail("config", "there is no account " .. name, is_wanted
     and "tokencache login " .. name .. " --provider ... --client-id ..." or "tokencache list")

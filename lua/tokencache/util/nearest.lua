@@ -1,4 +1,4 @@
---- Which names somebody may have meant who wrote another one.
+--- Asks whether somebody who wrote a name has meant another one.
 
 local function without(text, i)
   return text:sub(1, i - 1) .. text:sub(i + 1)
@@ -23,11 +23,11 @@ end
 
 ---@param wrong string
 ---@param names string[]
----@return string[]  those of the names
+---@return string?  the end of a message; nil: none of the names is near
 return function(wrong, names)
   local near = {}
   for _, name in ipairs(names) do
     near[#near + 1] = is_near(folded(wrong), folded(name)) and name or nil
   end
-  return near
+  return near[1] and "; did you mean " .. table.concat(near, " or ") .. "?" or nil
 end

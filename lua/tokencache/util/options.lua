@@ -100,9 +100,8 @@ local function hint(rule)
 end
 
 local function unknown(name, names)
-  local near = type(name) == "string" and require "tokencache.util.nearest"(name, names) or {}
-  return "unknown option " .. tostring(name) .. (near[1]
-    and "; did you mean " .. table.concat(near, " or ") .. "?"
+  return "unknown option " .. tostring(name)
+    .. (type(name) == "string" and require "tokencache.util.nearest"(name, names)
     or "; known are " .. table.concat(names, ", "))
 end
 

@@ -62,10 +62,19 @@ function secret.source(value)
     or type(value) == "string" and "text " .. value or type(value)
 end
 
-local function read_file(path, is_public)
+--- Opens a file that somebody has named, for reading.
+---@param path string
+---@return file*?
+---@return string? problem
+function secret.open(path)
   local file, problem = io.open(path, "rb")
+  return file, not file and problem .. "; check the path, and that this user may read it" or nil
+end
+
+local function read_file(path, is_public)
+  local file, problem = secret.open(path)
   if not file then
-    return nil, problem .. "; check the path, and that this user may read it"
+    return nil, problem
   end
   local text
   text, problem = file:read(MOST + 1)
