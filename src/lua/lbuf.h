@@ -17,8 +17,8 @@ tc_buf *tc_lua_take_buf(lua_State *L);
 /* Erases a buffer and lets the next call have it. */
 void tc_lua_give_back_buf(tc_buf *buf);
 
-/* The same for those that a binding has taken which fails: tc_lua_fail does so. One that raises
-   loses its buffer to the collector, and later calls then make theirs anew. */
+/* The same for those that a binding has taken which fails: tc_lua_fail does so. That of one which
+   raises stays taken until the state is closed, and later calls make theirs anew. */
 void tc_lua_give_back_bufs(lua_State *L);
 
 /* Ends a binding: pushes what is in the buffer as a string and gives it back; raises if it has
