@@ -204,7 +204,8 @@ handlers["redis, client= through twemproxy"] =
   { redis_client, reopen = redis_client, server = twemproxy }
 
 local in_keyring = over(secret_service)
-handlers["store.secret_service"] = { in_keyring, reopen = in_keyring, server = keyring.session }
+handlers["store.secret_service"] = { in_keyring, reopen = in_keyring, server = keyring.session,
+  need = not keyring.is_possible() and keyring.NEED }
 
 for name, group in pairs { ["by sentinels"] = redis_sentinels, ["in a cluster"] = redis_cluster } do
   local made = over(group_store)
@@ -228,6 +229,9 @@ end
 
 for name, handler in pairs(handlers) do
   describe(name .. ":", function()
+    if handler.need then
+      return it("keeps the contract", function() pending(handler.need) end)
+    end
     setup(function()
       directory = folder.new()
       server = handler.server and handler.server.start()

@@ -12,6 +12,10 @@ local stampede = require "support.stampede"
 local tokencache = require "tokencache"
 local unix = require "support.unix"
 
+if not keyring.is_possible() then
+  return it("store.secret_service #c", function() pending(keyring.NEED) end)
+end
+
 local new_store = tokencache.store.secret_service
 local session, store
 

@@ -1,5 +1,6 @@
 --- A D-Bus session of the tests' own, with gnome-keyring in it, in a folder that is its home.
 ---
+---     if not keyring.is_possible() then return pending(keyring.NEED) end
 ---     local keyring = keyring.start()      -- unlocked
 ---     keyring.environment                  -- for process.run and process.start
 ---     keyring:lock()    keyring:unlock()
@@ -11,7 +12,7 @@ local merged = require "support.merged"
 local process = require "support.process"
 local unix = require "support.unix"
 
-local keyring = {}
+local keyring = { NEED = "needs a user with a name, which dbus-daemon asks for" }
 
 local PASSWORD = "a password of the tests' own"
 local SECRETS = "org.freedesktop.secrets"
@@ -58,6 +59,11 @@ ready:write(name, "\n")
 ready:close()
 ffi.C.poll(nil, 0, -1)
 ]]
+
+---@return boolean
+function keyring.is_possible()
+  return process.run { "id", "-un" } == 0
+end
 
 ---@class Keyring
 ---@field environment table<string, string>
