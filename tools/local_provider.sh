@@ -1,9 +1,10 @@
 # Sourced: the authorization server of the tests, for a demonstration. It writes into $work.
 provider=""
 
-# start_provider NAME: sets $provider, its process, and $url; NAME is for messages
+# start_provider NAME [PORT]: sets $provider, its process, and $url; NAME is for messages
 start_provider() {
-  READY_FILE="$work/ready" node tests/servers/oidc_provider.mjs >"$work/log" 2>&1 </dev/null &
+  READY_FILE="$work/ready" node tests/servers/run.mjs "oidc_provider?port=${2:-0}" \
+    >"$work/log" 2>&1 </dev/null &
   provider=$!
   tries=0
   until [ -s "$work/ready" ]; do

@@ -13,8 +13,7 @@ trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
-export OIDC_PORT="${PORT:-9000}"
-start_provider "make provider" || exit
+start_provider "make provider" "${PORT:-9000}" || exit
 node tests/servers/jose_keys.mjs make "$work"
 node tests/servers/jose_keys.mjs register "$url/test/client?id=signer" "$work/ec.public.jwk"
 key=$work/ec.pem

@@ -1,16 +1,17 @@
 // A token endpoint that does what the tests tell it; see tests/support/fake_endpoint.lua.
 //
-// It listens on ports of its own choice: plain HTTP, a proxy, a control port and, with the
-// directory of certificates as argument, HTTPS under two names. The ports are written to
-// $READY_FILE as one line of JSON.
+// A module for run.mjs. It listens on ports of its own choice: plain HTTP, a proxy, a control port
+// and, where the setting `certificates` names their directory, HTTPS under two names. `ready` is
+// these ports, as JSON.
 
 import fs from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
 import net from 'node:net';
 import zlib from 'node:zlib';
+import { close, listen } from './ports.mjs';
 
-const certificates = process.argv[2];
+const certificates = new URL(import.meta.url).searchParams.get('certificates');
 const MEGABYTE = 1024 * 1024;
 
 let requests = [];
@@ -282,11 +283,16 @@ const control = http.createServer(async (request, response) => {
 });
 
 const ports = {};
-for (const [name, server] of Object.entries({ ...servers, control })) {
+const everyone = { ...servers, control };
+for (const [name, server] of Object.entries(everyone)) {
   server.keepAliveTimeout = 60000;
   if (name !== 'control') server.on('connection', accept);
   server.on('secureConnection', ignoreErrors);
-  await new Promise((done) => server.listen(0, '127.0.0.1', done));
-  ports[name] = server.address().port;
+  ports[name] = await listen(server);
 }
-fs.writeFileSync(process.env.READY_FILE, `${JSON.stringify(ports)}\n`);
+export const ready = JSON.stringify(ports);
+
+export async function stop() {
+  for (const socket of sockets.values()) socket.destroy(); // tunnels too, which no server knows
+  await Promise.all(Object.values(everyone).map(close));
+}

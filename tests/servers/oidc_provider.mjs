@@ -1,7 +1,8 @@
 // A real authorization server for the tests and the demo: npm's oidc-provider on a loopback port,
 // with its own login pages. Refresh tokens work once; a second use ends the whole login.
 //
-// Writes its URL, a line, to the file named by READY_FILE. /test/... is for the specs:
+// A module for run.mjs, with the settings port, token_lifetime, refresh_token_lifetime and
+// device_interval, in seconds; `ready` is its URL. /test/... is for the specs:
 //   GET  /test/token_requests         how many requests its token endpoint has had
 //   GET  /test/counts                 JSON: the same by grant_type, "authorize": logins begun,
 //                                   "metadata", "keys" and "revocations"
@@ -40,15 +41,17 @@ import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from '
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { logIn, logOut } from './oidc_login.mjs';
+import { close, listen } from './ports.mjs';
 
 // its notices about settings that only matter in production
 console.info = console.warn = () => {};
 const { default: Provider, errors } = await import('oidc-provider');
 const { createLocalJWKSet, jwtVerify } = await import('jose');
 
-let lifetime = Number(process.env.OIDC_TOKEN_LIFETIME ?? 3600); // seconds
-const deviceInterval = process.env.OIDC_DEVICE_INTERVAL; // seconds; it says none unless told
-const refreshLifetime = Number(process.env.OIDC_REFRESH_TOKEN_LIFETIME ?? 86400);
+const settings = new URL(import.meta.url).searchParams;
+let lifetime = Number(settings.get('token_lifetime') ?? 3600);
+const deviceInterval = settings.get('device_interval'); // it says none unless told
+const refreshLifetime = Number(settings.get('refresh_token_lifetime') ?? 86400);
 const scopes = ['read', 'write', 'admin'];
 const resource = 'https://api.example/';
 
@@ -226,8 +229,8 @@ const controls = {
     const read = (name) => readFileSync(`${directory}/${name}`);
     const tls = createTlsServer({ ca: read('ca.pem'), cert: read('leaf.pem'), key: read('leaf.key'),
       requestCert: true, rejectUnauthorized: false }, respond);
-    await new Promise((resolve) => { tls.listen(0, '127.0.0.1', resolve); });
-    const url = `https://127.0.0.1:${tls.address().port}`;
+    servers.push(tls);
+    const url = `https://127.0.0.1:${await listen(tls)}`;
     configuration.discovery = { mtls_endpoint_aliases: { token_endpoint: `${url}/token`,
       introspection_endpoint: `${url}/token/introspection`,
       revocation_endpoint: `${url}/token/revocation` } };
@@ -320,8 +323,6 @@ function respond(request, response) {
   }
 }
 
-const server = createServer(respond);
-
 // Says whose token it was given for, in the place of a server that knows other issuers.
 async function exchange(ctx, next) {
   const { subject_token: subject, actor_token: actor, audience } = ctx.oidc.params;
@@ -365,10 +366,10 @@ function open(url) {
   answer = provider.callback();
 }
 
-server.listen(Number(process.env.OIDC_PORT ?? 0), '127.0.0.1', () => {
-  const url = `http://127.0.0.1:${server.address().port}`;
-  open(url);
-  const ready = process.env.READY_FILE;
-  writeFileSync(`${ready}.new`, `${url}\n`);
-  renameSync(`${ready}.new`, ready);
-});
+const servers = [createServer(respond)];
+export const ready = `http://127.0.0.1:${await listen(servers[0], settings.get('port') ?? 0)}`;
+open(ready);
+
+export async function stop() {
+  await Promise.all(servers.map(close));
+}

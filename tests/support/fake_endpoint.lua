@@ -57,6 +57,7 @@ local certificates = require "support.certificates"
 local dkjson = require "dkjson"
 local http = require "socket.http"
 local ltn12 = require "ltn12"
+local node_server = require "support.node_server"
 local process = require "support.process"
 local socket = require "socket"
 
@@ -98,14 +99,14 @@ end
 ---@param options? { tls?: boolean }
 function fake_endpoint.start(options)
   local self = setmetatable({ directory = process.temporary_directory() }, Endpoint)
-  local command = { "node", "tests/servers/fake_endpoint.mjs" }
+  local settings
   if options and options.tls then
     certificates.make(self.directory)
     self.ca_file = self.directory .. "/ca.pem"
-    command[3] = self.directory
+    settings = { certificates = self.directory }
   end
-  self.child = process.start(command, { ready = true })
-  self.ports = dkjson.decode(self.child.ready)
+  self.server = node_server.start("fake_endpoint", settings)
+  self.ports = dkjson.decode(self.server.ready)
   self.refusing = refuse()
   self.refused_url = url_of(self.refusing)
   self.blackhole, self.waiting = blackhole()
@@ -142,7 +143,7 @@ function Endpoint:control(path, body, headers)
     sink = ltn12.sink.table(answer),
   }
   if not ok or status ~= 200 then
-    error(("the fake endpoint failed: %s\n%s"):format(status, self.child:output()))
+    error(("the fake endpoint failed: %s\n%s"):format(status, self.server:output()))
   end
   return dkjson.decode(table.concat(answer))
 end
@@ -192,7 +193,7 @@ function Endpoint:clear()
 end
 
 function Endpoint:stop()
-  self.child:stop()
+  self.server:stop()
   self.refusing:close()
   for _, waiting in ipairs(self.waiting) do
     waiting:close()

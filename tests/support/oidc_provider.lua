@@ -29,7 +29,7 @@ local json = require "tokencache.json"
 local ltn12 = require "ltn12"
 local merged = require "support.merged"
 local mime = require "mime"
-local process = require "support.process"
+local node_server = require "support.node_server"
 local tokencache = require "tokencache"
 
 local oidc_provider = {}
@@ -46,14 +46,9 @@ OidcProvider.__index = OidcProvider
 ---   device_interval?: number }  seconds; an hour, a day, and unsaid unless told
 ---@return OidcProvider
 function oidc_provider.start(settings)
-  local environment = {}
-  for name, value in pairs(settings or {}) do
-    environment["OIDC_" .. name:upper()] = tostring(value)
-  end
-  local child = process.start({ "node", "tests/servers/oidc_provider.mjs" },
-    { ready = true, environment = environment, directory = os.getenv("PWD") })
-  local self = oidc_provider.at(child.ready)
-  self.child = child
+  local server = node_server.start("oidc_provider", settings)
+  local self = oidc_provider.at(server.ready)
+  self.server = server
   return self
 end
 
@@ -235,7 +230,7 @@ function OidcProvider:set_token_lifetime(seconds)
 end
 
 function OidcProvider:stop()
-  self.child:stop()
+  self.server:stop()
 end
 
 return oidc_provider
