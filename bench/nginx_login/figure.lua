@@ -91,13 +91,13 @@ local function report_waiting(what, rounds, one, provider, aim)
         local path = browser:go_to_provider("/", AGAIN)
         logins[i] = { path = path, headers = { Cookie = browser:cookie_header() } }
       end
-      provider.child:signal("STOP")
+      provider.server:signal("STOP")
       for i, login in ipairs(logins) do
         logins[i] = one.server:begin(login.path, login)
       end
       return logins
     end,
-    go_on = function() provider.child:signal("CONT") end,
+    go_on = function() provider.server:signal("CONT") end,
     check = function(status, body) assert(status == 302 or status == 303, body) end,
   })
   report.ratio(what, beside, alone, aim)

@@ -164,8 +164,8 @@ describe("a session of tokencache.nginx.login", function()
     gateway.server:announce("login: t[ri][am][ne][so]") -- transient, or timeout
     local alice, bob = scene.log_in("alice"), scene.log_in("bob")
     local before = scene.provider:token_requests()
-    scene.provider.child:freeze()
-    finally(function() scene.provider.child:signal("CONT") end)
+    scene.provider:be_silent(true)
+    finally(function() scene.provider:be_silent(false) end)
     shorten(alice, 55)
     shorten(bob, 0)
     process.wait_until("the other token to be over", function()
@@ -178,7 +178,7 @@ describe("a session of tokencache.nginx.login", function()
       assert.is_true(tonumber(answer.headers["retry-after"]) >= 1)
       assert.equal("alice", alice:user())
     end
-    scene.provider.child:signal("CONT")
+    scene.provider:be_silent(false)
     process.wait_until("both to have new tokens", function()
       return alice:user() == "alice" and gateway:entry(alice).expires_at > os.time() + HOUR / 2
         and bob:user() == "bob"
@@ -197,14 +197,14 @@ describe("a session of tokencache.nginx.login", function()
       scene.provider:next_token { status = 500, error = "server_error" }
       return browser:get("/").status == 503
     end)
-    scene.provider.child:freeze()
-    finally(function() scene.provider.child:signal("CONT") end)
+    scene.provider:be_silent(true)
+    finally(function() scene.provider:be_silent(false) end)
     local noted = os.time()
     process.wait_until("the provider to be asked again", function()
       assert.equal(503, browser:get("/").status)
       return os.time() > noted + 2
     end)
-    scene.provider.child:signal("CONT")
+    scene.provider:be_silent(false)
     process.wait_until("it to be back", function() return browser:user() == "alice" end)
   end)
 

@@ -55,6 +55,12 @@ function NodeServer:output()
   return self.host:output()
 end
 
+--- The process, which it shares with others.
+---@param name string  "STOP", "CONT"
+function NodeServer:signal(name)
+  self.host:signal(name)
+end
+
 --- Closes its ports and connections; the second call does nothing.
 function NodeServer:stop()
   if self.number and self.host:is_running() then
