@@ -156,18 +156,33 @@ local function is_number(value)
   return type(value) == "number" and value == value
 end
 
+--- Seconds between two times, as text. In floats, as no difference may overflow.
+local function seconds_from(earlier, later)
+  return ("%.0f"):format(later + 0.0 - earlier)
+end
+
 --- What is wrong with its times, of which exp and iat must be there.
 ---@param claims table
 ---@param expected { now: number, max_age?: number }
 ---@return string?
 function id_token.problem_of_times(claims, expected)
-  local now, auth_time = expected.now, claims.auth_time
-  if not is_number(claims.exp) or claims.exp <= now - TOLERANCE then -- no sum may overflow
-    return "it has expired, or this machine's clock is ahead"
-  elseif not is_number(claims.iat) or claims.iat > now + TOLERANCE then
-    return "it was issued in the future (iat), or this machine's clock is behind"
-  elseif claims.nbf ~= nil and not (is_number(claims.nbf) and claims.nbf <= now + TOLERANCE) then
-    return "it is not valid yet (nbf)"
+  local now, exp, iat, nbf = expected.now, claims.exp, claims.iat, claims.nbf
+  local auth_time = claims.auth_time
+  if not is_number(exp) then
+    return "it does not say when it ends (exp)"
+  elseif not is_number(iat) then
+    return "it does not say when it was issued (iat)"
+  elseif nbf ~= nil and not is_number(nbf) then
+    return "its nbf is no number"
+  elseif exp <= now - TOLERANCE then -- no sum may overflow
+    return ("it has been over for %s seconds (exp); set this machine's clock if that is ahead")
+      :format(seconds_from(exp, now))
+  elseif iat > now + TOLERANCE then
+    return ("it seems to be from %s seconds in the future (iat); set this machine's clock if that "
+      .. "is behind"):format(seconds_from(now, iat))
+  elseif nbf and nbf > now + TOLERANCE then
+    return ("it is not valid for %s seconds yet (nbf); set this machine's clock if that is behind")
+      :format(seconds_from(now, nbf))
   elseif expected.max_age and not is_number(auth_time) then
     return "it does not say when the user has logged in (auth_time), which max_age asks for"
   elseif expected.max_age and auth_time < now - expected.max_age - TOLERANCE then

@@ -87,6 +87,28 @@ describe("tokencache.nginx.login", function()
     assert.is_nil(answer.headers["retry-after"])
   end)
 
+  for clock, said in pairs {
+    ["- 121"] = "it seems to be from 1[12]%d seconds in the future %(iat%)",
+    ["+ 3721"] = "it has been over for 1[23]%d seconds %(exp%)",
+  } do
+    it("has the operator set a clock that is wrong, and no user log in for nothing, with "
+      .. clock .. " seconds", function()
+      local wrong = login_gateway.start(provider,
+        { clock = ("function() return ngx.time() %s end"):format(clock) })
+      finally(function() wrong:stop() end)
+      wrong.server:announce("the id_token was refused")
+      local browser = wrong:new_browser()
+      local answer = browser:get(browser:go_to_provider("/", { user = "alice" }))
+      assert.equal(500, answer.status)
+      assert.matches("The login failed, .* tell those who run this site", answer.body)
+      assert.is_nil(answer.body:find("[Ll]og in"))
+      assert.is_nil(next(browser.cookies))
+      assert.matches("login: protocol: the id_token was refused, and the login with it: "
+        .. said .. "; set this machine's clock",
+        wrong.server:log())
+    end)
+  end
+
   it("has browsers keep the session when they end, where it is told to", function()
     local browser, answer = logged_in("alice")
     assert.matches("; Max%-Age=5000$", answer.cookies.tokencache)

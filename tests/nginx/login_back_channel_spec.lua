@@ -84,6 +84,7 @@ describe("back-channel logout", function()
     made = id_tokens.make({ iss = ISSUER, sub = "alice", aud = "confidential", iat = now,
       exp = now + 1200, jti = "a", events = { [EVENT] = {} } },
       { good = {}, next = { claims = { jti = "b" } }, other = { claims = { aud = "other" } },
+        old = { claims = { iat = now - 300, exp = now - 200 } },
         forged = { key = "rs2", header = { kid = "rs" } } })
     provider = oidc_provider.start()
     redis = redis_server.start()
@@ -93,7 +94,8 @@ describe("back-channel logout", function()
       other = start(in_redis), -- another machine
       files = start {},
       dict = start { store = "tokencache.store.shared_dict(ngx.shared.tokencache)" },
-      played = start({ issuer = "nil", provider = [[{ issuer = "https://login.example",
+      played = start({ clock = "ngx.now", issuer = "nil", provider = [[{
+        issuer = "https://login.example",
         authorize_url = "https://login.example/auth", token_url = "https://login.example/token",
         jwks_url = "http://127.0.0.1:PORT/jwks" }]] }, made.jwks),
     }
@@ -254,6 +256,18 @@ describe("back-channel logout", function()
     check_refusal(post(gateway, form), "cache")
     redis:restart()
     assert.equal(200, post(gateway, form).status)
+  end)
+
+  it("that is long over is in the log once, whatever its age at each try", function()
+    local gateway = gateways.played
+    for _ = 1, 3 do
+      local answer = post(gateway, "logout_token=" .. made.tokens.old)
+      assert.equal(400, answer.status)
+      assert.matches("the logout_token has been over for %d+ seconds", answer.body)
+      gateway:advance(1)
+    end
+    local _, count = gateway.server:log():gsub("logout was refused: the logout_token has been", "")
+    assert.equal(1, count)
   end)
 
   it("is refused where it is forged, and leaves nothing behind", function()

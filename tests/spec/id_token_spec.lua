@@ -50,8 +50,12 @@ local FORM = "it is not three parts of base64url"
 local UNREADABLE = "a part of it cannot be read"
 local AUDIENCE = "it is for other clients (aud)"
 local AZP = "another client has asked for it (azp)"
-local EXPIRED = "it has expired, or this machine's clock is ahead"
-local FUTURE = "it was issued in the future (iat), or this machine's clock is behind"
+local EXPIRED = "it has been over for %s seconds (exp); set this machine's clock if that is ahead"
+local FUTURE = "it seems to be from %s seconds in the future (iat); "
+  .. "set this machine's clock if that is behind"
+local NOT_YET = "it is not valid for %s seconds yet (nbf); "
+  .. "set this machine's clock if that is behind"
+local NO_END = "it does not say when it ends (exp)"
 local NO_NONCE = "its nonce is not that of this login"
 local NO_USER = "it names no user (sub)"
 local NOT_ISSUER = "its iss is not " .. ISSUER
@@ -142,12 +146,16 @@ local FORGED = {
   ["for two clients, asked for by the other"] =
     with_claims({ aud = { "other", stages.CLIENT_ID }, azp = "other" }, AZP),
   ["that another client has asked for"] = with_claims({ azp = "other" }, AZP),
-  ["that has expired"] = with_claims({ exp = NOW - 61 }, EXPIRED),
-  ["without an end"] = with_claims({ exp = null }, EXPIRED),
-  ["whose end is a text"] = with_claims({ exp = tostring(NOW + 300) }, EXPIRED),
-  ["of the future"] = with_claims({ iat = NOW + 3600, exp = NOW + 7200 }, FUTURE),
-  ["of no time"] = with_claims({ iat = null }, FUTURE),
-  ["that is not valid yet"] = with_claims({ nbf = NOW + 100 }, "it is not valid yet (nbf)"),
+  ["that has expired"] = with_claims({ exp = NOW - 61 }, EXPIRED:format "61"),
+  ["that has always been over"] = { payload = json.encode(USUAL)
+    :gsub('"exp":%d+', '"exp":-9223372036854775808'),
+    problem = EXPIRED:format "9223372038614775808" },
+  ["without an end"] = with_claims({ exp = null }, NO_END),
+  ["whose end is a text"] = with_claims({ exp = tostring(NOW + 300) }, NO_END),
+  ["of the future"] = with_claims({ iat = NOW + 121, exp = NOW + 7200 }, FUTURE:format "121"),
+  ["of no time"] = with_claims({ iat = null }, "it does not say when it was issued (iat)"),
+  ["that is not valid yet"] = with_claims({ nbf = NOW + 100 }, NOT_YET:format "100"),
+  ["that is valid from a text on"] = with_claims({ nbf = "now" }, "its nbf is no number"),
   ["of another login"] = with_claims({ nonce = "another" }, NO_NONCE),
   ["of no login"] = with_claims({ nonce = null }, NO_NONCE),
   ["with the hash of another access token"] = with_claims({ at_hash = half_hash "other" },

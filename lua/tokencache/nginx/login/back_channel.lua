@@ -173,7 +173,8 @@ function back_channel.serve(gateway)
   if ok then
     return answer(200, {})
   end
-  log.repeated("warning", "back-channel logout: " .. tostring(problem),
+  local whatever_seconds = tostring(problem):gsub("%d+", "0")
+  log.repeated("warning", "back-channel logout: " .. whatever_seconds,
     "a back-channel logout was refused: ", problem)
   return answer(400, { error = "invalid_request",
     error_description = type(problem) == "table" and problem.kind or problem })

@@ -78,10 +78,10 @@ local function refuse(gateway, err, name)
     return answer.unavailable(gateway, err, err.retry_after)
   elseif err.kind == "denied" or err.kind == "reauthorize" then
     return answer.page(gateway, 403, tostring(err), again(gateway), gone)
-  elseif err.kind == "protocol" then
-    ngx.log(ngx.ERR, "login: ", err.kind, ": ", tostring(err))
-    return answer.page(gateway, 403, "The answer to this login makes no sense; log in again.",
-      again(gateway), gone)
+  elseif err.kind == "protocol" then -- the provider's answer, or this machine's clock
+    answer.note(err)
+    return answer.page(gateway, 500, "The login failed, and will most likely fail again. Please "
+      .. "tell those who run this site: its error log says why.", nil, gone)
   end
   return answer.unavailable(gateway, err, nil, gone)
 end
