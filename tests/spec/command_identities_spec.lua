@@ -146,9 +146,40 @@ describe("the command #once", function()
     assert.is_true(is_active "shown")
   end)
 
+  it("makes no account where an option names a file that cannot be read", function()
+    process.write_file(dir:file "empty", "\n")
+    for _, option in ipairs { "--client-secret-file", "--client-key-passphrase-file",
+      "--client-key", "--client-certificate", "--client-assertion" } do
+      for path, problem in pairs {
+        ["/nowhere"] = "/nowhere: No such file or directory; check the path, and that this user "
+          .. "may read it",
+        ["/"] = "/: Is a directory; check the path",
+        [dir:file "empty"] = dir:file "empty" .. ": there is nothing in it",
+        ['{"d":"4711"}'] = "give the path of a file, and not what is in it",
+      } do
+        for _, words in ipairs { { "add", "new" }, { "login", "new", "--paste" },
+          { "import", "-", "new" } } do
+          for _, word in ipairs { "--issuer", server.url, "--client-id", "a", option, path } do
+            words[#words + 1] = word
+          end
+          local status, out, err = command:run(words, { input = '{"refresh_token":"a"}' })
+          assert.equal("2", status .. out)
+          assert.equal("tokencache: " .. option .. ": " .. problem .. "\n", err)
+        end
+      end
+    end
+    assert.is_nil(process.read_file(command.accounts .. "/new.lua"))
+    local status, _, err = command:run({ "add", "new", "--issuer", server.url, "--client-id", "a",
+      "--client-secret-file", "-" }, { input = "\n" })
+    assert.equal("2tokencache: --client-secret-file: stdin: there is nothing in it\n",
+      status .. err)
+  end)
+
   it("sends the assertion of a file, which is read anew", function()
     local status, _, err
+    process.write_file(dir:file "assertion", "a.b.c\n")
     add("given", "robot", { "--client-assertion", "assertion" })
+    os.remove(dir:file "assertion")
     status, _, err = command:run { "token", "given" }
     assert.equal(7, status)
     assert.matches(dir:file "assertion" .. ": No such file", err, 1, true)

@@ -151,9 +151,10 @@ describe("the command", function()
     assert.equal("tokencache: /nowhere: No such file or directory"
       .. "; check the path, and that this user may read it\n",
       fails(2, { "import", "/nowhere", "x" }))
-    assert.equal("tokencache: /: Is a directory\n", fails(2, { "import", "/", "x" }))
-    assert.equal("tokencache: /: Is a directory\n",
-      fails(2, { "add", "x", "--client-secret-file", "/" }))
+    assert.equal("tokencache: /: Is a directory; check the path\n",
+      fails(2, { "import", "/", "x" }))
+    assert.equal("tokencache: give the path of a file, and not what is in it\n",
+      fails(2, { "import", '{"refresh_token":"a"}', "x" }))
     for _, name in ipairs { "../work", ".work", "-work", "" } do
       assert.equal('tokencache: "' .. name .. '" is no name of an account: letters, digits and '
         .. "_ . @ + - only, a letter, a digit or _ first; 100 at most\n",

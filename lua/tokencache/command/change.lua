@@ -19,6 +19,9 @@ local PATIENCE, STEP = 2, 0.05 -- seconds for another process to be done; betwee
 ---@return string?
 ---@return string? problem
 function change.read(path)
+  if util_secret.is_no_path(path) then
+    return nil, "give the path of a file, and not what is in it"
+  end
   local file, problem = io.stdin, nil
   if path ~= "-" then
     file, problem = util_secret.open(path)
@@ -27,22 +30,38 @@ function change.read(path)
     return nil, problem
   end
   local text, failure = file:read "*a" -- of a directory nil
-  return text, failure and path .. ": " .. failure
+  return text, failure and path .. ": " .. failure .. "; check the path"
 end
 
---- Reads a client's secret.
+--- Ends the command over an option.
+---@param name string  as in the table of arguments
+local function fail(name, problem)
+  say.fail("usage", "--" .. name:gsub("_", "-") .. ": " .. problem)
+end
+
+--- Reads the file that an option names.
+---@param name string  of the option, as in the table of arguments
 ---@param path string
----@return string|false  false: no path is given, it is to have none
-local function read_secret(path)
-  local text, problem
-  if path ~= "" then
-    text, problem = change.read(path)
+---@return string  which is not empty
+local function read_file(name, path)
+  local text, problem = change.read(path)
+  if not problem and not text:find "%S" then
+    problem = (path == "-" and "stdin" or path) .. ": there is nothing in it"
   end
-  text = text and text:gsub("%s+$", "")
-  if path ~= "" and (text or "") == "" then
-    say.fail("usage", problem or path .. ": there is no secret in it")
+  return not problem and text or fail(name, problem)
+end
+
+--- Checks a setting that is a path, of a file that is read anew each time.
+---@return string path  which is absolute
+local function check_path(name, path)
+  local absolute = not util_secret.is_no_path(path)
+    and config.absolute(path, core.file.real_path ".") or path
+  if absolute:sub(1, 2) == "./" then
+    fail(name, "the directory that one is in now does not exist any more; go to another, or give "
+      .. "the whole path")
   end
-  return text or false
+  read_file(name, absolute)
+  return absolute
 end
 
 ---@alias tokencache.SecretChanges table<string, string|false>  by name, of config.secrets; false:
@@ -58,23 +77,15 @@ function change.of(arguments)
   end
   for _, field in ipairs(config.paths) do
     local path = changes[field]
-    if path and util_secret.is_no_path(path) then
-      say.fail("usage", "--" .. field:gsub("_", "-") .. ": give the path of a file, and not what "
-        .. "is in it")
-    end
-    path = path and config.absolute(path, core.file.real_path ".")
-    if path and path:sub(1, 2) == "./" then
-      say.fail("usage", "--" .. field:gsub("_", "-") .. ": the directory that one is in now does "
-        .. "not exist any more; go to another, or give the whole path")
-    end
-    changes[field] = path
+    changes[field] = path and path ~= "" and check_path(field, path) or path
   end
   if (changes.provider or "") ~= "" and (changes.issuer or "") ~= "" then
     say.fail("usage", "give --provider or --issuer, not both")
   end
   for _, secret in ipairs(config.secrets) do
-    local path = arguments[secret .. "_file"]
-    secrets[secret] = path and read_secret(path)
+    local option = secret .. "_file"
+    local path = arguments[option]
+    secrets[secret] = path and path ~= "" and read_file(option, path):gsub("%s+$", "") -- or false
   end
   return changes, secrets
 end
