@@ -8,6 +8,7 @@ local process = require "support.process"
 local socket = require "socket"
 
 describe("examples/nginx/run.sh gateway", function()
+  local at_end = require("support.at_end")()
   local endpoint
 
   before_each(function()
@@ -21,6 +22,13 @@ describe("examples/nginx/run.sh gateway", function()
   local function environment(token_url)
     return { TOKEN_URL = token_url or endpoint:url("token"), CLIENT_ID = "a", CLIENT_SECRET = "b",
       API = "127.0.0.1:" .. endpoint.ports.http }
+  end
+
+  --- It is stopped at the end of the test, unless that has done so before.
+  local function start(settings, former)
+    local gateway = nginx_example.start("gateway", settings, former)
+    at_end(function() gateway:stop() end)
+    return gateway
   end
 
   --- The Authorization headers that the API was sent, and the number of token requests.
@@ -37,12 +45,12 @@ describe("examples/nginx/run.sh gateway", function()
   end
 
   it("puts a token into what it passes on, one for all, and over a restart", function()
-    local gateway = nginx_example.start("gateway", environment())
+    local gateway = start(environment())
     for _ = 1, 10 do
       assert.equal(200, gateway:request("GET", "/headers").status)
     end
     gateway:stop { keep = true }
-    gateway = nginx_example.start("gateway", environment(), gateway)
+    gateway = start(environment(), gateway)
     assert.equal(200, gateway:request("GET", "/headers").status)
     assert.equal("600", gateway.directory:mode("token.json"))
     gateway:stop()
@@ -55,13 +63,14 @@ describe("examples/nginx/run.sh gateway", function()
   end)
 
   it("names its address only where nginx has started", function()
-    local gateway = nginx_example.start("gateway", environment())
+    local gateway = start(environment())
     process.wait_until("the address", function()
       return gateway.child:output():find(gateway.url .. "/ is the gateway of", 1, true)
     end)
     local second = process.start({ "examples/nginx/run.sh", "gateway" },
       { environment = merged({ PORT = tostring(gateway.port), STATE = gateway.directory.path
         .. "/second" }, environment()), directory = os.getenv("PWD") })
+    at_end(function() second:stop() end)
     process.wait_until("nginx to give up", function() return not second:is_running() end, 60)
     assert.matches("Address already in use", second:output(), 1, true)
     assert.is_nil(second:output():find(gateway.url, 1, true))
@@ -71,7 +80,7 @@ describe("examples/nginx/run.sh gateway", function()
   it("passes on the same to the API, whether it had to wait for the token or not", function()
     endpoint:behave("status/503?retry_after=1", "token")
     endpoint:behave("token", "token")
-    local gateway = nginx_example.start("gateway", environment())
+    local gateway = start(environment())
     for _ = 1, 2 do
       local request = nginx.begin(gateway.port, "/headers?a=%2F+b", { method = "PUT",
         headers = { ["X-Test"] = "as it came" }, body = ("x"):rep(100000) })
@@ -90,21 +99,21 @@ describe("examples/nginx/run.sh gateway", function()
   end)
 
   it("lets nobody bring a token of their own", function()
-    local gateway = nginx_example.start("gateway", environment())
+    local gateway = start(environment())
     gateway:request("GET", "/headers", { Authorization = "Bearer mine" })
     gateway:stop()
     assert.same({ "Bearer access-1" }, (received()))
   end)
 
   it("repeats what the API refuses with another token", function()
-    local gateway = nginx_example.start("gateway", environment())
+    local gateway = start(environment())
     assert.equal(401, gateway:request("GET", "/invalid-client").status) -- the API's own, again
     gateway:stop()
     assert.same({ "Bearer access-1", "Bearer access-1" }, (received())) -- it is new
   end)
 
   it("answers 503 while the provider is away, and passes nothing on", function()
-    local gateway = nginx_example.start("gateway", environment(endpoint.refused_url))
+    local gateway = start(environment(endpoint.refused_url))
     local answer = gateway:request("GET", "/headers")
     assert.is_nil(gateway.child:output():find("can be waited for", 1, true))
     gateway:stop { errors = "transient: http://127.0.0.1:%d+" }
@@ -122,7 +131,7 @@ describe("examples/nginx/run.sh gateway", function()
   end)
 
   it("needs nothing else, and leaves nothing running", function()
-    local gateway = nginx_example.start("gateway", { TOKEN_URL = "" })
+    local gateway = start { TOKEN_URL = "" }
     local body = gateway:request("GET", "/things?id=1").body
     assert.matches("^The API got /things%?id=1 with Bearer [%w_-]+%.%.%.\n$", body)
     body = gateway:request("GET", "/metrics").body

@@ -51,7 +51,14 @@ end)
 describe("claims that a location has changed", function()
   it("are still what the provider says, in headers", function()
     local provider = oidc_provider.start()
-    local gateway = login_gateway.start(provider, {}, { server = [[
+    local gateway
+    finally(function()
+      if gateway then
+        gateway:stop()
+      end
+      provider:stop()
+    end)
+    gateway = login_gateway.start(provider, {}, { server = [[
       location /auth/ { content_by_lua_block { gateway:serve() } }
       location / {
         access_by_lua_block { gateway:require_user().sub = "mallory" }
@@ -64,8 +71,6 @@ describe("claims that a location has changed", function()
       local cookie = browser:cookie_header() .. "; other=" .. i
       assert.equal("alice", browser:told("X-User", { Cookie = cookie }))
     end
-    gateway:stop()
-    provider:stop()
   end)
 end)
 

@@ -142,6 +142,7 @@ describe("nginx in front of an application of Python's", function()
       local example = nginx_example.start("session", { SECRET_KEY = SECRET, FRAMEWORK = framework,
         TOKEN_URL = endpoint:url "once", CLIENT_ID = "id", CLIENT_SECRET = "secret",
         APPLICATION = "127.0.0.1:" .. python:ask({ app = app, serve = true }).port })
+      finally(function() example:stop() end)
       local first = python:ask { app = app, token = { access_token = "old", expires_in = 3600,
         refresh_token = "example-" .. framework, expires_at = 1700000000, token_type = "Bearer" } }
       local answer = example:request("GET", "/", { Cookie = "a=b; "
@@ -152,7 +153,6 @@ describe("nginx in front of an application of Python's", function()
       local renewed = answer.headers["set-cookie"]:match "^[^;]*"
       assert.same(token, python:ask({ app = app, cookie = renewed }).token)
       assert.equal(200, example:request("GET", "/").status)
-      example:stop()
     end)
   end
 

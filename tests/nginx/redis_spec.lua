@@ -74,10 +74,10 @@ describe("inside nginx, store.redis", function()
   it("makes its modules ready in a request, where nothing may yield meanwhile", function()
     local fresh = nginx.start { server = SERVER, thread_pool = false,
       http = "init_by_lua_block { function answer(ok) ngx.say(tostring(ok)) end }" }
+    finally(function() fresh:stop() end)
     local _, body = fresh:get("/run", code [[
       return require("tokencache").cache.redis({ port = PORT }):save_token_to_cache {
         access_token = "a" }]])
-    fresh:stop()
     assert.equal("true\n", body)
   end)
 

@@ -31,16 +31,18 @@ it("a worker that wakes after its lock saves nothing over what is newer in a sha
   function()
     local stage = workers_with_login.start { store = "shared_dict(ngx.shared.tokens)",
       server = SERVER }
-    finally(function() stage:stop() end)
+    local pid
+    finally(function()
+      if pid then
+        process.run { "kill", "-CONT", pid }
+      end
+      stage:stop()
+    end)
     stage.provider:next_token { held = true }
     local request = stage.nginx:begin("/stopping")
     stage:wait_for_requests(1)
-    local pid = select(2, stage.nginx:get("/by")):match("%d+")
+    pid = select(2, stage.nginx:get("/by")):match("%d+")
     process.freeze(pid)
-    finally(function()
-      process.run { "kill", "-CONT", pid }
-      stage:stop()
-    end)
     local _, count = stage.nginx:get("/end_lock")
     assert.equal("1\n", count)
     local theirs = merged(stage:entry(), { access_token = "theirs", refresh_token = "theirs",

@@ -141,10 +141,10 @@ describe("a token's file", function()
   end)
 
   it("is a miss, with a warning, while it is empty, and is replaced then", function()
+    finally(log.set_logger)
     for _, nothing in ipairs { "", " \n", ("\0"):rep(300) } do
       process.write_file(path, nothing)
       local logged = keep_log()
-      finally(log.set_logger)
       local info, err, entry = handler:get_cached_token()
       assert.is_nil(info)
       assert.is_nil(err)

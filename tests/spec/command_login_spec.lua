@@ -5,6 +5,7 @@ local oidc_provider = require "support.oidc_provider"
 local process = require "support.process"
 
 describe("tokencache login #once", function()
+  local at_end = require("support.at_end")()
   local server, command
 
   setup(function()
@@ -37,7 +38,7 @@ describe("tokencache login #once", function()
 
   local function at_terminal(...)
     local child = command:start_in_terminal(...)
-    finally(function() child:stop() end)
+    at_end(function() child:stop() end)
     return child
   end
 
@@ -177,7 +178,7 @@ describe("tokencache login #once", function()
   it("ends at SIGTERM and SIGHUP as at Ctrl-C", function()
     for _, signal in ipairs { "TERM", "HUP" } do
       local child = command:start(words "--device")
-      finally(function() child:stop() end)
+      at_end(function() child:stop() end)
       seen(child, "The code is good")
       child:signal(signal)
       child:wait()

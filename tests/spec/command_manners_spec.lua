@@ -5,6 +5,7 @@ local json = require "tokencache.json"
 local process = require "support.process"
 
 describe("the command #once", function()
+  local at_end = require("support.at_end")()
   local server, command
 
   setup(function()
@@ -158,7 +159,7 @@ describe("the command #once", function()
   local function lock(directory)
     assert.equal(0, (process.run { "chmod", "500", directory }))
     command.is_unprivileged = true
-    finally(function()
+    at_end(function()
       command.is_unprivileged = nil
       process.run { "chmod", "700", directory }
     end)
@@ -184,11 +185,10 @@ describe("the command #once", function()
   it("says once which directory cannot be made, and nothing else", function()
     for variable, status_of in pairs { XDG_CONFIG_HOME = 7, XDG_STATE_HOME = 8 } do
       local directory = process.temporary_directory()
-      process.run { "chmod", "500", directory }
+      at_end(function() process.remove_directory(directory) end)
       lock(directory)
       local status, out, err = command:run({ "add", "new", "--issuer", server.url, "--client-id",
         "public" }, { environment = { [variable] = directory .. "/a/b" } })
-      process.remove_directory(directory)
       assert.equal(status_of, status)
       assert.equal("tokencache: " .. directory .. "/a: permission denied in its directory; give "
         .. "this user write access there, or choose another path\n", out .. err)

@@ -11,6 +11,7 @@ local started_browser = require "support.started_browser"
 local tokencache = require "tokencache"
 
 describe("examples/", function()
+  local at_end = require("support.at_end")()
   local provider, work
 
   setup(function()
@@ -54,7 +55,7 @@ describe("examples/", function()
         BROWSER = started_browser.command(work), REDIRECT_URI = "http://127.0.0.1:0/callback",
         CACHE_PATH = work:file("cache"),
       })
-      finally(function() child:stop() end)
+      at_end(function() child:stop() end)
       local url = process.wait_until("a browser or the end", function()
         return process.read_file(work:file("start")) or not child:is_running()
       end)
@@ -104,7 +105,7 @@ describe("examples/", function()
     local function start_pasting()
       local child = start("login.lua", provider.clients.public,
         { CACHE_PATH = work:file("cache") }, "paste")
-      finally(function() child:stop() end)
+      at_end(function() child:stop() end)
       local url = process.wait_until("the question", function()
         return child:output():match("(http%S+)%s+Then paste the address that you were sent to: $")
       end)

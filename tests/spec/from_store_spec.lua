@@ -46,12 +46,14 @@ describe("from_store", function()
   it("works over a userdata", function()
     -- the only userdata of plain Lua whose metatable lends itself: a file's, with methods added
     local stream = assert(io.tmpfile())
-    finally(function() stream:close() end)
     local methods = getmetatable(stream).__index
+    finally(function()
+      methods.get, methods.set = nil, nil
+      stream:close()
+    end)
     local entries = {}
     methods.get = function(_, key) return entries[key] end
     methods.set = function(_, key, bytes) entries[key] = bytes end
-    finally(function() methods.get, methods.set = nil, nil end)
     local over = from_store(stream, "ann")
     assert.is_true(over:save_token_to_cache({ access_token = "t" }))
     assert.equal("t", over:get_cached_token().access_token)

@@ -5,6 +5,8 @@ local errors = require "tokencache.error"
 local stages = require "support.stage"
 local tokencache = require "tokencache"
 
+local at_end = require("support.at_end")()
+
 local KEY = "0123456789abcdef"
 local CRYPTO, REDIRECT = "tokencache._crypto", "tokencache._redirect"
 
@@ -19,7 +21,7 @@ local function replace_module(name, replacement)
   package.preload[name] = type(replacement) == "string" and function()
     error(replacement .. "\nand more", 0)
   end or nil
-  finally(function()
+  at_end(function()
     package.loaded[name], package.preload[name] = original, nil
   end)
 end

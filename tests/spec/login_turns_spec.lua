@@ -23,6 +23,7 @@ local SCRIPT = [[
 local MEMORY = "return require('tokencache').cache.memory {}"
 
 describe("two logins at the same port", function()
+  local at_end = require("support.at_end")()
   local server, first_user, second_user, runtime, port
 
   setup(function()
@@ -58,7 +59,7 @@ describe("two logins at the same port", function()
   local function start(user, cache, changes)
     local child = process.start(process.lua(SCRIPT, json.encode(options(changes)), cache),
       { environment = environment_of(user) })
-    finally(function() child:stop() end)
+    at_end(function() child:stop() end)
     return child
   end
 
@@ -105,7 +106,7 @@ describe("two logins at the same port", function()
   if IN_FULL then
     it("are one over Redis and Memcached", function()
       local shared = shared_caches.start()
-      finally(function() shared:stop() end)
+      at_end(function() shared:stop() end)
       for _, name in ipairs { "Redis", "Memcached" } do
         take_one_token(shared.list[name].code)
         first_user:shell("rm -f start")
@@ -134,7 +135,7 @@ abstract = socket.socket(socket.AF_UNIX)
 abstract.bind("\0tokencache/login/0/127.0.0.1/" + sys.argv[2])
 print("taken", flush=True)
 time.sleep(1000)]], name, tostring(port), environment = {} }))
-    finally(function() taker:stop() end)
+    at_end(function() taker:stop() end)
     process.wait_until("it to be taken", function() return taker:output():find "taken" end)
     local first = start(first_user, MEMORY)
     answer_as(first_user, "alice")
@@ -157,7 +158,7 @@ time.sleep(1000)]], name, tostring(port), environment = {} }))
   it("do not wait for a program that is no login", function()
     local socket = require "socket"
     local listener = assert(socket.bind("127.0.0.1", port))
-    finally(function() listener:close() end)
+    at_end(function() listener:close() end)
     local answer = result(start(first_user, MEMORY))
     assert.equal("config", answer.kind)
     assert.matches(("port %d of 127.0.0.1 is in use"):format(port), answer.message, 1, true)
@@ -196,7 +197,7 @@ time.sleep(1000)]], name, tostring(port), environment = {} }))
   it("are one in two coroutines, where the program's sleep lets the first go on", function()
     local child = process.start(process.lua(COROUTINES, json.encode(options()), "yielding"),
       { environment = environment_of(first_user) })
-    finally(function() child:stop() end)
+    at_end(function() child:stop() end)
     answer_as(first_user)
     assert.same({ same = true }, result(child))
   end)
@@ -204,7 +205,7 @@ time.sleep(1000)]], name, tostring(port), environment = {} }))
   it("do not wait for a coroutine that cannot go on meanwhile", function()
     local child = process.start(process.lua(COROUTINES, json.encode(options()), "blocking"),
       { environment = environment_of(first_user) })
-    finally(function() child:stop() end)
+    at_end(function() child:stop() end)
     local url, given = started_browser.address(first_user)
     http.request(server:login(url))
     http.request(server:login((started_browser.address(first_user, given))))

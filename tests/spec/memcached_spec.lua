@@ -311,10 +311,15 @@ end)
 describe("store.memcached", function()
   it("speaks over a Unix socket", function()
     local directory = folder.new()
-    finally(function() directory:remove() end)
+    local local_server
+    finally(function()
+      if local_server then
+        local_server:stop()
+      end
+      directory:remove()
+    end)
     local path = directory:file("socket")
-    local local_server = memcached_server.start({}, path)
-    finally(function() local_server:stop() directory:remove() end)
+    local_server = memcached_server.start({}, path)
     local one = store.memcached { servers = { path } }
     assert.is_true(one:set("k", "v"))
     assert.equal("v", one:get "k")

@@ -7,6 +7,7 @@ local redis_server = require "support.redis_server"
 local tokencache = require "tokencache"
 
 local NAN = 0 / 0
+local at_end = require("support.at_end")()
 
 it("a sleep of no time ends at once, and one without end does not spin", function()
   for _, seconds in ipairs { NAN, -NAN, -math.huge, -1, 0 } do
@@ -18,7 +19,7 @@ it("a sleep of no time ends at once, and one without end does not spin", functio
       io.flush()
       require("tokencache._core").sleep(%s)
     ]]):format(seconds)))
-    finally(function() child:stop() end)
+    at_end(function() child:stop() end)
     process.wait_until("the child to sleep", function()
       assert(child:is_running(), child:output())
       local file = assert(io.open(("/proc/%d/stat"):format(child.pid)))

@@ -12,6 +12,7 @@ local started_browser = require "support.started_browser"
 local HERE = "http://127.0.0.1:9000" -- where `make provider` is
 
 describe("a newcomer's #once", function()
+  local at_end = require("support.at_end")()
   local provider, work, script
 
   setup(function()
@@ -44,7 +45,7 @@ describe("a newcomer's #once", function()
     end
     local child = process.start(process.lua(text), { directory = os.getenv "PWD",
       environment = { BROWSER = started_browser.command(work) } })
-    finally(function() child:stop() end)
+    at_end(function() child:stop() end)
     return child
   end
 
@@ -75,7 +76,7 @@ describe("a newcomer's #once", function()
   it("client with a key gets tokens, and exchanges one", function()
     local line = script:output():match "\n +tokencache (add try [^\n]*)\n"
     local key, command, words = line:match "%-%-client%-key (%S+)", commands.new(), {}
-    finally(function() command:remove() end)
+    at_end(function() command:remove() end)
     for word in line:gmatch "%S+" do
       words[#words + 1] = word
     end

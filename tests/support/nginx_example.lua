@@ -72,10 +72,14 @@ function nginx_example.start(name, environment, former)
     SPOTIPY_CLIENT_ID = "", SPOTIPY_CLIENT_SECRET = "" }, environment)
   self.child = process.start({ "examples/nginx/run.sh", name },
     { environment = all, directory = os.getenv("PWD") })
-  process.wait_until("nginx to listen", function()
+  local ok, problem = pcall(process.wait_until, "nginx to listen", function()
     assert(self.child:is_running(), self.child:output())
     return loopback.is_listening(self.port)
   end, 60)
+  if not ok then
+    self.child:stop()
+    error(problem, 0)
+  end
   return self
 end
 
