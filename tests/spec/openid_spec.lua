@@ -78,7 +78,7 @@ describe("OpenID Connect", function()
     ahead = 86400
     local info, err = poll()
     assert.is_nil(info)
-    assert.matches("the id_token was refused, and the login with it: it has been over for", err.message)
+    assert.matches("id_token was refused, and the login with it: it has been over for", err.message)
   end)
 
   it("refuses a code that was put in place of the user's", function()
