@@ -161,6 +161,13 @@ local function seconds_from(earlier, later)
   return ("%.0f"):format(later + 0.0 - earlier)
 end
 
+--- What a log knows a problem by when it comes again, as the seconds in it grow.
+---@param problem any
+---@return string
+function id_token.kind_of_problem(problem)
+  return (tostring(problem):gsub("%d+ seconds", "seconds"))
+end
+
 --- What is wrong with its times, of which exp and iat must be there.
 ---@param claims table
 ---@param expected { now: number, max_age?: number }

@@ -119,6 +119,17 @@ describe("OpenID Connect with a provider that errs", function()
     end)
   end
 
+  it("is told of once where a renewal's ID token is over, whatever its age at each try", function()
+    log_in()
+    stage.now = NOW + 7200
+    for _ = 1, 3 do
+      assert.equal(made.tokens.login, renew(made.tokens.renewed))
+      stage.now = stage.now + 1
+    end
+    assert.equal(1, #stage.logged)
+    assert.matches("it has been over for %d+ seconds", stage.logged[1])
+  end)
+
   it("loses no login while the keys cannot be had", function()
     log_in()
     keys = nil

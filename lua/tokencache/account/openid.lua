@@ -99,7 +99,7 @@ function openid.check_answer(run)
   end
   local problem = problem_of(run)
   if problem and run.renews then
-    log.repeated("warning", "id_token: " .. tostring(problem),
+    log.repeated("warning", "id_token: " .. id_token.kind_of_problem(problem),
       "the id_token of a renewal was refused, the one before stays: ", problem)
     object.id_token = nil
   elseif problem then

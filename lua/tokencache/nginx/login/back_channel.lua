@@ -8,6 +8,7 @@
 
 local digest = require("tokencache.key").digest
 local errors = require "tokencache.error"
+local id_token = require "tokencache.id_token"
 local json = require "tokencache.json"
 local log = require "tokencache.log"
 local logout_token = require "tokencache.logout_token"
@@ -173,8 +174,7 @@ function back_channel.serve(gateway)
   if ok then
     return answer(200, {})
   end
-  local whatever_seconds = tostring(problem):gsub("%d+", "0")
-  log.repeated("warning", "back-channel logout: " .. whatever_seconds,
+  log.repeated("warning", "back-channel logout: " .. id_token.kind_of_problem(problem),
     "a back-channel logout was refused: ", problem)
   return answer(400, { error = "invalid_request",
     error_description = type(problem) == "table" and problem.kind or problem })
