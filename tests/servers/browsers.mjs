@@ -10,8 +10,8 @@
 // is the argument; the control port's URL is written to $READY_FILE.
 
 import { createServer } from 'node:http';
-import { renameSync, writeFileSync } from 'node:fs';
 import { launch, logIn, patience } from './login_pages.mjs';
+import { listen, say } from './ports.mjs';
 
 const [provider] = process.argv.slice(2);
 const browser = await launch();
@@ -78,8 +78,4 @@ process.on('SIGTERM', async () => {
   process.exit();
 });
 
-server.listen(0, '127.0.0.1', () => {
-  const ready = process.env.READY_FILE;
-  writeFileSync(`${ready}.new`, `http://127.0.0.1:${server.address().port}\n`);
-  renameSync(`${ready}.new`, ready);
-});
+say(`http://127.0.0.1:${await listen(server)}`);

@@ -8,7 +8,7 @@
 //     POST /stop?number=1                    its ports are closed when the answer comes
 
 import { createServer } from 'node:http';
-import { renameSync, writeFileSync } from 'node:fs';
+import { listen, say } from './ports.mjs';
 
 const servers = [];
 
@@ -18,21 +18,20 @@ async function start(name, settings) {
   return { number: servers.push(server), ready: server.ready };
 }
 
+async function stop(number) {
+  await servers[number - 1].stop();
+  return null;
+}
+
 async function control(request, response) {
   const { pathname, searchParams } = new URL(request.url, 'http://control');
   try {
-    if (pathname === '/stop') await servers[searchParams.get('number') - 1].stop();
-    response.end(JSON.stringify(pathname === '/stop' ? null
-      : await start(pathname.slice(1), searchParams)));
+    const result = pathname === '/stop' ? await stop(searchParams.get('number'))
+      : await start(pathname.slice(1), searchParams);
+    response.end(JSON.stringify(result));
   } catch (error) {
     response.writeHead(500).end(String(error.stack));
   }
-}
-
-function say(ready) {
-  const file = process.env.READY_FILE;
-  writeFileSync(`${file}.new`, `${ready}\n`);
-  renameSync(`${file}.new`, file);
 }
 
 const [single] = process.argv.slice(2);
@@ -40,6 +39,5 @@ if (single) {
   const [name, settings] = single.split('?');
   say((await start(name, new URLSearchParams(settings))).ready);
 } else {
-  const server = createServer(control);
-  server.listen(0, '127.0.0.1', () => say(`http://127.0.0.1:${server.address().port}`));
+  say(`http://127.0.0.1:${await listen(createServer(control))}`);
 }

@@ -6,11 +6,11 @@
 ---     server:output()   -- of the process, for messages
 ---     server:stop()
 
-local core = require "tokencache._core"
 local http = require "socket.http"
 local json = require "tokencache.json"
 local kept = require "support.kept"
 local process = require "support.process"
+local query = require "support.query"
 
 local node_server = {}
 
@@ -22,13 +22,8 @@ local NodeServer = {}
 NodeServer.__index = NodeServer
 
 local function control(host, path, settings)
-  local query = {}
-  for name, value in pairs(settings or {}) do
-    query[#query + 1] = name
-    query[#query + 1] = tostring(value)
-  end
   local answer, status = http.request(
-    ("%s/%s?%s"):format(host.ready, path, core.form_encode(query)), "")
+    ("%s/%s?%s"):format(host.ready, path, query.write(settings)), "")
   if status ~= 200 then
     error(("%s: %s\n%s"):format(path, answer or status, host:output()), 0)
   end

@@ -23,13 +23,13 @@
 ---     server:release()
 ---     server:stop()
 
-local core = require "tokencache._core"
 local http = require "socket.http"
 local json = require "tokencache.json"
 local ltn12 = require "ltn12"
 local merged = require "support.merged"
 local mime = require "mime"
 local node_server = require "support.node_server"
+local query = require "support.query"
 local tokencache = require "tokencache"
 
 local oidc_provider = {}
@@ -94,13 +94,8 @@ end
 ---@param options? table   its query
 ---@param body? string     then it is a POST
 function OidcProvider:control(name, options, body)
-  local query = {}
-  for option, value in pairs(options or {}) do
-    query[#query + 1] = option
-    query[#query + 1] = tostring(value)
-  end
   local answer, status = http.request(
-    ("%s/test/%s?%s"):format(self.url, name, core.form_encode(query)), body)
+    ("%s/test/%s?%s"):format(self.url, name, query.write(options)), body)
   assert(status == 200, answer)
   return answer
 end

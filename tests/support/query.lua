@@ -1,4 +1,6 @@
---- Reads the query of a URL, for specs that look into it.
+--- Reads and writes the queries of URLs.
+
+local core = require "tokencache._core"
 
 local query = {}
 
@@ -20,6 +22,17 @@ function query.read(url)
     params[name] = decode(value)
   end
   return params, base
+end
+
+---@param params? table<string, any>
+---@return string
+function query.write(params)
+  local words = {}
+  for name, value in pairs(params or {}) do
+    words[#words + 1] = name
+    words[#words + 1] = tostring(value)
+  end
+  return core.form_encode(words)
 end
 
 return query
